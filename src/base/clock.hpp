@@ -1,0 +1,51 @@
+#pragma once
+// The time that leases, timers and back-offs run on: CLOCK_BOOTTIME in milliseconds, which goes on while the machine
+// sleeps, so that a lease is known to have ended when it wakes up (clock_gettime(2)).
+//
+// Every timer uses it. Tests freeze it and move it by hand; no test sleeps.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <chrono>
+
+namespace keybearer {
+
+using Duration = std::chrono::milliseconds;
+
+struct Clock {
+  using duration = Duration;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<Clock, duration>;
+  static constexpr bool is_steady = true;
+
+  [[nodiscard]] static time_point now() noexcept;
+
+  // For tests: from now on the time is `at`, until freeze() or thaw() is called again.
+  static void freeze(time_point at) noexcept;
+  static void thaw() noexcept;
+  [[nodiscard]] static bool frozen() noexcept;
+};
+
+using Instant = Clock::time_point;
+
+// Wall time, for certificates, log lines and the server's time stamps; never for waiting.
+using WallTime = std::chrono::system_clock::time_point;
+[[nodiscard]] WallTime wall_now() noexcept;
+
+struct ClockWaits {
+  // The kernel timer underneath stops while the machine sleeps: look again at least this often.
+  static constexpr Duration kLookAgain = std::chrono::seconds(10);
+
+  static Duration to_wait_duration(const Duration& left);
+  static Duration to_wait_duration(const Instant& at) { return to_wait_duration(at - Clock::now()); }
+};
+
+using Timer = boost::asio::basic_waitable_timer<Clock, ClockWaits>;
+
+// Throws boost::system::system_error(operation_aborted) when cancelled.
+[[nodiscard]] boost::asio::awaitable<void> sleep_until(Instant at);
+[[nodiscard]] boost::asio::awaitable<void> sleep_for(Duration time);
+
+}  // namespace keybearer

@@ -1,0 +1,71 @@
+#include "base/task_group.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
+
+namespace keybearer {
+namespace {
+
+namespace asio = boost::asio;
+
+bool is_cancellation(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const boost::system::system_error& e) {
+    return e.code() == asio::error::operation_aborted;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+TaskGroup::~TaskGroup() {
+  if (!signals_.empty()) std::terminate();
+}
+
+void TaskGroup::spawn(asio::awaitable<void> task) {
+  if (cancelled_) return;
+  const auto signal = signals_.emplace(signals_.end());
+  asio::co_spawn(executor_, std::move(task),
+                 asio::bind_cancellation_slot(signal->slot(), [this, signal](std::exception_ptr failure) {
+                   ended(signal, std::move(failure));
+                 }));
+}
+
+void TaskGroup::cancel() {
+  cancelled_ = true;
+  // Emitting may end tasks at once and so shorten the list: step first.
+  for (auto it = signals_.begin(); it != signals_.end();) (it++)->emit(asio::cancellation_type::terminal);
+}
+
+void TaskGroup::ended(Signals::iterator signal, std::exception_ptr failure) {
+  signals_.erase(signal);
+  if (failure && !is_cancellation(failure)) {
+    if (!first_failure_) first_failure_ = std::move(failure);
+    cancel();
+  }
+  changed_.set();
+}
+
+asio::awaitable<void> TaskGroup::join() {
+  bool interrupted = false;  // we are cancelled ourselves: pass it on, and still wait for the tasks
+  while (!signals_.empty()) {
+    try {
+      co_await changed_.wait(changed_.generation());
+    } catch (const boost::system::system_error&) {
+      interrupted = true;
+    }
+    if (interrupted) {
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+      cancel();
+    }
+  }
+  if (first_failure_) std::rethrow_exception(std::exchange(first_failure_, nullptr));
+}
+
+}  // namespace keybearer

@@ -1,0 +1,248 @@
+#pragma once
+// The configuration as plain structs with their defaults: what agent.toml, the environment and the command line say
+// together. No behaviour. Key names, types and defaults: agent.toml.example and the man page agent.toml(5).
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "base/secret.hpp"
+
+namespace keybearer::config {
+
+using namespace std::chrono_literals;
+
+// A key that may say "never".
+struct Interval {
+  Duration every = 5min;
+  bool never = false;
+};
+
+// Where a value stands in the configuration, for errors found later (a template's destination that is a folder).
+struct Place {
+  std::string text;  // "agent.toml:12:1", "environment VAULT_ADDR", "command line"
+};
+
+struct Retry {
+  int num_retries = 12;
+  Duration min_backoff = 250ms;
+  Duration max_backoff = 1min;
+};
+
+struct Budget {
+  std::optional<int> requests_per_minute;  // default 600 + 4 x secrets
+  std::optional<int> burst;                // default 2 x secrets + 20
+};
+
+struct Vault {
+  std::vector<std::string> address = {"https://127.0.0.1:8200"};
+  std::string name_space;
+  std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
+  bool tls13_only = false;
+  bool tls_skip_verify = false;
+  Duration connect_timeout = 5s;
+  Duration timeout = 30s;
+  std::size_t max_response_size = 10u << 20;
+  int max_connections = 8;
+  std::map<std::string, std::string> headers;
+  Retry retry;
+  Budget budget;
+};
+
+enum class OnRenewFailure { relogin, exit, keep };
+
+struct Method {
+  std::string type;        // approle, token, token_file
+  std::string mount_path;  // default auth/<type>
+  std::optional<std::string> name_space;  // default vault's
+  // approle
+  std::string role_id;
+  std::string role_id_file_path;
+  Secret secret_id;
+  bool secret_id_given = false;  // also when it is "" (roles with bind_secret_id=false)
+  std::string secret_id_file_path;
+  bool remove_secret_id_file_after_reading = true;
+  std::string secret_id_response_wrapping_path;
+  // token, token_file
+  Secret token;
+  std::string token_file_path;
+  Place place;
+};
+
+struct AutoAuth {
+  Method method;
+  double renew_at = 0.8;
+  Duration min_remaining = 10s;
+  std::optional<Duration> increment;
+  OnRenewFailure on_renew_failure = OnRenewFailure::relogin;
+  std::optional<bool> revoke_on_exit;  // default: true in `run`, false in `render --once`
+  Duration min_backoff = 1s;
+  Duration max_backoff = 5min;
+  bool exit_on_err = false;
+};
+
+struct TemplateConfig {
+  Interval static_secret_render_interval;
+  Duration start_grace = 15s;
+  bool exit_on_retry_failure = true;
+};
+
+enum class LeaseStrategy { renew, refetch };
+
+struct Lease {
+  LeaseStrategy strategy = LeaseStrategy::renew;
+  double renew_at = 0.67;
+  double refetch_at = 0.8;
+  Duration min_remaining = 10s;
+  std::optional<Duration> increment;
+  std::optional<bool> revoke_on_exit;
+  bool revoke_replaced = true;
+  Duration drain = 30s;
+};
+
+// [[secret]]: how one path is treated; `lease` and `interval` have the file's own defaults already merged in.
+struct SecretRule {
+  std::string path;
+  std::string name;
+  std::map<std::string, std::string> data;  // not empty: a write
+  std::string version;
+  bool optional = false;
+  std::map<std::string, std::string> defaults;
+  bool enabled = true;
+  std::optional<std::string> name_space;
+  Interval interval;
+  Lease lease;
+  Place place;
+};
+
+struct OnChange {
+  enum class Action { none, signal, restart };
+  Action action = Action::restart;
+  int signal = 0;  // of Action::signal; 0: exec.reload_signal
+};
+
+// A value of [env] or of a template's `values`: template text, a source file, or a key of a secret.
+struct ValueSource {
+  std::string contents;  // template text; source and secret are empty then
+  std::string source;
+  std::string secret;    // name of a [[secret]], or a path
+  std::string key;
+  std::optional<std::string> default_value;
+  std::optional<bool> error_on_missing_key;
+  Place place;
+};
+
+struct EnvVar {
+  std::string name;
+  ValueSource value;
+  bool enabled = true;
+  std::optional<OnChange> on_change;  // default: exec's rule
+};
+
+struct EnvFrom {
+  std::string secret;
+  std::string prefix;
+  bool uppercase = true;
+  std::vector<std::string> keys;             // empty: all
+  std::map<std::string, std::string> names;  // key -> variable
+  Place place;
+};
+
+enum class Format { raw, env, docker_env, ini, json, yaml, toml, properties, shell };
+
+// An entry of `values`: either a value, or a section (ini) or nesting.
+struct ValueNode {
+  ValueSource value;
+  std::vector<std::pair<std::string, ValueNode>> children;  // in the file's order; not empty: a section
+};
+
+struct Command {
+  std::vector<std::string> argv;  // empty: none
+  bool shell = false;             // given as one string: argv is {"/bin/sh", "-c", text}
+};
+
+struct Template {
+  std::string source, contents;
+  std::string destination;
+  Format format = Format::raw;
+  std::vector<std::pair<std::string, ValueNode>> values;
+  unsigned perms = 0600;
+  std::string user, group;
+  bool create_dest_dirs = true;
+  bool backup = false;
+  bool in_place = false;
+  bool remove_on_exit = false;
+  bool enabled = true;
+  std::string left_delimiter = "{{", right_delimiter = "}}";
+  bool error_on_missing_key = true;
+  std::string sandbox_path;
+  std::vector<std::string> function_denylist;
+  std::optional<OnChange> on_change;
+  Command command;
+  Duration command_timeout = 30s;
+  Place place;
+};
+
+enum class RestartOnSecretChanges { always, signal, never };
+enum class RestartOnExit { never, on_failure, always };
+
+struct Exec {
+  Command command;
+  RestartOnSecretChanges restart_on_secret_changes = RestartOnSecretChanges::always;
+  int restart_stop_signal = 15;  // SIGTERM
+  int reload_signal = 1;         // SIGHUP
+  Duration stop_timeout = 30s;
+  Duration debounce = 2s;
+  Duration debounce_max = 30s;
+  RestartOnExit restart_on_exit = RestartOnExit::never;
+  int max_restarts = 5;
+  Duration restart_window = 60s;
+  Duration restart_backoff = 1s;
+  Duration restart_backoff_max = 1min;
+  std::vector<int> success_codes = {0};
+  std::vector<int> fatal_codes;
+  std::string working_directory;
+  bool allow_reserved_env = false;
+  bool pass_credentials = false;
+  enum class Inherit { all, none, listed };
+  Inherit inherit_env = Inherit::all;
+  std::vector<std::string> inherit_names;  // names or globs, when listed
+};
+
+struct Outage {
+  enum class OnStart { wait, fail, use_default };
+  OnStart on_start = OnStart::wait;
+  std::optional<Duration> start_timeout;
+};
+
+struct Notify {
+  Command command;
+  Duration timeout = 10s;
+};
+
+struct Config {
+  std::string name;
+  std::string pid_file;
+  std::optional<log::Level> log_level;
+  std::optional<log::Format> log_format;
+  std::string log_file;
+  bool hardening = true;
+  Notify notify;
+  Vault vault;
+  AutoAuth auto_auth;
+  TemplateConfig template_config;
+  Lease lease;
+  std::vector<SecretRule> secrets;
+  std::vector<Template> templates;
+  std::vector<EnvVar> env;
+  std::vector<EnvFrom> env_from;
+  Exec exec;
+  Outage outage;
+  std::vector<std::string> files;     // that were read
+  std::vector<std::string> warnings;  // with their place; to be logged once
+};
+
+}  // namespace keybearer::config

@@ -1,0 +1,101 @@
+#pragma once
+// A template of Go's language (text/template with consul-template's functions): parsed once, evaluated often.
+//
+//     auto parsed = tmpl::Template::parse("app.env", text, options);
+//     auto output = parsed->evaluate(source);
+//     if (output && output->missing.empty()) write(output->text);
+//
+// An evaluation asks its DataSource for each secret it meets. What is not there yet is recorded as missing, and the
+// template sees nil (consul-template's passes): the caller fetches what is missing and evaluates again.
+//
+// Source: Go's text/template and text/template/parse (1.26), consul-template 0.41 template/funcs.go.
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/secret.hpp"
+#include "json/value.hpp"
+
+namespace keybearer::tmpl {
+
+// Something that a template asked for. Two with the same id are one.
+struct Dependency {
+  enum class Kind { read, write, list, file, pki };
+  Kind kind = Kind::read;
+  std::string path;  // as in the template, trimmed; without the query part
+  std::vector<std::pair<std::string, std::string>> args = {};  // write, pki: k=v, later duplicates won, values may be secret
+  std::string version = {};  // read: of ?version=N
+  std::string id = {};       // consul-template's: "vault.read(kv/data/app)"; nothing secret in it
+
+  friend bool operator==(const Dependency& a, const Dependency& b) { return a.id == b.id; }
+};
+
+// Answers what templates ask. Implemented by secrets/store and by tests.
+class DataSource {
+ public:
+  virtual ~DataSource() = default;
+  // The answer when it is there; nullptr when not (yet). What the value is, by kind:
+  //   read, write  the server's whole answer (its envelope as a map; nil after a 204)
+  //   list         strings, any order;  file  string
+  //   pki          a map: Cert, Key, CA (string), CAChain (strings)
+  [[nodiscard]] virtual const Value* find(const Dependency& dependency) = 0;
+};
+
+struct Options {
+  std::string left_delimiter = "{{";
+  std::string right_delimiter = "}}";
+  bool error_on_missing_key = true;  // missingkey=error, else Go's zero
+  std::string sandbox_path = {};
+  std::vector<std::string> function_denylist = {};  // names or globs
+  std::string destination = {};                     // pkiCert's id has it
+  // The environment that `env` sees; nullopt when not set. Default: the process's own.
+  std::function<std::optional<std::string>(const std::string&)> env = {};
+  std::function<WallTime()> now = {};  // what `timestamp` sees; default: the wall clock
+};
+
+struct TemplateError {
+  std::string text;         // Go's own: "template: app.env:3:9: executing \"app.env\" at <.Data.x>: map has no entry ..."
+  std::size_t line = 0;     // from 1; 0: no place
+  std::size_t column = 0;   // byte offset from 0
+  // The text, the source line and a caret under the column; nothing secret in it.
+  [[nodiscard]] std::string with_source(std::string_view template_text) const;
+};
+
+struct Output {
+  Secret text;
+  std::vector<Dependency> used;     // in the order of first use
+  std::vector<Dependency> missing;  // not empty: the text is not to be used
+};
+
+class Template {
+ public:
+  // Names of functions and variables are resolved here; so every template error that needs no data is found at start.
+  [[nodiscard]] static std::expected<Template, TemplateError> parse(std::string name, std::string text, Options options);
+  // The same template may be evaluated again and again; each evaluation starts from nothing (scratch is empty).
+  [[nodiscard]] std::expected<Output, TemplateError> evaluate(DataSource& source) const;
+
+  [[nodiscard]] const std::string& name() const;
+  [[nodiscard]] const std::string& text() const;
+
+  Template(Template&&) noexcept;
+  Template& operator=(Template&&) noexcept;
+  ~Template();
+
+ private:
+  struct Impl;
+  explicit Template(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The dependency that `{{ secret "PATH" "k=v"... }}` makes, for those who ask without a template ([env] secret = ...).
+[[nodiscard]] result<Dependency> read_dependency(std::string_view path);
+[[nodiscard]] Dependency write_dependency(std::string_view path, std::vector<std::pair<std::string, std::string>> args);
+
+}  // namespace keybearer::tmpl

@@ -1,0 +1,112 @@
+#pragma once
+// Vault's HTTP API as far as keybearer uses it, over http::Client. Works for HashiCorp Vault and OpenBao: decides on
+// status codes, never on error texts or token prefixes, and accepts unknown fields.
+//
+// Source: Vault HTTP API documentation; real answers in tests/contract.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/secret.hpp"
+#include "http/client.hpp"
+#include "json/value.hpp"
+
+namespace keybearer::vault {
+
+using Token = std::shared_ptr<const Secret>;
+
+// `auth` of an answer: what a login, a renewal or auth/token/create gives.
+struct Auth {
+  Token token;
+  std::string accessor;
+  std::vector<std::string> policies;
+  std::string entity_id;
+  std::string type;      // service, batch
+  Duration ttl{};        // zero: never expires
+  bool renewable = false;
+  bool orphan = false;
+  int num_uses = 0;      // 0: unlimited
+  std::optional<Duration> explicit_max_ttl = {};
+};
+
+struct Lease {
+  std::string id;  // empty: none
+  Duration ttl{};
+  bool renewable = false;
+};
+
+struct WrapInfo {
+  Token token;
+  std::string creation_path;
+  Duration ttl{};
+};
+
+// A 2xx answer (and the 404 with an envelope that KV v2 gives for a deleted version: not_found then).
+struct Reply {
+  Value body;  // the whole envelope as a map; nil after a 204
+  Lease lease;
+  std::optional<Auth> auth;
+  std::optional<WrapInfo> wrap;
+  std::vector<std::string> warnings;
+
+  [[nodiscard]] const Value& data() const;  // body.data, or nil
+};
+
+// What a mount is, from sys/internal/ui/mounts.
+struct Mount {
+  std::string path;  // "secret/"
+  std::string type;  // "kv"
+  int kv_version = 1;
+};
+
+class Client {
+ public:
+  Client(std::unique_ptr<http::Client> http, std::string name_space);
+  ~Client();
+
+  // The token of all requests from now on; null: none. Only the auth loop sets it.
+  void set_token(Token token);
+  [[nodiscard]] const Token& token() const;
+
+  // GET PATH (without /v1/). Errors: denied 403, not_found 404, refused other 4xx, throttled 429, sealed 472/473/503,
+  // server 5xx, and http's. The text is "GET kv/data/app: 403 permission denied": the server's reason is trimmed to
+  // 300 characters and masked wherever it repeats the token or a value of the request.
+  boost::asio::awaitable<result<Reply>> read(std::string path, std::string query = {});
+  boost::asio::awaitable<result<Reply>> write(std::string path, Secret json_body);  // PUT
+  boost::asio::awaitable<result<Reply>> list(std::string path);                     // GET ?list=true
+
+  // POST auth/MOUNT/login without a token. `name_space` overrides the client's own.
+  boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body, std::optional<std::string> name_space);
+  boost::asio::awaitable<result<Auth>> lookup_self(Token token);
+  boost::asio::awaitable<result<Auth>> renew_self(std::optional<Duration> increment);
+  boost::asio::awaitable<result<>> revoke_self(Token token);
+  boost::asio::awaitable<result<Lease>> renew_lease(std::string lease_id, std::optional<Duration> increment);
+  boost::asio::awaitable<result<>> revoke_lease(std::string lease_id, Token token);
+
+  boost::asio::awaitable<result<WrapInfo>> wrapping_lookup(Token wrapping_token);
+  boost::asio::awaitable<result<Reply>> unwrap(Token wrapping_token);
+
+  // The mount that PATH lies in; a good answer is cached per mount, an error never is.
+  boost::asio::awaitable<result<Mount>> mount_of(std::string path);
+  // sys/capabilities-self, in the order of `paths`.
+  boost::asio::awaitable<result<std::vector<std::vector<std::string>>>> capabilities_self(std::vector<std::string> paths);
+
+  struct Health {
+    bool initialized = false, sealed = false, standby = false;
+    std::string version;
+  };
+  boost::asio::awaitable<result<Health>> health();
+
+  [[nodiscard]] const http::Url& address() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace keybearer::vault
