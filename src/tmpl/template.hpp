@@ -11,6 +11,7 @@
 // Source: Go's text/template and text/template/parse (1.26), consul-template 0.41 template/funcs.go.
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,6 +47,11 @@ class DataSource {
   //   list         strings, any order;  file  string
   //   pki          a map: Cert, Key, CA (string), CAChain (strings)
   [[nodiscard]] virtual const Value* find(const Dependency& dependency) = 0;
+  // Grows with each new answer; 0: none yet. What was evaluated with the same generations need not be evaluated again.
+  [[nodiscard]] virtual std::uint64_t generation(const Dependency&) const { return 0; }
+  // Why there is no answer: still on its way, or the server said that it is not there or not permitted.
+  enum class Absence { pending, absent, denied };
+  [[nodiscard]] virtual Absence absence(const Dependency&) const { return Absence::pending; }
 };
 
 struct Options {
@@ -64,6 +70,7 @@ struct TemplateError {
   std::string text;         // Go's own: "template: app.env:3:9: executing \"app.env\" at <.Data.x>: map has no entry ..."
   std::size_t line = 0;     // from 1; 0: no place
   std::size_t column = 0;   // byte offset from 0
+  bool missing_key = false; // error_on_missing_key found a key that is not there: a default may stand in
   // The text, the source line and a caret under the column; nothing secret in it.
   [[nodiscard]] std::string with_source(std::string_view template_text) const;
 };
