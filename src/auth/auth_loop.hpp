@@ -1,0 +1,86 @@
+#pragma once
+// Logs in, keeps the token alive and gets a new one when it ends. The only writer of the client's token.
+//
+//     AuthLoop auth(client, config.auto_auth, {.outage = config.outage, .start_grace = 15s}, 30s, random, alarm);
+//     group.spawn(keep(auth));                  // co_await auth.run(): an Error means: no token, and there will be none
+//     co_await auth.changed().wait(seen);       // then look at auth.state()
+//     if (answer was 403 && !co_await auth.token_is_good()) wait for the next state, else: this path is denied
+//     co_await auth.revoke();                   // at exit, after run() has been cancelled
+//
+// One executor, one thread. Owns nothing of what it is given: client, random and alarm's captures must outlive it.
+// Rules: behaviour T1-T9, sections 5 and 7. When to act is auth/token_schedule (pure), how to log in is auth/login.
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/event.hpp"
+#include "base/random.hpp"
+#include "config/config.hpp"
+#include "vault/client.hpp"
+
+namespace keybearer::auth {
+
+// What a start may wait for.
+struct StartRules {
+  config::Outage outage;       // no answer: wait, wait until start_timeout, or fail at once
+  Duration start_grace{};      // answered no: at most three tries within it
+  bool once = false;           // the first refusal ends it, and so do num_retries failures of any kind
+  int num_retries = 12;
+};
+
+struct TokenState {
+  enum class Phase {
+    logging_in,  // no token yet, or the old one is gone and the next is being fetched
+    valid,
+    ending,      // still valid, but it can't be renewed any further
+    lost,        // gone, and there will be no other
+  };
+  Phase phase = Phase::logging_in;
+  std::string method, mount;  // "approle", "auth/approle"
+  std::string accessor, entity_id;
+  std::vector<std::string> policies;
+  std::optional<Instant> expires;  // nullopt: never
+  bool renewable = false;
+  int logins = 0;                  // that succeeded
+  int renewals = 0;                // of all tokens
+  std::uint64_t token_number = 0;  // grows with each new token; 0: none yet
+};
+
+class AuthLoop {
+ public:
+  // Called at most once per loss: ("token.lost" | "login.refused" | "security.wrapping", a sentence without secrets).
+  using Alarm = std::function<void(std::string_view event, std::string_view reason)>;
+
+  // `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run() returns this much before
+  // the token's end.
+  AuthLoop(vault::Client& client, const config::AutoAuth& config, StartRules rules, Duration stop_margin, Random& random,
+           Alarm alarm);
+  ~AuthLoop();
+
+  // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an outage kind (69).
+  // Ends by exception when cancelled.
+  [[nodiscard]] boost::asio::awaitable<Error> run();
+
+  [[nodiscard]] Event& changed();  // after every change of state()
+  [[nodiscard]] const TokenState& state() const;
+
+  // After a 403: is the token still good, so that the path alone is denied? One lookup-self decides for all who ask at
+  // the same time, at most one in 10 s. False: the token is gone, and run() acts on it. True also when no answer came.
+  [[nodiscard]] boost::asio::awaitable<bool> token_is_good();
+
+  // Revokes what we made, if revoke_on_exit allows (default: yes), in at most 5 s, and takes the token from the client.
+  [[nodiscard]] boost::asio::awaitable<void> revoke();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace keybearer::auth
