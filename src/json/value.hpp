@@ -101,9 +101,11 @@ class Value {
   struct Entry;
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept;
   [[nodiscard]] const Value* find(std::string_view key) const noexcept;               // maps with string keys; else nullptr
+  [[nodiscard]] const Value* find(const char* key) const noexcept { return find(std::string_view(key)); }
   [[nodiscard]] const Value* find(const Value& key) const noexcept;
   void set(const Value& key, Value value);
   void set(std::string_view key, Value value);
+  void set(const char* key, Value value) { set(std::string_view(key), std::move(value)); }
   bool erase(const Value& key);
   // For builders that know that the keys come sorted and once each.
   void append_sorted(Value key, Value value);

@@ -1,0 +1,32 @@
+#include "base/pid_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace keybearer {
+
+result<PidFile> PidFile::write(const std::string& path) {
+  PidFile file;
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!fd) return fail_errno(ErrorKind::config, "pid_file " + path, errno);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorKind::config, "pid_file " + path + ": another keybearer runs with it");
+  }
+  const std::string text = std::to_string(getpid()) + "\n";
+  if (ftruncate(fd.get(), 0) != 0 ||
+      pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return fail_errno(ErrorKind::config, "pid_file " + path, errno);
+  }
+  file.path_ = path;
+  file.fd_ = std::move(fd);
+  return file;
+}
+
+PidFile::~PidFile() {
+  if (fd_) unlink(path_.c_str());
+}
+
+}  // namespace keybearer

@@ -1,0 +1,169 @@
+#include "json/json.hpp"
+
+#include <rapidjson/error/en.h>
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace keybearer::json {
+namespace {
+
+// Builds the Value from RapidJSON's events. Objects are collected unsorted and sorted once at their end.
+class Builder {
+ public:
+  explicit Builder(Limits limits) : limits_(limits) {}
+
+  bool Null() { return add(Value()); }
+  bool Bool(bool b) { return add(Value(b)); }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return add(Value::number({text, size})); }
+  bool String(const char* text, rapidjson::SizeType size, bool) { return add(Value(std::string_view(text, size))); }
+  bool Key(const char* text, rapidjson::SizeType size, bool) {
+    stack_.push_back(Value(std::string_view(text, size)));
+    return true;
+  }
+  bool StartObject() { return start(); }
+  bool StartArray() { return start(); }
+  bool EndArray(rapidjson::SizeType count) {
+    List items(std::make_move_iterator(stack_.end() - count), std::make_move_iterator(stack_.end()));
+    stack_.resize(stack_.size() - count);
+    --depth_;
+    return add(Value::list(std::move(items)));
+  }
+  bool EndObject(rapidjson::SizeType count) {
+    const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count) * 2;
+    std::vector<std::pair<Value, Value>> members;
+    members.reserve(count);
+    for (auto it = first; it != stack_.end(); it += 2) members.emplace_back(std::move(it[0]), std::move(it[1]));
+    stack_.erase(first, stack_.end());
+    std::ranges::stable_sort(members, [](const auto& a, const auto& b) { return a.first.as_text() < b.first.as_text(); });
+    Value map = Value::map();
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const bool again = i + 1 < members.size() && members[i].first.as_text() == members[i + 1].first.as_text();
+      if (!again) map.append_sorted(std::move(members[i].first), std::move(members[i].second));  // the last wins
+    }
+    --depth_;
+    return add(std::move(map));
+  }
+  // Never called: numbers come raw.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(std::int64_t) { return false; }
+  bool Uint64(std::uint64_t) { return false; }
+  bool Double(double) { return false; }
+
+  [[nodiscard]] Value take() { return std::move(stack_.front()); }
+  [[nodiscard]] const char* refused() const { return refused_; }
+
+ private:
+  bool add(Value value) {
+    if (++values_ > limits_.max_values) return refuse("too many values");
+    stack_.push_back(std::move(value));
+    return true;
+  }
+  bool start() { return ++depth_ <= limits_.max_depth || refuse("nested too deeply"); }
+  bool refuse(const char* why) {
+    refused_ = why;
+    return false;
+  }
+
+  Limits limits_;
+  std::vector<Value> stack_;
+  std::size_t values_ = 0;
+  std::size_t depth_ = 0;
+  const char* refused_ = nullptr;
+};
+
+void append_quoted(std::string& out, std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (byte >= 0x20) {
+          out += c;
+        } else {
+          out += "\\u00";
+          out += kHex[byte >> 4];
+          out += kHex[byte & 15];
+        }
+    }
+  }
+  out += '"';
+}
+
+void append(std::string& out, const Value& value) {
+  switch (value.type()) {
+    case Type::boolean: out += value.as_bool() ? "true" : "false"; break;
+    case Type::integer:
+    case Type::int64: out += std::to_string(value.as_int()); break;
+    case Type::uint64: out += std::to_string(value.as_uint()); break;
+    case Type::number: out += value.as_text(); break;
+    case Type::string: append_quoted(out, value.as_text()); break;
+    case Type::list:
+    case Type::strings: {
+      out += '[';
+      for (const Value& item : value.items()) {
+        if (out.back() != '[') out += ',';
+        append(out, item);
+      }
+      out += ']';
+      break;
+    }
+    case Type::map:
+    case Type::string_map:
+    case Type::any_map: {
+      out += '{';
+      bool first = true;
+      for (const auto& [key, member] : value.entries()) {
+        if (!key.is_text()) continue;
+        if (!first) out += ',';
+        first = false;
+        append_quoted(out, key.as_text());
+        out += ':';
+        append(out, member);
+      }
+      out += '}';
+      break;
+    }
+    default: out += "null";
+  }
+}
+
+}  // namespace
+
+result<Value> parse(std::string_view text, Limits limits) {
+  rapidjson::MemoryStream stream(text.data(), text.size());
+  rapidjson::Reader reader;
+  Builder builder(limits);
+  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag |
+                              rapidjson::kParseValidateEncodingFlag;
+  const auto parsed = reader.Parse<kFlags>(stream, builder);
+  if (parsed.IsError()) {
+    const char* why = builder.refused() != nullptr ? builder.refused() : rapidjson::GetParseError_En(parsed.Code());
+    return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) + " (at byte " +
+                                          std::to_string(parsed.Offset()) + ")");
+  }
+  return builder.take();
+}
+
+std::string write(const Value& value) {
+  std::string out;
+  append(out, value);
+  return out;
+}
+
+std::string quote(std::string_view text) {
+  std::string out;
+  append_quoted(out, text);
+  return out;
+}
+
+}  // namespace keybearer::json

@@ -1,0 +1,226 @@
+#include "json/value.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <compare>
+
+namespace keybearer {
+
+// The heap parts. Each begins with its count, so that Value can count without knowing which it is.
+struct Value::Text {
+  std::uint32_t count;
+  std::string text;
+};
+struct Value::Items {
+  std::uint32_t count;
+  List items;
+};
+struct Value::Entries {
+  std::uint32_t count;
+  std::vector<Entry> entries;
+};
+struct Value::Held {
+  std::uint32_t count;
+  std::shared_ptr<Object> object;
+};
+struct Value::Complex {
+  std::uint32_t count;
+  double re, im;
+};
+
+namespace {
+
+// Go's internal/fmtsort for keys of one map: nil, numbers, text; numbers by value, text bytewise.
+int rank(Type type) {
+  switch (type) {
+    case Type::nil: return 0;
+    case Type::boolean: return 1;
+    case Type::integer:
+    case Type::int64:
+    case Type::uint64: return 2;
+    case Type::float64: return 3;
+    default: return 4;
+  }
+}
+
+std::strong_ordering compare_keys(const Value& a, const Value& b) {
+  if (a.is_text() && b.is_text()) return a.as_text() <=> b.as_text();
+  if (rank(a.type()) != rank(b.type())) return rank(a.type()) <=> rank(b.type());
+  switch (rank(a.type())) {
+    case 1:
+    case 2: return a.as_int() <=> b.as_int();
+    case 3: return std::strong_order(a.as_double(), b.as_double());
+    default: return std::strong_ordering::equal;
+  }
+}
+
+constexpr auto kBefore = [](const Value::Entry& entry, const Value& key) { return compare_keys(entry.key, key) < 0; };
+constexpr auto kBeforeText = [](const Value::Entry& entry, std::string_view key) {
+  return entry.key.is_text() ? entry.key.as_text() < key : true;
+};
+
+}  // namespace
+
+Value::Value(Type type, std::string_view text) : type_(type) { bits_.text = new Text{1, std::string(text)}; }
+
+Value Value::complex128(double re, double im) {
+  Value value(Type::complex128, std::int64_t{0});
+  value.bits_.complex = new Complex{1, re, im};
+  return value;
+}
+
+Value Value::list(Type type, List items) {
+  Value value(type, std::int64_t{0});
+  value.bits_.items = new Items{1, std::move(items)};
+  return value;
+}
+
+Value Value::map() { return map(Type::map); }
+
+Value Value::map(Type type) {
+  Value value(type, std::int64_t{0});
+  value.bits_.entries = new Entries{1, {}};
+  return value;
+}
+
+Value Value::object(std::shared_ptr<Object> object) {
+  Value value(Type::object, std::int64_t{0});
+  value.bits_.held = new Held{1, std::move(object)};
+  return value;
+}
+
+Value::Value(const Value& other) noexcept : type_(other.type_), bits_(other.bits_) {
+  if (counted()) ++*bits_.count;
+}
+
+Value::Value(Value&& other) noexcept : type_(std::exchange(other.type_, Type::nil)), bits_(other.bits_) {
+  other.bits_.i = 0;
+}
+
+Value::~Value() {
+  if (!counted() || --*bits_.count != 0) return;
+  switch (type_) {
+    case Type::complex128: delete bits_.complex; break;
+    case Type::number:
+    case Type::string: delete bits_.text; break;
+    case Type::list:
+    case Type::strings: delete bits_.items; break;
+    case Type::object: delete bits_.held; break;
+    default: delete bits_.entries; break;
+  }
+}
+
+std::pair<double, double> Value::as_complex() const noexcept { return {bits_.complex->re, bits_.complex->im}; }
+std::string_view Value::as_text() const noexcept { return bits_.text->text; }
+const List& Value::items() const noexcept { return bits_.items->items; }
+List& Value::items() noexcept { return bits_.items->items; }
+const std::shared_ptr<Object>& Value::as_object() const noexcept { return bits_.held->object; }
+const std::vector<Value::Entry>& Value::entries() const noexcept { return bits_.entries->entries; }
+
+const Value* Value::find(std::string_view key) const noexcept {
+  if (!is_map()) return nullptr;
+  const auto& all = entries();
+  const auto at = std::lower_bound(all.begin(), all.end(), key, kBeforeText);
+  return at != all.end() && at->key.is_text() && at->key.as_text() == key ? &at->value : nullptr;
+}
+
+const Value* Value::find(const Value& key) const noexcept {
+  if (!is_map()) return nullptr;
+  const auto& all = entries();
+  const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
+  return at != all.end() && compare_keys(at->key, key) == 0 ? &at->value : nullptr;
+}
+
+void Value::set(const Value& key, Value value) {
+  auto& all = bits_.entries->entries;
+  const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
+  if (at != all.end() && compare_keys(at->key, key) == 0) {
+    at->value = std::move(value);
+  } else {
+    all.insert(at, Entry{key, std::move(value)});
+  }
+}
+
+void Value::set(std::string_view key, Value value) { set(Value(key), std::move(value)); }
+
+bool Value::erase(const Value& key) {
+  auto& all = bits_.entries->entries;
+  const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
+  if (at == all.end() || compare_keys(at->key, key) != 0) return false;
+  all.erase(at);
+  return true;
+}
+
+void Value::append_sorted(Value key, Value value) {
+  bits_.entries->entries.push_back(Entry{std::move(key), std::move(value)});
+}
+
+std::size_t Value::size() const noexcept {
+  if (is_text()) return as_text().size();
+  if (is_list()) return items().size();
+  if (is_map()) return entries().size();
+  return 0;
+}
+
+Value Value::deep_copy() const {
+  if (is_list()) {
+    List copy;
+    copy.reserve(items().size());
+    for (const Value& item : items()) copy.push_back(item.deep_copy());
+    return list(type_, std::move(copy));
+  }
+  if (is_map()) {
+    Value copy = map(type_);
+    copy.bits_.entries->entries.reserve(entries().size());
+    for (const auto& [key, value] : entries()) copy.append_sorted(key, value.deep_copy());
+    return copy;
+  }
+  return *this;
+}
+
+bool Value::deep_equal(const Value& a, const Value& b) noexcept {
+  if (a.type_ != b.type_) return false;
+  switch (a.type_) {
+    case Type::nil: return true;
+    case Type::boolean:
+    case Type::integer:
+    case Type::int64:
+    case Type::uint64: return a.bits_.i == b.bits_.i;
+    case Type::float64: return a.bits_.d == b.bits_.d;
+    case Type::complex128: return a.as_complex() == b.as_complex();
+    case Type::number:
+    case Type::string: return a.as_text() == b.as_text();
+    case Type::list:
+    case Type::strings: return a.bits_.items == b.bits_.items || a.items() == b.items();
+    case Type::object: return a.as_object() == b.as_object();
+    default: break;
+  }
+  if (a.bits_.entries == b.bits_.entries) return true;
+  return std::equal(a.entries().begin(), a.entries().end(), b.entries().begin(), b.entries().end(),
+                    [](const Entry& x, const Entry& y) { return deep_equal(x.key, y.key) && deep_equal(x.value, y.value); });
+}
+
+const Value& value_at(const Value& map, std::string_view name) {
+  static const Value nil;
+  const Value* found = map.find(name);
+  return found != nullptr ? *found : nil;
+}
+
+std::string_view text_at(const Value& map, std::string_view name) {
+  const Value& value = value_at(map, name);
+  return value.is_text() ? value.as_text() : std::string_view{};
+}
+
+std::int64_t int_at(const Value& map, std::string_view name, std::int64_t otherwise) {
+  const std::string_view text = text_at(map, name);
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? number : otherwise;
+}
+
+bool bool_at(const Value& map, std::string_view name, bool otherwise) {
+  const Value& value = value_at(map, name);
+  return value.type() == Type::boolean ? value.as_bool() : otherwise;
+}
+
+}  // namespace keybearer
