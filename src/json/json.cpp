@@ -10,6 +10,10 @@
 namespace keybearer::json {
 namespace {
 
+// RapidJSON refuses numbers beyond a double, also when it only has to pass their text on: those are handed to it as
+// strings that begin with this.
+constexpr std::string_view kHugeNumber("\0number ", 8);
+
 // Builds the Value from RapidJSON's events. Objects are collected unsorted and sorted once at their end.
 class Builder {
  public:
@@ -18,7 +22,11 @@ class Builder {
   bool Null() { return add(Value()); }
   bool Bool(bool b) { return add(Value(b)); }
   bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return add(Value::number({text, size})); }
-  bool String(const char* text, rapidjson::SizeType size, bool) { return add(Value(std::string_view(text, size))); }
+  bool String(const char* chars, rapidjson::SizeType size, bool) {
+    const std::string_view text(chars, size);
+    if (text.starts_with(kHugeNumber)) return add(Value::number(text.substr(kHugeNumber.size())));
+    return add(Value(text));
+  }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
     stack_.push_back(Value(std::string_view(text, size)));
     return true;
@@ -146,6 +154,13 @@ result<Value> parse(std::string_view text, Limits limits) {
   constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag |
                               rapidjson::kParseValidateEncodingFlag;
   const auto parsed = reader.Parse<kFlags>(stream, builder);
+  if (parsed.Code() == rapidjson::kParseErrorNumberTooBig) {
+    const std::size_t begin = parsed.Offset();
+    const std::size_t end = std::min(text.size(), text.find_first_not_of("+-.0123456789eE", begin));
+    std::string quoted(text.substr(0, begin));
+    quoted.append("\"\\u0000number ").append(text.substr(begin, end - begin)).append("\"").append(text.substr(end));
+    return parse(quoted, limits);
+  }
   if (parsed.IsError()) {
     const char* why = builder.refused() != nullptr ? builder.refused() : rapidjson::GetParseError_En(parsed.Code());
     return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) + " (at byte " +
