@@ -1,0 +1,293 @@
+#include "vault/client.hpp"
+
+#include "base/event.hpp"
+#include "json/json.hpp"
+#include "vault/paths.hpp"
+#include "vault/reply.hpp"
+
+namespace keybearer::vault {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+// Revocations happen on the way out: a server that hangs must not hold up the exit.
+constexpr Duration kRevokeTimeout = 5s;
+
+struct Call {
+  std::string method, path;
+  std::string query = {};
+  Token token = {};
+  Secret body = {};
+  std::optional<Duration> timeout = {};
+  std::optional<std::string> name_space = {};  // else the client's
+};
+
+Error in_call(std::string_view method, std::string_view path, Error error) {
+  return std::move(error).within(std::string(method) + " " + std::string(path));
+}
+
+result<> without_answer(result<Reply> reply) {
+  if (!reply) return std::unexpected(std::move(reply).error());
+  return {};
+}
+
+result<Auth> auth_of(result<Reply> reply, std::string_view path) {
+  if (!reply) return std::unexpected(std::move(reply).error());
+  if (reply->auth && reply->auth->token) return *std::move(reply->auth);
+  const bool mfa =
+      reply->auth && value_at(value_at(reply->body, "auth"), "mfa_requirement").is_map();
+  return std::unexpected(
+      in_call("POST", path,
+              mfa ? Error{ErrorKind::denied,
+                          "the login asks for a second factor (MFA), which a program can't give"}
+                  : Error{ErrorKind::bad_reply, "an answer without a token"}));
+}
+
+// One probe of a mount that others wait for.
+struct Probe {
+  Event done;
+  std::optional<Error> outage;  // shared by all who waited: asking again would only hammer
+};
+
+}  // namespace
+
+struct Client::Impl {
+  std::unique_ptr<http::Client> http;
+  std::string name_space;
+  Token token;
+  std::vector<Mount> mounts;
+  std::map<std::string, std::shared_ptr<Probe>> probes;  // in flight, by the path's first part
+
+  http::Request request_of(const Call& call, std::string target) const {
+    http::Request request{.method = call.method,
+                          .target = std::move(target),
+                          .headers = {{"X-Vault-Request", "true"}},
+                          .token = call.token,
+                          .body = call.body.clone(),
+                          .timeout = call.timeout};
+    const auto& space = call.name_space ? *call.name_space : name_space;
+    if (!space.empty()) request.headers.emplace_back("X-Vault-Namespace", space);
+    return request;
+  }
+
+  asio::awaitable<result<Reply>> send(Call call) {
+    auto target_text = target(call.path, call.query);
+    if (!target_text) {
+      co_return std::unexpected(in_call(call.method, call.path, std::move(target_text).error()));
+    }
+    auto request = request_of(call, *std::move(target_text));
+    auto response = co_await http->send(std::move(request));
+    if (!response) {
+      co_return std::unexpected(in_call(call.method, call.path, std::move(response).error()));
+    }
+    const Asked asked{.method = call.method,
+                      .path = call.path,
+                      .token = std::move(call.token),
+                      .body = std::move(call.body)};
+    co_return parse_reply(*std::move(response), asked);
+  }
+
+  const Mount* known_mount(std::string_view path) const {
+    for (const Mount& mount : mounts) {
+      if (lies_in(path, mount.path)) return &mount;
+    }
+    return nullptr;
+  }
+
+  asio::awaitable<result<Mount>> probe(std::string path) {
+    Call call{.method = "GET", .path = "sys/internal/ui/mounts/" + path, .token = token};
+    auto reply = co_await send(std::move(call));
+    if (!reply) {
+      Error error = std::move(reply).error();
+      if (error.kind == ErrorKind::denied || error.kind == ErrorKind::not_found) {
+        error.text += "; no secrets engine at " + path + ", or no right to know it";
+      }
+      co_return std::unexpected(std::move(error));
+    }
+    auto mount = parse_mount(*reply);
+    if (mount && !lies_in(path, mount->path)) {
+      mount = fail(ErrorKind::bad_reply, "the answer is about another mount, " + mount->path);
+    }
+    if (!mount) co_return std::unexpected(in_call("GET", path, std::move(mount).error()));
+    mounts.push_back(*mount);
+    co_return mount;
+  }
+};
+
+const Value& Reply::data() const {
+  return value_at(body, "data");
+}
+
+Client::Client(std::unique_ptr<http::Client> http, std::string name_space)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->http = std::move(http);
+  impl_->name_space = std::move(name_space);
+}
+Client::~Client() = default;
+
+void Client::set_token(Token token) {
+  impl_->token = std::move(token);
+}
+const Token& Client::token() const {
+  return impl_->token;
+}
+const http::Url& Client::address() const {
+  return impl_->http->address();
+}
+
+asio::awaitable<result<Reply>> Client::read(std::string path, std::string query) {
+  Call call{.method = "GET", .path = std::move(path), .query = std::move(query), .token = token()};
+  co_return co_await impl_->send(std::move(call));
+}
+
+asio::awaitable<result<Reply>> Client::write(std::string path, Secret json_body) {
+  Call call{
+      .method = "PUT", .path = std::move(path), .token = token(), .body = std::move(json_body)};
+  co_return co_await impl_->send(std::move(call));
+}
+
+asio::awaitable<result<Reply>> Client::list(std::string path) {
+  Call call{.method = "GET", .path = std::move(path), .query = "list=true", .token = token()};
+  co_return co_await impl_->send(std::move(call));
+}
+
+asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
+                                            std::optional<std::string> name_space) {
+  Call call{.method = "POST",
+            .path = path,
+            .body = std::move(json_body),
+            .name_space = std::move(name_space)};
+  auto reply = co_await impl_->send(std::move(call));
+  if (!reply && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
+  co_return auth_of(std::move(reply), path);
+}
+
+asio::awaitable<result<Auth>> Client::lookup_self(Token token) {
+  Call call{.method = "GET", .path = "auth/token/lookup-self", .token = token};
+  const auto reply = co_await impl_->send(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  auto auth = parse_lookup(*reply, std::move(token));
+  if (!auth) {
+    co_return std::unexpected(in_call("GET", "auth/token/lookup-self", std::move(auth).error()));
+  }
+  co_return auth;
+}
+
+asio::awaitable<result<Auth>> Client::renew_self(std::optional<Duration> increment) {
+  Call call{.method = "POST", .path = "auth/token/renew-self", .token = token()};
+  call.body = increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
+  auto reply = co_await impl_->send(std::move(call));
+  co_return auth_of(std::move(reply), "auth/token/renew-self");
+}
+
+asio::awaitable<result<>> Client::revoke_self(Token token) {
+  Call call{.method = "POST",
+            .path = "auth/token/revoke-self",
+            .token = std::move(token),
+            .timeout = kRevokeTimeout};
+  auto reply = co_await impl_->send(std::move(call));
+  co_return without_answer(std::move(reply));
+}
+
+asio::awaitable<result<Lease>> Client::renew_lease(std::string lease_id,
+                                                   std::optional<Duration> increment) {
+  Call call{.method = "PUT", .path = "sys/leases/renew", .token = token()};
+  call.body = increment
+                  ? json_object({{"lease_id", lease_id}, {"increment", seconds_text(*increment)}})
+                  : json_object({{"lease_id", lease_id}});
+  auto reply = co_await impl_->send(std::move(call));
+  if (!reply) co_return std::unexpected(std::move(reply).error());
+  co_return std::move(reply->lease);
+}
+
+asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token) {
+  Call call{.method = "PUT",
+            .path = "sys/leases/revoke",
+            .token = token ? std::move(token) : impl_->token,
+            .body = json_object({{"lease_id", lease_id}}),
+            .timeout = kRevokeTimeout};
+  auto reply = co_await impl_->send(std::move(call));
+  co_return without_answer(std::move(reply));
+}
+
+asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token) {
+  Call call{.method = "POST",
+            .path = "sys/wrapping/lookup",
+            .body = json_object({{"token", wrapping_token->reveal()}})};
+  const auto reply = co_await impl_->send(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  WrapInfo wrap;
+  wrap.token = std::move(wrapping_token);
+  wrap.creation_path = text_at(reply->data(), "creation_path");
+  wrap.ttl = std::chrono::seconds(int_at(reply->data(), "creation_ttl"));
+  co_return wrap;
+}
+
+asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token) {
+  Call call{.method = "POST", .path = "sys/wrapping/unwrap", .token = std::move(wrapping_token)};
+  co_return co_await impl_->send(std::move(call));
+}
+
+asio::awaitable<result<Mount>> Client::mount_of(std::string path) {
+  const auto key = path.substr(0, path.find('/'));
+  for (;;) {
+    if (const Mount* known = impl_->known_mount(path)) co_return *known;
+    const auto in_flight = impl_->probes.find(key);
+    if (in_flight == impl_->probes.end()) break;
+    const auto probe = in_flight->second;
+    (void)co_await probe->done.wait(0);
+    if (probe->outage) co_return std::unexpected(*probe->outage);
+  }
+  struct Landing {
+    Impl& impl;
+    const std::string& key;
+    std::shared_ptr<Probe> probe;
+    ~Landing() {
+      impl.probes.erase(key);
+      probe->done.set();
+    }
+  };
+  const Landing landing{*impl_, key,
+                        impl_->probes.emplace(key, std::make_shared<Probe>()).first->second};
+  auto mount = co_await impl_->probe(path);
+  if (!mount && is_outage(mount.error().kind)) landing.probe->outage = mount.error();
+  co_return mount;
+}
+
+asio::awaitable<result<std::vector<std::vector<std::string>>>> Client::capabilities_self(
+    std::vector<std::string> paths) {
+  List wanted(paths.begin(), paths.end());
+  Value body = Value::map();
+  body.set("paths", Value::list(std::move(wanted)));
+  Call call{.method = "POST",
+            .path = "sys/capabilities-self",
+            .token = token(),
+            .body = Secret(json::write(body))};
+  const auto reply = co_await impl_->send(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  std::vector<std::vector<std::string>> out;
+  for (const auto& path : paths) {
+    auto& rights = out.emplace_back();
+    const Value& given = value_at(reply->data(), path);
+    if (!given.is_list()) continue;
+    for (const Value& right : given.items()) {
+      if (right.is_text()) rights.emplace_back(right.as_text());
+    }
+  }
+  co_return out;
+}
+
+// Asked in the root namespace, without a token: sys/health knows no other.
+asio::awaitable<result<Client::Health>> Client::health() {
+  http::Request request{
+      .method = "GET", .target = "/v1/sys/health", .headers = {{"X-Vault-Request", "true"}}};
+  auto response = co_await impl_->http->send(std::move(request));
+  if (!response)
+    co_return std::unexpected(in_call("GET", "sys/health", std::move(response).error()));
+  auto health = parse_health(*std::move(response));
+  if (!health) co_return std::unexpected(in_call("GET", "sys/health", std::move(health).error()));
+  co_return health;
+}
+
+}  // namespace keybearer::vault

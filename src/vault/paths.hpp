@@ -1,0 +1,30 @@
+#pragma once
+// Request targets and bodies of Vault's API. Pure.
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/secret.hpp"
+
+namespace keybearer::vault {
+
+// "/v1/secret/data/a%20b?version=2" of "secret/data/a b" and "version=2". Slashes at the start are
+// dropped, each part is escaped as Go's url.URL does it. A part "." or ".." is refused: it would
+// reach another path than the one that was asked for. In `query`, which comes escaped, only what
+// would break the request line is escaped.
+[[nodiscard]] result<std::string> target(std::string_view path, std::string_view query = {});
+
+// {"name":"value",...}
+[[nodiscard]] Secret json_object(
+    std::initializer_list<std::pair<std::string_view, std::string_view>> members);
+
+// "600s", as Vault reads durations. Whole seconds, rounded up.
+[[nodiscard]] std::string seconds_text(Duration time);
+
+// Whether `path` lies in the mount "secret/" ("secret" itself does, too).
+[[nodiscard]] bool lies_in(std::string_view path, std::string_view mount);
+
+}  // namespace keybearer::vault

@@ -1,0 +1,37 @@
+#pragma once
+// What the server answered, as values of ours or as an Error. Pure. A server may be old, new,
+// broken or hostile: unknown members are passed over, members of a wrong type make it a bad_reply,
+// durations are kept within a century.
+
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/secret.hpp"
+#include "http/client.hpp"
+#include "vault/client.hpp"
+
+namespace keybearer::vault {
+
+// The kind of an answer that is not 2xx. Not known here: that a 400 at a login is a denial.
+[[nodiscard]] ErrorKind kind_of_status(int status);
+
+// What was asked, for the text of an error, and what must not be repeated in it.
+struct Asked {
+  std::string_view method, path;
+  Token token = {};
+  Secret body =
+      {};  // its string values of 4 bytes or more are masked wherever the server repeats them
+};
+
+// Errors: "GET kv/data/app: 403 permission denied". KV v2's 404 for a deleted or destroyed version
+// says so.
+[[nodiscard]] result<Reply> parse_reply(http::Response response, const Asked& asked);
+
+// `data` of auth/token/lookup-self, told of `token`.
+[[nodiscard]] result<Auth> parse_lookup(const Reply& reply, Token token);
+[[nodiscard]] result<Mount> parse_mount(const Reply& reply);
+// Any status: sys/health tells the state by it.
+[[nodiscard]] result<Client::Health> parse_health(http::Response response);
+
+}  // namespace keybearer::vault
