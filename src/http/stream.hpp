@@ -1,0 +1,49 @@
+#pragma once
+// A connected byte stream: TCP, TLS over TCP, or a unix socket. OpenSSL stays behind tls.cpp.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "http/client.hpp"
+
+namespace keybearer::http {
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  // Errors: network; the kind becomes timeout when the owner closed the stream at its deadline.
+  [[nodiscard]] virtual boost::asio::awaitable<result<std::size_t>> read_some(char* data, std::size_t size) = 0;
+  [[nodiscard]] virtual boost::asio::awaitable<result<>> write(std::string_view bytes) = 0;
+  // Ends whatever is in progress; also what a deadline does.
+  virtual void close() noexcept = 0;
+  [[nodiscard]] virtual int fd() noexcept = 0;  // -1: closed
+};
+
+// Has the peer closed it, or sent something that nobody asked for? Then it can't be used again.
+[[nodiscard]] bool is_stale(int fd) noexcept;
+
+// Connects within `deadline`. Errors: network, timeout, tls; the text begins with the address.
+class TlsContext;
+[[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> connect(const Url& url, TlsContext& tls,
+                                                                              Instant deadline);
+
+// The TLS settings, set up when first used and again when one of their files changed.
+class TlsContext {
+ public:
+  explicit TlsContext(const ClientOptions& options);
+  ~TlsContext();
+  [[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> handshake(boost::asio::ip::tcp::socket socket,
+                                                                                  std::string host, Instant deadline);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace keybearer::http
