@@ -1,14 +1,17 @@
 #pragma once
-// Logs in, keeps the token alive and gets a new one when it ends. The only writer of the client's token.
+// Logs in, keeps the token alive and gets a new one when it ends. The only writer of the client's
+// token.
 //
-//     AuthLoop auth(client, config.auto_auth, {.outage = config.outage, .start_grace = 15s}, 30s, random, alarm);
-//     group.spawn(keep(auth));                  // co_await auth.run(): an Error means: no token, and there will be none
-//     co_await auth.changed().wait(seen);       // then look at auth.state()
-//     if (answer was 403 && !co_await auth.token_is_good()) wait for the next state, else: this path is denied
-//     co_await auth.revoke();                   // at exit, after run() has been cancelled
+//     AuthLoop auth(client, config.auto_auth, {.outage = config.outage, .start_grace = 15s}, 30s,
+//     random, alarm); group.spawn(keep(auth));                  // co_await auth.run(): an Error
+//     means: no token, and there will be none co_await auth.changed().wait(seen);       // then
+//     look at auth.state() if (answer was 403 && !co_await auth.token_is_good()) wait for the next
+//     state, else: this path is denied co_await auth.revoke();                   // at exit, after
+//     run() has been cancelled
 //
-// One executor, one thread. Owns nothing of what it is given: client, random and alarm's captures must outlive it.
-// Rules: behaviour T1-T9, sections 5 and 7. When to act is auth/token_schedule (pure), how to log in is auth/login.
+// One executor, one thread. Owns nothing of what it is given: client, random and alarm's captures
+// must outlive it. Rules: behaviour T1-T9, sections 5 and 7. When to act is auth/token_schedule
+// (pure), how to log in is auth/login.
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
@@ -29,9 +32,9 @@ namespace keybearer::auth {
 
 // What a start may wait for.
 struct StartRules {
-  config::Outage outage;       // no answer: wait, wait until start_timeout, or fail at once
-  Duration start_grace{};      // answered no: at most three tries within it
-  bool once = false;           // the first refusal ends it, and so do num_retries failures of any kind
+  config::Outage outage;   // no answer: wait, wait until start_timeout, or fail at once
+  Duration start_grace{};  // answered no: at most three tries within it
+  bool once = false;       // the first refusal ends it, and so do num_retries failures of any kind
   int num_retries = 12;
 };
 
@@ -39,8 +42,8 @@ struct TokenState {
   enum class Phase {
     logging_in,  // no token yet, or the old one is gone and the next is being fetched
     valid,
-    ending,      // still valid, but it can't be renewed any further
-    lost,        // gone, and there will be no other
+    ending,  // still valid, but it can't be renewed any further
+    lost,    // gone, and there will be no other
   };
   Phase phase = Phase::logging_in;
   std::string method, mount;  // "approle", "auth/approle"
@@ -55,27 +58,30 @@ struct TokenState {
 
 class AuthLoop {
  public:
-  // Called at most once per loss: ("token.lost" | "login.refused" | "security.wrapping", a sentence without secrets).
+  // Called at most once per loss: ("token.lost" | "login.refused" | "security.wrapping", a sentence
+  // without secrets).
   using Alarm = std::function<void(std::string_view event, std::string_view reason)>;
 
-  // `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run() returns this much before
-  // the token's end.
-  AuthLoop(vault::Client& client, const config::AutoAuth& config, StartRules rules, Duration stop_margin, Random& random,
-           Alarm alarm);
+  // `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run()
+  // returns this much before the token's end.
+  AuthLoop(vault::Client& client, const config::AutoAuth& config, StartRules rules,
+           Duration stop_margin, Random& random, Alarm alarm);
   ~AuthLoop();
 
-  // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an outage kind (69).
-  // Ends by exception when cancelled.
+  // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an
+  // outage kind (69). Ends by exception when cancelled.
   [[nodiscard]] boost::asio::awaitable<Error> run();
 
   [[nodiscard]] Event& changed();  // after every change of state()
   [[nodiscard]] const TokenState& state() const;
 
-  // After a 403: is the token still good, so that the path alone is denied? One lookup-self decides for all who ask at
-  // the same time, at most one in 10 s. False: the token is gone, and run() acts on it. True also when no answer came.
+  // After a 403: is the token still good, so that the path alone is denied? One lookup-self decides
+  // for all who ask at the same time, at most one in 10 s. False: the token is gone, and run() acts
+  // on it. True also when no answer came.
   [[nodiscard]] boost::asio::awaitable<bool> token_is_good();
 
-  // Revokes what we made, if revoke_on_exit allows (default: yes), in at most 5 s, and takes the token from the client.
+  // Revokes what we made, if revoke_on_exit allows (default: yes), in at most 5 s, and takes the
+  // token from the client.
   [[nodiscard]] boost::asio::awaitable<void> revoke();
 
  private:

@@ -1,0 +1,202 @@
+#include "vault/reply.hpp"
+
+#include <doctest/doctest.h>
+
+#include "json/json.hpp"
+
+namespace keybearer::vault {
+namespace {
+
+using namespace std::chrono_literals;
+
+http::Response answer(int status, std::string_view body) {
+  return {.status = status,
+          .retry_after = {},
+          .content_type = "application/json",
+          .body = Secret(body)};
+}
+
+result<Reply> parse(int status, std::string_view body) {
+  return parse_reply(answer(status, body), {.method = "GET", .path = "kv/data/app"});
+}
+
+TEST_CASE("each status is one kind of error") {
+  struct {
+    int status;
+    ErrorKind kind;
+  } rows[] = {
+      {400, ErrorKind::refused}, {403, ErrorKind::denied},  {404, ErrorKind::not_found},
+      {405, ErrorKind::refused}, {408, ErrorKind::timeout}, {429, ErrorKind::throttled},
+      {472, ErrorKind::sealed},  {473, ErrorKind::sealed},  {500, ErrorKind::server},
+      {502, ErrorKind::server},  {503, ErrorKind::sealed},  {301, ErrorKind::bad_reply},
+      {0, ErrorKind::bad_reply},
+  };
+  for (const auto& [status, kind] : rows) {
+    CAPTURE(status);
+    CHECK(kind_of_status(status) == kind);
+    CHECK(parse(status, R"({"errors":["why"]})").error().status == status);
+  }
+}
+
+TEST_CASE(
+    "the text of an error is one line with what was asked, the status and the server's reasons") {
+  CHECK(parse(403, R"({"errors":["permission denied"]})").error().text ==
+        "GET kv/data/app: 403 permission denied");
+  CHECK(parse(403, R"({"errors":["1 error occurred:\n\t* permission denied\n\n"]})").error().text ==
+        "GET kv/data/app: 403 1 error occurred: * permission denied");
+  CHECK(parse(500, R"({"errors":["one","two"]})").error().text == "GET kv/data/app: 500 one; two");
+  CHECK(parse(404, R"({"errors":[]})").error().text == "GET kv/data/app: 404 nothing there");
+  CHECK(parse(503, "").error().text == "GET kv/data/app: 503 sealed or not available");
+  CHECK(parse(400, "Client sent an HTTP request to an HTTPS server.")
+            .error()
+            .text.contains("http or https?"));
+  CHECK(parse(404, R"({"errors":["no handler for route \"kv/data/app\". route entry not found."]})")
+            .error()
+            .text.starts_with("GET kv/data/app: 404 no secrets engine at kv/data/app"));
+  CHECK(parse(502, "<html>\x1b[31mbad</html>").error().text.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("a long reason is cut, and between characters") {
+  std::string reason;
+  for (int i = 0; i < 1000; ++i) reason += "\xC3\xBC";
+  const auto error = parse(500, "{\"errors\":[" + json::quote("x" + reason) + "]}").error();
+  const auto prefix = std::string_view("GET kv/data/app: 500 x").size();
+  CHECK(error.text.size() <= prefix + 300 + 3);
+  CHECK((error.text.size() - prefix - 3) % 2 == 0);
+  CHECK(error.text.ends_with("..."));
+}
+
+TEST_CASE("a server that repeats our secrets in its reasons does not get them into our errors") {
+  const Asked asked{
+      .method = "PUT",
+      .path = "auth/approle/login",
+      .token = std::make_shared<const Secret>("hvs.the-token"),
+      .body = Secret(R"({"role_id":"r-1234","nested":{"list":["pass\nword","ab"]},"n":1})")};
+  const auto reply = parse_reply(
+      answer(400, R"({"errors":["bad r-1234 and hvs.the-token with pass\nword, r-1234; cab"]})"),
+      asked);
+  CHECK(reply.error().text ==
+        "PUT auth/approle/login: 400 bad [masked] and [masked] with [masked], [masked]; cab");
+}
+
+TEST_CASE("a mask is taken from the longer of two values where one begins the other") {
+  const Asked asked{
+      .method = "PUT", .path = "p", .token = {}, .body = Secret(R"({"a":"abcd","b":"abcdefgh"})")};
+  CHECK(parse_reply(answer(400, R"({"errors":["x abcdefgh y"]})"), asked).error().text ==
+        "PUT p: 400 x [masked] y");
+}
+
+TEST_CASE("a read answers with data, lease and warnings, and what is not known is passed over") {
+  const auto reply = parse(200, R"({"request_id":"r","lease_id":"db/creds/a/1","renewable":true,
+      "lease_duration":3600,"data":{"password":"p"},"wrap_info":null,"warnings":["w"],"auth":null,"new":[1]})");
+  REQUIRE(reply);
+  CHECK(reply->lease.id == "db/creds/a/1");
+  CHECK(reply->lease.ttl == 1h);
+  CHECK(reply->lease.renewable);
+  CHECK(text_at(reply->data(), "password") == "p");
+  CHECK(reply->warnings == std::vector<std::string>{"w"});
+  CHECK_FALSE(reply->auth);
+  CHECK_FALSE(reply->wrap);
+}
+
+TEST_CASE("an empty answer is a good one") {
+  const auto reply = parse(204, "");
+  REQUIRE(reply);
+  CHECK(reply->body.is_nil());
+  CHECK(reply->data().is_nil());
+}
+
+TEST_CASE("a login's answer") {
+  const auto reply = parse(
+      200,
+      R"({"data":null,"auth":{"client_token":"hvs.T","accessor":"acc","policies":["app","default"],
+      "lease_duration":20,"renewable":true,"entity_id":"e","token_type":"service","orphan":true,"mfa_requirement":null,"num_uses":2}})");
+  REQUIRE(reply);
+  REQUIRE(reply->auth);
+  const Auth& auth = *reply->auth;
+  CHECK(auth.token->reveal() == "hvs.T");
+  CHECK(auth.accessor == "acc");
+  CHECK(auth.policies == std::vector<std::string>{"app", "default"});
+  CHECK(auth.ttl == 20s);
+  CHECK(auth.renewable);
+  CHECK(auth.type == "service");
+  CHECK(auth.num_uses == 2);
+}
+
+TEST_CASE("a deleted or destroyed version is not found, and the text says which and when") {
+  auto error =
+      parse(
+          404,
+          R"({"data":{"data":null,"metadata":{"deletion_time":"2026-11-21T12:00:00Z","destroyed":false,"version":2}}})")
+          .error();
+  CHECK(error.kind == ErrorKind::not_found);
+  CHECK(error.text == "GET kv/data/app: 404 version 2 was deleted at 2026-11-21T12:00:00Z");
+  error =
+      parse(
+          404,
+          R"({"data":{"data":null,"metadata":{"deletion_time":"","destroyed":true,"version":3}}})")
+          .error();
+  CHECK(error.text == "GET kv/data/app: 404 version 3 is destroyed");
+  error =
+      parse(404, R"({"data":null,"warnings":["Invalid path for a versioned K/V secrets engine."]})")
+          .error();
+  CHECK(error.text == "GET kv/data/app: 404 Invalid path for a versioned K/V secrets engine.");
+}
+
+TEST_CASE("a hostile answer is an error, never a crash") {
+  for (const std::string_view body :
+       {"[]", "1", "null", "\"x\"", "{", "not json", R"({"lease_duration":"1h"})",
+        R"({"lease_duration":1.5})", R"({"lease_id":7})", R"({"renewable":"yes"})",
+        R"({"warnings":"w"})", R"({"warnings":[1]})", R"({"auth":[]})",
+        R"({"auth":{"policies":"root"}})", R"({"auth":{"client_token":1}})",
+        R"({"wrap_info":true})", R"({"wrap_info":{"ttl":"x"}})"}) {
+    CAPTURE(body);
+    const auto reply = parse(200, body);
+    REQUIRE_FALSE(reply);
+    CHECK(reply.error().kind == ErrorKind::bad_reply);
+  }
+  CHECK_FALSE(parse(200, std::string(100'000, '[')));
+}
+
+TEST_CASE(
+    "a duration beyond all sense stays a duration, and a negative one does not mean: for ever") {
+  CHECK(parse(200, R"({"lease_duration":99999999999999999999999})")->lease.ttl <= 24h * 366 * 100);
+  CHECK(parse(200, R"({"lease_duration":9223372036854775807})")->lease.ttl > 24h * 365 * 99);
+  CHECK(parse(200, R"({"lease_duration":-5})")->lease.ttl == 1s);
+  CHECK(parse(200, R"({"lease_duration":0})")->lease.ttl == 0s);
+}
+
+TEST_CASE("what a look-up tells of a token") {
+  const auto reply = parse(
+      200,
+      R"({"data":{"accessor":"a","ttl":18,"renewable":true,"policies":["app"],"identity_policies":["more"],
+      "type":"service","num_uses":0,"explicit_max_ttl":3600,"entity_id":"e","orphan":true,"id":"hvs.T","expire_time":null}})");
+  const auto auth = parse_lookup(*reply, std::make_shared<const Secret>("hvs.T"));
+  REQUIRE(auth);
+  CHECK(auth->ttl == 18s);
+  CHECK(auth->policies == std::vector<std::string>{"app", "more"});
+  CHECK(auth->explicit_max_ttl == 1h);
+  CHECK(auth->token->reveal() == "hvs.T");
+}
+
+TEST_CASE("what a mount is") {
+  const auto mount = [](std::string_view body) { return parse_mount(*parse(200, body)); };
+  CHECK(mount(R"({"data":{"path":"secret/","type":"kv","options":{"version":"2"}}})")->kv_version ==
+        2);
+  CHECK(mount(R"({"data":{"path":"kv1/","type":"kv","options":{}}})")->kv_version == 1);
+  CHECK(mount(R"({"data":{"path":"kv1/","type":"kv","options":null}})")->kv_version == 1);
+  CHECK(mount(R"({"data":{}})").error().kind == ErrorKind::bad_reply);
+  CHECK(mount(R"({"data":{"path":"kv1/","options":[]}})").error().kind == ErrorKind::bad_reply);
+}
+
+TEST_CASE("a sealed server's health is an answer, a proxy's page is not") {
+  const auto health = parse_health(
+      answer(503, R"({"initialized":true,"sealed":true,"standby":true,"version":"1.14.2"})"));
+  REQUIRE(health);
+  CHECK(health->sealed);
+  CHECK(health->version == "1.14.2");
+  CHECK(parse_health(answer(503, "<html>")).error().kind == ErrorKind::bad_reply);
+}
+
+}  // namespace
+}  // namespace keybearer::vault
