@@ -147,19 +147,21 @@ void append(std::string& out, const Value& value) {
 
 }  // namespace
 
-result<Value> parse(std::string_view text, Limits limits) {
+namespace {
+
+result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left) {
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(limits);
   constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag |
                               rapidjson::kParseValidateEncodingFlag;
   const auto parsed = reader.Parse<kFlags>(stream, builder);
-  if (parsed.Code() == rapidjson::kParseErrorNumberTooBig) {
+  if (parsed.Code() == rapidjson::kParseErrorNumberTooBig && huge_numbers_left > 0) {
     const std::size_t begin = parsed.Offset();
     const std::size_t end = std::min(text.size(), text.find_first_not_of("+-.0123456789eE", begin));
     std::string quoted(text.substr(0, begin));
     quoted.append("\"\\u0000number ").append(text.substr(begin, end - begin)).append("\"").append(text.substr(end));
-    return parse(quoted, limits);
+    return parse(quoted, limits, huge_numbers_left - 1);
   }
   if (parsed.IsError()) {
     const char* why = builder.refused() != nullptr ? builder.refused() : rapidjson::GetParseError_En(parsed.Code());
@@ -167,6 +169,13 @@ result<Value> parse(std::string_view text, Limits limits) {
                                           std::to_string(parsed.Offset()) + ")");
   }
   return builder.take();
+}
+
+}  // namespace
+
+result<Value> parse(std::string_view text, Limits limits) {
+  constexpr int kHugeNumbers = 100;  // each costs another pass
+  return parse(text, limits, kHugeNumbers);
 }
 
 std::string write(const Value& value) {

@@ -124,14 +124,14 @@ const Value* Value::find(std::string_view key) const noexcept {
   return at != all.end() && at->key.is_text() && at->key.as_text() == key ? &at->value : nullptr;
 }
 
-const Value* Value::find(const Value& key) const noexcept {
+const Value* Value::find_key(const Value& key) const noexcept {
   if (!is_map()) return nullptr;
   const auto& all = entries();
   const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
   return at != all.end() && compare_keys(at->key, key) == 0 ? &at->value : nullptr;
 }
 
-void Value::set(const Value& key, Value value) {
+void Value::set_key(const Value& key, Value value) {
   auto& all = bits_.entries->entries;
   const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
   if (at != all.end() && compare_keys(at->key, key) == 0) {
@@ -140,8 +140,6 @@ void Value::set(const Value& key, Value value) {
     all.insert(at, Entry{key, std::move(value)});
   }
 }
-
-void Value::set(std::string_view key, Value value) { set(Value(key), std::move(value)); }
 
 bool Value::erase(const Value& key) {
   auto& all = bits_.entries->entries;

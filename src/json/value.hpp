@@ -101,11 +101,9 @@ class Value {
   struct Entry;
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept;
   [[nodiscard]] const Value* find(std::string_view key) const noexcept;               // maps with string keys; else nullptr
-  [[nodiscard]] const Value* find(const char* key) const noexcept { return find(std::string_view(key)); }
-  [[nodiscard]] const Value* find(const Value& key) const noexcept;
-  void set(const Value& key, Value value);
-  void set(std::string_view key, Value value);
-  void set(const char* key, Value value) { set(std::string_view(key), std::move(value)); }
+  [[nodiscard]] const Value* find_key(const Value& key) const noexcept;
+  void set(std::string_view key, Value value) { set_key(Value(key), std::move(value)); }
+  void set_key(const Value& key, Value value);
   bool erase(const Value& key);
   // For builders that know that the keys come sorted and once each.
   void append_sorted(Value key, Value value);

@@ -175,7 +175,11 @@ asio::awaitable<result<Auth>> Client::lookup_self(Token token) {
 }
 
 asio::awaitable<result<Auth>> Client::renew_self(std::optional<Duration> increment) {
-  Call call{.method = "POST", .path = "auth/token/renew-self", .token = token()};
+  co_return co_await renew_token(token(), increment);
+}
+
+asio::awaitable<result<Auth>> Client::renew_token(Token token, std::optional<Duration> increment) {
+  Call call{.method = "POST", .path = "auth/token/renew-self", .token = std::move(token)};
   call.body = increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
   auto reply = co_await impl_->send(std::move(call));
   co_return auth_of(std::move(reply), "auth/token/renew-self");

@@ -84,6 +84,8 @@ class Client {
   boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body, std::optional<std::string> name_space);
   boost::asio::awaitable<result<Auth>> lookup_self(Token token);
   boost::asio::awaitable<result<Auth>> renew_self(std::optional<Duration> increment);
+  // The same for a token that is not the client's (a minted one).
+  boost::asio::awaitable<result<Auth>> renew_token(Token token, std::optional<Duration> increment);
   boost::asio::awaitable<result<>> revoke_self(Token token);
   boost::asio::awaitable<result<Lease>> renew_lease(std::string lease_id, std::optional<Duration> increment);
   boost::asio::awaitable<result<>> revoke_lease(std::string lease_id, Token token);

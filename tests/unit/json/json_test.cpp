@@ -65,14 +65,14 @@ TEST_CASE("kinds are kept apart") {
 
 TEST_CASE("keys of any kind are sorted as Go prints maps") {
   Value map = Value::map(Type::any_map);
-  map.set(Value("b"), Value(1));
-  map.set(Value(10), Value(2));
-  map.set(Value("a"), Value(3));
-  map.set(Value(9), Value(4));
+  map.set_key(Value("b"), Value(1));
+  map.set_key(Value(10), Value(2));
+  map.set_key(Value("a"), Value(3));
+  map.set_key(Value(9), Value(4));
   std::string order;
   for (const auto& [key, value] : map.entries()) order += std::to_string(value.as_int());
   CHECK(order == "4231");
-  CHECK(map.find(Value(10))->as_int() == 2);
+  CHECK(map.find_key(Value(10))->as_int() == 2);
   CHECK(map.find("a")->as_int() == 3);
 }
 

@@ -1,0 +1,130 @@
+#include "secrets/answer.hpp"
+
+#include <charconv>
+#include <ctime>
+
+namespace keybearer::secrets {
+namespace {
+
+using namespace std::chrono_literals;
+
+Duration between(WallTime from, WallTime to) { return std::chrono::duration_cast<Duration>(to - from); }
+
+bool number(std::string_view text, std::size_t at, std::size_t digits, int& out) {
+  if (at + digits > text.size()) return false;
+  const char* first = text.data() + at;
+  const auto [end, error] = std::from_chars(first, first + digits, out);
+  return error == std::errc{} && end == first + digits;
+}
+
+}  // namespace
+
+std::optional<WallTime> parse_time(std::string_view text) {
+  tm parts{};
+  if (!number(text, 0, 4, parts.tm_year) || !number(text, 5, 2, parts.tm_mon) || !number(text, 8, 2, parts.tm_mday) ||
+      !number(text, 11, 2, parts.tm_hour) || !number(text, 14, 2, parts.tm_min) || !number(text, 17, 2, parts.tm_sec)) {
+    return std::nullopt;
+  }
+  if (!text.ends_with('Z')) return std::nullopt;
+  parts.tm_year -= 1900;
+  parts.tm_mon -= 1;
+  auto time = std::chrono::system_clock::from_time_t(timegm(&parts));
+  if (text.size() > 20 && text[19] == '.') {
+    std::string digits(text.substr(20, text.size() - 21));
+    digits.resize(9, '0');
+    int nanoseconds = 0;
+    if (!number(digits, 0, 9, nanoseconds)) return std::nullopt;
+    time += std::chrono::duration_cast<WallTime::duration>(std::chrono::nanoseconds(nanoseconds));
+  }
+  return time;
+}
+
+int kv_version(const vault::Reply& reply) {
+  const Value& metadata = value_at(reply.data(), "metadata");
+  if (!metadata.is_map() || reply.data().find("data") == nullptr) return 0;
+  return static_cast<int>(int_at(metadata, "version"));
+}
+
+std::optional<WallTime> last_rotation(const Value& body) {
+  return parse_time(text_at(value_at(body, "data"), "last_vault_rotation"));
+}
+
+Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, WallTime now) {
+  const bool write = dependency.kind == tmpl::Dependency::Kind::write || dependency.kind == tmpl::Dependency::Kind::pki;
+  const Value& data = reply.data();
+  if (reply.auth) return {.kind = Kind::token, .ttl = reply.auth->ttl, .renewable = reply.auth->renewable};
+  if (!reply.lease.id.empty()) {
+    return {.kind = reply.lease.renewable ? Kind::dynamic : Kind::fixed_lease,
+            .ttl = reply.lease.ttl,
+            .renewable = reply.lease.renewable};
+  }
+  if (!text_at(data, "certificate").empty() && int_at(data, "expiration") > 0) {
+    const auto end = WallTime(std::chrono::seconds(int_at(data, "expiration")));
+    return {.kind = Kind::certificate, .ttl = std::max(between(now, end), Duration(1s))};
+  }
+  if (data.find("rotation_period") != nullptr && data.find("ttl") != nullptr) {
+    const Duration period = std::chrono::seconds(int_at(data, "rotation_period"));
+    const Duration ttl = std::chrono::seconds(int_at(data, "ttl"));
+    Duration left = ttl + 500ms;  // the server cuts it to whole seconds
+    if (const auto last = last_rotation(reply.body)) {
+      const Duration exact = between(now, *last) + period;
+      if (exact > ttl - 1500ms && exact < ttl + 2500ms) left = exact;  // else the clocks differ: trust the server's count
+    }
+    return {.kind = Kind::static_role, .to_rotation = left, .period = period};
+  }
+  if (write) return {.kind = Kind::once};
+  if (kv_version(reply) > 0) return {.kind = Kind::kv2};
+  return {.kind = Kind::plain};
+}
+
+std::optional<std::string> metadata_path(std::string_view data_path) {
+  const auto at = data_path.find("/data/");
+  if (at == std::string_view::npos) return std::nullopt;
+  return std::string(data_path.substr(0, at)) + "/metadata/" + std::string(data_path.substr(at + 6));
+}
+
+std::string with_data(std::string_view path, std::string_view mount) {
+  const std::string_view rest = path.size() > mount.size() ? path.substr(mount.size()) : std::string_view{};
+  for (const std::string_view known : {"data/", "metadata/", "subkeys/"}) {
+    if (rest.starts_with(known)) return std::string(path);
+  }
+  return std::string(mount) + "data/" + std::string(rest);
+}
+
+Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
+  const Value& data = reply.data();
+  switch (dependency.kind) {
+    case tmpl::Dependency::Kind::list: {
+      const Value& keys = value_at(data, "keys");
+      return Value::strings(keys.is_list() ? keys.items() : List{});
+    }
+    case tmpl::Dependency::Kind::pki: {
+      Value bundle = Value::map();
+      bundle.set("Cert", value_at(data, "certificate"));
+      bundle.set("Key", value_at(data, "private_key"));
+      bundle.set("CA", value_at(data, "issuing_ca"));
+      const Value& chain = value_at(data, "ca_chain");
+      bundle.set("CAChain", Value::strings(chain.is_list() ? chain.items() : List{}));
+      return bundle;
+    }
+    default: return reply.body;
+  }
+}
+
+Value stand_in(const std::map<std::string, std::string>& defaults, bool kv2) {
+  if (defaults.empty()) return {};
+  Value data = Value::map();
+  for (const auto& [key, value] : defaults) data.set(key, Value(value));
+  Value envelope = Value::map();
+  if (kv2) {
+    Value versioned = Value::map();
+    versioned.set("data", std::move(data));
+    versioned.set("metadata", Value::map());
+    envelope.set("data", std::move(versioned));
+  } else {
+    envelope.set("data", std::move(data));
+  }
+  return envelope;
+}
+
+}  // namespace keybearer::secrets

@@ -1,0 +1,64 @@
+#pragma once
+// What the watchers share, and what each has of its own. Internal to secrets/.
+
+#include "base/task_group.hpp"
+#include "secrets/budget.hpp"
+#include "secrets/secrets.hpp"
+
+namespace keybearer::secrets {
+
+struct Entry {
+  Entry(tmpl::Dependency d, config::SecretRule r, double early)
+      : dependency(std::move(d)), rule(std::move(r)), schedule({rule.lease, rule.interval}, early) {
+    status.id = dependency.id;
+    status.path = dependency.path;
+  }
+
+  tmpl::Dependency dependency;
+  config::SecretRule rule;
+  SecretSchedule schedule;
+  Status status;
+  Value value;                // the last good one
+  bool stood_in = false;      // `value` is the rule's stand-in, while there is no answer
+  bool given_up = false;      // the first read, for this start
+  vault::Token token;         // that the value was read with
+  vault::Token minted;        // that the answer gave (auth/token/create ...)
+  std::string data_path;      // what is really asked: with data/ for KV v2
+  bool metadata_denied = false;
+  bool token_changed = false;
+  bool refresh = false;
+  Event poke;                 // one of the two above
+};
+
+// A lease or minted token that has a successor.
+struct Replaced {
+  std::string path;
+  std::string lease_id;  // empty: `token` itself
+  vault::Token token;
+  Instant end;
+  Duration drain;
+  std::optional<Instant> revoke_at;  // set once the successor is in use
+};
+
+struct Shared {
+  Shared(boost::asio::any_io_executor executor, vault::Client& c, const config::Config& cfg, bool o, Random& r, Hooks h)
+      : client(c), config(cfg), once(o), random(r), hooks(std::move(h)), budget(cfg.vault.budget, Clock::now()),
+        watchers(std::move(executor)) {}
+
+  vault::Client& client;
+  const config::Config& config;
+  bool once;
+  Random& random;
+  Hooks hooks;
+  Budget budget;
+  TaskGroup watchers;
+  Event changed;
+  std::vector<Replaced> replaced;
+  Event replaced_changed;
+  bool held_back_said = false;
+};
+
+// The [[secret]] for a dependency, or the file's defaults.
+[[nodiscard]] config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency& dependency);
+
+}  // namespace keybearer::secrets

@@ -1,0 +1,91 @@
+#pragma once
+// When a secret is renewed, read anew or compared: a machine per secret, and nothing else. Pure: whoever feeds it tells
+// what the server answered and does what it answers, at its time.
+//
+//     step = schedule.answered(life, now);        // a value was read (or written)
+//     step = schedule.unchanged(now);             // a comparison found the same
+//     step = schedule.renewed(ttl, now);          // a renewal was granted
+//     step = schedule.failed(now, random);        // no answer: network, 5xx, 429; the value stays in force
+//     step = schedule.refused(now);               // a renewal was answered: no
+//
+// Rules: behaviour.md section 2 and 7. A read that fails before there was any value is not its business.
+
+#include <optional>
+#include <string>
+
+#include "base/backoff.hpp"
+#include "config/config.hpp"
+
+namespace keybearer::secrets {
+
+enum class Kind {
+  plain,        // KV v1 and whatever has no lease: read at the interval, compared by content
+  kv2,          // versioned: the metadata's version is compared first
+  dynamic,      // a lease that can be renewed
+  fixed_lease,  // a lease that can't
+  static_role,  // rotated by the server at known times
+  certificate,  // without a lease, but with an end
+  token,        // a minted token
+  once,         // written, nothing to keep alive
+};
+[[nodiscard]] std::string_view kind_name(Kind kind);
+
+// What an answer says of its own life.
+struct Life {
+  Kind kind = Kind::plain;
+  Duration ttl{};          // dynamic, fixed_lease, certificate, token: zero is "no end"
+  bool renewable = false;
+  Duration to_rotation{};  // static_role: until the server means to rotate; may be negative
+  Duration period{};       // static_role
+};
+
+struct ScheduleRules {
+  config::Lease lease;
+  config::Interval interval;
+};
+
+struct Step {
+  enum class Do { rest, read, compare, renew };
+  Do what = Do::rest;
+  Instant at = Instant::max();
+};
+
+class SecretSchedule {
+ public:
+  // `early` in [0, 1): this secret's place in the jitter ranges (leases and intervals: up to 10 % earlier).
+  explicit SecretSchedule(ScheduleRules rules, double early) : rules_(std::move(rules)), early_(early) {}
+
+  [[nodiscard]] Step answered(Life life, Instant now);
+  [[nodiscard]] Step unchanged(Instant now);
+  [[nodiscard]] Step renewed(Duration ttl, Instant now);
+  [[nodiscard]] Step failed(Instant now, double random, std::optional<Duration> retry_after = {});
+  [[nodiscard]] Step refused(Instant now);
+
+  // Static role: an answer that still has the old rotation.
+  [[nodiscard]] Step not_rotated_yet(Instant now);
+  // Static role: the server rotated this much after it meant to; it will do so again.
+  void learn_lateness(Duration late);
+
+  [[nodiscard]] const Life& life() const { return life_; }
+  [[nodiscard]] std::optional<Instant> end() const { return end_; }
+
+ private:
+  [[nodiscard]] Step at_interval(Instant now) const;
+  [[nodiscard]] Step last_read(Duration left, Instant now);
+
+  ScheduleRules rules_;
+  double early_;
+  Life life_;
+  std::optional<Instant> end_;   // of the lease
+  Duration usual_{};             // the most that was granted
+  Step pending_;                 // what failed() repeats
+  Backoff backoff_{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
+  std::optional<Duration> lateness_;
+  int polls_ = 0;
+};
+
+// The moment to act on something that lives for `ttl`: min(part x TTL x (1 - 0.1 x early), max(TTL - min_remaining,
+// TTL / 2)), at least 1 s, at most 30 days.
+[[nodiscard]] Duration due(Duration ttl, double part, Duration min_remaining, double early);
+
+}  // namespace keybearer::secrets
