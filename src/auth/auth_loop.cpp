@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "auth/deadline.hpp"
 #include "auth/login.hpp"
 #include "auth/token_schedule.hpp"
 #include "base/log.hpp"
+#include "base/task_group.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -30,6 +30,11 @@ std::string joined(const std::vector<std::string>& items) {
   std::string out;
   for (const auto& item : items) out.append(out.empty() ? "" : ",").append(item);
   return out;
+}
+
+std::optional<Duration> time_until(Instant at) {
+  if (at == Instant::max()) return std::nullopt;
+  return std::max<Duration>(at - Clock::now(), 1ms);
 }
 
 Grant grant_of(const vault::Auth& auth) {
@@ -187,7 +192,7 @@ struct AuthLoop::Impl {
   // --- logging in ------------------------------------------------------------------------------
 
   asio::awaitable<result<vault::Auth>> try_login(Instant deadline) {
-    auto auth = co_await with_deadline(login->login(client), deadline, client.address().text());
+    auto auth = co_await login->login(client, time_until(deadline));
     if (auth) {
       end_trouble();
     } else {
@@ -276,9 +281,8 @@ struct AuthLoop::Impl {
   asio::awaitable<TokenStep> renew() {
     const auto now = Clock::now();
     const auto left = schedule.end().value_or(now) - now;
-    auto auth = co_await with_deadline(client.renew_self(config.increment),
-                                       now + std::max<Duration>(left / 3, kLeastAnswerTime),
-                                       client.address().text());
+    auto auth = co_await client.renew_self(config.increment,
+                                           std::max<Duration>(left / 3, kLeastAnswerTime));
     if (auth) {
       end_trouble();
       ++state.renewals;

@@ -13,6 +13,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,9 +29,9 @@ class Login {
   virtual ~Login() = default;
 
   // Kinds: denied, refused, not_found when the server answered no; config when a credential is
-  // missing or unreadable; the outage kinds when no answer came.
+  // missing or unreadable; the outage kinds when no answer came. `timeout`: of each request.
   [[nodiscard]] virtual boost::asio::awaitable<result<vault::Auth>> login(
-      vault::Client& client) = 0;
+      vault::Client& client, std::optional<Duration> timeout) = 0;
 
   // True: tokens are made for us, and are ours to revoke. False: we were handed a token that
   // belongs to somebody else.

@@ -24,16 +24,17 @@ class AppRoleLogin : public Login {
         secret_id_(method.secret_id.clone()),
         have_secret_id_(method.secret_id_given) {}
 
-  asio::awaitable<result<vault::Auth>> login(vault::Client& client) override {
+  asio::awaitable<result<vault::Auth>> login(vault::Client& client,
+                                             std::optional<Duration> timeout) override {
     if (auto read = read_files(); !read) co_return std::unexpected(std::move(read).error());
     if (wrapped_) {
-      auto unwrapped = co_await unwrap(client);
+      auto unwrapped = co_await unwrap(client, timeout);
       if (!unwrapped) co_return std::unexpected(std::move(unwrapped).error());
     }
     auto body =
         vault::json_object({{"role_id", role_id_.reveal()}, {"secret_id", secret_id_.reveal()}});
-    auto auth =
-        co_await client.login(mount_path(method_) + "/login", std::move(body), method_.name_space);
+    auto auth = co_await client.login(mount_path(method_) + "/login", std::move(body),
+                                      method_.name_space, timeout);
     if (auth && uses_left_ > 0 && --uses_left_ == 0) spent_ = true;
     if (!auth && auth.error().kind == ErrorKind::denied) auth.error().text += hint();
     co_return auth;
@@ -84,15 +85,15 @@ class AppRoleLogin : public Login {
     }
   }
 
-  asio::awaitable<result<>> unwrap(vault::Client& client) {
+  asio::awaitable<result<>> unwrap(vault::Client& client, std::optional<Duration> timeout) {
     const auto& expected = method_.secret_id_response_wrapping_path;
-    const auto wrap = co_await client.wrapping_lookup(wrapped_);
+    const auto wrap = co_await client.wrapping_lookup(wrapped_, timeout);
     if (!wrap) co_return unusable(wrap.error());
     if (wrap->creation_path != expected) {
       co_return alarm("the wrapped secret_id was made at \"" + wrap->creation_path +
                       "\", not at \"" + expected + "\" (secret_id_response_wrapping_path)");
     }
-    const auto reply = co_await client.unwrap(wrapped_);
+    const auto reply = co_await client.unwrap(wrapped_, timeout);
     if (!reply) co_return unusable(reply.error());
     wrapped_.reset();
     const auto secret_id = text_at(reply->data(), "secret_id");

@@ -13,8 +13,9 @@ class TokenLogin : public Login {
   explicit TokenLogin(const config::Method& method)
       : token_(std::make_shared<const Secret>(method.token.clone())) {}
 
-  asio::awaitable<result<vault::Auth>> login(vault::Client& client) override {
-    auto auth = co_await client.lookup_self(token_);
+  asio::awaitable<result<vault::Auth>> login(vault::Client& client,
+                                             std::optional<Duration> timeout) override {
+    auto auth = co_await client.lookup_self(token_, timeout);
     if (!auth && auth.error().kind == ErrorKind::denied) {
       auth.error().text +=
           "; the token has expired, was revoked, or may not look itself up: put a new one in "

@@ -12,13 +12,14 @@ class TokenFileLogin : public Login {
  public:
   explicit TokenFileLogin(const config::Method& method) : file_(method.token_file_path) {}
 
-  asio::awaitable<result<vault::Auth>> login(vault::Client& client) override {
+  asio::awaitable<result<vault::Auth>> login(vault::Client& client,
+                                             std::optional<Duration> timeout) override {
     const auto text = file_.read();
     if (!text) {
       co_return std::unexpected(Error(text.error()).within("auto_auth.method.token_file_path"));
     }
     auto token = std::make_shared<const Secret>(text->reveal());
-    auto auth = co_await client.lookup_self(std::move(token));
+    auto auth = co_await client.lookup_self(std::move(token), timeout);
     if (!auth && auth.error().kind == ErrorKind::denied) {
       auth.error().text +=
           "; the token has expired, was revoked, or may not look itself up: put a new one in " +

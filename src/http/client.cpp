@@ -300,7 +300,7 @@ bool try_another(const result<Response>& response) {
 }
 
 awaitable<result<Response>> PooledClient::send(Request request) {
-  const Instant deadline = Clock::now() + request.timeout.value_or(options_.timeout);
+  const Instant deadline = Clock::now() + std::min(request.timeout.value_or(options_.timeout), options_.timeout);
   result<Response> best = fail(ErrorKind::network, "no address");
   for (std::size_t i = 0; i < options_.addresses.size(); ++i) {
     const std::size_t server = (current_ + i) % options_.addresses.size();

@@ -39,7 +39,7 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers = {};  // nothing secret
   std::shared_ptr<const Secret> token = {};  // sent as X-Vault-Token, only to a configured server
   Secret body = {};                          // JSON when not empty
-  std::optional<Duration> timeout = {};      // total; else the client's
+  std::optional<Duration> timeout = {};      // total, where it is shorter than the client's
 };
 
 struct Response {

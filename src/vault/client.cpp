@@ -88,6 +88,18 @@ struct Client::Impl {
     co_return parse_reply(*std::move(response), asked);
   }
 
+  asio::awaitable<result<Auth>> renew(Token which, std::optional<Duration> increment,
+                                      std::optional<Duration> timeout) {
+    Call call{.method = "POST",
+              .path = "auth/token/renew-self",
+              .token = std::move(which),
+              .timeout = timeout};
+    call.body =
+        increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
+    auto reply = co_await send(std::move(call));
+    co_return auth_of(std::move(reply), "auth/token/renew-self");
+  }
+
   const Mount* known_mount(std::string_view path) const {
     for (const Mount& mount : mounts) {
       if (lies_in(path, mount.path)) return &mount;
@@ -153,18 +165,20 @@ asio::awaitable<result<Reply>> Client::list(std::string path) {
 }
 
 asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
-                                            std::optional<std::string> name_space) {
+                                            std::optional<std::string> name_space,
+                                            Timeout timeout) {
   Call call{.method = "POST",
             .path = path,
             .body = std::move(json_body),
+            .timeout = timeout,
             .name_space = std::move(name_space)};
   auto reply = co_await impl_->send(std::move(call));
   if (!reply && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
   co_return auth_of(std::move(reply), path);
 }
 
-asio::awaitable<result<Auth>> Client::lookup_self(Token token) {
-  Call call{.method = "GET", .path = "auth/token/lookup-self", .token = token};
+asio::awaitable<result<Auth>> Client::lookup_self(Token token, Timeout timeout) {
+  Call call{.method = "GET", .path = "auth/token/lookup-self", .token = token, .timeout = timeout};
   const auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   auto auth = parse_lookup(*reply, std::move(token));
@@ -174,15 +188,13 @@ asio::awaitable<result<Auth>> Client::lookup_self(Token token) {
   co_return auth;
 }
 
-asio::awaitable<result<Auth>> Client::renew_self(std::optional<Duration> increment) {
-  co_return co_await renew_token(token(), increment);
+asio::awaitable<result<Auth>> Client::renew_self(std::optional<Duration> increment,
+                                                 Timeout timeout) {
+  return impl_->renew(token(), increment, timeout);
 }
 
 asio::awaitable<result<Auth>> Client::renew_token(Token token, std::optional<Duration> increment) {
-  Call call{.method = "POST", .path = "auth/token/renew-self", .token = std::move(token)};
-  call.body = increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
-  auto reply = co_await impl_->send(std::move(call));
-  co_return auth_of(std::move(reply), "auth/token/renew-self");
+  return impl_->renew(std::move(token), increment, {});
 }
 
 asio::awaitable<result<>> Client::revoke_self(Token token) {
@@ -215,10 +227,11 @@ asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token
   co_return without_answer(std::move(reply));
 }
 
-asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token) {
+asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token, Timeout timeout) {
   Call call{.method = "POST",
             .path = "sys/wrapping/lookup",
-            .body = json_object({{"token", wrapping_token->reveal()}})};
+            .body = json_object({{"token", wrapping_token->reveal()}}),
+            .timeout = timeout};
   const auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   WrapInfo wrap;
@@ -228,8 +241,11 @@ asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token) 
   co_return wrap;
 }
 
-asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token) {
-  Call call{.method = "POST", .path = "sys/wrapping/unwrap", .token = std::move(wrapping_token)};
+asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token, Timeout timeout) {
+  Call call{.method = "POST",
+            .path = "sys/wrapping/unwrap",
+            .token = std::move(wrapping_token),
+            .timeout = timeout};
   co_return co_await impl_->send(std::move(call));
 }
 
