@@ -16,7 +16,9 @@ const rlim_t kOriginalCoreLimit = current_core_limit();
 
 }  // namespace
 
-rlim_t original_core_limit() noexcept { return kOriginalCoreLimit; }
+rlim_t original_core_limit() noexcept {
+  return kOriginalCoreLimit;
+}
 
 void harden_process() noexcept {
   rlimit limit{};
@@ -27,6 +29,8 @@ void harden_process() noexcept {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-void become_subreaper() noexcept { prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+void become_subreaper() noexcept {
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
 
 }  // namespace keybearer

@@ -1,8 +1,6 @@
 #include "base/spawn.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -20,24 +18,23 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 
 #include "base/hardening.hpp"
+#include "base/process_tree.hpp"
 
 namespace keybearer {
 namespace {
 
-#ifndef P_PIDFD
-constexpr idtype_t kPidfd = static_cast<idtype_t>(3);
-#else
-constexpr idtype_t kPidfd = P_PIDFD;
-#endif
+constexpr auto kByPidfd =
+    static_cast<idtype_t>(3);  // P_PIDFD, waitid(2); not in every libc's header
 
-// Programs we started and have not reaped yet: strangers are everybody else.
-std::vector<pid_t>& known() {
+// As the kernel's table of children, one for the process.
+std::vector<pid_t>& spawned() {
   static std::vector<pid_t> pids;
   return pids;
 }
+
+enum class Step { setup, working_directory, exec };
 
 struct Start {
   const SpawnSpec* spec;
@@ -46,10 +43,22 @@ struct Start {
   char* const* envp;
   pid_t parent;
   rlim_t core_limit;
-  int error;  // set by the child in our memory, which it shares until it execs
+  // Set by the child, which shares our memory until it execs.
+  Step step = Step::setup;
+  int error = 0;
 };
 
-// In the child, on a stack of its own, in our memory: only async-signal-safe calls, and nothing of ours is changed.
+void close_all_but_standard() {
+  if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
+  rlimit files{};  // before Linux 5.9, or forbidden by a sandbox
+  getrlimit(RLIMIT_NOFILE, &files);
+  const int end = static_cast<int>(std::min<rlim_t>(files.rlim_cur, 1 << 16));
+  for (int fd = 3; fd < end; ++fd) close(fd);
+}
+
+// In the child, on a stack of its own, in our memory, with all signals blocked: async-signal-safe
+// calls only, and nothing of ours is changed but `start`. Our handlers are gone before signals are
+// let in.
 int start_program(void* argument) {
   auto* start = static_cast<Start*>(argument);
   const SpawnSpec& spec = *start->spec;
@@ -59,28 +68,34 @@ int start_program(void* argument) {
   };
 
   if (setpgid(0, 0) != 0) give_up();
-  if (spec.foreground) tcsetpgrp(STDIN_FILENO, getpid());  // all signals are blocked, SIGTTOU too
+  if (spec.foreground) tcsetpgrp(STDIN_FILENO, getpid());
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     sigaction(signal, &standard, nullptr);
   }
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up();
   if (getppid() != start->parent) _exit(127);  // it died before the line above
 
+  if (spec.output >= 0 &&
+      (dup2(spec.output, STDOUT_FILENO) < 0 || dup2(spec.output, STDERR_FILENO) < 0)) {
+    give_up();
+  }
   if (spec.null_input) {
     const int null = open("/dev/null", O_RDONLY);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) give_up();
   }
-  if (spec.output >= 0 && (dup2(spec.output, STDOUT_FILENO) < 0 || dup2(spec.output, STDERR_FILENO) < 0)) give_up();
-  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  if (!spec.working_directory.empty() && chdir(spec.working_directory.c_str()) != 0) give_up();
+  close_all_but_standard();
 
   rlimit core{};
   getrlimit(RLIMIT_CORE, &core);
   core.rlim_cur = start->core_limit;
   setrlimit(RLIMIT_CORE, &core);
 
+  start->step = Step::working_directory;
+  if (!spec.working_directory.empty() && chdir(spec.working_directory.c_str()) != 0) give_up();
+
+  start->step = Step::exec;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -89,24 +104,54 @@ int start_program(void* argument) {
   return 0;
 }
 
-std::unexpected<Error> cant_start(const std::string& name, int error) {
-  Error failure{ErrorKind::spawn, "can't start " + name + ": "};
+std::string cause(int error) {
   switch (error) {
-    case ENOENT: failure.text += "not found"; break;
-    case EACCES: failure.text += "permission denied (is it executable?)"; break;
-    case ENOEXEC: failure.text += "not a program (a script without a #! line?)"; break;
-    case E2BIG: failure.text += "its arguments and environment are too large for the system"; break;
-    default: failure.text += strerrordesc_np(error);
+    case ENOENT:
+      return "not found";
+    case EACCES:
+      return "permission denied (is it executable?)";
+    case ENOEXEC:
+      return "not a program (a script without a #! line?)";
+    case E2BIG:
+      return "its arguments and environment are too large for the system";
+    case EAGAIN:
+      return "no more processes allowed (pids limit of the container, or ulimit -u)";
+    default:
+      return strerrordesc_np(error);
   }
-  failure.status = error == ENOENT || error == ENOTDIR ? 127 : 126;
-  return std::unexpected(std::move(failure));
+}
+
+std::unexpected<Error> cant_start(const std::string& what, int error) {
+  const bool passing = error == EAGAIN || error == ENOMEM || error == ETXTBSY;
+  return std::unexpected(
+      Error{ErrorKind::spawn, "can't start " + what + ": " + cause(error),
+            passing ? std::optional<Duration>(std::chrono::seconds(1)) : std::nullopt,
+            error == ENOENT || error == ENOTDIR ? 127 : 126});
+}
+
+std::unexpected<Error> cant_start(const SpawnSpec& spec, const Start& start) {
+  const std::string& name = spec.argv.front();
+  if (start.step == Step::working_directory) {
+    auto failed = cant_start(name + " in " + spec.working_directory, start.error);
+    failed.error().status = 126;
+    return failed;
+  }
+  const bool here = start.path[0] == '/' || spec.working_directory.empty();
+  if (start.error == ENOENT && here && access(start.path, F_OK) == 0) {
+    Error failed{ErrorKind::spawn, "can't start " + name +
+                                       ": it is there, but what runs it is not "
+                                       "(the interpreter of its #! line, or its dynamic loader)"};
+    failed.status = 126;
+    return std::unexpected(std::move(failed));
+  }
+  return cant_start(name, start.error);
 }
 
 // As execvp(3), in our PATH. A match that can't be executed counts only when there is no other.
 result<std::string> find_program(const std::string& name) {
   if (name.empty()) return cant_start("(no command)", ENOENT);
   if (name.find('/') != std::string::npos) return name;
-  const char* path = getenv("PATH");
+  const char* path = std::getenv("PATH");
   std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
   int error = ENOENT;
   while (true) {
@@ -123,54 +168,37 @@ result<std::string> find_program(const std::string& name) {
   }
 }
 
-struct Relation {
-  pid_t parent = 0;
-  pid_t group = 0;
-  char state = '?';
-};
-
-// Every process's parent and group, from /proc/PID/stat (proc(5)); the name in it may hold anything, so from its last ')'.
-std::map<pid_t, Relation> all_processes() {
-  std::map<pid_t, Relation> all;
-  DIR* proc = opendir("/proc");
-  if (proc == nullptr) return all;
-  while (const dirent* entry = readdir(proc)) {
-    const pid_t pid = atoi(entry->d_name);
-    if (pid <= 0) continue;
-    const UniqueFd stat(openat(dirfd(proc), (std::string(entry->d_name) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
-    char text[512];
-    const ssize_t n = stat ? read(stat.get(), text, sizeof text - 1) : -1;
-    if (n <= 0) continue;
-    text[n] = '\0';
-    const char* close = strrchr(text, ')');
-    Relation relation;
-    if (close != nullptr && sscanf(close + 1, " %c %d %d", &relation.state, &relation.parent, &relation.group) == 3) {
-      all.emplace(pid, relation);
-    }
+// Who starts us may have SIGCHLD ignored: then children vanish unwaited, with their status
+// (waitid(2)).
+void keep_exit_statuses() {
+  struct sigaction action{};
+  if (sigaction(SIGCHLD, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+    signal(SIGCHLD, SIG_DFL);
   }
-  closedir(proc);
-  return all;
 }
 
-// Living members of the group, and living descendants of ours that nobody else started.
-std::vector<pid_t> tree_of(pid_t group) {
-  const auto all = all_processes();
-  const pid_t self = getpid();
-  std::vector<pid_t> members;
-  for (const auto& [pid, relation] : all) {
-    if (relation.state == 'Z' || pid == self) continue;
-    bool ours = relation.group == group;
-    pid_t top = pid;  // the ancestor that is a direct child of ours
-    for (auto at = all.find(pid); !ours && at != all.end(); at = all.find(at->second.parent)) {
-      top = at->first;
-      if (at->second.parent != self) continue;
-      // A direct child: the program itself, an adopted stranger, or another program of ours, such as a hook.
-      ours = top == group || std::ranges::find(known(), top) == known().end();
-      break;
-    }
-    if (ours) members.push_back(pid);
-  }
-  return members;
+struct Cloned {
+  pid_t pid;
+  int pidfd;
+  int error;
+};
+
+// Returns when the child has exec'ed or given up.
+Cloned clone_and_start(Start& start) {
+  constexpr std::size_t kStack = 64 * 1024;
+  void* stack =
+      mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return {-1, -1, errno};
+  sigset_t every, before;
+  sigfillset(&every);
+  pthread_sigmask(SIG_BLOCK, &every, &before);
+  int pidfd = -1;
+  const pid_t pid = clone(start_program, static_cast<char*>(stack) + kStack,
+                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &pidfd);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  munmap(stack, kStack);
+  return {pid, pidfd, error};
 }
 
 }  // namespace
@@ -182,69 +210,45 @@ result<Process> spawn(const SpawnSpec& spec) {
   for (const std::string& argument : spec.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   const EnvStrings environment = strings_of(*spec.environment);
-  Start start{&spec, path->c_str(), argv.data(), environment.pointers.data(), getpid(), original_core_limit(), 0};
 
-  constexpr std::size_t kStack = 64 * 1024;
-  void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-  if (stack == MAP_FAILED) return cant_start(spec.argv.front(), errno);
-
-  // No handler of ours may run in the child while it shares our memory.
-  sigset_t every, before;
-  sigfillset(&every);
-  pthread_sigmask(SIG_BLOCK, &every, &before);
-  int pidfd = -1;
-  const pid_t pid = clone(start_program, static_cast<char*>(stack) + kStack,
-                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &pidfd);
-  const int clone_error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  munmap(stack, kStack);
-
-  if (pid < 0) return cant_start(spec.argv.front(), clone_error);
-  Process process{pid, UniqueFd(pidfd)};
+  keep_exit_statuses();
+  Start start{&spec,    path->c_str(),        argv.data(), environment.pointers.data(),
+              getpid(), original_core_limit()};
+  const Cloned cloned = clone_and_start(start);
+  if (cloned.pid < 0) return cant_start(spec.argv.front(), cloned.error);
+  Process process{cloned.pid, UniqueFd(cloned.pidfd)};
   if (start.error != 0) {
-    waitpid(pid, nullptr, 0);
-    if (!spec.working_directory.empty() && access(spec.working_directory.c_str(), X_OK) != 0) {
-      return cant_start(spec.argv.front() + " in " + spec.working_directory, start.error);
-    }
-    return cant_start(spec.argv.front(), start.error);
+    waitpid(process.pid, nullptr, 0);
+    return cant_start(spec, start);
   }
-  known().push_back(pid);
+  spawned().push_back(process.pid);
   return process;
 }
 
 boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
   namespace asio = boost::asio;
-  asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor, dup(process.pidfd.get()));
+  asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor,
+                                            fcntl(process.pidfd.get(), F_DUPFD_CLOEXEC, 0));
   co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
   siginfo_t info{};
-  waitid(kPidfd, static_cast<id_t>(process.pidfd.get()), &info, WEXITED);
-  std::erase(known(), process.pid);
+  waitid(kByPidfd, static_cast<id_t>(process.pidfd.get()), &info, WEXITED);
+  std::erase(spawned(), process.pid);
+  reap_strangers();  // those that came after it in line
   co_return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
 }
 
-void signal_group(pid_t group, int signal) noexcept {
-  if (group > 1) kill(-group, signal);
+void signal_process(const Process& process, int signal) noexcept {
+  syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr, 0U);
 }
 
-void kill_tree(pid_t group) noexcept {
-  signal_group(group, SIGKILL);
-  for (const pid_t pid : tree_of(group)) kill(pid, SIGKILL);
-}
-
-bool tree_gone(pid_t group) noexcept {
-  reap_strangers();
+bool suspended(const Process& process) noexcept {
   siginfo_t info{};
-  if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD) return true;  // no child at all
-  return tree_of(group).empty();
+  const auto pidfd = static_cast<id_t>(process.pidfd.get());
+  return waitid(kByPidfd, pidfd, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0;
 }
 
-void reap_strangers() noexcept {
-  for (;;) {
-    siginfo_t info{};
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (std::ranges::find(known(), info.si_pid) != known().end()) return;  // its pidfd's turn; we are called again then
-    waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
-  }
+bool is_spawned(pid_t pid) noexcept {
+  return std::ranges::find(spawned(), pid) != spawned().end();
 }
 
 }  // namespace keybearer

@@ -6,14 +6,16 @@
 
 namespace keybearer::child {
 
-EnvBlock program_environment(const config::Exec& exec, const EnvBlock& ours, const EnvBlock& rendered) {
+EnvBlock program_environment(const config::Exec& exec, const EnvBlock& ours,
+                             const EnvBlock& rendered) {
   EnvBlock out;
   if (exec.inherit_env != config::Exec::Inherit::none) {
     const EnvBlock inherited = exec.pass_credentials ? ours.clone() : without_credentials(ours);
     for (const auto& [name, value] : inherited.values()) {
-      const bool listed = std::ranges::any_of(exec.inherit_names, [&name](const std::string& pattern) {
-        return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-      });
+      const bool listed =
+          std::ranges::any_of(exec.inherit_names, [&name](const std::string& pattern) {
+            return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+          });
       if (exec.inherit_env == config::Exec::Inherit::all || listed) out.set(name, value.reveal());
     }
   }

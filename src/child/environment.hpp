@@ -1,13 +1,16 @@
 #pragma once
-// The program's environment: what it inherits of ours, less our own credentials, plus what was rendered. Pure.
+// The program's environment: what it inherits of ours, less our own credentials, plus what was
+// rendered. Pure.
 
 #include "base/env_block.hpp"
 #include "config/config.hpp"
 
 namespace keybearer::child {
 
-// `ours` is keybearer's own environment. Our credentials (VAULT_TOKEN, VAULT_SECRET_ID ... and their BAO_ twins) never
-// pass, unless exec.pass_credentials; a rendered variable of such a name does: it was asked for.
-[[nodiscard]] EnvBlock program_environment(const config::Exec& exec, const EnvBlock& ours, const EnvBlock& rendered);
+// `ours` is keybearer's own environment. Our credentials (VAULT_TOKEN, VAULT_SECRET_ID ... and
+// their BAO_ twins) never pass, unless exec.pass_credentials; a rendered variable of such a name
+// does: it was asked for.
+[[nodiscard]] EnvBlock program_environment(const config::Exec& exec, const EnvBlock& ours,
+                                           const EnvBlock& rendered);
 
 }  // namespace keybearer::child

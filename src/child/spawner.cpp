@@ -1,19 +1,45 @@
 #include "child/spawner.hpp"
 
+#include <signal.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <optional>
+
+#include "base/process_tree.hpp"
+
 namespace keybearer::child {
 namespace {
+
+namespace asio = boost::asio;
 
 class KernelSpawner final : public Spawner {
  public:
   result<Process> spawn(const SpawnSpec& spec) override { return keybearer::spawn(spec); }
-  boost::asio::awaitable<ExitStatus> wait(Process& process) override { return wait_for_exit(process); }
+  asio::awaitable<ExitStatus> wait(Process& process) override { return wait_for_exit(process); }
+  void signal(const Process& process, int signal) override { signal_process(process, signal); }
   void signal_group(pid_t group, int signal) override { keybearer::signal_group(group, signal); }
+  void signal_rest(pid_t group, int signal) override { keybearer::signal_rest(group, signal); }
   void kill_tree(pid_t group) override { keybearer::kill_tree(group); }
   bool tree_gone(pid_t group) override { return keybearer::tree_gone(group); }
+
+  asio::awaitable<void> child_changed() override {
+    // Kept from call to call: what comes in between is remembered.
+    if (!signals_) signals_.emplace(co_await asio::this_coro::executor, SIGCHLD);
+    co_await signals_->async_wait(asio::use_awaitable);
+  }
+  void reap_strangers() override { keybearer::reap_strangers(); }
+  bool suspended(const Process& process) override { return keybearer::suspended(process); }
+
+ private:
+  std::optional<asio::signal_set> signals_;
 };
 
 }  // namespace
 
-std::unique_ptr<Spawner> make_spawner() { return std::make_unique<KernelSpawner>(); }
+std::unique_ptr<Spawner> make_spawner() {
+  return std::make_unique<KernelSpawner>();
+}
 
 }  // namespace keybearer::child

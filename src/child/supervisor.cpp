@@ -1,7 +1,11 @@
 #include "child/supervisor.hpp"
 
 #include <signal.h>
-#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <exception>
 
 #include "base/log.hpp"
 
@@ -10,28 +14,13 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr Duration kLookForTree = std::chrono::milliseconds(20);  // nobody tells when the last of a group is gone
-
-std::string joined(const std::vector<std::string>& argv) {
-  std::string text;
-  for (const std::string& argument : argv) text += (text.empty() ? "" : " ") + argument;
-  return text;
-}
-
-// The terminal that is our stdin goes back to us (we are in the background then: SIGTTOU must not stop us).
-void take_terminal_back() {
-  sigset_t ttou, before;
-  sigemptyset(&ttou);
-  sigaddset(&ttou, SIGTTOU);
-  pthread_sigmask(SIG_BLOCK, &ttou, &before);
-  tcsetpgrp(STDIN_FILENO, getpgrp());
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
+// A safety net: where we are no subreaper, nobody tells when the last of a group is gone.
+constexpr Duration kLookForTree = std::chrono::milliseconds(250);
 
 }  // namespace
 
-Supervisor::Supervisor(asio::any_io_executor executor, Spawner& spawner, const config::Exec& exec, Random& random,
-                       AlarmHook alarm)
+Supervisor::Supervisor(asio::any_io_executor executor, Spawner& spawner, const config::Exec& exec,
+                       Random& random, AlarmHook alarm)
     : spawner_(spawner),
       exec_(exec),
       alarm_(std::move(alarm)),
@@ -39,15 +28,19 @@ Supervisor::Supervisor(asio::any_io_executor executor, Spawner& spawner, const c
       watchers_(executor) {}
 
 result<> Supervisor::want(Desired desired) {
-  if (auto checked = desired.environment.check(); !checked) return checked;
+  if (auto checked = desired.environment.check(exec_.command.argv); !checked) return checked;
   environment_ = std::move(desired.environment);
   perform(fsm_.desired(std::move(desired.items), Clock::now()));
   return {};
 }
 
-void Supervisor::forward_signal(int signal) { perform(fsm_.forward(signal)); }
+void Supervisor::forward_signal(int signal) {
+  perform(fsm_.forward(signal));
+}
 
-void Supervisor::stop() { perform(fsm_.stop(Clock::now())); }
+void Supervisor::stop() {
+  perform(fsm_.stop(Clock::now()));
+}
 
 void Supervisor::perform(Actions actions) {
   for (const Action& action : actions) {
@@ -57,59 +50,122 @@ void Supervisor::perform(Actions actions) {
 }
 
 void Supervisor::carry_out(const Start&) {
-  const bool ours = isatty(STDIN_FILENO) != 0 && tcgetpgrp(STDIN_FILENO) == getpgrp();
-  had_terminal_ = had_terminal_ || ours;
   auto spawned = spawner_.spawn({.argv = exec_.command.argv,
                                  .environment = &environment_,
                                  .working_directory = exec_.working_directory,
-                                 .foreground = had_terminal_});
+                                 .foreground = terminal_.ours(pid())});
   if (!spawned) return perform(fsm_.start_failed(spawned.error(), Clock::now()));
   process_ = std::make_shared<Process>(std::move(*spawned));
-  exited_ = false;
+  alive_ = true;
+  // Only the program's name: arguments may hold what is nobody else's business.
   log::info("child.started", "the program is started",
-            {{"pid", std::to_string(process_->pid)}, {"command", joined(exec_.command.argv)}});
+            {{"pid", std::to_string(process_->pid)}, {"command", exec_.command.argv.front()}});
   watchers_.spawn(watch(process_));
   perform(fsm_.started(Clock::now()));
 }
 
-void Supervisor::carry_out(const SignalGroup& action) {
-  if (!process_ || (exited_ && spawner_.tree_gone(process_->pid))) return;
+void Supervisor::carry_out(const Stop& action) {
+  if (!process_ || (!alive_ && tree_gone())) return;
   spawner_.signal_group(process_->pid, action.signal);
-  spawner_.signal_group(process_->pid, SIGCONT);  // a stopped program can't act on it
+  spawner_.signal_group(process_->pid, SIGCONT);  // a suspended program can't act on it
+}
+
+void Supervisor::carry_out(const StopRest& action) {
+  if (process_ && !tree_gone()) spawner_.signal_rest(process_->pid, action.signal);
+}
+
+void Supervisor::carry_out(const Signal& action) {
+  if (alive_) spawner_.signal(*process_, action.signal);
 }
 
 void Supervisor::carry_out(const KillTree&) {
   if (process_) spawner_.kill_tree(process_->pid);
 }
 
-void Supervisor::carry_out(const Finish& action) { code_ = action.code; }
-void Supervisor::carry_out(const Say& action) { log::write(action.level, action.event, action.text); }
-void Supervisor::carry_out(const Alarm& action) { alarm_(action.event, action.reason); }
-
-asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
-  const ExitStatus status = co_await spawner_.wait(*process);
-  exited_ = true;
-  if (had_terminal_) take_terminal_back();
-  perform(fsm_.exited(status, Clock::now()));
-  if (fsm_.awaits_tree() && spawner_.tree_gone(process->pid)) perform(fsm_.tree_gone(Clock::now()));
+void Supervisor::carry_out(const Finish& action) {
+  code_ = action.code;
+}
+void Supervisor::carry_out(const Say& action) {
+  log::write(action.level, action.event, action.text);
+}
+void Supervisor::carry_out(const Alarm& action) {
+  alarm_(action.event, action.reason);
 }
 
-asio::awaitable<int> Supervisor::run() {
-  while (!code_) {
+bool Supervisor::tree_gone() {
+  return spawner_.tree_gone(process_->pid);
+}
+
+void Supervisor::look_for_tree() {
+  if (fsm_.awaits_tree() && tree_gone()) perform(fsm_.tree_gone(Clock::now()));
+}
+
+// A watcher that fails must not be missed: run() looks when it is told to.
+struct Supervisor::Farewell {
+  Event& changed;
+  ~Farewell() { changed.set(); }
+};
+
+asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
+  const Farewell farewell{changed_};
+  const ExitStatus status = co_await spawner_.wait(*process);
+  alive_ = false;
+  const bool interrupted = status.signaled && (status.code == SIGINT || status.code == SIGQUIT) &&
+                           terminal_.ours(process->pid);
+  terminal_.take_back(process->pid);
+  // Ctrl-C reached the program only, and it was meant for both of us.
+  if (interrupted) perform(fsm_.stop(Clock::now()));
+  perform(fsm_.exited(status, Clock::now()));
+  look_for_tree();
+}
+
+asio::awaitable<void> Supervisor::watch_children() {
+  const Farewell farewell{changed_};
+  for (;;) {
+    co_await spawner_.child_changed();
+    spawner_.reap_strangers();
+    look_for_tree();
+    if (alive_ && terminal_.ours(process_->pid) && spawner_.suspended(*process_)) {
+      terminal_.suspend(process_->pid);
+    }
+  }
+}
+
+asio::awaitable<void> Supervisor::feed() {
+  while (!code_ && !watchers_.cancelled()) {
     const auto seen = changed_.generation();
     Instant deadline = fsm_.deadline().value_or(Instant::max());
     if (fsm_.awaits_tree()) deadline = std::min(deadline, Clock::now() + kLookForTree);
-    const bool changed = co_await changed_.wait(seen, deadline);
-    if (changed) continue;
-    if (fsm_.awaits_tree() && spawner_.tree_gone(process_->pid)) {
-      perform(fsm_.tree_gone(Clock::now()));
-    } else if (fsm_.deadline() && *fsm_.deadline() <= Clock::now()) {
-      perform(fsm_.due(Clock::now()));
-    }
+    if (co_await changed_.wait(seen, deadline)) continue;
+    look_for_tree();
+    perform(fsm_.due(Clock::now()));
   }
+}
+
+asio::awaitable<int> Supervisor::run() {
+  watchers_.spawn(watch_children());
+  std::exception_ptr failure;
+  try {
+    co_await feed();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!code_) carry_out(KillTree{});
+  if (failure) co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   watchers_.cancel();
   co_await watchers_.join();
-  co_return *code_;
+  if (failure) std::rethrow_exception(failure);
+  co_return code_.value();
+}
+
+std::vector<int> forwarded_signals() {
+  std::vector<int> signals;
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGURG,
+                           SIGPWR, SIGSTKFLT, SIGCONT}) {
+    signals.push_back(signal);
+  }
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) signals.push_back(signal);
+  return signals;
 }
 
 }  // namespace keybearer::child

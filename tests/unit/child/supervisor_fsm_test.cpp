@@ -12,13 +12,18 @@ using Act = config::OnChange::Action;
 using State = SupervisorFsm::State;
 
 constexpr Instant t0{std::chrono::hours(1)};
-constexpr ExitStatus kExited0{false, 0}, kExited3{false, 3}, kTerminated{true, 15}, kKilled{true, 9}, kSegfault{true, 11};
+constexpr ExitStatus kExited0{false, 0}, kExited3{false, 3}, kTerminated{true, 15},
+    kKilled{true, 9}, kSegfault{true, 11};
+const Error kNotFound{ErrorKind::spawn, "can't start x: not found", {}, 127};
+const Error kNoProcesses{ErrorKind::spawn, "can't start x: no more processes", 1s, 126};
 
-// Actions as one line of text; log lines only by their event.
+// Actions as one line of text.
 std::string text(const Actions& actions) {
   struct {
     std::string operator()(const Start&) const { return "start"; }
-    std::string operator()(const SignalGroup& a) const { return "signal " + std::to_string(a.signal); }
+    std::string operator()(const Stop& a) const { return "stop " + std::to_string(a.signal); }
+    std::string operator()(const StopRest& a) const { return "rest " + std::to_string(a.signal); }
+    std::string operator()(const Signal& a) const { return "signal " + std::to_string(a.signal); }
     std::string operator()(const KillTree&) const { return "kill"; }
     std::string operator()(const Finish& a) const { return "finish " + std::to_string(a.code); }
     std::string operator()(const Say& a) const { return "[" + a.text + "]"; }
@@ -30,8 +35,9 @@ std::string text(const Actions& actions) {
 }
 
 Items set(std::uint64_t password, std::uint64_t file = 1, Act file_action = Act::restart) {
-  return {{.name = "DB_PASSWORD", .fingerprint = password, .why = "database/creds/app: lease ended"},
-          {.name = "config.ini", .fingerprint = file, .action = file_action}};
+  return {
+      {.name = "DB_PASSWORD", .fingerprint = password, .why = "database/creds/app: lease ended"},
+      {.name = "config.ini", .fingerprint = file, .action = file_action}};
 }
 
 struct Machine : SupervisorFsm {
@@ -51,15 +57,23 @@ TEST_CASE("the first start does not wait") {
   CHECK(machine.current());
 }
 
-TEST_CASE("a change waits for quiet, then the program is stopped, and started when its tree is gone") {
+TEST_CASE("a program without variables and files is started too") {
+  Machine machine;
+  CHECK(text(machine.desired({}, t0)) == "start");
+}
+
+TEST_CASE(
+    "a change waits for quiet, then the program is stopped, and started when its tree is gone") {
   Machine machine;
   machine.running();
   CHECK(text(machine.desired(set(2), t0 + 10s)) == "");
   CHECK_FALSE(machine.current());
   CHECK(machine.deadline() == t0 + 12s);
   CHECK(text(machine.due(t0 + 11s)) == "");
-  CHECK(text(machine.due(t0 + 12s)) == "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] signal 15");
-  CHECK(text(machine.exited(kTerminated, t0 + 13s)) == "");
+  CHECK(text(machine.due(t0 + 12s)) ==
+        "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15");
+  CHECK(text(machine.exited(kTerminated, t0 + 13s)) ==
+        "[the program was ended by signal 15] rest 15");
   CHECK(machine.awaits_tree());
   CHECK(text(machine.tree_gone(t0 + 13s)) == "start");
   CHECK(text(machine.started(t0 + 13s)) == "");
@@ -69,8 +83,27 @@ TEST_CASE("a change waits for quiet, then the program is stopped, and started wh
 TEST_CASE("each change starts the quiet time anew, but not for ever") {
   Machine machine;
   machine.running();
-  for (int i = 0; i < 16; ++i) (void)machine.desired(set(2 + static_cast<unsigned>(i)), t0 + i * 1900ms);
+  for (int i = 0; i < 16; ++i) {
+    (void)machine.desired(set(2 + static_cast<unsigned>(i)), t0 + i * 1900ms);
+  }
   CHECK(machine.deadline() == t0 + 30s);
+}
+
+TEST_CASE("the same set again is no change: it does not put the restart off") {
+  Machine machine;
+  machine.running();
+  (void)machine.desired(set(2), t0);
+  CHECK(text(machine.desired(set(2), t0 + 1s)) == "");
+  CHECK(machine.deadline() == t0 + 2s);
+}
+
+TEST_CASE("the order of a set means nothing") {
+  Machine machine;
+  machine.running();
+  Items reversed = set(1);
+  std::swap(reversed[0], reversed[1]);
+  CHECK(text(machine.desired(std::move(reversed), t0)) == "");
+  CHECK(machine.current());
 }
 
 TEST_CASE("A, B, A within the quiet time does nothing") {
@@ -79,6 +112,21 @@ TEST_CASE("A, B, A within the quiet time does nothing") {
   (void)machine.desired(set(2), t0);
   CHECK(text(machine.desired(set(1), t0 + 1s)) == "");
   CHECK_FALSE(machine.deadline().has_value());
+  CHECK(machine.current());
+}
+
+TEST_CASE("what came and what went are changes") {
+  Machine machine({.debounce = 0s});
+  machine.running();
+  Items one = set(1);
+  SUBCASE("came") {
+    one.push_back({.name = "NEW", .fingerprint = 7});
+    CHECK(text(machine.desired(std::move(one), t0)) == "[restart: NEW changed] stop 15");
+  }
+  SUBCASE("went") {
+    one.pop_back();
+    CHECK(text(machine.desired(std::move(one), t0)) == "[restart: config.ini changed] stop 15");
+  }
 }
 
 TEST_CASE("the strongest action of what changed is done, once") {
@@ -93,16 +141,53 @@ TEST_CASE("the strongest action of what changed is done, once") {
   SUBCASE("with a variable: a restart") {
     (void)machine.desired(set(2, 2, Act::signal), t0);
     CHECK(text(machine.due(t0 + 2s)) ==
-          "[restart: DB_PASSWORD, config.ini changed (database/creds/app: lease ended)] signal 15");
+          "[restart: DB_PASSWORD, config.ini changed (database/creds/app: lease ended)] stop 15");
   }
 }
 
-TEST_CASE("told nothing when so configured, but known to be stale") {
+TEST_CASE("two files with one signal: it is sent once") {
+  Machine machine({.reload_signal = 12, .debounce = 0s});
+  machine.running({{.name = "a", .fingerprint = 1}, {.name = "b", .fingerprint = 1}});
+  CHECK(text(machine.desired({{.name = "a", .fingerprint = 2, .action = Act::signal},
+                              {.name = "b", .fingerprint = 2, .action = Act::signal, .signal = 12}},
+                             t0)) == "[reload: a, b changed] signal 12");
+}
+
+TEST_CASE("what the program is not told, by configuration, makes it stale and nothing else") {
   Machine machine;
   machine.running(set(1, 1, Act::none));
-  (void)machine.desired(set(1, 2, Act::none), t0);
-  CHECK(text(machine.due(t0 + 2s)) == "[not told, as configured: config.ini changed]");
+  CHECK(text(machine.desired(set(1, 2, Act::none), t0)) ==
+        "[not told, as configured: config.ini changed]");
   CHECK(machine.stale());
+  CHECK_FALSE(machine.current());  // it still uses the old
+  CHECK_FALSE(machine.deadline().has_value());
+
+  SUBCASE("said once, not at each further change") {
+    CHECK(text(machine.desired(set(1, 3, Act::none), t0 + 1s)) == "");
+  }
+  SUBCASE("no longer when the old value is back") {
+    CHECK(text(machine.desired(set(1, 1, Act::none), t0 + 1s)) == "");
+    CHECK_FALSE(machine.stale());
+    CHECK(machine.current());
+  }
+  SUBCASE("still after a signal about something else") {
+    Items items = set(1, 2, Act::none);
+    items.push_back({.name = "z.conf", .fingerprint = 1, .action = Act::signal});
+    (void)machine.desired(std::move(items), t0 + 1s);
+    CHECK(text(machine.due(t0 + 3s)) == "[reload: z.conf changed] signal 1");
+    CHECK(machine.stale());
+    CHECK_FALSE(machine.current());
+    CHECK_FALSE(machine.deadline().has_value());
+  }
+  SUBCASE("the next start has the newest") {
+    (void)machine.desired(set(2, 2, Act::none), t0 + 1s);
+    CHECK(text(machine.due(t0 + 3s)).ends_with("stop 15"));
+    (void)machine.exited(kTerminated, t0 + 4s);
+    (void)machine.tree_gone(t0 + 4s);
+    (void)machine.started(t0 + 4s);
+    CHECK_FALSE(machine.stale());
+    CHECK(machine.current());
+  }
 }
 
 TEST_CASE("the newest set wins, and never are two restarts in flight") {
@@ -117,34 +202,50 @@ TEST_CASE("the newest set wins, and never are two restarts in flight") {
   CHECK(machine.current());
 }
 
-TEST_CASE("a program that ignores the stop signal is killed with its tree") {
+TEST_CASE("a program that ignores the stop signal is killed with its tree, until nothing is left") {
   Machine machine({.stop_timeout = 5s, .debounce = 0s});
   machine.running();
-  CHECK(text(machine.desired(set(2), t0)).ends_with("signal 15"));
+  CHECK(text(machine.desired(set(2), t0)).ends_with("stop 15"));
   CHECK(machine.deadline() == t0 + 5s);
-  CHECK(text(machine.due(t0 + 5s)).ends_with("kill"));
-  (void)machine.exited(kKilled, t0 + 5s);
-  CHECK(text(machine.tree_gone(t0 + 5s)) == "start");
+  CHECK(text(machine.due(t0 + 5s)) ==
+        "[the program did not stop in time: killed, with all that it started] kill");
+  CHECK(text(machine.exited(kKilled, t0 + 5s)) == "[the program was ended by signal 9]");
+  CHECK(text(machine.due(t0 + 5200ms)) == "kill");  // forked meanwhile
+  CHECK(text(machine.tree_gone(t0 + 5300ms)) == "start");
 }
 
-TEST_CASE("the next one starts only when the old tree is gone, and stragglers are killed at the end of the grace") {
+TEST_CASE(
+    "stragglers are told, and killed at the end of the grace; only then the next one starts") {
   Machine machine({.stop_timeout = 5s, .debounce = 0s});
   machine.running();
   (void)machine.desired(set(2), t0);
-  CHECK(text(machine.exited(kExited0, t0 + 1s)) == "");
+  CHECK(text(machine.exited(kExited0, t0 + 1s)).ends_with("rest 15"));
   CHECK(text(machine.due(t0 + 2s)) == "");
-  CHECK(text(machine.due(t0 + 5s)).ends_with("kill"));
+  CHECK(text(machine.due(t0 + 5s)) ==
+        "[what the program had started did not stop in time: killed] kill");
   CHECK(text(machine.tree_gone(t0 + 5s)) == "start");
 }
 
+TEST_CASE("what not even SIGKILL ends keeps keybearer for ten seconds, no longer") {
+  Machine machine({.stop_timeout = 5s});
+  machine.running();
+  (void)machine.stop(t0);
+  CHECK(text(machine.due(t0 + 5s)).ends_with("kill"));
+  CHECK(text(machine.due(t0 + 14s)) == "kill");
+  CHECK(text(machine.due(t0 + 15s)).ends_with("finish 137"));
+  CHECK(machine.state() == State::done);
+}
+
 TEST_CASE("stop: the exit code") {
-  struct { ExitStatus status; int code; } rows[] = {
-      {kExited0, 0}, {kExited3, 3}, {kTerminated, 0}, {kKilled, 137}, {kSegfault, 139}};
+  const struct {
+    ExitStatus status;
+    int code;
+  } rows[] = {{kExited0, 0}, {kExited3, 3}, {kTerminated, 0}, {kKilled, 137}, {kSegfault, 139}};
   for (const auto& [status, code] : rows) {
     Machine machine;
     machine.running();
-    CHECK(text(machine.stop(t0)) == "signal 15");
-    CHECK(text(machine.exited(status, t0)) == "");
+    CHECK(text(machine.stop(t0)) == "stop 15");
+    (void)machine.exited(status, t0);
     CHECK(text(machine.tree_gone(t0)) == "finish " + std::to_string(code));
     CHECK(machine.state() == State::done);
     CHECK(text(machine.desired(set(9), t0)) == "");  // nothing starts after a stop
@@ -158,20 +259,29 @@ TEST_CASE("a second stop shortens the grace to a second, a third kills") {
   CHECK(machine.deadline() == t0 + 30s);
   CHECK(text(machine.stop(t0 + 2s)) == "");
   CHECK(machine.deadline() == t0 + 3s);
-  CHECK(text(machine.stop(t0 + 2100ms)) == "kill");
+  CHECK(text(machine.stop(t0 + 2100ms)).ends_with("kill"));
+  CHECK(text(machine.stop(t0 + 2100ms)) == "");  // a fourth changes nothing
 }
 
-TEST_CASE("stop wins over a restart in flight, over a back-off, and before the first start") {
-  SUBCASE("restart") {
-    Machine machine({.debounce = 0s});
-    machine.running();
-    (void)machine.desired(set(2), t0);
-    CHECK(text(machine.stop(t0)) == "");
+TEST_CASE("stop wins over a restart in flight") {
+  Machine machine({.debounce = 0s});
+  machine.running();
+  (void)machine.desired(set(2), t0);
+  SUBCASE("while the program still runs") {
+    CHECK(text(machine.stop(t0)) == "");  // it has its stop signal already
     (void)machine.exited(kTerminated, t0);
     CHECK(text(machine.tree_gone(t0)) == "finish 0");
   }
-  SUBCASE("back-off: the code of the last end") {
-    Machine machine({.restart_on_exit = config::RestartOnExit::always});
+  SUBCASE("while only stragglers are left") {
+    (void)machine.exited(kTerminated, t0);
+    CHECK(text(machine.stop(t0)) == "");
+    CHECK(text(machine.tree_gone(t0)) == "finish 0");
+  }
+}
+
+TEST_CASE("stop in a back-off ends with the code of the last end; before the first start with 75") {
+  Machine machine({.restart_on_exit = config::RestartOnExit::always});
+  SUBCASE("back-off") {
     machine.running();
     (void)machine.exited(kExited3, t0);
     (void)machine.tree_gone(t0);
@@ -179,61 +289,183 @@ TEST_CASE("stop wins over a restart in flight, over a back-off, and before the f
     CHECK(text(machine.stop(t0)) == "finish 3");
   }
   SUBCASE("idle") {
-    Machine machine;
     CHECK(text(machine.stop(t0)) == "finish 75");
   }
 }
 
-TEST_CASE("the program's own end is keybearer's end, with its code") {
-  struct { ExitStatus status; std::string finish; } rows[] = {
-      {kExited0, "finish 0"}, {kExited3, "finish 3"}, {kSegfault, "finish 139"}, {kTerminated, "finish 143"}};
+TEST_CASE(
+    "the program's own end is keybearer's end, with its code; what it left behind is stopped") {
+  const struct {
+    ExitStatus status;
+    std::string finish;
+  } rows[] = {{kExited0, "finish 0"},
+              {kExited3, "finish 3"},
+              {kSegfault, "finish 139"},
+              {kTerminated, "finish 143"}};
   for (const auto& [status, finish] : rows) {
     Machine machine;
     machine.running();
-    CHECK(text(machine.exited(status, t0)).ends_with("signal 15"));  // what it left behind
+    CHECK(text(machine.exited(status, t0)).ends_with("stop 15 rest 15"));
     CHECK(text(machine.tree_gone(t0)) == finish);
   }
 }
 
-TEST_CASE("restart_on_exit = on-failure") {
-  Machine machine({.restart_on_exit = config::RestartOnExit::on_failure, .max_restarts = 2, .fatal_codes = {9}});
-  machine.running();
-  SUBCASE("a failure is started again after a growing pause, then given up") {
-    (void)machine.exited(kExited3, t0);
-    CHECK(text(machine.tree_gone(t0)) == "[starting it again in 999 ms]");
-    CHECK(text(machine.due(t0 + 1s)) == "start");
-    (void)machine.started(t0 + 1s);
-    (void)machine.exited(kSegfault, t0 + 2s);
-    CHECK(text(machine.tree_gone(t0 + 2s)) == "[starting it again in 1999 ms]");
-    CHECK(text(machine.due(t0 + 4s)) == "start");
-    (void)machine.started(t0 + 4s);
-    CHECK(text(machine.exited(kExited3, t0 + 5s)).find("alarm crash_loop") != std::string::npos);
-    CHECK(text(machine.tree_gone(t0 + 5s)) == "finish 3");
-  }
-  SUBCASE("a fatal code is final") {
-    (void)machine.exited(ExitStatus{false, 9}, t0);
-    CHECK(text(machine.tree_gone(t0)) == "finish 9");
+TEST_CASE("restart_on_exit") {
+  using enum config::RestartOnExit;
+  const struct {
+    config::RestartOnExit policy;
+    ExitStatus status;
+    bool again;
+  } rows[] = {
+      {never, kExited3, false},        {never, kExited0, false},      {on_failure, kExited3, true},
+      {on_failure, kExited0, false},   {on_failure, kSegfault, true}, {always, kExited0, true},
+      {always, kExited3, true},        {always, {false, 9}, false},  // a fatal code is final
+      {on_failure, {false, 5}, false},                               // a success code
+  };
+  for (const auto& [policy, status, again] : rows) {
+    CAPTURE(static_cast<int>(policy));
+    CAPTURE(status.code);
+    Machine machine({.restart_on_exit = policy, .success_codes = {0, 5}, .fatal_codes = {9}});
+    machine.running();
+    (void)machine.exited(status, t0);
+    (void)machine.tree_gone(t0);
+    CHECK((machine.state() == State::backing_off) == again);
   }
 }
 
-TEST_CASE("signals go to the program; those that come during a restart reach the new one") {
+TEST_CASE("a crash is followed by a growing pause, a crash loop is given up") {
+  Machine machine({.restart_on_exit = config::RestartOnExit::on_failure, .max_restarts = 2});
+  machine.running();
+  CHECK(text(machine.exited(kExited3, t0)).find("starting the program again in 999 ms") !=
+        std::string::npos);
+  (void)machine.tree_gone(t0);
+  CHECK(text(machine.due(t0 + 1s)) == "start");
+  (void)machine.started(t0 + 1s);
+  CHECK(text(machine.exited(kSegfault, t0 + 2s)).find("again in 1999 ms") != std::string::npos);
+  (void)machine.tree_gone(t0 + 2s);
+  CHECK(text(machine.due(t0 + 4s)) == "start");
+  (void)machine.started(t0 + 4s);
+  SUBCASE("three ends within the window") {
+    CHECK(text(machine.exited(kExited3, t0 + 5s)).find("alarm crash_loop") != std::string::npos);
+    CHECK(text(machine.tree_gone(t0 + 5s)) == "finish 3");
+  }
+  SUBCASE("after a long good run all is forgotten") {
+    CHECK(text(machine.exited(kExited3, t0 + 3h)).find("again in 999 ms") != std::string::npos);
+  }
+}
+
+TEST_CASE("restarts for changed secrets do not count as crashes") {
+  Machine machine(
+      {.debounce = 0s, .restart_on_exit = config::RestartOnExit::on_failure, .max_restarts = 1});
+  machine.running();
+  for (unsigned i = 2; i < 6; ++i) {
+    (void)machine.desired(set(i), t0);
+    (void)machine.exited(kExited3, t0);
+    CHECK(text(machine.tree_gone(t0)) == "start");
+    (void)machine.started(t0);
+  }
+  CHECK(machine.starts() == 5);
+  (void)machine.exited(kExited3, t0);
+  CHECK(text(machine.tree_gone(t0)) == "");
+  CHECK(machine.state() == State::backing_off);
+}
+
+TEST_CASE("the pause after a crash is not shortened by news, and the start has the newest") {
+  Machine machine({.restart_on_exit = config::RestartOnExit::always});
+  machine.running();
+  (void)machine.exited(kExited3, t0);
+  (void)machine.tree_gone(t0);
+  CHECK(text(machine.desired(set(2), t0)) == "");
+  CHECK(text(machine.due(t0 + 1s)) == "start");
+  (void)machine.started(t0 + 1s);
+  CHECK(machine.current());
+}
+
+TEST_CASE(
+    "signals go to the program; those that come during a restart reach the new one, settled") {
   Machine machine({.debounce = 0s});
   CHECK(text(machine.forward(10)) == "");
   CHECK(text(machine.desired(set(1), t0)) == "start");
-  CHECK(text(machine.started(t0)) == "signal 10");
+  CHECK(text(machine.started(t0)) == "");
+  CHECK(text(machine.due(t0 + 1s)) == "signal 10");
   CHECK(text(machine.forward(12)) == "signal 12");
-  (void)machine.desired(set(2), t0);
+  (void)machine.desired(set(2), t0 + 1s);
   CHECK(text(machine.forward(10)) == "");
-  (void)machine.exited(kTerminated, t0);
-  (void)machine.tree_gone(t0);
-  CHECK(text(machine.started(t0)) == "signal 10");
+  CHECK(text(machine.forward(10)) == "");
+  (void)machine.exited(kTerminated, t0 + 2s);
+  (void)machine.tree_gone(t0 + 2s);
+  CHECK(text(machine.started(t0 + 2s)) == "");
+  CHECK(text(machine.due(t0 + 3s)) == "signal 10");
+  CHECK_FALSE(machine.deadline().has_value());
 }
 
 TEST_CASE("a program that can't be started ends it all with 126 or 127") {
   Machine machine;
   (void)machine.desired(set(1), t0);
-  CHECK(text(machine.start_failed(Error{ErrorKind::spawn, "can't start x: not found", {}, 127}, t0)) ==
-        "[can't start x: not found] finish 127");
+  CHECK(text(machine.start_failed(kNotFound, t0)) == "[can't start x: not found] finish 127");
+}
+
+TEST_CASE("a start that fails for a passing reason is tried again") {
+  Machine machine;
+  (void)machine.desired(set(1), t0);
+  CHECK(text(machine.start_failed(kNoProcesses, t0)).ends_with("again in 999 ms]"));
+  CHECK(text(machine.due(t0 + 1s)) == "start");
+  (void)machine.started(t0 + 1s);
+  CHECK(machine.current());
+}
+
+// Every state meets every event; the cells that do nothing are there on purpose.
+TEST_CASE("states x events") {
+  const auto in = [](State state) {
+    Machine machine({.debounce = 0s, .restart_on_exit = config::RestartOnExit::always});
+    if (state == State::idle) return machine;
+    machine.running();
+    switch (state) {
+      case State::stopping_to_restart:
+        (void)machine.desired(set(2), t0);
+        break;
+      case State::stopping_to_exit:
+        (void)machine.stop(t0);
+        break;
+      case State::backing_off:
+        (void)machine.exited(kExited3, t0);
+        (void)machine.tree_gone(t0);
+        break;
+      case State::done:
+        (void)machine.stop(t0);
+        (void)machine.exited(kExited0, t0);
+        (void)machine.tree_gone(t0);
+        break;
+      case State::idle:
+      case State::running:
+        break;
+    }
+    CHECK(machine.state() == state);
+    return machine;
+  };
+  const struct {
+    State state;
+    std::string desired, tree_gone, due, stop, forward;
+  } rows[] = {
+      {State::idle, "start", "", "", "finish 75", ""},
+      {State::running, "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15",
+       "", "", "stop 15", "signal 10"},
+      {State::stopping_to_restart, "", "",
+       "[the program did not stop in time: killed, with all that it started] kill", "", ""},
+      {State::stopping_to_exit, "", "",
+       "[the program did not stop in time: killed, with all that it started] kill", "",
+       "signal 10"},
+      {State::backing_off, "", "", "start", "finish 3", ""},
+      {State::done, "", "", "", "", ""},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(static_cast<int>(row.state));
+    CHECK(text(in(row.state).desired(set(9), t0)) == row.desired);
+    CHECK(text(in(row.state).tree_gone(t0)) == row.tree_gone);
+    CHECK(text(in(row.state).due(t0 + 1h)) == row.due);
+    CHECK(text(in(row.state).stop(t0)) == row.stop);
+    CHECK(text(in(row.state).forward(10)) == row.forward);
+  }
 }
 
 }  // namespace
