@@ -24,6 +24,7 @@ class Entry:
     status: int = 0  # 0: not answered (yet), or answered with a fault that has no status
     reply: dict = None
     fault: str = ""
+    answered: float = 0  # time.monotonic(); 0: not answered
 
     def __str__(self):
         fault = f" ({self.fault})" if self.fault else ""
@@ -187,6 +188,7 @@ class Tap:
         except ValueError:
             entry.reply = None
         self._canaries.add_reply(entry.path, entry.reply)
+        entry.answered = time.monotonic()
         entry.status = status
 
     # --- the budget every scenario must keep

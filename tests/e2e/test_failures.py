@@ -1,0 +1,376 @@
+"""What goes wrong at the start and later: the message, the exit code, and that nothing else is touched (behaviour.md 7)."""
+import time
+
+import pytest
+
+from bases import KV, KV_DATA, kv_base, kv_run, s2_base, s2_run, s2_toml, toml
+from harness import (EX_AUTH, EX_CONFIG, EX_IO, EX_NOT_READY, EX_TEMPLATE, EX_UNAVAILABLE, free_port, observe, wait_for)
+
+GRACE = 'start_grace = "2s"'
+
+
+def test_wrong_secret_id_ends_before_the_role_is_locked(s):
+    kv_base(s)
+    s.write("boot/secret-id", "no-such-secret-id-at-all")
+    agent = kv_run(s, template=GRACE)
+    assert agent.wait_exit(8) == EX_AUTH
+    assert 1 <= len(s.tap.logins()) <= 3
+    assert agent.lines_about("secret_id", levels=("error",)), agent.stderr
+    assert "no-such-secret-id-at-all" not in agent.stderr and not s.runlog.starts()
+
+
+def test_wrong_secret_id_once(s):
+    kv_base(s)
+    s.write("boot/secret-id", "no-such-secret-id-at-all")
+    agent = s.run(toml(KV, interval="1m", app=s.app_toml()), flags=("--once",))
+    assert agent.wait_exit(5) == EX_AUTH
+    assert len(s.tap.logins()) == 1
+
+
+def test_missing_secret_is_waited_for_then_named(s):
+    kv_base(s)
+    s.vault.request("DELETE", "kv/metadata/app")
+    agent = kv_run(s, template=GRACE)
+    assert agent.wait_exit(8) == EX_NOT_READY
+    assert 1.5 <= agent.lived <= 5
+    assert agent.lines_about(KV_DATA, levels=("error",)), agent.stderr
+    assert "out/config.ini" in agent.stderr and not s.runlog.starts()
+    assert s.tap.entries()[-1].path == "auth/token/revoke-self", s.tap
+
+
+def test_missing_secret_that_comes_in_time(s):
+    kv_base(s)
+    s.vault.request("DELETE", "kv/metadata/app")
+    kv_run(s)
+    wait_for(lambda: s.tap.count(KV_DATA) >= 1, 3, "the first read")
+    s.vault.put(KV_DATA, {"value": s.canary("late")})
+    s.runlog.wait_starts(1, 8)
+
+
+def test_denied_path(s):
+    kv_base(s)
+    s.vault.policy("kv-reader", "kv/data/other")
+    agent = kv_run(s, template=GRACE)
+    assert agent.wait_exit(8) == EX_AUTH
+    assert agent.lines_about(KV_DATA, "denied", levels=("error",)), agent.stderr
+    assert not s.runlog.starts() and s.tap.count("auth/token/lookup-self") <= 1
+
+
+def test_missing_key(s):
+    kv_base(s)
+    s.vault.put(KV_DATA, {"other": s.canary("other")})
+    agent = kv_run(s, template=GRACE)
+    assert agent.wait_exit(8) == EX_NOT_READY
+    assert agent.lines_about("value", "out/config.ini", levels=("error",)), agent.stderr
+    assert "<no value>" not in agent.stderr and s.read("out/config.ini") is None
+
+
+def test_missing_mount(s):
+    kv_base(s)
+    s.vault.policy("kv-reader", "*")
+    agent = s.run(toml(KV, interval="1m", app=s.app_toml(), template=GRACE).replace('"kv/data/app"', '"nomount/data/app"'))
+    assert agent.wait_exit(8) == EX_NOT_READY
+    assert "nomount" in agent.stderr and "no secrets engine" in agent.stderr
+
+
+def test_optional_secret_with_default(s):
+    kv_base(s)
+    s.vault.request("DELETE", "kv/metadata/app")
+    s.vault.put("kv/data/other", {"value": s.canary("other")})
+    s.run('''
+[vault]
+address = "@addr@"
+[auto_auth.method]
+type = "approle"
+role_id_file_path = "boot/role-id"
+secret_id_file_path = "boot/secret-id"
+[env.MISSING]
+contents = '{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}'
+default = "by default"
+[env.THERE]
+contents = '{{ with secret "kv/data/other" }}{{ .Data.data.value }}{{ end }}'
+[exec]
+command = @app@
+''', app=s.app_toml())
+    env = s.runlog.wait_starts(1, 6)[0]["env"]
+    assert env["MISSING"] == "by default" and env["THERE"].startswith("cnry-")
+
+
+def test_server_away_fail_at_once(s):
+    port = free_port()
+    s.write("boot/role-id", "role")
+    s.write("boot/secret-id", s.canary("secret-id"))
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml(), more='[outage]\non_start = "fail"'), addr=f"http://127.0.0.1:{port}")
+    assert agent.wait_exit(3) == EX_UNAVAILABLE
+    assert f"127.0.0.1:{port}" in agent.stderr and "refused" in agent.stderr
+
+
+def test_name_not_found_is_said(s):
+    s.write("boot/role-id", "role")
+    s.write("boot/secret-id", s.canary("secret-id"))
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml(), more='[outage]\non_start = "fail"'),
+                  addr="http://no-such-host.invalid:8200")
+    assert agent.wait_exit(12) == EX_UNAVAILABLE
+    assert "no-such-host.invalid" in agent.stderr
+
+
+def test_stopped_while_it_waits_for_the_server(s):
+    s.write("boot/role-id", "role")
+    s.write("boot/secret-id", s.canary("secret-id"))
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml()), addr=f"http://127.0.0.1:{free_port()}")
+    agent.wait_line("refused", timeout=1)
+    begin = time.monotonic()
+    assert agent.stop() == EX_NOT_READY
+    assert time.monotonic() - begin < 0.5  # 100 ms, and what a busy machine adds
+    assert not s.runlog.starts()
+
+
+def test_stopped_while_the_server_hangs(s):
+    kv_base(s)
+    s.tap.hang("auth/approle/login")
+    agent = kv_run(s)
+    wait_for(lambda: s.tap.logins(), 3, "the login")
+    begin = time.monotonic()
+    assert agent.stop() == EX_NOT_READY
+    assert time.monotonic() - begin < 0.5
+
+
+def test_stopped_between_login_and_secrets_revokes_the_token(s):
+    kv_base(s)
+    s.tap.hang(KV_DATA)
+    agent = kv_run(s)
+    wait_for(lambda: s.tap.count(KV_DATA), 3, "the read")
+    assert agent.stop() == EX_NOT_READY
+    assert s.tap.entries()[-1].path == "auth/token/revoke-self", s.tap
+
+
+def test_server_away_for_a_while(s):
+    value = kv_base(s, token_ttl="1m")
+    agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
+    app = s.runlog.wait_starts(1, 5)[0]
+    s.tap.refuse()
+    agent.wait_line("refused", timeout=2.5)
+    observe(5, lambda: None, 1.0)
+    assert s.runlog.lines() == [app] and s.read("out/config.ini") == f"value = {value}"
+    s.tap.accept()
+    new = s.canary("kv-second")
+    s.vault.put(KV_DATA, {"value": new})
+    assert s.runlog.wait_starts(2, 5)[1]["files"]["out/config.ini"] == f"value = {new}"
+    assert len(s.tap.logins()) == 1
+
+
+@pytest.mark.parametrize("status", [429, 472, 473, 500, 502, 503])
+def test_busy_and_broken_servers_are_outages(s, status):
+    value = kv_base(s)
+    agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
+    app = s.runlog.wait_starts(1, 5)[0]
+    s.tap.fail("*", status)
+    observe(4, lambda: None, 1.0)
+    assert agent.alive and s.runlog.lines() == [app] and s.read("out/config.ini") == f"value = {value}"
+    s.tap.clear()
+    new = s.canary("kv-second")
+    s.vault.put(KV_DATA, {"value": new})
+    s.runlog.wait_starts(2, 5)
+
+
+def test_retry_after_is_obeyed(s):
+    kv_base(s)
+    s.tap.fail(KV_DATA, 429, 1, headers={"Retry-After": "3"})
+    kv_run(s)
+    s.runlog.wait_starts(1, 8)
+    first, second = [e.time for e in s.tap.entries(KV_DATA)]
+    assert 2.9 <= second - first <= 5, s.tap
+
+
+def test_server_restarted_and_knows_nothing_any_more(s):
+    """In memory: token, lease, mounts are gone; they come back as an administrator would bring them back."""
+    kv_base(s)
+    agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
+    app = s.runlog.wait_starts(1, 5)[0]
+    before = s.read("out/config.ini")
+    s.vault.restart()
+    observe(3, lambda: None, 1.0)
+    assert agent.alive and s.runlog.lines() == [app] and s.read("out/config.ini") == before
+    role_id = open(s.path("boot/role-id"), encoding="ascii").read().strip()
+    s.vault.kv2("kv")
+    new = s.canary("kv-after")
+    s.vault.put(KV_DATA, {"value": new})
+    s.vault.policy("kv-reader", "kv/data/*", "kv/metadata/*")
+    s.vault.approle("app", "kv-reader", token_ttl="10m")
+    s.vault.post("auth/approle/role/app/role-id", {"role_id": role_id})
+    s.write("boot/secret-id", s.vault.secret_id("app"))
+    assert s.runlog.wait_starts(2, 30)[1]["files"]["out/config.ini"] == f"value = {new}"
+
+
+def test_server_restarted_with_its_storage(s):
+    s.use_vault(folder=s.path("out/vault-storage"))
+    kv_base(s)
+    agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
+    s.runlog.wait_starts(1, 5)
+    s.vault.restart()
+    new = s.canary("kv-second")
+    s.vault.put(KV_DATA, {"value": new})
+    s.runlog.wait_starts(2, 8)
+    assert agent.alive and len(s.tap.logins()) == 1
+
+
+def test_sealed_server_is_an_outage(s):
+    s.use_vault(folder=s.path("out/vault-storage"))
+    value = kv_base(s)
+    agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
+    app = s.runlog.wait_starts(1, 5)[0]
+    s.vault.seal()
+    agent.wait_line("sealed", timeout=4)
+    assert s.runlog.lines() == [app] and s.read("out/config.ini") == f"value = {value}"
+    s.vault.unseal()
+    s.vault.put(KV_DATA, {"value": s.canary("kv-second")})
+    s.runlog.wait_starts(2, 6)
+
+
+def test_database_away_keeps_the_credentials_there_are(s):
+    s2_base(s, ttl="20s", max_ttl="10m")
+    agent = s2_run(s)
+    app = s.runlog.wait_starts(1, 5)[0]
+    s.tap.fail("database/creds/*", 500)
+    wait_for(lambda: s.tap.count("sys/leases/renew") >= 1, 14, "a renewal")
+    assert agent.alive and s.runlog.lines() == [app]
+
+
+# --- configuration: everything wrong is found together, before anything is contacted
+
+BAD = [
+    ("unknown key", '[exec]\ncommand = ["x"]\nstop_timout = "3s"', ["stop_timout", "stop_timeout", "did you mean"]),
+    ("unknown table", "[vualt]\naddress = 'x'", ["vualt", "vault"]),
+    ("wrong type", "[vault]\nmax_connections = 'many'", ["max_connections"]),
+    ("bad duration", "[vault]\ntimeout = '5 parsecs'", ["timeout", "5 parsecs"]),
+    ("mode as a number", "[[template]]\ncontents = 'x'\ndestination = 'out/x'\nperms = 644", ["perms"]),
+    ("two excluding keys", "[[template]]\ncontents = 'x'\nsource = 'y'\ndestination = 'out/x'", ["source", "contents"]),
+    ("no destination", "[[template]]\ncontents = 'x'", ["destination"]),
+    ("reserved variable", "[env]\nLD_PRELOAD = 'x'", ["LD_PRELOAD"]),
+    ("unknown method", "[auto_auth.method]\ntype = 'approll'", ["approll", "approle"]),
+    ("method not supported", "[auto_auth.method]\ntype = 'kerberos'", ["kerberos", "not supported"]),
+    ("unset environment", "[vault]\naddress = '${NO_SUCH_VARIABLE}'", ["NO_SUCH_VARIABLE"]),
+    ("not TOML", "[vault\n", ["agent.toml:"]),
+]
+
+
+@pytest.mark.parametrize("text, words", [pytest.param(text, words, id=name.replace(" ", "-")) for name, text, words in BAD])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_bad_configuration(s, command, text, words):
+    agent = s.start(command, "-c", s.config(text), env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
+    assert agent.wait_exit(3) == EX_CONFIG, agent.stderr
+    said = agent.stderr + agent.stdout
+    for word in [*words, "agent.toml:"]:
+        assert word in said, said
+    assert s.tap.count() == 0
+
+
+def test_all_configuration_errors_at_once(s):
+    text = '''
+[vault]
+timeout = "5 parsecs"
+adress = "x"
+[exec]
+command = ["x"]
+debounce = true
+[[template]]
+destination = "out/x"
+contents = "x"
+source = "y"
+'''
+    agent = s.start("run", "-c", s.config(text), env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
+    assert agent.wait_exit(3) == EX_CONFIG
+    for line, word in ((3, "timeout"), (4, "adress"), (7, "debounce"), (11, "source")):
+        assert any(f"agent.toml:{line}:" in said and word in said for said in agent.stderr.splitlines()), agent.stderr
+    assert s.tap.count() == 0
+
+
+@pytest.mark.parametrize("text", ['{{ with secret "kv/data/app" }}no end', "{{ nosuchfunction }}", "{{ .Broken | }}"])
+def test_template_syntax(s, text):
+    kv_base(s)
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml()) + f'''
+[[template]]
+destination = "out/broken"
+contents = '{text}'
+''')
+    assert agent.wait_exit(3) == EX_TEMPLATE
+    assert "out/broken" in agent.stderr and s.tap.count() == 0, agent.stderr
+
+
+def test_missing_template_file(s):
+    kv_base(s)
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml()) + '''
+[[template]]
+destination = "out/x"
+source = "no-such.tmpl"
+''')
+    assert agent.wait_exit(3) in (EX_CONFIG, EX_TEMPLATE)
+    assert "no-such.tmpl" in agent.stderr and s.tap.count() == 0
+
+
+def test_missing_credential_files(s):
+    kv_base(s)
+    text = toml(KV, interval="1s", app=s.app_toml())
+    for name in ("boot/role-id", "boot/secret-id"):
+        agent = s.run(text.replace(name, "boot/no-such-file"))
+        assert agent.wait_exit(3) == EX_CONFIG, agent.stderr
+        assert "boot/no-such-file" in agent.stderr
+    assert s.tap.count() == 0
+
+
+def test_destination_that_cannot_be_written(s):
+    kv_base(s)
+    s.write("out/folder/keep", "x")
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml()).replace("out/config.ini", "out/folder"))
+    assert agent.wait_exit(5) == EX_IO, agent.stderr
+    assert "out/folder" in agent.stderr and not s.runlog.starts()
+
+
+@pytest.mark.parametrize("program, code", [("./no-such-program", 127), ("./not-executable", 126)])
+def test_program_that_cannot_be_started(s, program, code):
+    s2_base(s)
+    s.write("not-executable", "text", 0o644)
+    agent = s.run(s2_toml(s).replace(s.app_toml(), f'["{program}"]'))
+    assert agent.wait_exit(6) == code, agent.stderr
+    assert program in agent.stderr
+    wait_for(lambda: not s.pg.roles(), 2, "the lease is revoked")
+
+
+def test_no_method_and_no_token(s):
+    agent = s.start("run", "--address", s.tap.url, "--env", "X=kv/data/app#value", "--", s.app, "run.jsonl")
+    assert agent.wait_exit(3) == EX_CONFIG
+    assert "VAULT_TOKEN" in agent.stderr and "VAULT_ROLE_ID" in agent.stderr and s.tap.count() == 0
+
+
+def test_wrong_usage_of_the_command_line(s):
+    for args in ([], ["no-such-command"], ["run", "--no-such-flag"], ["run", "--"]):
+        agent = s.start(*args)
+        assert agent.wait_exit(3) == 64, args
+
+
+def test_without_any_file(s):
+    value = kv_base(s)
+    token = s.vault.create_token(policies=["kv-reader"], ttl="10m")
+    agent = s.start("run", "--env", "VALUE=kv/app#value", "--env-from", "kv/data/app", "--", *s.app_command("--life", "0"),
+                    env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": token})
+    assert agent.wait_exit(5) == 0, agent.stderr
+    env = s.runlog.starts()[0]["env"]
+    assert env["VALUE"] == env["value".upper()] == value
+    assert s.vault.lookup(token) is not None, "a token that somebody gave us is not ours to revoke"
+
+
+def test_wrong_token(s):
+    kv_base(s)
+    agent = s.start("run", "--env", "VALUE=kv/data/app#value", "--", *s.app_command(),
+                    env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("no-such-token")})
+    assert agent.wait_exit(20) == EX_AUTH
+    assert not s.runlog.starts() and "token" in agent.stderr
+
+
+def test_login_files_are_used_once_by_default(s):
+    """The secret_id file is removed after it was read, as Vault Agent does."""
+    kv_base(s)
+    text = toml(KV, interval="1m", app=s.app_toml()).replace("remove_secret_id_file_after_reading = false\n", "")
+    s.run(text)
+    s.runlog.wait_starts(1, 5)
+    assert s.read("boot/secret-id") is None and s.read("boot/role-id") is not None
