@@ -46,12 +46,6 @@ bool is_refusal(const Error& error) {
   return !is_outage(error.kind) && error.kind != ErrorKind::config;
 }
 
-// Whether a 403 on lookup-self says anything about the token: the policy "default" lets every
-// living one look itself up.
-bool may_look_itself_up(const std::vector<std::string>& policies) {
-  return std::ranges::any_of(policies, [](const auto& p) { return p == "default" || p == "root"; });
-}
-
 asio::awaitable<void> revoke_one(vault::Client& client, vault::Token token) {
   const auto revoked = co_await client.revoke_self(std::move(token));
   if (revoked) {
@@ -83,7 +77,9 @@ struct AuthLoop::Impl {
   std::vector<std::pair<vault::Token, std::optional<Instant>>> replaced =
       {};  // ours, and their ends
 
-  Backoff backoff{{.min = config.min_backoff, .max = config.max_backoff}};  // between logins
+  const BackoffBounds bounds{.min = config.min_backoff, .max = config.max_backoff};
+  Backoff after_failure{bounds};  // between logins that fail
+  Backoff after_loss{bounds};     // between logins whose tokens are lost before they served
   Instant next_login{};
   bool refused = false;  // the credentials that were sent last: not to be sent again
   std::optional<ErrorKind> trouble = {};  // that the log has been told of
@@ -195,12 +191,13 @@ struct AuthLoop::Impl {
     auto auth = co_await login->login(client, time_until(deadline));
     if (auth) {
       end_trouble();
-    } else {
-      auth = std::unexpected(std::move(auth).error().within("login by " + state.method));
+      after_failure.reset();
+      next_login = Clock::now() + after_loss.next(random.fraction());
+      co_return auth;
     }
-    const auto asked = auth ? std::nullopt : auth.error().retry_after;
-    next_login = Clock::now() + backoff.next(random.fraction(), asked);
-    co_return auth;
+    Error error = std::move(auth).error().within("login by " + state.method);
+    next_login = Clock::now() + after_failure.next(random.fraction(), error.retry_after);
+    co_return std::unexpected(std::move(error));
   }
 
   struct Start {
@@ -228,10 +225,7 @@ struct AuthLoop::Impl {
     if (rules.outage.start_timeout) start.deadline = start.began + *rules.outage.start_timeout;
     for (;;) {
       auto auth = co_await try_login(start.deadline);
-      if (auth) {
-        backoff.reset();
-        co_return begin_token(*std::move(auth));
-      }
+      if (auth) co_return begin_token(*std::move(auth));
       Error error = std::move(auth).error();
       if (is_over(start, error)) co_return std::unexpected(final_error(std::move(error)));
       log_trouble("auth.failed", error, next_login);
@@ -304,6 +298,14 @@ struct AuthLoop::Impl {
     co_return follow(schedule.refused(Clock::now()), false);
   }
 
+  // Whether a 403 on lookup-self says anything about the token: it was looked up before, or its
+  // policies allow it.
+  bool may_look_itself_up() const {
+    return !login->makes_tokens() || std::ranges::any_of(state.policies, [](const auto& policy) {
+      return policy == "default" || policy == "root";
+    });
+  }
+
   asio::awaitable<bool> token_is_good() {
     const auto token = client.token();
     while (checking) co_await checked.wait(checked.generation());
@@ -322,7 +324,7 @@ struct AuthLoop::Impl {
     last_check = Clock::now();
     const auto auth = co_await client.lookup_self(token);
     if (client.token() != token) co_return false;
-    if (auth || auth.error().kind != ErrorKind::denied || !may_look_itself_up(state.policies)) {
+    if (auth || auth.error().kind != ErrorKind::denied || !may_look_itself_up()) {
       co_return true;
     }
     gone = true;
@@ -389,7 +391,8 @@ struct AuthLoop::Impl {
                   {{"accessor", state.accessor}, {"next", "a new login"}});
         drop_token();
       } else {
-        backoff.reset();  // it served its time
+        after_loss.reset();  // it served its time
+        next_login = Clock::now();
       }
       step = co_await perform(step);
     }

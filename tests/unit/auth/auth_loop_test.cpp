@@ -97,7 +97,7 @@ TEST_CASE("a server that is away for long is asked seldom, and the token's end d
   house.http->fail(kRenew, ErrorKind::network, "connection refused");
   house.http->fail(kLogin, ErrorKind::network, "connection refused");
   house.start();
-  house.io.advance(2h, 200ms);
+  house.io.advance(2h, 1s);
   CHECK_FALSE(house.ended);
   CHECK(house.in(Phase::logging_in));
   CHECK(house.token() == "(none)");
@@ -106,7 +106,14 @@ TEST_CASE("a server that is away for long is asked seldom, and the token's end d
 
   house.http->reset(kLogin);
   house.http->answer(kLogin, 200, granted("T2", 60));
-  house.io.advance(5min, 200ms);
+  house.io.advance(5min, 1s);
+  CHECK(house.token() == "T2");
+
+  // The pauses of the outage are forgotten: a token that is lost now has its successor at once.
+  house.http->answer(kLookup, 403, kDenied);
+  house.io.advance(2s);
+  CHECK_FALSE(house.token_is_good());
+  house.io.advance(1s);
   CHECK(house.token() == "T2");
   CHECK(house.in(Phase::valid));
 }
