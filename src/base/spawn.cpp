@@ -56,52 +56,53 @@ void close_all_but_standard() {
   for (int fd = 3; fd < end; ++fd) close(fd);
 }
 
+int give_up(Start& start) {
+  start.error = errno;
+  return 127;
+}
+
 // In the child, on a stack of its own, in our memory, with all signals blocked: async-signal-safe
 // calls only, and nothing of ours is changed but `start`. Our handlers are gone before signals are
-// let in.
+// let in. It returns, as its exit code, only when the program can't be started.
 int start_program(void* argument) {
-  auto* start = static_cast<Start*>(argument);
-  const SpawnSpec& spec = *start->spec;
-  const auto give_up = [start] {
-    start->error = errno;
-    _exit(127);
-  };
+  auto& start = *static_cast<Start*>(argument);
+  const SpawnSpec& spec = *start.spec;
 
-  if (setpgid(0, 0) != 0) give_up();
+  if (setpgid(0, 0) != 0) return give_up(start);
   if (spec.foreground) tcsetpgrp(STDIN_FILENO, getpid());
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     sigaction(signal, &standard, nullptr);
   }
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up();
-  if (getppid() != start->parent) _exit(127);  // it died before the line above
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return give_up(start);
+  if (getppid() != start.parent) return 127;  // it died before the line above
 
-  if (spec.output >= 0 &&
-      (dup2(spec.output, STDOUT_FILENO) < 0 || dup2(spec.output, STDERR_FILENO) < 0)) {
-    give_up();
+  if (spec.output >= 0) {
+    if (dup2(spec.output, STDOUT_FILENO) < 0) return give_up(start);
+    if (dup2(spec.output, STDERR_FILENO) < 0) return give_up(start);
   }
   if (spec.null_input) {
     const int null = open("/dev/null", O_RDONLY);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0) give_up();
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0) return give_up(start);
   }
   close_all_but_standard();
 
   rlimit core{};
   getrlimit(RLIMIT_CORE, &core);
-  core.rlim_cur = start->core_limit;
+  core.rlim_cur = start.core_limit;
   setrlimit(RLIMIT_CORE, &core);
 
-  start->step = Step::working_directory;
-  if (!spec.working_directory.empty() && chdir(spec.working_directory.c_str()) != 0) give_up();
+  start.step = Step::working_directory;
+  const char* folder = spec.working_directory.c_str();
+  if (*folder != '\0' && chdir(folder) != 0) return give_up(start);
 
-  start->step = Step::exec;
+  start.step = Step::exec;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  execve(start->path, start->argv, start->envp);
-  give_up();
-  return 0;
+  execve(start.path, start.argv, start.envp);
+  return give_up(start);
 }
 
 std::string cause(int error) {
