@@ -1,7 +1,11 @@
 #include "base/hardening.hpp"
 
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace keybearer {
 namespace {
@@ -14,7 +18,22 @@ rlim_t current_core_limit() noexcept {
 
 const rlim_t kOriginalCoreLimit = current_core_limit();
 
+// Under a limit, what is mapped later would fail once it is reached: then rather not at all.
+bool may_lock_all_memory() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY) return true;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3]{};
+  return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_IPC_LOCK)) != 0;
+}
+
 }  // namespace
+
+void open_standard_descriptors() noexcept {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+  }
+}
 
 rlim_t original_core_limit() noexcept {
   return kOriginalCoreLimit;
@@ -27,6 +46,7 @@ void harden_process() noexcept {
   setrlimit(RLIMIT_CORE, &limit);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (may_lock_all_memory()) mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
 void become_subreaper() noexcept {

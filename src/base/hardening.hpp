@@ -1,12 +1,18 @@
 #pragma once
-// What keeps a process that holds secrets to itself.
+// What keeps a process that holds secrets to itself. Each measure is best effort: where the system
+// does not allow one, the others still hold.
 
 #include <sys/resource.h>
 
 namespace keybearer {
 
+// The first thing that main() does: descriptors 0 to 2 that are closed are opened on /dev/null, so
+// that no file or socket of ours is taken for the program's standard output.
+void open_standard_descriptors() noexcept;
+
 // No core files, not dumpable (which also keeps ptrace and /proc/PID/mem away from the same user),
-// no new privileges for us or what we start (prctl(2)).
+// no new privileges for us or what we start (prctl(2)), and, where the limit allows it, no page of
+// ours is ever swapped out (mlockall(2), as they are touched).
 void harden_process() noexcept;
 // The soft limit of core files before that: what a program of ours gets back.
 [[nodiscard]] rlim_t original_core_limit() noexcept;
