@@ -182,6 +182,7 @@ contents = '{{ with secret "database/creds/myapp-role" }}{{ .Data.password }}{{ 
 S1 = "@top@" + LOGIN + '''
 [template_config]
 static_secret_render_interval = "@interval@"
+@template@
 [lease]
 @lease@
 @parts@

@@ -180,7 +180,7 @@ def test_S1_08_defaults(s):
 def test_S1_08_no_start_without_a_required_value(s):
     s1_base(s)
     s1_write(s, DB_PASSWORD=None)
-    agent = s1_run(s, parts='[template_config]\nstart_grace = "2s"\n' + S1_ENV, interval="1s")
+    agent = s1_run(s, parts=S1_ENV, template='start_grace = "2s"', interval="1s")
     assert agent.wait_exit(8) == EX_NOT_READY
     assert not s.runlog.starts()
     assert agent.lines_about("DB_PASSWORD", S1_SAMPLE), agent.stderr

@@ -154,11 +154,12 @@ class Vault:
         self.request("PUT", f"sys/policies/acl/{name}", {"policy": "\n".join(rules)})
 
     def approle(self, name, policies, **role):
-        """Returns (role_id, secret_id)."""
+        """Returns (role_id, secret_id); the latter None for a role that has none."""
         if "approle/" not in self.get("sys/auth")["data"]:
             self.post("sys/auth/approle", {"type": "approle"})
         self.post(f"auth/approle/role/{name}", {"token_policies": policies, **role})
-        return self.get(f"auth/approle/role/{name}/role-id")["data"]["role_id"], self.secret_id(name)
+        return self.get(f"auth/approle/role/{name}/role-id")["data"]["role_id"], \
+            self.secret_id(name) if role.get("bind_secret_id", True) else None
 
     def secret_id(self, name):
         return self.post(f"auth/approle/role/{name}/secret-id")["data"]["secret_id"]
