@@ -243,6 +243,36 @@ TEST_CASE(
   CHECK(house.http->count(kLookup) == 2);
 }
 
+TEST_CASE("all who ask while the look-up is on its way hear that the token is gone") {
+  House house;
+  house.config.on_renew_failure = OnRenewFailure::exit;
+  house.http->answer(kLogin, 200, granted("T1", 3600));
+  house.http->answer(kLookup, 403, kDenied);
+  house.http->delay(kLookup, 1s);
+  house.start();
+  std::vector<bool> out;
+  for (int i = 0; i < 50; ++i) house.io.start_task(House::ask(house, out));
+  house.io.advance(2s);
+  CHECK(out == std::vector<bool>(50, false));
+  CHECK(house.http->count(kLookup) == 1);
+}
+
+TEST_CASE("what was found before a refused renewal does not count") {
+  House house;
+  house.http->answer(kLogin, 200, granted("T1", 60));
+  house.http->answer(kLogin, 200, granted("T2", 60));
+  house.http->answer(kRenew, 403, kDenied);
+  house.http->answer(kLookup, 200, looked_up(20));
+  house.http->answer(kLookup, 403, kDenied);
+  house.start();
+  house.io.advance(44s);
+  CHECK(house.token_is_good());
+  house.io.advance(5s);
+  CHECK(house.http->count(kLookup) == 2);
+  CHECK(house.lines("not valid any more") == 1);
+  CHECK(house.token() == "T2");
+}
+
 TEST_CASE(
     "no answer to the look-up condemns no token, nor does a 403 where the policies forbid the "
     "look-up") {
