@@ -1,9 +1,12 @@
 """S2, dynamic secrets: leases, renewal, the wall of max_ttl, revocation."""
+import json
+import os
+import stat
 import time
 
 import pytest
 
-from bases import LOGIN, S2_READONLY, app_user, login_files, s2_base, s2_run, s2_toml, toml
+from bases import KV, LOGIN, S2_READONLY, app_user, kv_base, login_files, s2_base, s2_run, s2_toml, toml
 from harness import observe, wait_for
 
 RENEW = "sys/leases/renew"
@@ -194,3 +197,81 @@ def test_S2_31_the_token_must_outlive_the_lease(s):
     works = observe(20, lambda: s.pg.works(*app_user(s)), 0.2)
     assert all(ok for _, ok in works), [when for when, ok in works if not ok]
     assert 3 <= len(s.tap.logins()) <= 6, s.tap
+
+
+def test_S2_18_host_and_database_from_elsewhere(s):
+    s2_base(s)
+    s.vault.kv2("secret")
+    s.vault.post("secret/data/myapp", {"data": {"host": "127.0.0.1", "port": 5432, "database": "my app/db"}})
+    s.vault.policy("app", "database/creds/*", "secret/data/myapp", **{"sys/leases/revoke": ["update"]})
+    s.run(toml(LOGIN + '''
+[env.DATABASE_URL]
+contents = \'\'\'{{ with secret "secret/data/myapp" }}{{ $db := .Data.data }}{{ with secret "database/creds/readonly" -}}
+postgresql://{{ .Data.username | urlquery }}:{{ .Data.password | urlquery }}@{{ $db.host }}:{{ $db.port }}/{{ $db.database | urlquery }}
+{{- end }}{{ end }}\'\'\'
+[exec]
+command = @app@
+''', app=s.app_toml()))
+    url = s.runlog.wait_starts(1, 5)[0]["env"]["DATABASE_URL"]
+    reply = s.tap.data_reads(S2_READONLY)[0].reply["data"]
+    assert url == f"postgresql://{reply['username']}:{reply['password']}@127.0.0.1:5432/my+app%2Fdb"
+
+
+def test_S2_19_one_shot_credentials_file(s):
+    s2_base(s, ttl="1m", max_ttl="5m")
+    agent = s.render(LOGIN.replace("@vault@", "").replace("@auth@", "") + '''
+[[template]]
+destination = "out/db-creds.json"
+contents = '{{ with secret "database/creds/readwrite" }}{"lease_id":{{ .LeaseID | toJSON }},"lease_duration":{{ .LeaseDuration }},"data":{{ .Data | toJSON }}}{{ end }}'
+''', "--once")
+    assert agent.wait_exit(5) == 0, agent.stderr
+    assert agent.lived < 2
+    written = json.loads(s.read("out/db-creds.json"))
+    assert s.pg.works(written["data"]["username"], written["data"]["password"])
+    assert stat.S_IMODE(os.stat(s.path("out/db-creds.json")).st_mode) == 0o600
+    assert not s.tap.count("sys/leases/revoke") and not s.tap.count("auth/token/revoke-self"), "another container needs them"
+    assert s.vault.lookup(s.tap.logins()[0].reply["auth"]["client_token"]) is not None
+    assert len(s.tap.logins()) == 1 and s.tap.count("database/creds/readwrite") == 1
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_S2_21_a_job_in_a_wrapper(s, code):
+    """Longer than the lease's TTL: renewed while the job runs, revoked after it; no restart when a secret changes."""
+    s2_base(s, ttl="4s", max_ttl="10m")
+    s.vault.kv2("kv")
+    s.vault.put("kv/data/app", {"value": s.canary("kv-first")})
+    s.vault.policy("app", "database/creds/*", "kv/*", **{"sys/leases/revoke": ["update"]})
+    text = s2_toml(s, role="readwrite", app=("--life", 7, "--exit", code), more='''
+[template_config]
+static_secret_render_interval = "1s"
+[[template]]
+destination = "out/value"
+contents = '{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}'
+''')
+    agent = s.run(text, flags=("--once",))
+    s.runlog.wait_starts(1, 5)
+    s.vault.put("kv/data/app", {"value": s.canary("kv-second")})
+    observe(6, lambda: None, 1.0)
+    assert s.pg.works(*app_user(s))
+    assert agent.wait_exit(5) == code
+    assert len(s.runlog.starts()) == 1 and s.tap.count(RENEW) >= 2
+    wait_for(lambda: not s.pg.roles(), 2, "no user left")
+
+
+def test_S2_03_one_write_reaches_every_instance(s):
+    kv_base(s)
+    logs = []
+    for number in range(3):
+        logs.append(s.run_log(f"run{number}.jsonl"))
+        text = toml(KV, interval="1s", app=s.app_toml(log=f"run{number}.jsonl"), exec='debounce = "100ms"')
+        s.start("run", "-c", s.config(text.replace("out/config.ini", f"out/config{number}.ini"), name=f"agent{number}.toml",
+                                      addr=s.new_tap().url))
+    for log in logs:
+        log.wait_starts(1, 5)
+    new = s.canary("kv-second")
+    s.vault.put("kv/data/app", {"value": new})
+    for number, log in enumerate(logs):
+        log.wait_starts(2, 5)
+        assert s.read(f"out/config{number}.ini") == f"value = {new}"
+    observe(2, lambda: None, 1.0)
+    assert [len(log.starts()) for log in logs] == [2, 2, 2]
