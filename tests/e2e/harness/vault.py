@@ -131,6 +131,8 @@ class Vault:
     # --- fixtures
 
     def kv2(self, mount):
+        if f"{mount}/" in self.get("sys/mounts")["data"]:
+            self.request("DELETE", f"sys/mounts/{mount}")  # secret/ of a new server
         self.post(f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
 
         def upgraded():
