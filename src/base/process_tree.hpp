@@ -3,6 +3,9 @@
 // are the subreaper of all that we start (base/hardening.hpp), so a daemon that left its group and
 // lost its parent is a child of ours.
 //
+// What was adopted counts as the program's: there must be one such program at a time. A hook is
+// ended with signal_group() alone, or the program's own daemons would go with it.
+//
 // Read from /proc, and only when we have children at all; so a program without leftovers costs one
 // system call.
 

@@ -26,7 +26,8 @@ class KernelSpawner final : public Spawner {
 
   asio::awaitable<void> child_changed() override {
     // Kept from call to call: what comes in between is remembered.
-    if (!signals_) signals_.emplace(co_await asio::this_coro::executor, SIGCHLD);
+    const auto executor = co_await asio::this_coro::executor;
+    if (!signals_) signals_.emplace(executor, SIGCHLD);
     co_await signals_->async_wait(asio::use_awaitable);
   }
   void reap_strangers() override { keybearer::reap_strangers(); }

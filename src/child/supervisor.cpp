@@ -155,7 +155,7 @@ asio::awaitable<int> Supervisor::run() {
   watchers_.cancel();
   co_await watchers_.join();
   if (failure) std::rethrow_exception(failure);
-  co_return code_.value();
+  co_return code_.value_or(70);  // EX_SOFTWARE; join() has thrown what it was
 }
 
 std::vector<int> forwarded_signals() {

@@ -345,7 +345,7 @@ Actions SupervisorFsm::stop(Instant now) {
       break;  // it is told already
     case State::stopping_to_exit:
       if (killed_at_) break;
-      if (stops_ == 2) grace_end_ = std::min(*grace_end_, now + kSecondGrace);
+      if (stops_ == 2 && grace_end_) grace_end_ = std::min(*grace_end_, now + kSecondGrace);
       if (stops_ >= 3) return kill(now);
       break;
     case State::done:
