@@ -42,7 +42,7 @@ enum class Type : std::uint8_t {
 class Value;
 using List = std::vector<Value>;
 
-// The Go structs that templates touch (Secret, time.Time, scratch ...): fields and methods by name.
+// The Go structs that templates touch (Secret, scratch ...): tmpl/object.hpp has their fields and methods.
 class Object {
  public:
   virtual ~Object() = default;

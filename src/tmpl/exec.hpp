@@ -1,0 +1,110 @@
+#pragma once
+// One evaluation of a template: walks the tree, calls functions, records what was asked. Mirrors Go's
+// text/template/exec.go: same order of evaluation, same error texts, same "current node".
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/secret.hpp"
+#include "tmpl/funcs.hpp"
+#include "tmpl/parse.hpp"
+#include "tmpl/template.hpp"
+
+namespace keybearer::tmpl {
+
+// A value as Go's reflection sees it: it may be no value at all, and it may come out of an interface (an element of a
+// list or map), which matters for nil and for error texts.
+struct Operand {
+  Value value;
+  bool valid = false;
+  bool in_interface = false;
+
+  Operand() = default;
+  Operand(Value v) : value(std::move(v)), valid(true) {}
+  static Operand element(Value v) {
+    Operand operand(std::move(v));
+    operand.in_interface = true;
+    return operand;
+  }
+  [[nodiscard]] bool nil_interface() const { return valid && in_interface && value.is_nil(); }
+};
+
+[[nodiscard]] bool truth(const Value& value);
+
+struct ExecError {
+  std::string text;
+  std::size_t pos = 0;
+  bool missing_key = false;
+};
+
+class Evaluation {
+ public:
+  Evaluation(const TreeSet& trees, const std::string& shown_name, std::string_view text, const Options& options,
+             DataSource& source)
+      : trees_(trees), shown_name_(shown_name), text_(text), options_(options), source_(source) {}
+
+  // Throws ExecError.
+  [[nodiscard]] Output run(const std::string& own_name);
+
+  // For functions.
+  [[nodiscard]] const Options& options() const { return options_; }
+  // The answer, or nil and a record of what is missing.
+  [[nodiscard]] Value ask(Dependency dependency, bool& there);
+  [[nodiscard]] std::string execute_template(const std::string& name, Value dot);
+  std::map<std::string, Value> scratch;
+
+ private:
+  enum class Flow { normal, break_, continue_ };
+  struct Variable {
+    std::string_view name;
+    Operand value;
+  };
+
+  Flow walk(const Operand& dot, const Node& node);
+  Flow walk_list(const Operand& dot, const ListNode* list);
+  Flow walk_branch(const Operand& dot, const BranchNode& branch);
+  Flow walk_range(const Operand& dot, const BranchNode& range);
+  void walk_template(const Operand& dot, const TemplateNode& call);
+  void print(const Node& node, const Operand& value);
+
+  Operand pipeline(const Operand& dot, const PipeNode* pipe);
+  Operand command(const Operand& dot, const CommandNode& command, const Operand* final);
+  Operand field_chain(const Operand& dot, Operand receiver, const Node& node, const std::vector<std::string>& ident,
+                      std::size_t first, const std::vector<NodePtr>* args, const Operand* final);
+  Operand field(const Operand& dot, const std::string& name, const Node& node, const std::vector<NodePtr>* args,
+                const Operand* final, const Operand& receiver);
+  Operand field_node(const Operand& dot, const FieldNode& node, const std::vector<NodePtr>* args, const Operand* final);
+  Operand chain_node(const Operand& dot, const ChainNode& node, const std::vector<NodePtr>* args, const Operand* final);
+  Operand variable_node(const Operand& dot, const VariableNode& node, const std::vector<NodePtr>* args, const Operand* final);
+  Operand call(const Operand& dot, const Function& function, const Node& node, const std::string& name,
+               const std::vector<NodePtr>* args, const Operand* final);
+  Operand and_or(const Operand& dot, const Function& function, const std::vector<NodePtr>& args, const Operand* final);
+  Value argument(const Operand& dot, Param param, const Node& node);
+  Value any_argument(const Operand& dot, const Node& node);
+  Value checked(Operand operand, Param param);
+  Value constant(const NumberNode& number);
+  void not_a_function(const std::vector<NodePtr>* args, const Operand* final);
+
+  [[nodiscard]] std::size_t mark() const { return variables_.size(); }
+  void pop(std::size_t mark) { variables_.resize(mark); }
+  Operand& variable(const std::string& name);
+  void at(const Node& node) { node_ = &node; }
+  [[noreturn]] void fail(const std::string& text, bool missing_key = false);
+
+  const TreeSet& trees_;
+  const std::string& shown_name_;
+  std::string_view text_;
+  const Options& options_;
+  DataSource& source_;
+  const Node* node_ = nullptr;
+  std::string_view template_name_;
+  std::vector<Variable> variables_;
+  std::string out_;
+  Output result_;
+  int depth_ = 0;
+};
+
+}  // namespace keybearer::tmpl

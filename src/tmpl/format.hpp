@@ -1,0 +1,20 @@
+#pragma once
+// Go's fmt: Sprint, Sprintln, Sprintf with all verbs and flags over every kind of value. Mirrors fmt/print.go.
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "json/value.hpp"
+
+namespace keybearer::tmpl {
+
+void append_value(std::string& out, const Value& value);  // %v
+[[nodiscard]] std::string sprint(std::span<const Value> values);
+[[nodiscard]] std::string sprintln(std::span<const Value> values);
+[[nodiscard]] std::string sprintf(std::string_view format, std::span<const Value> values);
+
+// reflect.Type.String: "map[string]interface {}"; of nil "<nil>".
+[[nodiscard]] std::string type_name(const Value& value);
+
+}  // namespace keybearer::tmpl

@@ -1,0 +1,61 @@
+#pragma once
+// The functions that templates call: a sorted table of names with Go-like signatures. A new function is one row in a
+// funcs_*.cpp. Argument types are checked, and constants adapted to them, in one place (exec.cpp), as Go's reflection does.
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "json/value.hpp"
+
+namespace keybearer::tmpl {
+
+class Evaluation;
+
+// What a function's parameter is in Go. `any` takes everything, nil too.
+enum class Param : std::uint8_t {
+  any,         // interface {}
+  string,      // string
+  integer,     // int
+  int64,       // int64
+  uint64,      // uint64
+  float64,     // float64
+  boolean,     // bool
+  any_list,    // []interface {}
+  strings,     // []string
+  any_map,     // map[string]interface {}
+  string_map,  // map[string]string
+};
+[[nodiscard]] std::string_view param_name(Param param);
+
+using Arguments = std::span<Value>;
+
+struct Function {
+  std::string_view name;
+  // Returns the result, or throws CallError.
+  Value (*call)(Evaluation& evaluation, Arguments arguments);
+  std::string_view params;      // a letter each, see below; the last may be variadic
+  bool variadic = false;
+  bool changes_maps = false;    // changes a map argument in place
+  enum class Special : std::uint8_t { none, and_, or_, call } special = Special::none;
+};
+// Letters in `params`: a any, s string, i int, l int64, u uint64, f float64, b bool, A any_list, S strings, M any_map,
+// T string_map.
+[[nodiscard]] Param param_of(char letter);
+
+// "error calling NAME: TEXT".
+struct CallError {
+  std::string text;
+};
+
+[[nodiscard]] const Function* find_function(std::string_view name);
+// Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not known either.
+[[nodiscard]] std::string refused_function(std::string_view name);
+
+// The tables, one per file, each sorted by name.
+[[nodiscard]] std::span<const Function> builtin_functions();
+[[nodiscard]] std::span<const Function> text_functions();
+[[nodiscard]] std::span<const Function> data_functions();
+[[nodiscard]] std::span<const Function> vault_functions();
+
+}  // namespace keybearer::tmpl

@@ -1,0 +1,255 @@
+// consul-template's functions on JSON, base64, lists and maps: template/funcs.go, template/scratch.go.
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "json/json.hpp"
+#include "tmpl/exec.hpp"
+#include "tmpl/format.hpp"
+#include "tmpl/go_json.hpp"
+#include "tmpl/object.hpp"
+#include "tmpl/strconv.hpp"
+
+namespace keybearer::tmpl {
+namespace {
+
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+std::string encoded(std::string_view text, bool url) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); i += 3) {
+    const std::size_t n = std::min<std::size_t>(3, text.size() - i);
+    std::uint32_t bits = 0;
+    for (std::size_t k = 0; k < 3; ++k) bits = bits << 8 | (k < n ? static_cast<unsigned char>(text[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k) out += k <= n ? kAlphabet[bits >> (18 - 6 * k) & 63] : '=';
+  }
+  if (url) std::ranges::transform(out, out.begin(), [](char c) { return c == '+' ? '-' : c == '/' ? '_' : c; });
+  return out;
+}
+
+// encoding/base64 with padding; CR and LF are passed over.
+std::string decoded(const char* function, std::string_view text, bool url) {
+  std::string out;
+  std::uint32_t bits = 0;
+  int count = 0, padding = 0;
+  const auto corrupt = [&](std::size_t at) {
+    throw CallError{std::string(function) + ": illegal base64 data at input byte " + std::to_string(at)};
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '\r' || c == '\n') continue;
+    if (c == '=' && count % 4 >= 2) {
+      ++padding;
+      if (++count % 4 == 0) {
+        const auto rest = text.find_first_not_of("\r\n", i + 1);
+        if (rest != std::string_view::npos) corrupt(rest);
+      }
+      bits <<= 6;
+    } else {
+      if (padding > 0) corrupt(i);
+      if (url) c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
+      const auto digit = kAlphabet.find(c);
+      if (digit == std::string_view::npos || c == '\0') corrupt(i);
+      bits = bits << 6 | static_cast<std::uint32_t>(digit);
+      ++count;
+    }
+    if (count % 4 == 0) {
+      for (int k = 0; k < 3 - padding; ++k) out += static_cast<char>(bits >> (16 - 8 * k) & 255);
+      bits = 0;
+    }
+  }
+  if (count % 4 != 0) corrupt(text.size() - static_cast<std::size_t>(count % 4));
+  return out;
+}
+
+Value base64_encode(Evaluation&, Arguments a) { return encoded(a[0].as_text(), false); }
+Value base64_decode(Evaluation&, Arguments a) { return decoded("base64Decode", a[0].as_text(), false); }
+Value base64_url_encode(Evaluation&, Arguments a) { return encoded(a[0].as_text(), true); }
+Value base64_url_decode(Evaluation&, Arguments a) { return decoded("base64URLDecode", a[0].as_text(), true); }
+
+// parseJSON's numbers are float64: the text form of an answer's numbers is not kept.
+Value with_floats(const Value& value) {
+  if (value.type() == Type::number) {
+    const auto number = parse_float(value.as_text());
+    if (!number) throw CallError{"parseJSON: a number is out of range"};
+    return *number;
+  }
+  if (value.is_list()) {
+    List items;
+    for (const Value& item : value.items()) items.push_back(with_floats(item));
+    return Value::list(std::move(items));
+  }
+  if (value.is_map()) {
+    Value map = Value::map();
+    for (const auto& [key, member] : value.entries()) map.append_sorted(key, with_floats(member));
+    return map;
+  }
+  return value;
+}
+
+Value parse_json(Evaluation&, Arguments a) {
+  if (a[0].as_text().empty()) return Value::map();
+  const auto parsed = json::parse(a[0].as_text());
+  if (!parsed) throw CallError{"parseJSON: " + parsed.error().text};
+  return with_floats(*parsed);
+}
+Value to_json(Evaluation&, Arguments a) { return go_json("toJSON", a[0], true, false); }
+Value to_json_pretty(Evaluation&, Arguments a) { return go_json("toJSONPretty", a[0], true, true); }
+Value to_unescaped_json(Evaluation&, Arguments a) { return go_json("toUnescapedJSON", a[0], false, false); }
+Value to_unescaped_json_pretty(Evaluation&, Arguments a) { return go_json("toUnescapedJSONPretty", a[0], false, true); }
+
+// `in`: an element of a list (same type and value), or a piece of a text.
+bool holds(const Value& list, const Value& value) {
+  if (list.is_text()) return value.type() == Type::string && list.as_text().find(value.as_text()) != std::string_view::npos;
+  if (!list.is_list()) return false;
+  if (value.type() == Type::boolean) return false;
+  return std::ranges::any_of(list.items(), [&value](const Value& item) { return item == value; });
+}
+Value in(Evaluation&, Arguments a) { return holds(a[0], a[1]); }
+Value contains(Evaluation&, Arguments a) { return holds(a[1], a[0]); }
+Value contains_all(Evaluation&, Arguments a) {
+  return std::ranges::all_of(a[0].items(), [&](const Value& v) { return holds(a[1], v); });
+}
+Value contains_any(Evaluation&, Arguments a) {
+  return std::ranges::any_of(a[0].items(), [&](const Value& v) { return holds(a[1], v); });
+}
+Value contains_none(Evaluation&, Arguments a) {
+  return std::ranges::none_of(a[0].items(), [&](const Value& v) { return holds(a[1], v); });
+}
+Value contains_not_all(Evaluation&, Arguments a) {
+  return !std::ranges::all_of(a[0].items(), [&](const Value& v) { return holds(a[1], v); });
+}
+
+void explode(Value& into, std::string_view key, const Value& value) {
+  const auto slash = key.find('/');
+  if (slash == std::string_view::npos) {
+    into.set(key, value);
+    return;
+  }
+  const std::string_view head = key.substr(0, slash);
+  const Value* found = into.find(head);
+  Value inner = found != nullptr ? *found : Value::map();
+  if (inner.type() != Type::map) throw CallError{"explodeMap: not a map: \"" + std::string(head) + "\""};
+  if (found == nullptr) into.set(head, inner);
+  explode(inner, key.substr(slash + 1), value);
+}
+Value explode_map(Evaluation&, Arguments a) {
+  Value out = Value::map();
+  for (const auto& [key, value] : a[0].entries()) explode(out, key.as_text(), value);
+  return out;
+}
+
+bool empty(const Value& value) { return !truth(value); }
+void merge(Value& into, const Value& from, bool override) {
+  for (const auto& [key, value] : from.entries()) {
+    const Value* present = into.find_key(key);
+    if (present != nullptr && present->type() == Type::map && value.type() == Type::map) {
+      Value inner = *present;
+      merge(inner, value, override);
+    } else if (present == nullptr || empty(*present) || (override && !empty(value))) {
+      into.set_key(key, value);
+    }
+  }
+}
+Value merge_map(Evaluation&, Arguments a) {
+  merge(a[0], a[1], false);
+  return a[0];
+}
+Value merge_map_with_override(Evaluation&, Arguments a) {
+  merge(a[0], a[1], true);
+  return a[0];
+}
+
+// --- scratch: a store for one evaluation; setters give "" ---
+
+Value scratch_key(Evaluation& e, Arguments a) { return e.scratch.contains(std::string(a[0].as_text())); }
+Value scratch_get(Evaluation& e, Arguments a) {
+  const auto at = e.scratch.find(std::string(a[0].as_text()));
+  return at == e.scratch.end() ? Value() : at->second;
+}
+Value scratch_set(Evaluation& e, Arguments a) {
+  e.scratch[std::string(a[0].as_text())] = a[1];
+  return "";
+}
+Value scratch_set_x(Evaluation& e, Arguments a) {
+  e.scratch.try_emplace(std::string(a[0].as_text()), a[1]);
+  return "";
+}
+Value& scratch_map(Evaluation& e, const Value& name) {
+  const std::string key(name.as_text());
+  Value& map = e.scratch.try_emplace(key, Value::map()).first->second;
+  if (map.type() != Type::map) throw CallError{quote(key) + " is not a map"};
+  return map;
+}
+Value scratch_map_set(Evaluation& e, Arguments a) {
+  scratch_map(e, a[0]).set(a[1].as_text(), a[2]);
+  return "";
+}
+Value scratch_map_set_x(Evaluation& e, Arguments a) {
+  Value& map = scratch_map(e, a[0]);
+  if (map.find(a[1].as_text()) == nullptr) map.set(a[1].as_text(), a[2]);
+  return "";
+}
+Value scratch_map_values(Evaluation& e, Arguments a) {
+  const std::string key(a[0].as_text());
+  const auto at = e.scratch.find(key);
+  if (at == e.scratch.end()) return Value::list({});
+  if (at->second.type() != Type::map) throw CallError{quote(key) + " is not a map"};
+  List values;
+  for (const auto& [name, value] : at->second.entries()) values.push_back(value);
+  return Value::list(std::move(values));
+}
+
+constexpr Function kScratch[] = {
+    {"Get", scratch_get, "s"},          {"Key", scratch_key, "s"},
+    {"MapSet", scratch_map_set, "ssa"}, {"MapSetX", scratch_map_set_x, "ssa"},
+    {"MapValues", scratch_map_values, "s"}, {"Set", scratch_set, "sa"},
+    {"SetX", scratch_set_x, "sa"},
+};
+
+class Scratch final : public Struct {
+ public:
+  [[nodiscard]] std::string_view type_name() const override { return "*template.Scratch"; }
+  [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] const Function* method(std::string_view name) const override {
+    const auto at = std::ranges::find(kScratch, name, &Function::name);
+    return at == std::end(kScratch) ? nullptr : at;
+  }
+};
+
+Value scratch(Evaluation&, Arguments) { return scratch_object(); }
+
+constexpr Function kFunctions[] = {
+    {"base64Decode", base64_decode, "s"},
+    {"base64Encode", base64_encode, "s"},
+    {"base64URLDecode", base64_url_decode, "s"},
+    {"base64URLEncode", base64_url_encode, "s"},
+    {"contains", contains, "aa"},
+    {"containsAll", contains_all, "Aa"},
+    {"containsAny", contains_any, "Aa"},
+    {"containsNone", contains_none, "Aa"},
+    {"containsNotAll", contains_not_all, "Aa"},
+    {"explodeMap", explode_map, "M"},
+    {"in", in, "aa"},
+    {"mergeMap", merge_map, "MM", false, true},
+    {"mergeMapWithOverride", merge_map_with_override, "MM", false, true},
+    {"parseJSON", parse_json, "s"},
+    {"scratch", scratch, ""},
+    {"toJSON", to_json, "a"},
+    {"toJSONPretty", to_json_pretty, "a"},
+    {"toUnescapedJSON", to_unescaped_json, "a"},
+    {"toUnescapedJSONPretty", to_unescaped_json_pretty, "a"},
+};
+
+}  // namespace
+
+Value scratch_object() {
+  static const auto instance = std::make_shared<Scratch>();  // it has no state: the evaluation has
+  return Value::object(instance);
+}
+
+std::span<const Function> data_functions() { return kFunctions; }
+
+}  // namespace keybearer::tmpl

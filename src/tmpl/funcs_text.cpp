@@ -1,0 +1,363 @@
+// consul-template's functions on text and numbers: template/funcs.go.
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "tmpl/exec.hpp"
+#include "tmpl/format.hpp"
+#include "tmpl/regex.hpp"
+#include "tmpl/strconv.hpp"
+#include "tmpl/utf8.hpp"
+
+namespace keybearer::tmpl {
+namespace {
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  if (from.empty()) {  // Go: between all runes
+    while (!text.empty()) {
+      out += to;
+      const auto width = decode_rune(text).width;
+      out += text.substr(0, width);
+      text.remove_prefix(width);
+    }
+    return out += to;
+  }
+  for (std::size_t at = 0; (at = text.find(from)) != std::string_view::npos;) {
+    out += text.substr(0, at);
+    out += to;
+    text.remove_prefix(at + from.size());
+  }
+  return out += text;
+}
+
+bool is_unicode_space(char32_t c) {
+  return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+std::string_view trimmed(std::string_view text, bool (*cut)(char32_t, std::string_view), std::string_view set) {
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    if (!cut(rune.code, set)) break;
+    text.remove_prefix(rune.width);
+  }
+  while (!text.empty()) {
+    std::size_t begin = text.size() - 1;
+    while (begin > 0 && text.size() - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+    Rune rune = decode_rune(text.substr(begin));
+    if (begin + rune.width != text.size()) rune = {};
+    if (!cut(rune.code, set)) break;
+    text.remove_suffix(rune.width);
+  }
+  return text;
+}
+
+bool in_set(char32_t c, std::string_view set) {
+  while (!set.empty()) {
+    const Rune rune = decode_rune(set);
+    if (rune.code == c) return true;
+    set.remove_prefix(rune.width);
+  }
+  return false;
+}
+std::string_view trim_space_view(std::string_view text) {
+  return trimmed(text, [](char32_t c, std::string_view) { return is_unicode_space(c); }, {});
+}
+
+// Letters of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic; others have no case or stay as they are.
+char32_t upper(char32_t c) {
+  if ((c >= 'a' && c <= 'z') || (c >= 0xE0 && c <= 0xFE && c != 0xF7)) return c - 32;
+  if (c == 0xFF) return 0x178;
+  if (c == 0xB5) return 0x39C;
+  if (c >= 0x100 && c <= 0x137) return c == 0x131 ? 'I' : c & ~1u;
+  if (c >= 0x139 && c <= 0x148) return (c & 1) != 0 ? c : c - 1;
+  if (c >= 0x14A && c <= 0x177) return c & ~1u;
+  if (c == 0x17F) return 'S';
+  if (c >= 0x3B1 && c <= 0x3C9) return c == 0x3C2 ? 0x3A3 : c - 32;
+  if (c >= 0x430 && c <= 0x44F) return c - 32;
+  if (c >= 0x450 && c <= 0x45F) return c - 80;
+  return c;
+}
+char32_t lower(char32_t c) {
+  if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7)) return c + 32;
+  if (c >= 0x100 && c <= 0x137) return c == 0x130 ? 'i' : c | 1;
+  if (c >= 0x139 && c <= 0x148) return (c & 1) != 0 ? c + 1 : c;
+  if (c >= 0x14A && c <= 0x177) return c | 1;
+  if (c >= 0x391 && c <= 0x3A9) return c + 32;
+  if (c >= 0x410 && c <= 0x42F) return c + 32;
+  if (c >= 0x400 && c <= 0x40F) return c + 80;
+  return c;
+}
+
+std::string mapped(std::string_view text, char32_t (*change)(char32_t)) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    if (rune.code < 0x80) out += static_cast<char>(change(rune.code)); else append_rune(out, change(rune.code));
+    text.remove_prefix(rune.width);
+  }
+  return out;
+}
+
+Value to_lower(Evaluation&, Arguments a) { return mapped(a[0].as_text(), lower); }
+Value to_upper(Evaluation&, Arguments a) { return mapped(a[0].as_text(), upper); }
+Value to_title(Evaluation&, Arguments a) {
+  std::string out;
+  std::string_view text = a[0].as_text();
+  char32_t before = ' ';
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    const bool starts = !is_alphanumeric(before) && (before < 0x80 || is_unicode_space(before));
+    append_rune(out, starts ? upper(rune.code) : rune.code);
+    before = rune.code;
+    text.remove_prefix(rune.width);
+  }
+  return out;
+}
+Value trim(Evaluation&, Arguments a) { return trimmed(a[1].as_text(), in_set, a[0].as_text()); }
+Value trim_space(Evaluation&, Arguments a) { return trim_space_view(a[0].as_text()); }
+Value trim_prefix(Evaluation&, Arguments a) {
+  std::string_view text = a[1].as_text();
+  if (text.starts_with(a[0].as_text())) text.remove_prefix(a[0].size());
+  return text;
+}
+Value trim_suffix(Evaluation&, Arguments a) {
+  std::string_view text = a[1].as_text();
+  if (text.ends_with(a[0].as_text())) text.remove_suffix(a[0].size());
+  return text;
+}
+Value replace_all(Evaluation&, Arguments a) { return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text()); }
+
+List split_text(std::string_view text, std::string_view separator) {
+  List parts;
+  if (separator.empty()) {
+    while (!text.empty()) {
+      const auto width = decode_rune(text).width;
+      parts.emplace_back(text.substr(0, width));
+      text.remove_prefix(width);
+    }
+    return parts;
+  }
+  for (;;) {
+    const auto at = text.find(separator);
+    parts.emplace_back(text.substr(0, at));
+    if (at == std::string_view::npos) return parts;
+    text.remove_prefix(at + separator.size());
+  }
+}
+Value split(Evaluation&, Arguments a) {
+  const std::string_view text = trim_space_view(a[1].as_text());
+  return Value::strings(text.empty() ? List{} : split_text(text, a[0].as_text()));
+}
+Value split_to_map(Evaluation&, Arguments a) {
+  Value map = Value::map(Type::string_map);
+  const std::string_view text = trim_space_view(a[2].as_text());
+  if (text.empty()) return map;
+  for (const Value& part : split_text(text, a[0].as_text())) {
+    const auto at = part.as_text().find(a[1].as_text());
+    if (at != std::string_view::npos && !a[1].as_text().empty()) {
+      map.set(part.as_text().substr(0, at), Value(part.as_text().substr(at + a[1].size())));
+    }
+  }
+  return map;
+}
+Value join(Evaluation&, Arguments a) {
+  std::string out;
+  bool first = true;
+  for (const Value& item : a[1].items()) {
+    if (!first) out += a[0].as_text();
+    first = false;
+    out += item.as_text();
+  }
+  return out;
+}
+Value indent(Evaluation&, Arguments a) {
+  const std::int64_t spaces = a[0].as_int();
+  if (spaces < 0) throw CallError{"indent value must be a positive integer"};
+  if (spaces > 1'000'000) throw CallError{"indent value is too large"};
+  const std::string blanks(static_cast<std::size_t>(spaces), ' ');
+  std::string out;
+  std::string_view text = a[1].as_text();
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const auto line = text.substr(0, end == std::string_view::npos ? text.size() : end + 1);
+    if (line != "\n") out += blanks;
+    out += line;
+    text.remove_prefix(line.size());
+  }
+  return out;
+}
+
+std::string failed(const char* function, std::string_view text, std::string_view reason) {
+  (void)text;  // it may be a secret
+  return std::string(function) + ": strconv." + function + ": parsing: " + std::string(reason);
+}
+Value parse_bool_(Evaluation&, Arguments a) {
+  if (a[0].as_text().empty()) return false;
+  const auto value = parse_bool(a[0].as_text());
+  if (!value) throw CallError{failed("ParseBool", a[0].as_text(), "invalid syntax")};
+  return *value;
+}
+Value parse_float_(Evaluation&, Arguments a) {
+  if (a[0].as_text().empty()) return 0.0;
+  const auto value = parse_float(a[0].as_text());
+  if (!value) throw CallError{failed("ParseFloat", a[0].as_text(), value.error())};
+  return *value;
+}
+Value parse_int_(Evaluation&, Arguments a) {
+  if (a[0].as_text().empty()) return Value::int64(0);
+  const auto value = parse_int(a[0].as_text(), 10);
+  if (!value) throw CallError{failed("ParseInt", a[0].as_text(), value.error())};
+  return Value::int64(*value);
+}
+Value parse_uint_(Evaluation&, Arguments a) {
+  if (a[0].as_text().empty()) return Value::uint64(0);
+  const auto value = parse_uint(a[0].as_text(), 10);
+  if (!value) throw CallError{failed("ParseUint", a[0].as_text(), value.error())};
+  return Value::uint64(*value);
+}
+
+Value regex_match(Evaluation&, Arguments a) { return regex_matches(a[0].as_text(), a[1].as_text()); }
+Value regex_replace_all(Evaluation&, Arguments a) { return regex_replace(a[0].as_text(), a[1].as_text(), a[2].as_text()); }
+
+std::string hex(const unsigned char* bytes, unsigned size) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (unsigned i = 0; i < size; ++i) out += {kHex[bytes[i] >> 4], kHex[bytes[i] & 15]};
+  return out;
+}
+std::string digest(const EVP_MD* algorithm, std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr);
+  return hex(out.data(), size);
+}
+Value sha256_hex(Evaluation&, Arguments a) { return digest(EVP_sha256(), a[0].as_text()); }
+Value md5sum(Evaluation&, Arguments a) { return digest(EVP_md5(), a[0].as_text()); }
+Value hmac_sha256_hex(Evaluation&, Arguments a) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+  unsigned size = 0;
+  const std::string_view key = a[1].as_text(), message = a[0].as_text();
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(message.data()),
+       message.size(), out.data(), &size);
+  return hex(out.data(), size);
+}
+
+// --- arithmetic: Go's numeric kinds only; the second operand comes first, for pipes ---
+
+bool is_signed(const Value& v) { return v.type() == Type::integer || v.type() == Type::int64; }
+bool is_unsigned(const Value& v) { return v.type() == Type::uint64; }
+bool is_float(const Value& v) { return v.type() == Type::float64; }
+double as_float(const Value& v) {
+  return is_float(v) ? v.as_double() : is_unsigned(v) ? static_cast<double>(v.as_uint()) : static_cast<double>(v.as_int());
+}
+
+template <class Int, class Uint, class Float>
+Value arithmetic(const char* name, const Value& a, const Value& b, Int on_int, Uint on_uint, Float on_float) {
+  const auto known = [](const Value& v) { return is_signed(v) || is_unsigned(v) || is_float(v); };
+  if (!known(b)) throw CallError{std::string(name) + ": unknown type for \"" + type_name(b) + "\" (" + type_name(b) + ")"};
+  if (!known(a)) throw CallError{std::string(name) + ": unknown type for \"" + type_name(a) + "\" (" + type_name(a) + ")"};
+  if (is_float(a) || is_float(b)) return on_float(as_float(b), as_float(a));
+  if (is_signed(a) || is_signed(b)) return Value::int64(on_int(b.as_int(), a.as_int()));
+  return Value::uint64(on_uint(b.as_uint(), a.as_uint()));
+}
+std::int64_t wrap(std::uint64_t u) { return static_cast<std::int64_t>(u); }
+std::uint64_t u64(std::int64_t i) { return static_cast<std::uint64_t>(i); }
+[[noreturn]] void by_zero() { throw CallError{"runtime error: integer divide by zero"}; }
+
+Value add(Evaluation&, Arguments a) {
+  return arithmetic("add", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) + u64(y)); },
+                    [](auto x, auto y) { return x + y; }, [](double x, double y) { return Value(x + y); });
+}
+Value subtract(Evaluation&, Arguments a) {
+  return arithmetic("subtract", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) - u64(y)); },
+                    [](auto x, auto y) { return x - y; }, [](double x, double y) { return Value(x - y); });
+}
+Value multiply(Evaluation&, Arguments a) {
+  return arithmetic("multiply", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) * u64(y)); },
+                    [](auto x, auto y) { return x * y; }, [](double x, double y) { return Value(x * y); });
+}
+Value divide(Evaluation&, Arguments a) {
+  return arithmetic("divide", a[0], a[1],
+                    [](std::int64_t x, std::int64_t y) { if (y == 0) by_zero(); return y == -1 ? wrap(0 - u64(x)) : x / y; },
+                    [](std::uint64_t x, std::uint64_t y) { if (y == 0) by_zero(); return x / y; },
+                    [](double x, double y) { return Value(x / y); });
+}
+Value modulo(Evaluation&, Arguments a) {
+  return arithmetic("modulo", a[0], a[1],
+                    [](std::int64_t x, std::int64_t y) { if (y == 0) by_zero(); return y == -1 ? std::int64_t{0} : x % y; },
+                    [](std::uint64_t x, std::uint64_t y) { if (y == 0) by_zero(); return x % y; },
+                    [](double, double) -> Value { throw CallError{"modulo: unknown type for \"float64\" (float64)"}; });
+}
+Value minimum(Evaluation&, Arguments a) {
+  return arithmetic("minimum", a[0], a[1], [](auto x, auto y) { return std::min(x, y); },
+                    [](auto x, auto y) { return std::min(x, y); }, [](double x, double y) { return Value(std::min(x, y)); });
+}
+Value maximum(Evaluation&, Arguments a) {
+  return arithmetic("maximum", a[0], a[1], [](auto x, auto y) { return std::max(x, y); },
+                    [](auto x, auto y) { return std::max(x, y); }, [](double x, double y) { return Value(std::max(x, y)); });
+}
+
+std::int64_t loop_bound(const Value& value) {
+  if (is_signed(value)) return value.as_int();
+  if (is_unsigned(value)) return static_cast<std::int64_t>(value.as_uint());
+  if (value.type() == Type::string) {
+    if (const auto parsed = parse_int(value.as_text(), 10)) return *parsed;
+    throw CallError{"loop: bad argument: not a number"};
+  }
+  throw CallError{"loop: bad argument type: " + type_name(value)};
+}
+Value loop(Evaluation&, Arguments a) {
+  if (a.size() > 2) throw CallError{"loop: wrong number of arguments, expected 1 or 2, but got " + std::to_string(a.size())};
+  const std::int64_t start = a.size() == 2 ? loop_bound(a[0]) : 0;
+  const std::int64_t stop = loop_bound(a.back());
+  constexpr std::int64_t kMost = 10'000'000;
+  if (stop - start > kMost) throw CallError{"loop: more than 10,000,000 rounds"};
+  List items;
+  for (std::int64_t i = start; i < stop; ++i) items.push_back(Value::int64(i));
+  return Value::list(std::move(items));
+}
+
+constexpr Function kFunctions[] = {
+    {"add", add, "aa"},
+    {"divide", divide, "aa"},
+    {"hmacSHA256Hex", hmac_sha256_hex, "ss"},
+    {"indent", indent, "is"},
+    {"join", join, "sS"},
+    {"loop", loop, "aa", true},
+    {"maximum", maximum, "aa"},
+    {"md5sum", md5sum, "s"},
+    {"minimum", minimum, "aa"},
+    {"modulo", modulo, "aa"},
+    {"multiply", multiply, "aa"},
+    {"parseBool", parse_bool_, "s"},
+    {"parseFloat", parse_float_, "s"},
+    {"parseInt", parse_int_, "s"},
+    {"parseUint", parse_uint_, "s"},
+    {"regexMatch", regex_match, "ss"},
+    {"regexReplaceAll", regex_replace_all, "sss"},
+    {"replaceAll", replace_all, "sss"},
+    {"sha256Hex", sha256_hex, "s"},
+    {"split", split, "ss"},
+    {"splitToMap", split_to_map, "sss"},
+    {"subtract", subtract, "aa"},
+    {"toLower", to_lower, "s"},
+    {"toTitle", to_title, "s"},
+    {"toUpper", to_upper, "s"},
+    {"trim", trim, "ss"},
+    {"trimPrefix", trim_prefix, "ss"},
+    {"trimSpace", trim_space, "s"},
+    {"trimSuffix", trim_suffix, "ss"},
+};
+
+}  // namespace
+
+std::span<const Function> text_functions() { return kFunctions; }
+
+}  // namespace keybearer::tmpl

@@ -1,0 +1,66 @@
+#include "tmpl/utf8.hpp"
+
+namespace keybearer::tmpl {
+
+Rune decode_rune(std::string_view text) {
+  const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const unsigned width = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() < width) return {};
+  char32_t code = first & (0xFFu >> (width + 1));
+  for (unsigned i = 1; i < width; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return {};
+    code = code << 6 | (byte(i) & 0x3F);
+  }
+  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (code < kLeast[width] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return {};
+  return {code, width};
+}
+
+void append_rune(std::string& out, char32_t code) {
+  if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) code = kReplacement;
+  const auto add = [&out](char32_t byte) { out += static_cast<char>(byte); };
+  if (code < 0x80) {
+    add(code);
+  } else if (code < 0x800) {
+    add(0xC0 | code >> 6);
+    add(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    add(0xE0 | code >> 12);
+    add(0x80 | (code >> 6 & 0x3F));
+    add(0x80 | (code & 0x3F));
+  } else {
+    add(0xF0 | code >> 18);
+    add(0x80 | (code >> 12 & 0x3F));
+    add(0x80 | (code >> 6 & 0x3F));
+    add(0x80 | (code & 0x3F));
+  }
+}
+
+std::size_t count_runes(std::string_view text) {
+  std::size_t count = 0;
+  for (; !text.empty(); ++count) text.remove_prefix(decode_rune(text).width);
+  return count;
+}
+
+bool is_alphanumeric(char32_t c) {
+  if (c < 0x80) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  // Blocks that hold letters; what is not one there (signs, blanks) is rare in templates.
+  if (c < 0xAA || c == 0xD7 || c == 0xF7) return false;
+  if (c >= 0x2000 && c < 0x2C00) return c == 0x2071 || c == 0x207F || (c >= 0x2100 && c <= 0x218F);
+  if (c >= 0x3000 && c <= 0x3004) return false;
+  if (c >= 0x3008 && c <= 0x3020) return false;
+  return c >= 0xC0 && c != kReplacement && !(c >= 0xD800 && c < 0xF900) && !(c >= 0x1F000 && c < 0x20000);
+}
+
+bool is_print(char32_t c) {
+  if (c < 0x20 || (c >= 0x7F && c < 0xA1) || c == 0xAD) return false;
+  if (c >= 0x2000 && c <= 0x200F) return false;
+  if (c >= 0x2028 && c <= 0x202F) return false;
+  if (c >= 0x205F && c <= 0x206F) return false;
+  if (c == 0x3000 || c == 0xFEFF || (c >= 0xD800 && c < 0xF900) || (c >= 0xFFF0 && c <= 0xFFFB)) return false;
+  return c <= 0x10FFFF && (c & 0xFFFE) != 0xFFFE && c < 0xE0000;
+}
+
+}  // namespace keybearer::tmpl
