@@ -20,7 +20,7 @@ def test_S0_01_read_at_start_once(s):
     for section in ("database_dynamic", "database_static"):
         user = fields(seen, section)
         assert s.pg.works(user["username"], user["password"])
-    assert fields(seen, "database_dynamic")["username"].startswith("v-approle-db-demo-dy-")
+    assert fields(seen, "database_dynamic")["username"].startswith("v-approle-db-demo-")
 
 
 def test_S0_02_stays_fresh_until_stopped(s):

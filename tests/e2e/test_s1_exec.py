@@ -13,7 +13,7 @@ from harness import APPS, EX_CONFIG, EX_UNAVAILABLE, Vault, free_port, observe, 
 
 
 def golden(values):
-    return f"\n[database]\npassword = {values['DB_PASSWORD']}\napi_key = {values['API_KEY']}\n"
+    return f"[database]\npassword = {values['DB_PASSWORD']}\napi_key = {values['API_KEY']}\n"
 
 
 def env_of(start):

@@ -141,13 +141,13 @@ contents = '{{ with secret "database/creds/readonly" }}{{ .Data.username }} {{ .
     assert s.read("out/user") == before and s.runlog.lines() == [app] and s.tap.count(S2_READONLY) == 1
 
 
-@pytest.mark.parametrize("app, code", [((), 0), (("--life", 1), 0), (("--life", 1, "--exit", 3), 3)])
-def test_S2_16_revoke_at_the_end(s, app, code):
+@pytest.mark.parametrize("flags, code", [((), 0), (("--life", 1), 0), (("--life", 1, "--exit", 3), 3)])
+def test_S2_16_revoke_at_the_end(s, flags, code):
     s2_base(s)
-    agent = s2_run(s, app=app)
+    agent = s2_run(s, app=flags)
     s.runlog.wait_starts(1, 5)
     assert s.pg.roles()
-    assert (agent.wait_exit(5) if app else agent.stop()) == code
+    assert (agent.wait_exit(5) if flags else agent.stop()) == code
     wait_for(lambda: not s.pg.roles(), 2, "no user left")
     revocations = [e for e in s.tap.entries() if "revoke" in e.path]
     assert [e.path for e in revocations] == ["sys/leases/revoke", "auth/token/revoke-self"], s.tap

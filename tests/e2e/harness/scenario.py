@@ -183,8 +183,7 @@ class Scenario:
             if agent.alive:
                 agent.send(signal.SIGTERM)
         for agent in self.agents:
-            if agent.alive:
-                agent.stop(20)
+            agent.wait_exit(20)
 
     def close(self):
         for agent in self.agents:
