@@ -154,9 +154,14 @@ struct EnvFrom {
 enum class Format { raw, env, docker_env, ini, json, yaml, toml, properties, shell };
 
 // An entry of `values`: either a value, or a section (ini) or nesting.
+struct NamedValue;
 struct ValueNode {
   ValueSource value;
-  std::vector<std::pair<std::string, ValueNode>> children;  // in the file's order; not empty: a section
+  std::vector<NamedValue> children;  // in the file's order; not empty: a section
+};
+struct NamedValue {
+  std::string name;
+  ValueNode node;
 };
 
 struct Command {
@@ -168,7 +173,7 @@ struct Template {
   std::string source, contents;
   std::string destination;
   Format format = Format::raw;
-  std::vector<std::pair<std::string, ValueNode>> values;
+  std::vector<NamedValue> values;
   unsigned perms = 0600;
   std::string user, group;
   bool create_dest_dirs = true;

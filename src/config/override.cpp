@@ -1,0 +1,192 @@
+#include <algorithm>
+
+#include "config/scalars.hpp"
+#include "config/validate.hpp"
+
+namespace keybearer::config {
+namespace {
+
+void record(std::vector<Origin>& origins, const std::string& key, const std::string& value, const std::string& from) {
+  const auto known = std::ranges::find(origins, key, &Origin::key);
+  if (known == origins.end()) origins.push_back({key, value, from}); else *known = {key, value, from};
+}
+
+std::optional<bool> boolean(std::string_view text) {
+  for (const char* yes : {"1", "t", "T", "true", "TRUE", "True"}) if (text == yes) return true;
+  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"}) if (text == no) return false;
+  return std::nullopt;
+}
+
+std::optional<log::Level> level(std::string_view text) {
+  constexpr std::pair<std::string_view, log::Level> kLevels[] = {{"trace", log::Level::trace}, {"debug", log::Level::debug},
+      {"info", log::Level::info}, {"warn", log::Level::warn}, {"warning", log::Level::warn}, {"error", log::Level::error}, {"err", log::Level::error}};
+  for (const auto& [name, value] : kLevels) if (name == text) return value;
+  return std::nullopt;
+}
+
+// One override at a time: the first of `names` that is set.
+class Overrides {
+ public:
+  Overrides(const Environment& env, std::vector<Origin>& origins, std::vector<Problem>& problems)
+      : env_(env), origins_(origins), problems_(problems) {}
+
+  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names, bool secret = false) {
+    for (const char* name : names) {
+      auto value = env_(name);
+      if (!value) continue;
+      from_ = std::string("environment ") + name;
+      record(origins_, key, secret ? "********" : *value, from_);
+      return value;
+    }
+    return std::nullopt;
+  }
+  void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
+    if (auto value = take(key, names)) out = std::move(*value);
+  }
+  void bad(const std::string& what) { problems_.push_back({from_, what}); }
+
+ private:
+  const Environment& env_;
+  std::vector<Origin>& origins_;
+  std::vector<Problem>& problems_;
+  std::string from_;
+};
+
+void choose_method(const Environment& env, Method& method, std::vector<Origin>& origins) {
+  if (!method.type.empty() || method.place.text != "") return;
+  if (env("VAULT_TOKEN") || env("BAO_TOKEN")) {
+    method.type = "token";
+    record(origins, "auto_auth.method.type", "token", std::string("environment ") + (env("VAULT_TOKEN") ? "VAULT_TOKEN" : "BAO_TOKEN"));
+  } else if (env("VAULT_ROLE_ID")) {
+    method.type = "approle";
+    record(origins, "auto_auth.method.type", "approle", "environment VAULT_ROLE_ID");
+  }
+}
+
+}  // namespace
+
+void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins, std::vector<Problem>& problems) {
+  Overrides o(env, origins, problems);
+  Vault& vault = config.vault;
+  if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"})) vault.address = {*address};
+  o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.name_space);
+  o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
+  o.text("vault.ca_path", {"VAULT_CAPATH", "BAO_CAPATH"}, vault.ca_path);
+  o.text("vault.client_cert", {"VAULT_CLIENT_CERT", "BAO_CLIENT_CERT"}, vault.client_cert);
+  o.text("vault.client_key", {"VAULT_CLIENT_KEY", "BAO_CLIENT_KEY"}, vault.client_key);
+  o.text("vault.tls_server_name", {"VAULT_TLS_SERVER_NAME", "BAO_TLS_SERVER_NAME"}, vault.tls_server_name);
+  if (auto skip = o.take("vault.tls_skip_verify", {"VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"})) {
+    const auto value = boolean(*skip);
+    if (value) vault.tls_skip_verify = *value; else o.bad("\"" + *skip + "\" is neither true nor false");
+  }
+  if (auto timeout = o.take("vault.timeout", {"VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT"})) {
+    const auto value = parse_duration(*timeout);
+    if (value) vault.timeout = *value; else o.bad(value.error().text);
+  }
+  if (auto retries = o.take("vault.retry.num_retries", {"VAULT_MAX_RETRIES", "BAO_MAX_RETRIES"})) {
+    const bool digits = !retries->empty() && retries->size() < 6 && retries->find_first_not_of("0123456789") == std::string::npos;
+    if (digits) vault.retry.num_retries = std::stoi(*retries); else o.bad("\"" + *retries + "\" is not a number of retries");
+  }
+  if (auto text = o.take("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"})) {
+    const auto value = level(*text);
+    if (value) config.log_level = *value; else o.bad("unknown log level \"" + *text + "\"");
+  }
+  Method& method = config.auto_auth.method;
+  choose_method(env, method, origins);
+  if (method.type == "approle") {
+    if (auto id = o.take("auto_auth.method.role_id", {"VAULT_ROLE_ID"})) {
+      method.role_id = *id;
+      method.role_id_file_path.clear();
+    }
+    if (auto id = o.take("auto_auth.method.secret_id", {"VAULT_SECRET_ID"}, true)) {
+      method.secret_id = Secret(*id);
+      method.secret_id_given = true;
+      method.secret_id_file_path.clear();
+    }
+  }
+  if (method.type == "token") {
+    if (auto token = o.take("auto_auth.method.token", {"VAULT_TOKEN", "BAO_TOKEN"}, true)) method.token = Secret(*token);
+  }
+}
+
+void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins, std::vector<Problem>& problems) {
+  const std::string from = "command line";
+  const auto problem = [&](const std::string& text) { problems.push_back({from, text}); };
+  const auto set = [&](const std::string& key, const std::string& value) { record(origins, key, value, from); };
+  if (flags.address) {
+    config.vault.address = {*flags.address};
+    set("vault.address", *flags.address);
+  }
+  if (flags.name_space) {
+    config.vault.name_space = *flags.name_space;
+    set("vault.namespace", *flags.name_space);
+  }
+  Method& method = config.auto_auth.method;
+  if (flags.token_file) {
+    if (flags.role_id_file || flags.secret_id_file) problem("--token-file excludes --role-id-file and --secret-id-file");
+    method.type = "token_file";
+    method.token_file_path = *flags.token_file;
+    set("auto_auth.method.token_file_path", *flags.token_file);
+  } else if (flags.role_id_file || flags.secret_id_file) {
+    method.type = "approle";
+    if (flags.role_id_file) {
+      method.role_id.clear();
+      method.role_id_file_path = *flags.role_id_file;
+      set("auto_auth.method.role_id_file_path", *flags.role_id_file);
+    }
+    if (flags.secret_id_file) {
+      method.secret_id.clear();
+      method.secret_id_given = false;
+      method.secret_id_file_path = *flags.secret_id_file;
+      set("auto_auth.method.secret_id_file_path", *flags.secret_id_file);
+    }
+  }
+  if (flags.log_level) {
+    const auto value = level(*flags.log_level);
+    if (value) config.log_level = *value; else problem("--log-level " + *flags.log_level + ": expected trace, debug, info, warn or error");
+  }
+  if (flags.log_format) {
+    if (*flags.log_format == "text") config.log_format = log::Format::text;
+    else if (*flags.log_format == "json") config.log_format = log::Format::json;
+    else if (*flags.log_format == "journal") config.log_format = log::Format::journal;
+    else problem("--log-format " + *flags.log_format + ": expected text, json or journal");
+  }
+  for (const std::string& text : flags.env) {
+    const auto equals = text.find('='), hash = text.rfind('#');
+    if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 || hash + 1 == text.size()) {
+      problem("--env " + text.substr(0, equals) + ": expected NAME=PATH#KEY");
+      continue;
+    }
+    EnvVar variable;
+    variable.name = text.substr(0, equals);
+    variable.value.secret = text.substr(equals + 1, hash - equals - 1);
+    variable.value.key = text.substr(hash + 1);
+    variable.value.place = {from};
+    std::erase_if(config.env, [&variable](const EnvVar& v) { return v.name == variable.name; });
+    config.env.push_back(std::move(variable));
+  }
+  for (const std::string& path : flags.env_from) {
+    EnvFrom all;
+    all.secret = path;
+    all.place = {from};
+    config.env_from.push_back(std::move(all));
+  }
+  for (const std::string& text : flags.templates) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+      problem("--template " + text + ": expected SOURCE:DESTINATION");
+      continue;
+    }
+    Template t;
+    t.source = text.substr(0, colon);
+    t.destination = text.substr(colon + 1);
+    t.place = {from};
+    config.templates.push_back(std::move(t));
+  }
+  if (!flags.command.empty()) {
+    config.exec.command = {.argv = flags.command};
+    set("exec.command", flags.command.front());
+  }
+}
+
+}  // namespace keybearer::config

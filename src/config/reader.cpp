@@ -1,0 +1,345 @@
+#include "config/reader.hpp"
+
+#include <algorithm>
+
+namespace keybearer::config {
+namespace {
+
+std::string_view type_text(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::table: return "a table";
+    case toml::node_type::array: return "an array";
+    case toml::node_type::string: return "a string";
+    case toml::node_type::integer: return "an integer";
+    case toml::node_type::floating_point: return "a number";
+    case toml::node_type::boolean: return "a boolean";
+    default: return "a date";
+  }
+}
+
+}  // namespace
+
+std::string place_of(const toml::node& node) {
+  const auto& source = node.source();
+  return (source.path ? *source.path : std::string("?")) + ":" + std::to_string(source.begin.line) + ":" +
+         std::to_string(source.begin.column);
+}
+
+void Context::problem(const toml::node& node, const std::string& key, const std::string& text) {
+  problems.push_back({place_of(node), key + ": " + text});
+}
+
+void Context::origin(const std::string& key, std::string value, std::string from) {
+  const auto known = std::ranges::find(origins, key, &Origin::key);
+  if (known == origins.end()) {
+    origins.push_back({key, std::move(value), std::move(from)});
+  } else {
+    known->value = std::move(value);
+    known->from = std::move(from);
+  }
+}
+
+Reader::~Reader() {
+  if (table_ == nullptr || all_known_) return;
+  for (const auto& [key, node] : *table_) {
+    if (std::ranges::find(known_, key.str()) != known_.end()) continue;
+    const auto meant = nearest(key.str(), known_);
+    context_.problem(node, name_of(key.str()), "unknown key" + (meant.empty() ? "" : "; did you mean \"" + std::string(meant) + "\"?"));
+  }
+}
+
+Place Reader::place() const { return {table_ != nullptr ? place_of(*table_) : "the configuration"}; }
+std::string Reader::name_of(std::string_view key) const { return prefix_.empty() ? std::string(key) : prefix_ + "." + std::string(key); }
+void Reader::problem(std::string_view key, const std::string& text) {
+  const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
+  context_.problems.push_back({node != nullptr ? place_of(*node) : place().text, name_of(key) + ": " + text});
+}
+
+const toml::node* Reader::find(std::string_view key) {
+  known_.push_back(key);
+  return table_ != nullptr ? table_->get(key) : nullptr;
+}
+
+void Reader::record(std::string_view key, const toml::node* node, const std::string& value) {
+  context_.origin(name_of(key), value, node != nullptr ? place_of(*node) : "default");
+}
+
+void Reader::wrong_type(const toml::node& node, std::string_view key, std::string_view expected) {
+  context_.problem(node, name_of(key), "expected " + std::string(expected) + ", got " + std::string(type_text(node)));
+}
+
+std::optional<std::string> Reader::text(std::string_view key, bool expand_it) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  const auto* string = node->as_string();
+  if (string == nullptr) {
+    wrong_type(*node, key, "a string");
+    return std::nullopt;
+  }
+  if (!expand_it) return string->get();
+  auto expanded = expand(string->get(), context_.env);
+  if (!expanded) {
+    context_.problem(*node, name_of(key), expanded.error().text);
+    return std::nullopt;
+  }
+  return *expanded;
+}
+
+void Reader::read(std::string_view key, std::string& out) {
+  const auto value = text(key, true);
+  if (value) out = *value;
+  record(key, value ? table_->get(key) : nullptr, out);
+}
+
+void Reader::read_raw(std::string_view key, std::string& out) {
+  if (auto value = text(key, false)) out = std::move(*value);
+}
+
+void Reader::read_secret(std::string_view key, Secret& out, bool& given) {
+  const auto value = text(key, true);
+  if (!value) return;
+  out = Secret(*value);
+  given = true;
+  record(key, table_->get(key), "********");
+}
+
+void Reader::read(std::string_view key, std::optional<std::string>& out) {
+  if (auto value = text(key, true)) {
+    out = std::move(*value);
+    record(key, table_->get(key), *out);
+  }
+}
+
+void Reader::read(std::string_view key, bool& out) {
+  const toml::node* node = find(key);
+  if (node != nullptr && node->as_boolean() == nullptr) return wrong_type(*node, key, "true or false");
+  if (node != nullptr) out = node->as_boolean()->get();
+  record(key, node, out ? "true" : "false");
+}
+
+void Reader::read(std::string_view key, std::optional<bool>& out) {
+  if (!has(key)) {
+    (void)find(key);
+    return;
+  }
+  bool value = false;
+  read(key, value);
+  out = value;
+}
+
+void Reader::read(std::string_view key, int& out, int least, int most) {
+  const toml::node* node = find(key);
+  if (node != nullptr) {
+    const auto* integer = node->as_integer();
+    if (integer == nullptr) return wrong_type(*node, key, "a whole number");
+    if (integer->get() < least || integer->get() > most) {
+      return context_.problem(*node, name_of(key), "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    }
+    out = static_cast<int>(integer->get());
+  }
+  record(key, node, std::to_string(out));
+}
+
+void Reader::read(std::string_view key, std::optional<int>& out, int least) {
+  if (!has(key)) {
+    (void)find(key);
+    return;
+  }
+  int value = least;
+  read(key, value, least);
+  out = value;
+}
+
+std::optional<Duration> Reader::duration(const toml::node& node, std::string_view key) {
+  result<Duration> parsed = Duration{};
+  if (const auto* integer = node.as_integer()) {
+    parsed = parse_duration(std::to_string(integer->get()));
+  } else if (const auto* number = node.as_floating_point()) {
+    parsed = parse_duration(std::to_string(number->get()));
+  } else if (const auto* string = node.as_string()) {
+    const auto expanded = expand(string->get(), context_.env);
+    parsed = expanded ? parse_duration(*expanded) : result<Duration>(std::unexpected(expanded.error()));
+  } else {
+    wrong_type(node, key, "a duration such as \"90s\"");
+    return std::nullopt;
+  }
+  if (!parsed) {
+    context_.problem(node, name_of(key), parsed.error().text);
+    return std::nullopt;
+  }
+  return *parsed;
+}
+
+void Reader::read(std::string_view key, Duration& out) {
+  const toml::node* node = find(key);
+  if (node != nullptr) {
+    const auto value = duration(*node, key);
+    if (!value) return;
+    out = *value;
+  }
+  record(key, node, duration_text(out));
+}
+
+void Reader::read(std::string_view key, std::optional<Duration>& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const auto value = duration(*node, key);
+  if (!value) return;
+  out = *value;
+  record(key, node, duration_text(*value));
+}
+
+void Reader::read(std::string_view key, Interval& out) {
+  const toml::node* node = has(key) ? table_->get(key) : nullptr;
+  const auto* string = node != nullptr ? node->as_string() : nullptr;
+  if (string != nullptr && string->get() == "never") {
+    (void)find(key);
+    out = {.every = out.every, .never = true};
+    return record(key, node, "never");
+  }
+  read(key, out.every);
+  if (node != nullptr) out.never = false;
+  if (node != nullptr && out.every < Duration(100)) problem(key, "must be at least 100ms, or \"never\"");
+}
+
+void Reader::read_fraction(std::string_view key, double& out) {
+  const toml::node* node = find(key);
+  if (node != nullptr) {
+    const auto value = node->value<double>();
+    if (!value) return wrong_type(*node, key, "a number between 0 and 1");
+    if (*value <= 0 || *value > 1) return context_.problem(*node, name_of(key), "expected a number above 0 and at most 1");
+    out = *value;
+  }
+  std::string text = std::to_string(out);
+  while (text.ends_with('0')) text.pop_back();
+  record(key, node, text);
+}
+
+void Reader::read_size(std::string_view key, std::size_t& out) {
+  const toml::node* node = find(key);
+  if (node != nullptr) {
+    const auto* integer = node->as_integer();
+    const auto* string = node->as_string();
+    if (integer == nullptr && string == nullptr) return wrong_type(*node, key, "a size such as \"10MiB\"");
+    const auto size = parse_size(integer != nullptr ? std::to_string(integer->get()) : string->get());
+    if (!size) return context_.problem(*node, name_of(key), size.error().text);
+    out = *size;
+  }
+  record(key, node, std::to_string(out));
+}
+
+void Reader::read_mode(std::string_view key, unsigned& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  if (node->as_integer() != nullptr) {
+    return context_.problem(*node, name_of(key), "an integer is ambiguous here; write the mode as a string, such as \"0640\"");
+  }
+  if (node->as_string() == nullptr) return wrong_type(*node, key, "a string such as \"0640\"");
+  const auto mode = parse_mode(node->as_string()->get());
+  if (!mode) return context_.problem(*node, name_of(key), mode.error().text);
+  out = *mode;
+}
+
+void Reader::read_signal(std::string_view key, int& out) {
+  if (const auto value = text(key, true)) {
+    const auto signal = parse_signal(*value);
+    if (!signal) return context_.problem(*table_->get(key), name_of(key), signal.error().text);
+    out = *signal;
+  }
+  record(key, has(key) ? table_->get(key) : nullptr, signal_name(out));
+}
+
+void Reader::read(std::string_view key, std::optional<OnChange>& out) {
+  const auto value = text(key, true);
+  if (!value) return;
+  const auto parsed = parse_on_change(*value);
+  if (!parsed) return context_.problem(*table_->get(key), name_of(key), parsed.error().text);
+  out = *parsed;
+}
+
+void Reader::read(std::string_view key, std::vector<std::string>& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const auto* array = node->as_array();
+  if (array == nullptr) return wrong_type(*node, key, "an array of strings");
+  out.clear();
+  for (const toml::node& item : *array) {
+    if (item.as_string() == nullptr) {
+      wrong_type(item, key, "an array of strings");
+      continue;
+    }
+    auto expanded = expand(item.as_string()->get(), context_.env);
+    if (expanded) out.push_back(*expanded); else context_.problem(item, name_of(key), expanded.error().text);
+  }
+}
+
+void Reader::read(std::string_view key, std::vector<int>& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const auto* array = node->as_array();
+  if (array == nullptr) return wrong_type(*node, key, "an array of whole numbers");
+  out.clear();
+  for (const toml::node& item : *array) {
+    const auto* integer = item.as_integer();
+    if (integer == nullptr || integer->get() < 0 || integer->get() > 255) {
+      context_.problem(item, name_of(key), "expected exit codes from 0 to 255");
+    } else {
+      out.push_back(static_cast<int>(integer->get()));
+    }
+  }
+}
+
+void Reader::read(std::string_view key, std::map<std::string, std::string>& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  if (node->as_table() == nullptr) return wrong_type(*node, key, "a table of strings");
+  for (const auto& [name, item] : *node->as_table()) {
+    if (item.as_string() == nullptr) {
+      wrong_type(item, key, "a table of strings");
+      continue;
+    }
+    auto expanded = expand(item.as_string()->get(), context_.env);
+    if (expanded) out[std::string(name.str())] = *expanded; else context_.problem(item, name_of(key), expanded.error().text);
+  }
+}
+
+void Reader::read(std::string_view key, Command& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  if (const auto* string = node->as_string()) {
+    out = {.argv = {"/bin/sh", "-c", string->get()}, .shell = true};
+    return record(key, node, "/bin/sh -c " + string->get());
+  }
+  if (node->as_array() == nullptr) return wrong_type(*node, key, "an array of arguments, or a string for the shell");
+  out = {};
+  read(key, out.argv);
+  if (out.argv.empty()) problem(key, "empty; expected a program and its arguments");
+  std::string text;
+  for (const std::string& argument : out.argv) text += (text.empty() ? "" : " ") + argument;
+  record(key, node, text);
+}
+
+const toml::table* Reader::table(std::string_view key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return nullptr;
+  if (node->as_table() == nullptr) wrong_type(*node, key, "a table");
+  return node->as_table();
+}
+
+void Reader::each_table(std::string_view key, const std::function<void(const toml::table&, const std::string&)>& use) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const auto* array = node->as_array();
+  if (array == nullptr) return wrong_type(*node, key, "an array of tables: [[" + name_of(key) + "]]");
+  for (const toml::node& item : *array) {
+    if (item.as_table() != nullptr) use(*item.as_table(), name_of(key)); else wrong_type(item, key, "a table");
+  }
+}
+
+void Reader::unsupported(std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (const toml::node* node = find(key)) context_.problem(*node, name_of(key), "not supported yet");
+  }
+}
+
+}  // namespace keybearer::config

@@ -1,0 +1,109 @@
+#pragma once
+// Typed, strict access to one TOML table: each key that is asked for is known, and what is left over is an error.
+// Internal to config/: toml++ is only here and in load.cpp.
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#define TOML_ENABLE_WINDOWS_COMPAT 0
+#include <toml++/toml.h>
+
+#include "config/load.hpp"
+#include "config/scalars.hpp"
+
+namespace keybearer::config {
+
+struct Context {
+  std::vector<Problem> problems;
+  std::vector<Origin> origins;
+  std::function<std::optional<std::string>(const std::string&)> env;
+
+  void problem(const toml::node& node, const std::string& key, const std::string& text);
+  void origin(const std::string& key, std::string value, std::string from);
+};
+
+[[nodiscard]] std::string place_of(const toml::node& node);
+
+class Reader {
+ public:
+  // `table` may be null: then every key has its default.
+  Reader(Context& context, const toml::table* table, std::string prefix)
+      : context_(context), table_(table), prefix_(std::move(prefix)) {}
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader();  // reports unknown keys
+
+  [[nodiscard]] const toml::node* find(std::string_view key);
+  [[nodiscard]] bool has(std::string_view key) const { return table_ != nullptr && table_->contains(key); }
+  [[nodiscard]] Place place() const;
+  [[nodiscard]] std::string name_of(std::string_view key) const;
+  void problem(std::string_view key, const std::string& text);
+
+  void read(std::string_view key, std::string& out);        // with ${NAME}
+  void read_raw(std::string_view key, std::string& out);    // template text
+  void read_secret(std::string_view key, Secret& out, bool& given);
+  void read(std::string_view key, std::optional<std::string>& out);
+  void read(std::string_view key, bool& out);
+  void read(std::string_view key, std::optional<bool>& out);
+  void read(std::string_view key, int& out, int least = 0, int most = 1'000'000);
+  void read(std::string_view key, std::optional<int>& out, int least);
+  void read(std::string_view key, Duration& out);
+  void read(std::string_view key, std::optional<Duration>& out);
+  void read(std::string_view key, Interval& out);
+  void read_fraction(std::string_view key, double& out);
+  void read_size(std::string_view key, std::size_t& out);
+  void read_mode(std::string_view key, unsigned& out);
+  void read_signal(std::string_view key, int& out);
+  void read(std::string_view key, std::optional<OnChange>& out);
+  void read(std::string_view key, std::vector<std::string>& out);
+  void read(std::string_view key, std::vector<int>& out);
+  void read(std::string_view key, std::map<std::string, std::string>& out);
+  void read(std::string_view key, Command& out);
+  template <class T>
+  void read_choice(std::string_view key, T& out, std::initializer_list<std::pair<std::string_view, T>> choices);
+
+  [[nodiscard]] const toml::table* table(std::string_view key);
+  void each_table(std::string_view key, const std::function<void(const toml::table&, const std::string&)>& use);
+  // Keys of the reference that are not built: refused as such, never as unknown.
+  void unsupported(std::initializer_list<std::string_view> keys);
+  [[nodiscard]] const toml::table* raw() const { return table_; }
+  void know_all() { all_known_ = true; }
+
+ private:
+  [[nodiscard]] std::optional<std::string> text(std::string_view key, bool expand_it);
+  [[nodiscard]] std::optional<Duration> duration(const toml::node& node, std::string_view key);
+  void wrong_type(const toml::node& node, std::string_view key, std::string_view expected);
+  void record(std::string_view key, const toml::node* node, const std::string& value);
+
+  Context& context_;
+  const toml::table* table_;
+  std::string prefix_;
+  std::vector<std::string_view> known_;
+  bool all_known_ = false;
+};
+
+template <class T>
+void Reader::read_choice(std::string_view key, T& out, std::initializer_list<std::pair<std::string_view, T>> choices) {
+  std::string current, names;
+  for (const auto& [name, value] : choices) {
+    if (value == out) current = name;
+    names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
+  }
+  const auto chosen = text(key, true);
+  const toml::node* node = has(key) ? table_->get(key) : nullptr;
+  if (!chosen) return record(key, nullptr, current);
+  for (const auto& [name, value] : choices) {
+    if (name != *chosen) continue;
+    out = value;
+    return record(key, node, *chosen);
+  }
+  context_.problem(*node, name_of(key), "bad value \"" + *chosen + "\"; expected one of " + names);
+}
+
+}  // namespace keybearer::config
