@@ -1,0 +1,218 @@
+"""Rendered files: modes, odd targets, formats, nothing half written (behaviour.md 3)."""
+import configparser
+import json
+import os
+import stat
+import subprocess
+
+import pytest
+
+from bases import kv_base
+from harness import EX_CONFIG, EX_IO, EX_TEMPLATE, observe, wait_for
+
+HEAD = '''
+[vault]
+address = "@addr@"
+[auto_auth.method]
+type = "approle"
+role_id_file_path = "boot/role-id"
+secret_id_file_path = "boot/secret-id"
+remove_secret_id_file_after_reading = false
+[template_config]
+static_secret_render_interval = "1s"
+start_grace = "2s"
+'''
+ONE = HEAD + '''
+[[template]]
+destination = "@dest@"
+contents = '{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}'
+@more@
+'''
+
+
+def once(s, dest="out/file", more="", text=ONE):
+    agent = s.render(text, "--once", dest=dest, more=more)
+    return agent.wait_exit(6), agent
+
+
+def mode(s, name):
+    return oct(stat.S_IMODE(os.stat(s.path(name)).st_mode))
+
+
+def test_file_0600_and_new_folders_0700(s):
+    value = kv_base(s)
+    code, agent = once(s, dest="out/a/b/file")
+    assert code == 0, agent.stderr
+    assert s.read("out/a/b/file") == value
+    assert (mode(s, "out/a/b/file"), mode(s, "out/a/b"), mode(s, "out/a")) == ("0o600", "0o700", "0o700")
+
+
+def test_perms_and_a_wider_mode_narrowed(s):
+    kv_base(s)
+    s.write("out/file", "old", 0o666)
+    assert once(s)[0] == 0 and mode(s, "out/file") == "0o600"
+    assert once(s, more='perms = "0640"')[0] == 0 and mode(s, "out/file") == "0o640"
+
+
+def test_mode_of_equal_content_is_corrected(s):
+    value = kv_base(s)
+    s.write("out/file", value, 0o644)
+    assert once(s)[0] == 0 and mode(s, "out/file") == "0o600"
+
+
+def test_unchanged_file_is_not_written(s):
+    value = kv_base(s)
+    s.write("out/file", value, 0o600)
+    before = os.stat(s.path("out/file"))
+    assert once(s)[0] == 0
+    after = os.stat(s.path("out/file"))
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "link-into-an-open-folder", "folder-open-to-all"])
+def test_odd_targets_are_refused(s, kind):
+    kv_base(s)
+    target = s.path("out/file")
+    dest = "out/file"
+    if kind == "folder":
+        os.mkdir(target)
+    elif kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "link-into-an-open-folder":
+        os.mkdir(s.path("out/open"))
+        os.chmod(s.path("out/open"), 0o777)
+        s.write("out/open/real", "old")
+        os.symlink("open/real", target)
+    else:
+        os.mkdir(s.path("out/open"))
+        os.chmod(s.path("out/open"), 0o777)
+        dest = "out/open/file"
+    code, agent = once(s, dest=dest)
+    assert code == EX_IO and dest in agent.stderr, agent.stderr
+
+
+def test_link_in_folders_of_our_own(s):
+    value = kv_base(s)
+    s.write("out/real", "old")
+    os.symlink("real", s.path("out/file"))
+    assert once(s)[0] == 0
+    assert os.path.islink(s.path("out/file")) and s.read("out/real") == value
+
+
+def test_leftovers_of_a_killed_run_are_swept(s):
+    """kill -9 at many moments: the file is old or new, and nothing else is in the folder afterwards."""
+    kv_base(s)
+    for number in range(8):
+        agent = s.render(ONE, dest="out/file", more="")
+        s.vault.put("kv/data/app", {"value": s.canary(f"kv-{number}") * 200})
+        observe(0.01 * number, lambda: None, 0.01)
+        agent.kill()
+    code, agent = once(s)
+    assert code == 0, agent.stderr
+    assert os.listdir(s.path("out")) == ["file"]
+
+
+def test_environment_file_that_shells_read_back(s):
+    value = 'a "b" $c `d` \\ e \'f\'\nsecond line # ' + s.canary("tail")
+    kv_base(s, value=value)
+    text = HEAD + '''
+[[template]]
+destination = "out/file"
+format = "env"
+[template.values]
+VALUE = { secret = "kv/data/app", key = "value" }
+'''
+    code, agent = once(s, text=text)
+    assert code == 0, agent.stderr
+    seen = subprocess.run(["/bin/sh", "-c", '. out/file; printf "%s" "$VALUE"'], cwd=s.work, capture_output=True, check=True)
+    assert seen.stdout.decode() == value
+
+
+def test_ini_and_json_formats(s):
+    value = 'a "b" %c = d ; e # ' + s.canary("tail")
+    kv_base(s, value=value)
+    text = HEAD + '''
+[[template]]
+destination = "out/file.ini"
+format = "ini"
+[template.values.section]
+value = { secret = "kv/data/app", key = "value" }
+[[template]]
+destination = "out/file.json"
+format = "json"
+[template.values.section]
+value = { secret = "kv/data/app", key = "value" }
+'''
+    code, agent = once(s, text=text)
+    assert code == 0, agent.stderr
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(s.path("out/file.ini"))
+    assert parser["section"]["value"] == value
+    assert json.loads(s.read("out/file.json")) == {"section": {"value": value}}
+
+
+def test_ini_refuses_a_line_feed(s):
+    kv_base(s, value="one\n[other]\nkey = " + s.canary("tail"))
+    text = HEAD + '''
+[[template]]
+destination = "out/file.ini"
+format = "ini"
+[template.values.section]
+value = { secret = "kv/data/app", key = "value" }
+'''
+    code, agent = once(s, text=text)
+    assert code == EX_TEMPLATE and "out/file.ini" in agent.stderr, agent.stderr
+
+
+def test_many_templates_one_change_one_hook_each(s):
+    kv_base(s)
+    hook = 'command = "echo run >>@n@.log"'
+    text = HEAD + "".join(f'''
+[[template]]
+destination = "out/{n}"
+contents = '{{{{ with secret "kv/data/app" }}}}{n}{{{{ .Data.data.value }}}}{{{{ end }}}}'
+{hook.replace("@n@", str(n))}
+''' for n in range(5))
+    s.render(text)
+    wait_for(lambda: all((s.read(f"{n}.log") or "").count("run") == 1 for n in range(5)), 5, "the first hooks")
+    s.vault.put("kv/data/app", {"value": s.canary("kv-second")})
+    wait_for(lambda: all((s.read(f"{n}.log") or "").count("run") == 2 for n in range(5)), 5, "the second hooks")
+    observe(3, lambda: None, 1.0)
+    assert all(s.read(f"{n}.log").count("run") == 2 for n in range(5))
+
+
+def test_a_template_that_fails_stops_no_other(s):
+    value = kv_base(s)
+    text = HEAD.replace('start_grace = "2s"\n', "") + '''
+[[template]]
+destination = "out/broken"
+contents = '{{ with secret "kv/data/missing" }}{{ .Data.data.value }}{{ end }}'
+[[template]]
+destination = "out/file"
+contents = '{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}'
+'''
+    s.render(text)
+    wait_for(lambda: s.read("out/file") == value, 5, "the file that can be rendered")
+    assert s.read("out/broken") is None
+
+
+def test_the_same_destination_twice(s):
+    kv_base(s)
+    code, agent = once(s, text=ONE + '''
+[[template]]
+destination = "out/../out/file"
+contents = "x"
+''')
+    assert code == EX_CONFIG, agent.stderr
+    assert s.tap.count() == 0
+
+
+def test_source_file_and_nested_look_ups(s):
+    """A path that is itself a secret: fetched one level after another."""
+    value = kv_base(s)
+    s.vault.put("kv/data/pointer", {"path": "kv/data/app"})
+    s.write("a.tmpl", '{{ with secret "kv/data/pointer" }}{{ with secret .Data.data.path }}{{ .Data.data.value }}{{ end }}{{ end }}')
+    text = HEAD + '[[template]]\nsource = "a.tmpl"\ndestination = "out/file"\n'
+    code, agent = once(s, text=text)
+    assert code == 0, agent.stderr
+    assert s.read("out/file") == value
