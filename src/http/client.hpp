@@ -1,6 +1,7 @@
 #pragma once
-// HTTP/1.1 as the rest of the house sees it: a request in, a response or an error out. One of the two virtual seams;
-// the real client is http::make_client(), tests use a fake that records what was asked (tests/support/fake_http.hpp).
+// HTTP/1.1 as the rest of the house sees it: a request in, a response or an error out. One of the
+// two virtual seams; the real client is http::make_client(), tests use a fake that records what was
+// asked (tests/support/fake_http.hpp).
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -17,17 +18,19 @@
 
 namespace keybearer::http {
 
-// http://host:port, https://host:port or unix:///path. A path in an http address is kept as a prefix.
+// http://host:port, https://host:port or unix:///path. A path in an http address is kept as a
+// prefix.
 struct Url {
   enum class Scheme { http, https, unix_socket };
   Scheme scheme = Scheme::https;
-  std::string host;         // no brackets around IPv6
+  std::string host;  // no brackets around IPv6
   std::string port;
   std::string prefix;       // "" or "/gateway", no slash at its end
   std::string socket_path;  // unix only
 
-  [[nodiscard]] std::string text() const;     // canonical, for people
-  [[nodiscard]] bool is_loopback() const;     // 127.0.0.0/8, ::1, localhost, or a unix socket
+  [[nodiscard]] std::string text() const;       // canonical, for people
+  [[nodiscard]] std::string authority() const;  // "host:port", as the Host header has it
+  [[nodiscard]] bool is_loopback() const;       // 127.0.0.0/8, ::1, localhost, or a unix socket
   friend bool operator==(const Url&, const Url&) = default;
 };
 // Error kind config: what is wrong with it, without repeating user info.
@@ -52,32 +55,36 @@ struct Response {
 class Client {
  public:
   virtual ~Client() = default;
-  // An answer of any status is a Response; an Error says why there was none (network, tls, timeout, bad_reply).
-  // Cancelling the coroutine closes the connection in use.
+  // An answer of any status is a Response; an Error says why there was none (network, tls, timeout,
+  // bad_reply). Cancelling the coroutine closes the connection in use.
   [[nodiscard]] virtual boost::asio::awaitable<result<Response>> send(Request request) = 0;
   // The address that the next request goes to first.
   [[nodiscard]] virtual const Url& address() const = 0;
 };
 
 struct ClientOptions {
-  std::vector<Url> addresses;  // at least one; the one that answered last is kept, the others are tried in order
-  std::string ca_cert, ca_path, client_cert, client_key;  // files (PEM); empty: the system's CAs, no client certificate
+  std::vector<Url>
+      addresses;  // at least one; the one that answered last is kept, the others are tried in order
+  std::string ca_cert, ca_path, client_cert,
+      client_key;  // files (PEM); empty: the system's CAs, no client certificate
   std::string tls_server_name;
   bool tls13_only = false;
   bool tls_skip_verify = false;
   Duration connect_timeout = std::chrono::seconds(5);  // name look-up, TCP and TLS together
-  Duration timeout = std::chrono::seconds(30);         // one request in total, waiting for a connection included
+  Duration timeout =
+      std::chrono::seconds(30);  // one request in total, waiting for a connection included
   std::size_t max_response_size = 10u << 20;
-  int max_connections = 8;                             // to one server
+  int max_connections = 8;                                        // to one server
   std::vector<std::pair<std::string, std::string>> headers = {};  // on every request
   std::string user_agent = "keybearer/" KEYBEARER_VERSION;
 };
 
-// Keeps connections alive and reuses them (a reused one that turns out to be closed is retried once on a new one).
-// Redirects (307, 308; 301, 302 for GET): at most one, to the same origin or another configured address, never from
-// https to http; the token goes nowhere else. TLS is set up at the first https request, not before. Sockets are
-// close-on-exec. Answers of standby and sealed servers (429, 472, 473, 503 at every address) come back as they are after
-// one round over all addresses.
-[[nodiscard]] std::unique_ptr<Client> make_client(boost::asio::any_io_executor executor, ClientOptions options);
+// Keeps connections alive and reuses them (a reused one that turns out to be closed is retried once
+// on a new one). Redirects (307, 308; 301, 302 for GET): at most one, to the same origin or another
+// configured address, never from https to http; the token goes nowhere else. TLS is set up at the
+// first https request, not before. Sockets are close-on-exec. Answers of standby and sealed servers
+// (429, 472, 473, 503 at every address) come back as they are after one round over all addresses.
+[[nodiscard]] std::unique_ptr<Client> make_client(boost::asio::any_io_executor executor,
+                                                  ClientOptions options);
 
 }  // namespace keybearer::http

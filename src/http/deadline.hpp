@@ -5,8 +5,25 @@
 #include <memory>
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 
 namespace keybearer::http {
+
+// A moment, and the time that the setting behind it allows, for the message.
+struct Limit {
+  Instant at;
+  Duration whole;
+
+  [[nodiscard]] static Limit in(Duration time) { return {Clock::now() + time, time}; }
+  [[nodiscard]] Limit sooner_of(Limit other) const { return other.at < at ? other : *this; }
+  // "no answer within 30 s (connecting)"
+  [[nodiscard]] Error passed(std::string_view phase) const {
+    const auto ms = whole.count();
+    const std::string time =
+        ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
+    return {ErrorKind::timeout, "no answer within " + time + " (" + std::string(phase) + ")"};
+  }
+};
 
 template <class Closable>
 class Deadline {

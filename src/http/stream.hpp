@@ -11,14 +11,16 @@
 
 #include "base/error.hpp"
 #include "http/client.hpp"
+#include "http/deadline.hpp"
 
 namespace keybearer::http {
 
 class Stream {
  public:
   virtual ~Stream() = default;
-  // Errors: network; the kind becomes timeout when the owner closed the stream at its deadline.
-  [[nodiscard]] virtual boost::asio::awaitable<result<std::size_t>> read_some(char* data, std::size_t size) = 0;
+  // 0: the peer ended the connection in an orderly way. Errors: network.
+  [[nodiscard]] virtual boost::asio::awaitable<result<std::size_t>> read_some(char* data,
+                                                                              std::size_t size) = 0;
   [[nodiscard]] virtual boost::asio::awaitable<result<>> write(std::string_view bytes) = 0;
   // Ends whatever is in progress; also what a deadline does.
   virtual void close() noexcept = 0;
@@ -28,18 +30,19 @@ class Stream {
 // Has the peer closed it, or sent something that nobody asked for? Then it can't be used again.
 [[nodiscard]] bool is_stale(int fd) noexcept;
 
-// Connects within `deadline`. Errors: network, timeout, tls; the text begins with the address.
+// Errors: network, timeout, tls.
 class TlsContext;
-[[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> connect(const Url& url, TlsContext& tls,
-                                                                              Instant deadline);
+[[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url,
+                                                                              TlsContext& tls,
+                                                                              Limit limit);
 
 // The TLS settings, set up when first used and again when one of their files changed.
 class TlsContext {
  public:
   explicit TlsContext(const ClientOptions& options);
   ~TlsContext();
-  [[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> handshake(boost::asio::ip::tcp::socket socket,
-                                                                                  std::string host, Instant deadline);
+  [[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> handshake(
+      boost::asio::ip::tcp::socket socket, std::string host, Limit limit);
 
  private:
   struct Impl;

@@ -22,7 +22,8 @@ bool valid_host(std::string_view host, bool bracketed) {
 }
 
 std::unexpected<Error> bad(std::string_view why) {
-  return fail(ErrorKind::config, std::string(why) + "; expected http://HOST:PORT, https://HOST:PORT or unix:///PATH");
+  return fail(ErrorKind::config,
+              std::string(why) + "; expected http://HOST:PORT, https://HOST:PORT or unix:///PATH");
 }
 
 }  // namespace
@@ -49,8 +50,10 @@ result<Url> parse_url(std::string_view text) {
   const auto slash = std::min(text.find_first_of("/?#"), text.size());
   std::string_view authority = text.substr(0, slash);
   std::string_view path = text.substr(slash);
-  if (authority.find('@') != std::string_view::npos) return bad("user and password do not belong in an address");
-  if (path.find_first_of("?# \r\n\t") != std::string_view::npos) return bad("no query, fragment or blank in an address");
+  if (authority.find('@') != std::string_view::npos)
+    return bad("user and password do not belong in an address");
+  if (path.find_first_of("?# \r\n\t") != std::string_view::npos)
+    return bad("no query, fragment or blank in an address");
   while (path.ends_with('/')) path.remove_suffix(1);
   url.prefix = path;
 
@@ -70,20 +73,28 @@ result<Url> parse_url(std::string_view text) {
     if (colon != std::string_view::npos && port.empty()) return bad("bad port");
   }
   if (!valid_host(url.host, bracketed)) return bad("bad host name");
+  for (char& c : url.host) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (port.empty()) port = url.scheme == Url::Scheme::https ? "443" : "80";
   if (!valid_port(port)) return bad("bad port");
   url.port = port;
   return url;
 }
 
+std::string Url::authority() const {
+  if (scheme == Scheme::unix_socket) return "localhost";
+  const bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + port;
+}
+
 std::string Url::text() const {
   if (scheme == Scheme::unix_socket) return "unix://" + socket_path;
-  const bool v6 = host.find(':') != std::string::npos;
-  return (scheme == Scheme::https ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" + port + prefix;
+  return (scheme == Scheme::https ? "https://" : "http://") + authority() + prefix;
 }
 
 bool Url::is_loopback() const {
-  return scheme == Scheme::unix_socket || host == "localhost" || host == "::1" || host.starts_with("127.");
+  if (scheme == Scheme::unix_socket || host == "localhost" || host == "::1") return true;
+  // 127.evil.example is a name, not an address
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
 }  // namespace keybearer::http

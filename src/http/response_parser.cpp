@@ -1,0 +1,138 @@
+#include "http/response_parser.hpp"
+
+#include <time.h>
+
+#include <boost/beast/http/basic_parser.hpp>
+#include <charconv>
+
+namespace keybearer::http {
+namespace {
+
+namespace beast_http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr std::uint32_t kHeaderLimit = 16 * 1024;
+constexpr std::chrono::hours kLongestRetryAfter{24};
+
+}  // namespace
+
+// Keeps what the header says that we need, and the body in wiped memory.
+class ResponseParser::Reader final : public beast_http::basic_parser<false> {
+ public:
+  Reader(std::size_t max_body, bool head_only) : max_body_(max_body) {
+    eager(true);
+    header_limit(kHeaderLimit);
+    body_limit(boost::none);  // ours gives a better message
+    skip(head_only);
+  }
+  Response response;
+  std::string location;
+  bool too_large = false;
+
+ private:
+  using View = boost::beast::string_view;
+  void on_request_impl(beast_http::verb, View, View, int, error_code&) override {}
+  void on_response_impl(int code, View, int, error_code&) override { response.status = code; }
+  void on_field_impl(beast_http::field name, View, View value, error_code&) override {
+    const std::string_view text(value.data(), value.size());
+    if (name == beast_http::field::location) location = text;
+    if (name == beast_http::field::content_type) response.content_type = text;
+    if (name == beast_http::field::retry_after) {
+      response.retry_after = parse_retry_after(text, wall_now());
+    }
+  }
+  void on_header_impl(error_code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& error) override {
+    if (!length) return;
+    if (*length > max_body_) return refuse(error);
+    response.body.reserve(static_cast<std::size_t>(*length));
+  }
+  std::size_t on_body_impl(View body, error_code& error) override {
+    if (body.size() > max_body_ - response.body.size()) {
+      refuse(error);
+      return 0;
+    }
+    response.body.append({body.data(), body.size()});
+    return body.size();
+  }
+  void on_chunk_header_impl(std::uint64_t, View, error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, View body, error_code& error) override {
+    return on_body_impl(body, error);
+  }
+  void on_finish_impl(error_code&) override {}
+  void refuse(error_code& error) {
+    too_large = true;
+    error = beast_http::error::body_limit;
+  }
+
+  std::size_t max_body_;
+};
+
+ResponseParser::ResponseParser(std::size_t max_body, bool head_only)
+    : max_body_(max_body),
+      head_only_(head_only),
+      reader_(std::make_unique<Reader>(max_body, head_only)) {}
+ResponseParser::~ResponseParser() = default;
+
+result<std::size_t> ResponseParser::put(std::string_view bytes) {
+  std::size_t used = 0;
+  while (used < bytes.size() && !done()) {
+    error_code error;
+    const std::size_t n =
+        reader_->put(boost::asio::const_buffer(bytes.data() + used, bytes.size() - used), error);
+    used += n;
+    if (reader_->too_large) {
+      return fail(ErrorKind::bad_reply, "response larger than " + std::to_string(max_body_) +
+                                            " bytes (vault.max_response_size)");
+    }
+    if (error == beast_http::error::need_more) break;
+    if (error == beast_http::error::header_limit) {
+      return fail(ErrorKind::bad_reply, "the answer's header is too large");
+    }
+    if (error) return fail(ErrorKind::bad_reply, "not an HTTP answer: " + error.message());
+    if (reader_->is_done() && reader_->response.status / 100 == 1) {
+      reader_ = std::make_unique<Reader>(max_body_, head_only_);
+    } else if (n == 0) {
+      break;
+    }
+  }
+  return used;
+}
+
+bool ResponseParser::ended() {
+  error_code error;
+  if (!reader_->is_header_done()) return false;
+  if (!done()) reader_->put_eof(error);
+  return !error && done();
+}
+
+bool ResponseParser::done() const {
+  return reader_->is_done();
+}
+bool ResponseParser::keep_alive() const {
+  return reader_->keep_alive();
+}
+const std::string& ResponseParser::location() const {
+  return reader_->location;
+}
+Response ResponseParser::take() {
+  return std::move(reader_->response);
+}
+
+std::optional<Duration> parse_retry_after(std::string_view text, WallTime now) {
+  unsigned seconds = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, seconds);
+  if (error == std::errc{} && end == last) {
+    return std::min<Duration>(std::chrono::seconds(seconds), kLongestRetryAfter);
+  }
+  tm date{};
+  const std::string ended(text);
+  const char* const rest = strptime(ended.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+  if (rest == nullptr || *rest != '\0') return {};
+  const auto until = std::chrono::duration_cast<Duration>(
+      std::chrono::system_clock::from_time_t(timegm(&date)) - now);
+  return std::clamp<Duration>(until, Duration::zero(), kLongestRetryAfter);
+}
+
+}  // namespace keybearer::http

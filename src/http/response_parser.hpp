@@ -1,0 +1,46 @@
+#pragma once
+// The bytes of an HTTP/1.1 answer to a Response. Pure: no socket. Beast's parser stays behind
+// response_parser.cpp.
+//
+// RFC 9112; interim answers (1xx) are passed over; a body without a length ends with the
+// connection.
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/client.hpp"
+
+namespace keybearer::http {
+
+class ResponseParser {
+ public:
+  // `head_only`: the answer to a HEAD, which has no body whatever its header says.
+  explicit ResponseParser(std::size_t max_body, bool head_only = false);
+  ~ResponseParser();
+  ResponseParser(const ResponseParser&) = delete;
+  ResponseParser& operator=(const ResponseParser&) = delete;
+
+  // How many bytes were used up; the rest comes again with more behind it. Errors: bad_reply.
+  [[nodiscard]] result<std::size_t> put(std::string_view bytes);
+  // The server closed the connection in an orderly way: was that the end of the answer?
+  [[nodiscard]] bool ended();
+
+  [[nodiscard]] bool done() const;
+  [[nodiscard]] bool keep_alive() const;
+  [[nodiscard]] const std::string& location() const;
+  [[nodiscard]] Response take();
+
+ private:
+  class Reader;
+  std::size_t max_body_;
+  bool head_only_;
+  std::unique_ptr<Reader> reader_;
+};
+
+// Retry-After as RFC 9110 section 10.2.3 has it: seconds, or a date (how long until then from
+// `now`).
+[[nodiscard]] std::optional<Duration> parse_retry_after(std::string_view text, WallTime now);
+
+}  // namespace keybearer::http
