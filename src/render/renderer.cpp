@@ -1,0 +1,291 @@
+#include "render/renderer.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "render/format.hpp"
+#include "render/value.hpp"
+
+namespace keybearer::render {
+namespace {
+
+using config::Problem;
+
+// A file: one value, or several in a format.
+struct FileTarget {
+  std::vector<std::vector<std::string>> paths;  // with a format: of each value
+  std::vector<RenderedValue> values;
+};
+
+struct VariableTarget {
+  std::string name;
+  std::optional<config::OnChange> on_change;
+  RenderedValue value;
+};
+
+// Every key of a secret as a variable.
+struct FromTarget {
+  const config::EnvFrom* spec;
+  tmpl::Dependency dependency;
+  std::uint64_t generation = 0;
+  std::vector<std::pair<std::string, Secret>> variables;
+  std::optional<Error> error;
+  bool has_value = false;
+};
+
+std::optional<std::string> read_source(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "re");
+  if (file == nullptr) return std::nullopt;
+  std::string text;
+  char buffer[16384];
+  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
+  std::fclose(file);
+  return text;
+}
+
+std::string variable_name(const config::EnvFrom& spec, std::string_view key) {
+  const auto renamed = spec.names.find(std::string(key));
+  if (renamed != spec.names.end()) return spec.prefix + renamed->second;
+  std::string name = spec.prefix;
+  for (const char c : key) {
+    const bool lower = c >= 'a' && c <= 'z';
+    const bool plain = lower || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    name += !plain ? '_' : lower && spec.uppercase ? static_cast<char>(c - 32) : c;
+  }
+  if (!name.empty() && name[0] >= '0' && name[0] <= '9') name.insert(0, "_");
+  return name;
+}
+
+}  // namespace
+
+struct Renderer::Impl {
+  const config::Config* config;
+  std::vector<FileTarget> file_targets;
+  std::vector<RenderedFile> files;  // as many
+  std::vector<VariableTarget> variables;
+  std::vector<FromTarget> from;
+  std::vector<Problem> problems;
+
+  void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source, const std::string& name,
+                 tmpl::Options options);
+  void add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes, std::vector<std::string> path,
+                 const std::string& name, const tmpl::Options& options);
+  void add_file(const config::Template& spec);
+  void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults, Evaluation& evaluation);
+  void update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
+};
+
+Renderer::Renderer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Renderer::Renderer(Renderer&&) noexcept = default;
+Renderer& Renderer::operator=(Renderer&&) noexcept = default;
+Renderer::~Renderer() = default;
+
+void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
+                               const std::string& name, tmpl::Options options) {
+  if (!source.secret.empty()) {
+    auto dependency = dependency_of(*config, source.secret);
+    if (!dependency) {
+      problems.push_back({source.place.text, name + ": " + dependency.error().text});
+      return;
+    }
+    out.emplace_back(name, RenderedValue::Key{std::move(*dependency), source.key}, source.default_value);
+    return;
+  }
+  std::string text = source.contents;
+  std::string shown = name;
+  if (!source.source.empty()) {
+    auto read = read_source(source.source);
+    if (!read) {
+      problems.push_back({source.place.text, name + ": " + source.source + " can't be read"});
+      return;
+    }
+    text = std::move(*read);
+    shown = source.source;
+  }
+  options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
+  auto parsed = tmpl::Template::parse(shown, text, std::move(options));
+  if (!parsed) {
+    problems.push_back({source.place.text, parsed.error().with_source(text)});
+    return;
+  }
+  out.emplace_back(name, std::move(*parsed), source.default_value);
+}
+
+void Renderer::Impl::add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
+                               std::vector<std::string> path, const std::string& name, const tmpl::Options& options) {
+  for (const config::NamedValue& named : nodes) {
+    path.push_back(named.name);
+    if (named.node.children.empty()) {
+      const std::size_t before = target.values.size();
+      add_value(target.values, named.node.value, name + " " + named.name, options);
+      if (target.values.size() > before) target.paths.push_back(path);
+    } else {
+      add_nodes(target, named.node.children, path, name, options);
+    }
+    path.pop_back();
+  }
+}
+
+void Renderer::Impl::add_file(const config::Template& spec) {
+  const tmpl::Options options{.left_delimiter = spec.left_delimiter,
+                              .right_delimiter = spec.right_delimiter,
+                              .error_on_missing_key = spec.error_on_missing_key,
+                              .sandbox_path = spec.sandbox_path,
+                              .function_denylist = spec.function_denylist,
+                              .destination = spec.destination};
+  FileTarget target;
+  if (spec.format == config::Format::raw) {
+    config::ValueSource whole;
+    whole.contents = spec.contents;
+    whole.source = spec.source;
+    whole.place = spec.place;
+    add_value(target.values, whole, spec.destination, options);
+  } else {
+    add_nodes(target, spec.values, {}, spec.destination, options);
+  }
+  file_targets.push_back(std::move(target));
+  RenderedFile file;
+  file.spec = &spec;
+  files.push_back(std::move(file));
+}
+
+std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config) {
+  auto impl = std::make_unique<Impl>();
+  impl->config = &config;
+  for (const config::Template& spec : config.templates) {
+    if (spec.enabled) impl->add_file(spec);
+  }
+  for (const config::EnvVar& variable : config.env) {
+    if (!variable.enabled) continue;
+    std::vector<RenderedValue> value;
+    impl->add_value(value, variable.value, "env." + variable.name, {});
+    if (!value.empty()) impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
+  }
+  for (const config::EnvFrom& spec : config.env_from) {
+    auto dependency = dependency_of(config, spec.secret);
+    if (!dependency) {
+      impl->problems.push_back({spec.place.text, "env_from.secret: " + dependency.error().text});
+      continue;
+    }
+    FromTarget target;
+    target.spec = &spec;
+    target.dependency = std::move(*dependency);
+    impl->from.push_back(std::move(target));
+  }
+  if (!impl->problems.empty()) return std::unexpected(std::move(impl->problems));
+  return Renderer(std::move(impl));
+}
+
+namespace {
+
+// What one value contributes: what is missing, or why it failed. False: it has no value yet.
+bool collect(const RenderedValue& value, Evaluation& evaluation) {
+  for (const tmpl::Dependency& dependency : value.missing()) evaluation.missing.push_back(dependency);
+  if (value.error()) {
+    evaluation.errors.push_back(*value.error());
+    for (const tmpl::Dependency& dependency : value.used()) evaluation.used.push_back(dependency.id);
+  }
+  return value.has_value();
+}
+
+std::vector<std::string> ids(const std::vector<tmpl::Dependency>& dependencies) {
+  std::vector<std::string> out;
+  for (const tmpl::Dependency& dependency : dependencies) out.push_back(dependency.id);
+  return out;
+}
+
+}  // namespace
+
+void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults, Evaluation& evaluation) {
+  FileTarget& target = file_targets[i];
+  RenderedFile& file = files[i];
+  bool changed = false, all = true;
+  for (RenderedValue& value : target.values) {
+    changed = value.update(source, use_defaults) || changed;
+    all = collect(value, evaluation) && all;
+  }
+  evaluation.complete = evaluation.complete && all;
+  if (!all || (!changed && file.generation > 0)) return;
+  file.used.clear();
+  for (const RenderedValue& value : target.values) {
+    for (std::string& id : ids(value.used())) file.used.push_back(std::move(id));
+  }
+  if (file.spec->format == config::Format::raw) {
+    file.content = target.values.front().value().clone();
+  } else {
+    std::vector<FormatEntry> entries;
+    for (std::size_t k = 0; k < target.values.size(); ++k) entries.push_back({target.paths[k], &target.values[k].value()});
+    auto written = write_format(file.spec->format, entries);
+    if (!written) {
+      evaluation.errors.push_back(std::move(written).error().within(file.spec->destination));
+      evaluation.complete = evaluation.complete && file.generation > 0;
+      return;
+    }
+    file.content = std::move(*written);
+  }
+  ++file.generation;
+}
+
+void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const {
+  const Value* answer = source.find(target.dependency);
+  if (answer == nullptr) {
+    evaluation.missing.push_back(target.dependency);
+    evaluation.complete = false;
+    return;
+  }
+  if (target.has_value && source.generation(target.dependency) == target.generation) return;
+  target.generation = source.generation(target.dependency);
+  std::vector<std::pair<std::string, Secret>> made;
+  const Value& data = data_of(*answer);
+  const auto& wanted = target.spec->keys;
+  const auto refuse = [&](ErrorKind kind, const std::string& text) {
+    evaluation.errors.push_back({kind, "env_from " + target.dependency.path + ": " + text});
+    evaluation.used.push_back(target.dependency.id);
+    evaluation.complete = evaluation.complete && target.has_value;
+  };
+  for (const std::string& key : wanted) {
+    if (data.find(key) == nullptr) return refuse(ErrorKind::not_found, "no key \"" + key + "\"");
+  }
+  if (data.is_map()) {
+    for (const auto& [key, member] : data.entries()) {
+      if (!wanted.empty() && std::ranges::find(wanted, key.as_text()) == wanted.end()) continue;
+      std::string name = variable_name(*target.spec, key.as_text());
+      const auto twice = std::ranges::find(made, name, &std::pair<std::string, Secret>::first);
+      if (twice != made.end()) return refuse(ErrorKind::render, "two keys make the variable " + name + "; use names or keys");
+      made.emplace_back(std::move(name), text_of(member));
+    }
+  }
+  target.variables = std::move(made);
+  target.has_value = true;
+}
+
+Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
+  Evaluation evaluation;
+  evaluation.complete = true;
+  for (std::size_t i = 0; i < impl_->files.size(); ++i) impl_->update_file(i, source, use_defaults, evaluation);
+  for (VariableTarget& variable : impl_->variables) {
+    variable.value.update(source, use_defaults);
+    evaluation.complete = collect(variable.value, evaluation) && evaluation.complete;
+  }
+  for (FromTarget& target : impl_->from) impl_->update_from(target, source, evaluation);
+  return evaluation;
+}
+
+const std::vector<RenderedFile>& Renderer::files() const { return impl_->files; }
+
+std::vector<RenderedVariable> Renderer::variables() const {
+  std::vector<RenderedVariable> out;
+  for (const FromTarget& target : impl_->from) {
+    for (const auto& [name, value] : target.variables) out.push_back({name, value.clone(), {}, {target.dependency.id}});
+  }
+  for (const VariableTarget& variable : impl_->variables) {
+    std::erase_if(out, [&variable](const RenderedVariable& v) { return v.name == variable.name; });  // named beats all
+    out.push_back({variable.name, variable.value.value().clone(), variable.on_change, ids(variable.value.used())});
+  }
+  return out;
+}
+
+bool Renderer::empty() const { return impl_->files.empty() && impl_->variables.empty() && impl_->from.empty(); }
+
+}  // namespace keybearer::render

@@ -1,0 +1,62 @@
+#pragma once
+// One value that is rendered: a template, or a key of a secret. Evaluated again only when what it used has changed;
+// keeps its last good result.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/load.hpp"
+#include "tmpl/template.hpp"
+
+namespace keybearer::render {
+
+// The dependency that a configuration's `secret` means: the name of a [[secret]], or a path.
+[[nodiscard]] result<tmpl::Dependency> dependency_of(const config::Config& config, const std::string& secret);
+// The data of an answer: of KV v2 the inner ones.
+[[nodiscard]] const Value& data_of(const Value& answer);
+// A member as a variable or file holds it: text as it is, numbers and booleans as JSON, the rest as compact JSON.
+[[nodiscard]] Secret text_of(const Value& member);
+
+class RenderedValue {
+ public:
+  struct Key {
+    tmpl::Dependency dependency;
+    std::string key;
+  };
+  // `name` stands in errors: "env.DB_PASSWORD", "config.ini".
+  RenderedValue(std::string name, tmpl::Template parsed, std::optional<std::string> fallback)
+      : name_(std::move(name)), how_(std::move(parsed)), fallback_(std::move(fallback)) {}
+  RenderedValue(std::string name, Key key, std::optional<std::string> fallback)
+      : name_(std::move(name)), how_(std::move(key)), fallback_(std::move(fallback)) {}
+
+  // True when it was evaluated (not taken from before). `use_fallbacks`: what is not there yet counts as absent.
+  bool update(tmpl::DataSource& source, bool use_fallbacks);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] bool has_value() const { return has_value_; }
+  [[nodiscard]] const Secret& value() const { return value_; }
+  [[nodiscard]] const std::vector<tmpl::Dependency>& used() const { return used_; }
+  [[nodiscard]] const std::vector<tmpl::Dependency>& missing() const { return missing_; }
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+ private:
+  void evaluate(tmpl::DataSource& source);
+  void evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source);
+  void evaluate_key(const Key& key, tmpl::DataSource& source);
+  void take(Secret value);
+
+  std::string name_;
+  std::variant<tmpl::Template, Key> how_;
+  std::optional<std::string> fallback_;
+  bool evaluated_ = false, has_value_ = false, missing_key_ = false, fell_back_ = false;
+  Secret value_;
+  std::vector<tmpl::Dependency> used_, missing_;
+  std::vector<std::uint64_t> generations_;  // of used_, at the last evaluation
+  std::optional<Error> error_;
+};
+
+}  // namespace keybearer::render
