@@ -1,0 +1,24 @@
+#pragma once
+// Runs a program to its end and captures what it says: hooks after a file changed, alarms.
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "base/env_block.hpp"
+#include "base/error.hpp"
+#include "base/exit_status.hpp"
+
+namespace keybearer {
+
+struct HookResult {
+  ExitStatus status;
+  bool timed_out = false;
+  std::string output;  // stdout and stderr together, at most 64 KiB; may hold secrets
+};
+
+// The whole process group is killed at the timeout, or when cancelled. Error kind spawn.
+[[nodiscard]] boost::asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvBlock environment,
+                                                                  Duration timeout);
+
+}  // namespace keybearer
