@@ -7,16 +7,17 @@
 #include <csignal>
 #include <set>
 
-#include "agent_notify.hpp"
 #include "auth/auth_loop.hpp"
+#include "base/fingerprint.hpp"
+#include "base/hook.hpp"
 #include "base/log.hpp"
-#include "base/pid_file.hpp"
+#include "base/process_tree.hpp"
 #include "base/task_group.hpp"
+#include "child/environment.hpp"
 #include "child/supervisor.hpp"
-#include "http/client.hpp"
 #include "render/files.hpp"
+#include "render/hooks.hpp"
 #include "secrets/secrets.hpp"
-#include "vault/client.hpp"
 
 namespace keybearer {
 namespace {
@@ -25,20 +26,522 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
-constexpr Duration kLookForKeyAgain = 3s;  // a key that is not in its secret yet, at the first start
+constexpr Duration kLookForKeyAgain = 2s;  // at the first start, for a key that is not in its secret yet
 
-// sysexits.h; cli.md has the table.
-int exit_code(ErrorKind kind) {
-  switch (kind) {
+int exit_code(const Error& error) {
+  switch (error.kind) {
     case ErrorKind::denied:
     case ErrorKind::refused: return 77;
     case ErrorKind::not_found: return 75;
     case ErrorKind::render: return 65;
     case ErrorKind::io: return 73;
     case ErrorKind::config: return 78;
-    default: return is_outage(kind) ? 69 : 70;
+    case ErrorKind::spawn: return error.status != 0 ? error.status : 126;
+    default: return is_outage(error.kind) ? 69 : 70;
   }
 }
 
+http::ClientOptions client_options(const config::Config& config) {
+  const config::Vault& vault = config.vault;
+  http::ClientOptions options;
+  for (const std::string& address : vault.address) options.addresses.push_back(http::parse_url(address).value());
+  options.ca_cert = vault.ca_cert;
+  options.ca_path = vault.ca_path;
+  options.client_cert = vault.client_cert;
+  options.client_key = vault.client_key;
+  options.tls_server_name = vault.tls_server_name;
+  options.tls13_only = vault.tls13_only;
+  options.tls_skip_verify = vault.tls_skip_verify;
+  options.connect_timeout = vault.connect_timeout;
+  options.timeout = vault.timeout;
+  options.max_response_size = vault.max_response_size;
+  options.max_connections = vault.max_connections;
+  options.headers.assign(vault.headers.begin(), vault.headers.end());
+  return options;
+}
+
+// What a change of something asks of the program, when nothing else is said of it.
+config::OnChange default_action(const config::Exec& exec) {
+  using Rule = config::RestartOnSecretChanges;
+  switch (exec.restart_on_secret_changes) {
+    case Rule::always: return {config::OnChange::Action::restart, 0};
+    case Rule::signal: return {config::OnChange::Action::signal, exec.reload_signal};
+    case Rule::never: break;
+  }
+  return {config::OnChange::Action::none, 0};
+}
+
+class Agent {
+ public:
+  Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer);
+  awaitable<void> run();
+  [[nodiscard]] int code() const { return code_; }
+
+ private:
+  [[nodiscard]] bool once() const { return job_ == Job::run_once || job_ == Job::render_once; }
+  [[nodiscard]] bool with_program() const { return job_ == Job::run || job_ == Job::run_once; }
+
+  awaitable<void> guarded(awaitable<void> task);
+  awaitable<void> authenticate();
+  awaitable<void> follow_token();
+  awaitable<void> render();
+  awaitable<void> supervise();
+  awaitable<void> follow_program();
+  awaitable<void> obey_signals();
+  awaitable<void> give_up_at_start();
+  awaitable<void> say_server();
+  awaitable<void> tell(std::string event, std::string reason);
+  awaitable<void> clean_up();
+
+  void render_pass();
+  bool first_start_failed(const render::Evaluation& evaluation);
+  void report(const std::vector<Error>& errors);
+  bool write();
+  void hand_over();
+  void became_ready();
+  void mark_applied();
+  [[nodiscard]] std::string why(const std::vector<std::string>& used) const;
+  void alarm(std::string_view event, std::string_view reason);
+  void end(int code, const std::optional<Error>& reason = {});
+
+  asio::io_context& context_;
+  const config::Config& config_;
+  config::AutoAuth auto_auth_;  // with the job's defaults
+  Job job_;
+  render::Renderer renderer_;
+  Random random_;
+  vault::Client client_;
+  auth::AuthLoop auth_;
+  secrets::Secrets secrets_;
+  std::unique_ptr<child::Spawner> spawner_;
+  child::Supervisor supervisor_;
+  render::Hooks hooks_;
+  EnvBlock our_environment_;
+  TaskGroup tasks_;
+  TaskGroup errands_;  // alarms and the like, that end by themselves
+
+  Instant begun_ = Clock::now();
+  std::map<const config::Template*, std::uint64_t> written_;  // generation of the content on the disk
+  std::set<std::string> said_;          // errors that are in force and have been logged
+  std::uint64_t evaluated_ = 0;         // of secrets_.changed(), by the last pass
+  std::optional<Instant> key_look_at_;  // when secrets that lack a key are fetched again
+  std::vector<std::string> key_secrets_;
+  bool ready_ = false;                  // everything was there once
+  bool program_runs_ = false;           // the supervisor has not ended
+  bool stopping_ = false;
+  int stop_requests_ = 0;
+  std::optional<int> end_code_;
+  Event ending_;
+  Event program_ended_;
+  std::optional<int> program_code_;
+  std::exception_ptr bug_;
+  int code_ = 0;
+};
+
+config::AutoAuth auth_of(const config::Config& config, Job job) {
+  config::AutoAuth auth;
+  const config::AutoAuth& from = config.auto_auth;
+  const config::Method& method = from.method;
+  auth.method = {.type = method.type, .mount_path = method.mount_path, .name_space = method.name_space, .role_id = method.role_id,
+                 .role_id_file_path = method.role_id_file_path, .secret_id = method.secret_id.clone(),
+                 .secret_id_given = method.secret_id_given, .secret_id_file_path = method.secret_id_file_path,
+                 .remove_secret_id_file_after_reading = method.remove_secret_id_file_after_reading,
+                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path, .token = method.token.clone(),
+                 .token_file_path = method.token_file_path, .place = method.place};
+  auth.renew_at = from.renew_at;
+  auth.min_remaining = from.min_remaining;
+  auth.increment = from.increment;
+  auth.on_renew_failure = from.on_renew_failure;
+  auth.revoke_on_exit = from.revoke_on_exit.value_or(job != Job::render_once);
+  auth.min_backoff = from.min_backoff;
+  auth.max_backoff = from.max_backoff;
+  auth.exit_on_err = from.exit_on_err;
+  return auth;
+}
+
+Agent::Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer)
+    : context_(context),
+      config_(config),
+      auto_auth_(auth_of(config, job)),
+      job_(job),
+      renderer_(std::move(renderer)),
+      client_(http::make_client(context.get_executor(), client_options(config)), config.vault.name_space),
+      auth_(client_, auto_auth_,
+            {.outage = config.outage, .start_grace = config.template_config.start_grace, .once = once(), .num_retries = config.vault.retry.num_retries},
+            with_program() ? config.exec.stop_timeout : Duration(0), random_,
+            [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
+      secrets_(context.get_executor(), client_, config, once(), random_,
+               {.token_is_good = [this] { return auth_.token_is_good(); },
+                .alarm = [this](std::string_view event, std::string_view reason) { alarm(event, reason); }}),
+      spawner_(child::make_spawner()),
+      supervisor_(context.get_executor(), *spawner_, config.exec, random_,
+                  [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
+      hooks_(context.get_executor(), random_),
+      our_environment_(EnvBlock::from(environ)),
+      tasks_(context.get_executor()),
+      errands_(context.get_executor()) {}
+
+void Agent::end(int code, const std::optional<Error>& reason) {
+  if (end_code_) return;
+  if (reason) log::error("exit", reason->text, {{"code", std::to_string(code)}});
+  end_code_ = code;
+  ending_.set();
+}
+
+// A bug in one task ends all in order.
+awaitable<void> Agent::guarded(awaitable<void> task) {
+  try {
+    co_await std::move(task);
+  } catch (const boost::system::system_error& e) {
+    if (e.code() == asio::error::operation_aborted) throw;
+    bug_ = std::current_exception();
+  } catch (...) {
+    bug_ = std::current_exception();
+  }
+  if (bug_) end(70);
+}
+
+awaitable<void> Agent::run() {
+  const auto spawn = [this](awaitable<void> task) { tasks_.spawn(guarded(std::move(task))); };
+  spawn(obey_signals());
+  spawn(authenticate());
+  spawn(follow_token());
+  spawn(secrets_.run());
+  spawn(render());
+  spawn(hooks_.run());
+  if (config_.outage.start_timeout || once()) spawn(give_up_at_start());
+  if (with_program()) {
+    program_runs_ = true;
+    spawn(supervise());
+    spawn(follow_program());
+  }
+  while (!end_code_) co_await ending_.wait(ending_.generation());
+
+  stopping_ = true;
+  code_ = *end_code_;
+  if (program_runs_ && supervisor_.machine().state() != child::SupervisorFsm::State::idle) {
+    supervisor_.stop();
+    while (!program_code_) co_await program_ended_.wait(program_ended_.generation());
+    if (code_ == 0) code_ = *program_code_;  // a reason of our own says more than the code of a program we stopped
+  }
+  co_await clean_up();
+  if (bug_) std::rethrow_exception(bug_);
+}
+
+// --- the token ---
+
+awaitable<void> Agent::authenticate() {
+  const Error reason = co_await auth_.run();
+  end(exit_code(reason), reason);
+}
+
+awaitable<void> Agent::follow_token() {
+  std::uint64_t number = 0;
+  for (;;) {
+    const auto seen = auth_.changed().generation();
+    const auto now = auth_.state().token_number;
+    if (std::exchange(number, now) != now) secrets_.token_changed();
+    co_await auth_.changed().wait(seen);
+  }
+}
+
+// --- from secrets to files and the program ---
+
+awaitable<void> Agent::render() {
+  for (;;) {
+    evaluated_ = secrets_.changed().generation();
+    render_pass();
+    Instant wake = key_look_at_.value_or(Instant::max());
+    // At the start: once per level of look-ups, not once per answer.
+    do {
+      const bool changed = co_await secrets_.changed().wait(secrets_.changed().generation() == evaluated_ ? evaluated_ : secrets_.changed().generation(), wake);
+      if (!changed) break;
+    } while (!ready_ && !secrets_.settled() && !secrets_.start_failure());
+    if (key_look_at_ && Clock::now() >= *key_look_at_) {
+      key_look_at_.reset();
+      for (const std::string& id : key_secrets_) secrets_.refresh(id);
+    }
+  }
+}
+
+void Agent::render_pass() {
+  if (stopping_ || end_code_) return;
+  const bool use_defaults = !ready_ && config_.outage.on_start == config::Outage::OnStart::use_default &&
+                            auth_.state().token_number == 0 && Clock::now() > begun_ + 1s;
+  const auto evaluation = renderer_.evaluate(secrets_, use_defaults);
+  for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
+  report(evaluation.errors);
+  if (!ready_ && first_start_failed(evaluation)) return;
+  if (!evaluation.complete) return;
+  if (!write()) return;
+  hand_over();
+  if (!ready_) became_ready();
+  mark_applied();
+}
+
+// True: it is over. A template that is wrong by itself is so at once; what is not there is waited for.
+bool Agent::first_start_failed(const render::Evaluation& evaluation) {
+  for (const Error& error : evaluation.errors) {
+    if (error.kind == ErrorKind::render) {
+      end(exit_code(error), Error{error.kind, "a template can't be rendered"});
+      return true;
+    }
+  }
+  if (const auto failure = secrets_.start_failure()) {
+    end(exit_code(*failure), *failure);
+    return true;
+  }
+  if (config_.outage.on_start == config::Outage::OnStart::fail) {
+    for (const secrets::Status* status : secrets_.all()) {
+      if (status->generation == 0 && status->error && is_outage(status->error->kind)) {
+        end(exit_code(*status->error), *status->error);
+        return true;
+      }
+    }
+  }
+  const auto missing = std::ranges::find(evaluation.errors, ErrorKind::not_found, &Error::kind);
+  if (missing == evaluation.errors.end()) return false;
+  if (Clock::now() >= begun_ + config_.template_config.start_grace && config_.template_config.exit_on_retry_failure) {
+    end(exit_code(*missing), Error{missing->kind, "a key is not there: add it to the secret, or give it a default"});
+    return true;
+  }
+  key_secrets_ = evaluation.used;
+  key_look_at_ = std::min(Clock::now() + kLookForKeyAgain,
+                          std::max(begun_ + config_.template_config.start_grace, Clock::now() + 100ms));
+  return false;
+}
+
+// One line per error while it lasts.
+void Agent::report(const std::vector<Error>& errors) {
+  std::set<std::string> now;
+  for (const Error& error : errors) {
+    now.insert(error.text);
+    if (said_.contains(error.text)) continue;
+    if (ready_) {
+      log::warn("render.failed", error.text + "; the last good values stay");
+    } else {
+      log::error("render.failed", error.text);
+    }
+  }
+  said_ = std::move(now);
+}
+
+// False: a file can't be written and nothing was there before.
+bool Agent::write() {
+  std::vector<render::FileWrite> writes;
+  std::vector<const render::RenderedFile*> files;
+  for (const render::RenderedFile& file : renderer_.files()) {
+    const auto known = written_.find(file.spec);
+    if (known != written_.end() && known->second == file.generation) continue;
+    writes.push_back({file.spec, file.content.reveal()});
+    files.push_back(&file);
+  }
+  const auto results = render::write_files(writes);
+  bool good = true;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const config::Template& spec = *files[i]->spec;
+    if (!results[i]) {
+      good = false;
+      if (!ready_) {
+        end(exit_code(results[i].error()), results[i].error());
+        return false;
+      }
+      log::error("file.failed", results[i].error().text);
+      alarm("file_failed", spec.destination);
+      continue;
+    }
+    written_[files[i]->spec] = files[i]->generation;
+    if (!*results[i]) continue;
+    log::info("file.written", "file written", {{"path", spec.destination}, {"secrets", why(files[i]->used)}});
+    if (!spec.command.argv.empty()) {
+      std::vector<Secret> values;
+      values.push_back(files[i]->content.clone());
+      hooks_.start(spec, without_credentials(our_environment_), std::move(values));
+    }
+  }
+  return good || ready_;
+}
+
+// The complete set to the supervisor, which compares it with what the program was started with.
+void Agent::hand_over() {
+  if (!with_program() || (ready_ && once())) return;
+  const config::OnChange rule = default_action(config_.exec);
+  child::Desired desired;
+  EnvBlock rendered;
+  for (const render::RenderedVariable& variable : renderer_.variables()) {
+    rendered.set(variable.name, variable.value.reveal());
+    const config::OnChange change = variable.on_change.value_or(rule);
+    desired.items.push_back({.name = variable.name,
+                             .fingerprint = fingerprint(variable.value.reveal()),
+                             .action = change.action,
+                             .signal = change.signal,
+                             .why = why(variable.used)});
+  }
+  for (const render::RenderedFile& file : renderer_.files()) {
+    const config::OnChange change = file.spec->on_change.value_or(rule);
+    if (file.spec->on_change && change.action == config::OnChange::Action::none) continue;
+    desired.items.push_back({.name = file.spec->destination,
+                             .fingerprint = fingerprint(file.content.reveal()),
+                             .action = change.action,
+                             .signal = change.signal,
+                             .why = why(file.used)});
+  }
+  std::ranges::sort(desired.items, {}, &child::Item::name);
+  desired.environment = child::program_environment(config_.exec, our_environment_, rendered);
+  if (auto accepted = supervisor_.want(std::move(desired)); !accepted) {
+    if (!ready_) {
+      end(exit_code(accepted.error()), accepted.error());
+    } else {
+      log::error("child.refused", accepted.error().text + "; the program keeps its values");
+    }
+  }
+}
+
+// "kv/data/app: version 7 -> 8; database/creds/app: lease ended"
+std::string Agent::why(const std::vector<std::string>& used) const {
+  std::set<std::string> parts;
+  for (const std::string& id : used) {
+    const secrets::Status* status = secrets_.status(id);
+    if (status == nullptr) continue;
+    parts.insert(status->path + (status->why.empty() ? "" : ": " + status->why));
+  }
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+void Agent::became_ready() {
+  if (end_code_) return;
+  ready_ = true;
+  key_look_at_.reset();
+  if (job_ == Job::render_once) {
+    tasks_.spawn(guarded([](Agent* agent) -> awaitable<void> {
+      co_await agent->hooks_.idle();
+      agent->end(0);
+    }(this)));
+    return;
+  }
+  if (!once()) tasks_.spawn(guarded(say_server()));
+}
+
+// Replaced leases may go once what replaced them is in use.
+void Agent::mark_applied() {
+  const bool all_seen = evaluated_ == secrets_.changed().generation();
+  const bool in_use = !with_program() || once() || supervisor_.machine().current();
+  if (ready_ && all_seen && in_use) secrets_.applied();
+}
+
+// The server's version, for the log; after the start, so that nothing waits for it.
+awaitable<void> Agent::say_server() {
+  const auto health = co_await client_.health();
+  if (health) log::info("server", "server", {{"address", client_.address().text()}, {"version", health->version}});
+}
+
+awaitable<void> Agent::give_up_at_start() {
+  const Duration limit = config_.outage.start_timeout.value_or(60s);
+  co_await sleep_until(begun_ + limit);
+  if (ready_) co_return;
+  std::string text = "not ready after " + std::to_string(limit.count() / 1000) + " s (outage.start_timeout)";
+  Error reason{ErrorKind::network, text};
+  for (const secrets::Status* status : secrets_.all()) {
+    if (status->generation == 0 && status->error) reason = Error{status->error->kind, text + ": " + status->error->text};
+  }
+  end(exit_code(reason), reason);
+}
+
+// --- the program ---
+
+awaitable<void> Agent::supervise() {
+  program_code_ = co_await supervisor_.run();
+  program_runs_ = false;
+  program_ended_.set();
+  end(*program_code_);
+}
+
+awaitable<void> Agent::follow_program() {
+  for (;;) {
+    const auto seen = supervisor_.changed().generation();
+    mark_applied();
+    co_await supervisor_.changed().wait(seen);
+  }
+}
+
+awaitable<void> Agent::obey_signals() {
+  asio::signal_set signals(context_);
+  std::set<int> forwarded;
+  if (with_program()) {
+    for (const int signal : child::forwarded_signals()) forwarded.insert(signal);
+  }
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) signals.add(signal);
+  for (const int signal : forwarded) signals.add(signal);
+  for (;;) {
+    const int signal = co_await signals.async_wait(asio::use_awaitable);
+    if (forwarded.contains(signal)) {
+      supervisor_.forward_signal(signal);
+    } else if (signal == SIGHUP) {
+      if (const auto reopened = log::reopen(); !reopened) log::warn("log.reopen", reopened.error().text);
+    } else if (++stop_requests_ == 1) {
+      log::info("stop", "stopping", {{"signal", config::signal_name(signal)}});
+      end(ready_ || program_runs_ == false ? (ready_ ? 0 : 75) : 75);
+    } else if (program_runs_ && stopping_) {
+      supervisor_.stop();
+    } else {
+      tasks_.cancel();
+      errands_.cancel();
+      context_.stop();
+    }
+  }
+}
+
+// --- alarms and the end ---
+
+void Agent::alarm(std::string_view event, std::string_view reason) {
+  log::error("alarm", std::string(reason), {{"alarm", std::string(event)}});
+  if (!config_.notify.command.argv.empty()) errands_.spawn(tell(std::string(event), std::string(reason)));
+}
+
+awaitable<void> Agent::tell(std::string event, std::string reason) {
+  EnvBlock environment = without_credentials(our_environment_);
+  environment.set("KEYBEARER_EVENT", event);
+  environment.set("KEYBEARER_REASON", reason);
+  environment.set("KEYBEARER_NAME", config_.name);
+  const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment), config_.notify.timeout);
+  if (!told) {
+    log::warn("notify.failed", told.error().text);
+  } else if (told->timed_out || told->status.shell_code() != 0) {
+    log::warn("notify.failed", "notify.command failed", {{"code", std::to_string(told->status.shell_code())}});
+  }
+}
+
+awaitable<void> Agent::clean_up() {
+  if (job_ != Job::render_once) {
+    std::vector<const config::Template*> specs;
+    for (const render::RenderedFile& file : renderer_.files()) specs.push_back(file.spec);
+    render::remove_files(specs);
+  }
+  tasks_.cancel();
+  co_await tasks_.join();
+  if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost) {
+    if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once)) co_await secrets_.revoke_all();
+    co_await auth_.revoke();
+  }
+  co_await errands_.join();
+}
+
 }  // namespace
+
+int run_agent(const config::Config& config, Job job, render::Renderer renderer) {
+  asio::io_context context(1);
+  std::exception_ptr failure;
+  int code = 0;
+  {
+    Agent agent(context, config, job, std::move(renderer));
+    asio::co_spawn(context, agent.run(), [&failure](std::exception_ptr e) { failure = std::move(e); });
+    context.run();
+    code = agent.code();
+  }
+  if (failure) std::rethrow_exception(failure);
+  return code;
+}
+
 }  // namespace keybearer

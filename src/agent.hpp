@@ -1,0 +1,20 @@
+#pragma once
+// The main job: owns the server connection, the token, the secrets, the templates and the program; decides in which
+// order they start, what meets what, in which order they stop, and the exit code.
+
+#include "config/config.hpp"
+#include "render/renderer.hpp"
+
+namespace keybearer {
+
+enum class Job {
+  run,          // files, variables and a program
+  run_once,     // the same for a job: no restart on changes
+  render,       // files, kept fresh
+  render_once,  // files, then the end
+};
+
+// Blocks until all is over; returns keybearer's exit code.
+[[nodiscard]] int run_agent(const config::Config& config, Job job, render::Renderer renderer);
+
+}  // namespace keybearer

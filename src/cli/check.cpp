@@ -1,0 +1,52 @@
+#include <cstdio>
+
+#include "cli/commands.hpp"
+#include "cli/startup.hpp"
+#include "http/client.hpp"
+#include "render/files.hpp"
+
+namespace keybearer::cli {
+namespace {
+
+void print_origins(const std::vector<config::Origin>& origins) {
+  for (const config::Origin& origin : origins) {
+    std::printf("%-50s = %-30s # %s\n", origin.key.c_str(), origin.value.c_str(), origin.from.c_str());
+  }
+}
+
+}  // namespace
+
+int check(const CheckOptions& options) {
+  auto loaded = config::load(options.input);
+  std::vector<config::Problem> problems;
+  if (!loaded) problems = std::move(loaded).error();
+  int code = problems.empty() ? kOk : kConfig;
+  if (loaded) {
+    for (const std::string& address : loaded->config.vault.address) {
+      const auto url = http::parse_url(address);
+      if (!url) problems.push_back({"vault.address", address + ": " + url.error().text});
+    }
+    if (!problems.empty()) code = kConfig;
+    if (auto renderer = render::Renderer::make(loaded->config); !renderer) {
+      for (config::Problem& problem : renderer.error()) problems.push_back(std::move(problem));
+      if (code == kOk) code = kTemplate;
+    }
+    for (const config::Template& spec : loaded->config.templates) {
+      const auto possible = render::check_destination(spec);
+      if (possible) continue;
+      problems.push_back({spec.place.text, "template.destination: " + possible.error().text});
+      if (code == kOk) code = kCantWrite;
+    }
+  }
+  print_problems(problems);
+  if (code != kOk) {
+    std::fprintf(stderr, "keybearer: %zu error%s\n", problems.size(), problems.size() == 1 ? "" : "s");
+    return code;
+  }
+  for (const std::string& warning : loaded->config.warnings) std::fprintf(stderr, "keybearer: warning: %s\n", warning.c_str());
+  if (options.show) print_origins(loaded->origins);
+  std::puts("configuration and templates are good");
+  return kOk;
+}
+
+}  // namespace keybearer::cli

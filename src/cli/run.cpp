@@ -1,0 +1,54 @@
+#include "agent.hpp"
+#include "base/hardening.hpp"
+#include "base/pid_file.hpp"
+#include "cli/commands.hpp"
+#include "cli/startup.hpp"
+#include "render/files.hpp"
+
+namespace keybearer::cli {
+namespace {
+
+int run_job(const config::Config& config, Job job) {
+  auto renderer = load_templates(config);
+  if (!renderer) return renderer.error();
+  PidFile pid_file;
+  if (!config.pid_file.empty()) {
+    auto written = PidFile::write(config.pid_file);
+    if (!written) {
+      print_problems({{"pid_file", written.error().text}});
+      return kConfig;
+    }
+    pid_file = std::move(*written);
+  }
+  std::vector<const config::Template*> specs;
+  for (const config::Template& spec : config.templates) specs.push_back(&spec);
+  render::sweep_leftovers(specs);
+  return run_agent(config, job, std::move(*renderer));
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  open_standard_descriptors();
+  const auto loaded = start(options.input);
+  if (!loaded) return loaded.error();
+  if (loaded->config.exec.command.argv.empty()) {
+    print_problems({{"exec.command", "no program: write it after --, or as exec.command (files only: keybearer render)"}});
+    return kConfig;
+  }
+  become_subreaper();
+  return run_job(loaded->config, options.once ? Job::run_once : Job::run);
+}
+
+int render(const RenderOptions& options) {
+  open_standard_descriptors();
+  const auto loaded = start(options.input);
+  if (!loaded) return loaded.error();
+  if (loaded->config.templates.empty()) {
+    print_problems({{"template", "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION"}});
+    return kConfig;
+  }
+  return run_job(loaded->config, options.once ? Job::render_once : Job::render);
+}
+
+}  // namespace keybearer::cli

@@ -1,0 +1,69 @@
+#include "cli/startup.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/hardening.hpp"
+#include "base/log.hpp"
+#include "cli/commands.hpp"
+#include "http/client.hpp"
+
+namespace keybearer::cli {
+namespace {
+
+log::Format default_format() {
+  if (isatty(STDERR_FILENO) != 0) return log::Format::text;
+  return std::getenv("JOURNAL_STREAM") != nullptr ? log::Format::journal : log::Format::json;
+}
+
+}  // namespace
+
+void print_problems(const std::vector<config::Problem>& problems) {
+  for (const config::Problem& problem : problems) {
+    std::fprintf(stderr, "keybearer: %s: %s\n", problem.place.c_str(), problem.text.c_str());
+  }
+}
+
+std::expected<render::Renderer, int> load_templates(const config::Config& config) {
+  auto renderer = render::Renderer::make(config);
+  if (renderer) return std::move(*renderer);
+  print_problems(renderer.error());
+  return std::unexpected(kTemplate);
+}
+
+std::expected<config::Loaded, int> start(const config::Input& input) {
+  auto loaded = config::load(input);
+  std::vector<config::Problem> problems;
+  if (!loaded) problems = std::move(loaded).error();
+  if (loaded) {
+    for (const std::string& address : loaded->config.vault.address) {
+      if (const auto url = http::parse_url(address); !url) problems.push_back({"vault.address", address + ": " + url.error().text});
+    }
+  }
+  if (!problems.empty()) {
+    print_problems(problems);
+    return std::unexpected(kConfig);
+  }
+  const config::Config& config = loaded->config;
+  const auto opened = log::open({.level = config.log_level.value_or(log::Level::info),
+                                 .format = config.log_format.value_or(default_format()),
+                                 .file = config.log_file,
+                                 .name = config.name});
+  if (!opened) {
+    print_problems({{"log_file", opened.error().text}});
+    return std::unexpected(kConfig);
+  }
+  signal(SIGPIPE, SIG_IGN);
+  if (config.hardening) harden_process();
+  for (const std::string& warning : config.warnings) log::warn("config.warning", warning);
+  std::string files;
+  for (const std::string& file : config.files) files += (files.empty() ? "" : ", ") + file;
+  log::info("start", "keybearer " KEYBEARER_VERSION,
+            {{"config", files.empty() ? "command line" : files}, {"server", config.vault.address.front()}});
+  return std::move(*loaded);
+}
+
+}  // namespace keybearer::cli

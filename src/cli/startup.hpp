@@ -1,0 +1,20 @@
+#pragma once
+// What run and render do before their job: configuration, log, templates; every error at once.
+
+#include <expected>
+
+#include "config/load.hpp"
+#include "render/renderer.hpp"
+
+namespace keybearer::cli {
+
+// "agent.toml:3:1: vault.timeout: ..." on stderr, one per line.
+void print_problems(const std::vector<config::Problem>& problems);
+
+// The templates, or exit code 65 after having said why.
+[[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config);
+
+// Loads, opens the log, hardens the process. An error is an exit code, said already.
+[[nodiscard]] std::expected<config::Loaded, int> start(const config::Input& input);
+
+}  // namespace keybearer::cli

@@ -1,0 +1,43 @@
+#pragma once
+// Commands that run after a file changed: in the order of the changes per file, tried again with back-off until they
+// succeed or the file changes again. Their output reaches the log with the file's content masked.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/env_block.hpp"
+#include "base/random.hpp"
+#include "base/task_group.hpp"
+#include "config/config.hpp"
+
+namespace keybearer::render {
+
+class Hooks {
+ public:
+  Hooks(boost::asio::any_io_executor executor, Random& random) : random_(random), tasks_(std::move(executor)) {}
+
+  // Runs the template's command; a retry of an earlier run for it ends. `masked`: texts that must not reach the log.
+  void start(const config::Template& spec, EnvBlock environment, std::vector<Secret> masked);
+
+  [[nodiscard]] boost::asio::awaitable<void> run();   // until cancelled
+  [[nodiscard]] boost::asio::awaitable<void> idle();  // until every command has run once
+
+ private:
+  struct Run;
+  boost::asio::awaitable<void> carry_out(std::shared_ptr<Run> run);
+
+  Random& random_;
+  TaskGroup tasks_;
+  std::map<const config::Template*, std::shared_ptr<Run>> newest_;
+  int first_runs_ = 0;
+  Event changed_;
+};
+
+// Each line of `output` with the lines and long words of `masked` replaced by [masked].
+[[nodiscard]] std::vector<std::string> masked_lines(std::string output, const std::vector<Secret>& masked);
+
+}  // namespace keybearer::render
