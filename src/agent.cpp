@@ -536,7 +536,10 @@ int run_agent(const config::Config& config, Job job, render::Renderer renderer) 
   int code = 0;
   {
     Agent agent(context, config, job, std::move(renderer));
-    asio::co_spawn(context, agent.run(), [&failure](std::exception_ptr e) { failure = std::move(e); });
+    asio::co_spawn(context, agent.run(), [&](std::exception_ptr e) {
+      failure = std::move(e);
+      context.stop();  // idle connections have timers of their own
+    });
     context.run();
     code = agent.code();
   }
