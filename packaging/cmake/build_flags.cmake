@@ -12,7 +12,7 @@ target_compile_options(kb_flags INTERFACE
   -fvisibility=hidden -ffunction-sections -fdata-sections -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(kb_flags INTERFACE -Xclang -fno-pch-timestamp)
-  add_link_options(-fuse-ld=lld -Wl,--icf=safe)
+  add_link_options(-fuse-ld=lld -Wl,--icf=all)
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(kb_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
