@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bases import KV_DATA, kv_base, kv_run
-from harness import wait_for
+from harness import observe, wait_for
 
 DEEP = b'{"data":' * 20000 + b"1" + b"}" * 20000
 BODIES = {
@@ -22,7 +22,7 @@ BODIES = {
     "value-is-an-object": b'{"data":{"data":{"value":{"a":[1]}},"metadata":{"version":2}}}',
     "bad-utf-8": b'{"data":{"data":{"other":"\xc3\x28\xff"}}}',
     "nul-in-value": b'{"data":{"data":{"value":"a\\u0000b"},"metadata":{"version":9}}}',
-    "huge-numbers": b'{"lease_id":"x/y","lease_duration":99999999999999999999999,"renewable":true,"data":{"data":{"other":1e999}}}',
+    "huge-numbers": b'{"lease_id":"x/y","lease_duration":99999999999999999999999,"renewable":true,"data":{"other":1e999}}',
     "negative-lease": b'{"lease_id":"x/y","lease_duration":-5,"renewable":true,"data":{"data":{"other":"x"}}}',
     "lease-of-no-time": b'{"lease_id":"x/y","lease_duration":0,"renewable":true,"data":{"data":{"other":"x"}}}',
     "many-keys": json.dumps({"data": {"data": {str(n): n for n in range(100000)}}}).encode(),
@@ -66,8 +66,13 @@ def _running(s):
     return agent, value
 
 
-# What has a value that can be rendered is a new value, however strange: only what has none must change nothing.
-@pytest.mark.parametrize("body", [b for b in BODIES if b not in ("value-is-an-object", "nul-in-value")])
+# What has a value that can be rendered is a new value, however strange: only what has none must change nothing. And a
+# lease of three thousand years need not be asked for again.
+STRANGE_VALUES = ["value-is-an-object", "nul-in-value"]
+LONG_LEASES = ["huge-numbers"]
+
+
+@pytest.mark.parametrize("body", [b for b in BODIES if b not in STRANGE_VALUES + LONG_LEASES])
 def test_strange_bodies_change_nothing(s, body):
     agent, value = _running(s)
     s.tap.reply(KV_DATA, 200, BODIES[body], headers={"Content-Type": "application/json"})
@@ -102,13 +107,23 @@ def test_login_answers_that_are_no_http(s, answer):
     assert not s.runlog.starts()
 
 
+@pytest.mark.parametrize("body", LONG_LEASES)
+def test_a_lease_without_end(s, body):
+    agent, value = _running(s)
+    s.tap.reply(KV_DATA, 200, BODIES[body])
+    seen = s.tap.count(KV_DATA)
+    wait_for(lambda: s.tap.count(KV_DATA) > seen, 8, "the next read")
+    observe(3, lambda: None, 1.0)
+    assert agent.alive and s.read("out/config.ini") == f"value = {value}" and len(s.runlog.starts()) == 1
+
+
 def test_cut_off_body(s):
     agent, value = _running(s)
     s.tap.cut_body(KV_DATA)
     _survives(s, agent, value)
 
 
-@pytest.mark.parametrize("body", ["value-is-an-object", "nul-in-value"])
+@pytest.mark.parametrize("body", STRANGE_VALUES)
 def test_strange_values_do_not_crash(s, body):
     agent, _ = _running(s)
     s.tap.reply(KV_DATA, 200, BODIES[body])

@@ -147,6 +147,11 @@ def _s0_14(s):
     s.vault.policy("kv-reader", "kv/data/*")
     login_files(s, "app", "kv-reader", token_ttl="10m", secret_id_ttl="2s")
     wait_until(time.monotonic() + 3)
+    # A server forgets expired ones when it tidies up; until then it takes them.
+    s.vault.post("auth/approle/tidy/secret-id")
+    secret_id = (s.read("boot/secret-id") or "").strip()
+    wait_for(lambda: s.vault.raw("POST", "auth/approle/role/app/secret-id/lookup", {"secret_id": secret_id})[0] == 204, 10,
+             "the server forgets the secret_id")
 
 
 S0_14 = '''
@@ -213,6 +218,8 @@ def test_S0_16_namespace(s, namespace, header):
     assert agent.stop() == 0
     assert s.tap.count() >= 4
     for entry in s.tap.entries():
+        if entry.path == "sys/health":  # of the root namespace alone
+            continue
         given = {key.lower(): value for key, value in entry.headers.items()}.get("x-vault-namespace")
         assert (given or "").rstrip("/") == (header or "") and (given is None) == (header is None), entry
 

@@ -76,7 +76,7 @@ def test_S3_04_token_file(s):
     agent = s.render(S3)
     first = wait_for(lambda: key_of(s), 5, "the key")
     assert s.tap.entries()[0].path == "auth/token/lookup-self" and s.tap.count("auth/token/lookup-self") == 1, s.tap
-    assert agent.lines_about("boot/vault-token", "0644", levels=("warn",)), agent.stderr
+    assert agent.lines_about("boot/vault-token", "others", levels=("warn",)), agent.stderr
 
     old = s.tap.entries()[0].token
     agent_token(s)

@@ -116,6 +116,8 @@ class Scenario:
 
     def start(self, *args, env=None, name=None, cwd=None, preexec=None, program=None):
         name = name or f"keybearer{len(self.agents) + 1}"
+        for tap in self._taps:
+            tap.client += 1
         agent = Agent(name, [str(a) for a in args], cwd or self.work, self.environment(env), self.logs, preexec, program)
         agent.given = list((env or {}).values())  # what the test itself put into its environment
         self.agents.append(agent)

@@ -25,6 +25,7 @@ class Entry:
     reply: dict = None
     fault: str = ""
     answered: float = 0  # time.monotonic(); 0: not answered
+    client: int = 0
 
     def __str__(self):
         fault = f" ({self.fault})" if self.fault else ""
@@ -49,6 +50,7 @@ class Fault:
 class Tap:
     def __init__(self, canaries):
         self.upstream = None  # (host, port)
+        self.client = 0  # number of the keybearer that is asking: the budget is each one's own
         self._canaries = canaries
         self._lock = threading.Lock()
         self._entries = []
@@ -174,6 +176,7 @@ class Tap:
         with self._lock:
             if token:
                 entry.token = self._tokens.setdefault(token, len(self._tokens) + 1)
+            entry.client = self.client
             self._entries.append(entry)
             for fault in self._faults:
                 if fault.matches(entry):
@@ -197,7 +200,7 @@ class Tap:
         """More than one request a second sustained on a path; equal requests less than 100 ms apart."""
         found, by_request, by_path = [], {}, collections.defaultdict(list)
         for e in self.entries():
-            key = (e.method, e.path, e.query, json.dumps(e.body, sort_keys=True), e.token)
+            key = (e.method, e.path, e.query, json.dumps(e.body, sort_keys=True), e.token, e.client)
             previous = by_request.get(key)
             if previous is not None and e.time - previous < 0.1:
                 found.append(f"equal requests {1000 * (e.time - previous):.0f} ms apart: {e}")
