@@ -97,8 +97,8 @@ struct Lease {
   double renew_at = 0.67;
   double refetch_at = 0.8;
   Duration min_remaining = 10s;
-  std::optional<Duration> increment;
-  std::optional<bool> revoke_on_exit;
+  std::optional<Duration> increment = {};
+  std::optional<bool> revoke_on_exit = {};
   bool revoke_replaced = true;
   Duration drain = 30s;
 };

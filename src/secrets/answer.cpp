@@ -1,5 +1,6 @@
 #include "secrets/answer.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 
@@ -8,7 +9,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Duration between(WallTime from, WallTime to) { return std::chrono::duration_cast<Duration>(to - from); }
+Duration between(WallTime from, WallTime to) {
+  return std::chrono::duration_cast<Duration>(to - from);
+}
 
 bool number(std::string_view text, std::size_t at, std::size_t digits, int& out) {
   if (at + digits > text.size()) return false;
@@ -21,8 +24,9 @@ bool number(std::string_view text, std::size_t at, std::size_t digits, int& out)
 
 std::optional<WallTime> parse_time(std::string_view text) {
   tm parts{};
-  if (!number(text, 0, 4, parts.tm_year) || !number(text, 5, 2, parts.tm_mon) || !number(text, 8, 2, parts.tm_mday) ||
-      !number(text, 11, 2, parts.tm_hour) || !number(text, 14, 2, parts.tm_min) || !number(text, 17, 2, parts.tm_sec)) {
+  if (!number(text, 0, 4, parts.tm_year) || !number(text, 5, 2, parts.tm_mon) ||
+      !number(text, 8, 2, parts.tm_mday) || !number(text, 11, 2, parts.tm_hour) ||
+      !number(text, 14, 2, parts.tm_min) || !number(text, 17, 2, parts.tm_sec)) {
     return std::nullopt;
   }
   if (!text.ends_with('Z')) return std::nullopt;
@@ -45,14 +49,22 @@ int kv_version(const vault::Reply& reply) {
   return static_cast<int>(int_at(metadata, "version"));
 }
 
-std::optional<WallTime> last_rotation(const Value& body) {
-  return parse_time(text_at(value_at(body, "data"), "last_vault_rotation"));
+bool same_content(Kind kind, const Value& before, const Value& now) {
+  const Value& a = value_at(before, "data");
+  const Value& b = value_at(now, "data");
+  if (kind != Kind::static_role) return a == b;
+  constexpr std::string_view kMatters[] = {"last_vault_rotation", "username", "password",
+                                           "current_password"};
+  return std::ranges::all_of(
+      kMatters, [&](std::string_view name) { return value_at(a, name) == value_at(b, name); });
 }
 
 Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, WallTime now) {
-  const bool write = dependency.kind == tmpl::Dependency::Kind::write || dependency.kind == tmpl::Dependency::Kind::pki;
+  const bool write = dependency.kind == tmpl::Dependency::Kind::write ||
+                     dependency.kind == tmpl::Dependency::Kind::pki;
   const Value& data = reply.data();
-  if (reply.auth) return {.kind = Kind::token, .ttl = reply.auth->ttl, .renewable = reply.auth->renewable};
+  if (reply.auth)
+    return {.kind = Kind::token, .ttl = reply.auth->ttl, .renewable = reply.auth->renewable};
   if (!reply.lease.id.empty()) {
     return {.kind = reply.lease.renewable ? Kind::dynamic : Kind::fixed_lease,
             .ttl = reply.lease.ttl,
@@ -62,15 +74,17 @@ Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, Wall
     const auto end = WallTime(std::chrono::seconds(int_at(data, "expiration")));
     return {.kind = Kind::certificate, .ttl = std::max(between(now, end), Duration(1s))};
   }
-  if (data.find("rotation_period") != nullptr && data.find("ttl") != nullptr) {
+  if (data.find("last_vault_rotation") != nullptr && data.find("ttl") != nullptr) {
     const Duration period = std::chrono::seconds(int_at(data, "rotation_period"));
     const Duration ttl = std::chrono::seconds(int_at(data, "ttl"));
+    const auto rotated = parse_time(text_at(data, "last_vault_rotation"));
     Duration left = ttl + 500ms;  // the server cuts it to whole seconds
-    if (const auto last = last_rotation(reply.body)) {
-      const Duration exact = between(now, *last) + period;
-      if (exact > ttl - 1500ms && exact < ttl + 2500ms) left = exact;  // else the clocks differ: trust the server's count
+    if (rotated && period > Duration::zero()) {
+      const Duration exact = between(now, *rotated) + period;
+      if (exact > ttl - 1500ms && exact < ttl + 2500ms)
+        left = exact;  // else the clocks differ: trust the server's count
     }
-    return {.kind = Kind::static_role, .to_rotation = left, .period = period};
+    return {.kind = Kind::static_role, .to_rotation = left, .period = period, .rotated = rotated};
   }
   if (write) return {.kind = Kind::once};
   if (kv_version(reply) > 0) return {.kind = Kind::kv2};
@@ -80,15 +94,26 @@ Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, Wall
 std::optional<std::string> metadata_path(std::string_view data_path) {
   const auto at = data_path.find("/data/");
   if (at == std::string_view::npos) return std::nullopt;
-  return std::string(data_path.substr(0, at)) + "/metadata/" + std::string(data_path.substr(at + 6));
+  return std::string(data_path.substr(0, at)) + "/metadata/" +
+         std::string(data_path.substr(at + 6));
 }
 
 std::string with_data(std::string_view path, std::string_view mount) {
-  const std::string_view rest = path.size() > mount.size() ? path.substr(mount.size()) : std::string_view{};
+  const std::string_view rest =
+      path.size() > mount.size() ? path.substr(mount.size()) : std::string_view{};
   for (const std::string_view known : {"data/", "metadata/", "subkeys/"}) {
     if (rest.starts_with(known)) return std::string(path);
   }
   return std::string(mount) + "data/" + std::string(rest);
+}
+
+bool same_path(std::string_view a, std::string_view b) {
+  const auto plain = [data = std::string_view("/data/")](std::string_view path) {
+    std::string text(path);
+    if (const auto at = text.find(data); at != std::string::npos) text.erase(at, data.size() - 1);
+    return text;
+  };
+  return plain(a) == plain(b);
 }
 
 Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
@@ -107,23 +132,22 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
       bundle.set("CAChain", Value::strings(chain.is_list() ? chain.items() : List{}));
       return bundle;
     }
-    default: return reply.body;
+    default:
+      return reply.body;
   }
 }
 
-Value stand_in(const std::map<std::string, std::string>& defaults, bool kv2) {
+Value stand_in(const std::map<std::string, std::string>& defaults, std::optional<bool> kv2) {
   if (defaults.empty()) return {};
-  Value data = Value::map();
-  for (const auto& [key, value] : defaults) data.set(key, Value(value));
-  Value envelope = Value::map();
-  if (kv2) {
-    Value versioned = Value::map();
-    versioned.set("data", std::move(data));
-    versioned.set("metadata", Value::map());
-    envelope.set("data", std::move(versioned));
-  } else {
-    envelope.set("data", std::move(data));
+  Value keys = Value::map();
+  for (const auto& [key, value] : defaults) keys.set(key, Value(value));
+  Value data = kv2.value_or(false) ? Value::map() : keys.deep_copy();
+  if (kv2.value_or(true)) {
+    data.set("data", std::move(keys));
+    data.set("metadata", Value::map());
   }
+  Value envelope = Value::map();
+  envelope.set("data", std::move(data));
   return envelope;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
-// What an answer of the server is: its kind and life, told by its shape alone; and what a template sees of it. Pure.
+// What an answer of the server is: its kind and life, told by its shape alone; and what a template
+// sees of it. Pure.
 //
-// Source: Vault HTTP API (KV v2 data, database static-creds, pki issue), real answers in tests/contract.
+// Source: Vault HTTP API (KV v2 data, database static-creds, pki issue), real answers in
+// tests/contract.
 
 #include <optional>
 #include <string>
@@ -14,23 +16,29 @@
 namespace keybearer::secrets {
 
 // `now` is wall time, which the server's time stamps are compared with.
-[[nodiscard]] Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, WallTime now);
+[[nodiscard]] Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply,
+                           WallTime now);
 
 // data.metadata.version of a KV v2 answer; 0: not one.
 [[nodiscard]] int kv_version(const vault::Reply& reply);
-// data.last_vault_rotation of a static role.
-[[nodiscard]] std::optional<WallTime> last_rotation(const Value& body);
+// Do two answers say the same? Of a static role's, which counts down, only what matters.
+[[nodiscard]] bool same_content(Kind kind, const Value& before, const Value& now);
 // RFC 3339 with up to nine decimals, in UTC.
 [[nodiscard]] std::optional<WallTime> parse_time(std::string_view text);
 
 // "kv/metadata/app" of "kv/data/app"; nullopt: no data/ in it.
 [[nodiscard]] std::optional<std::string> metadata_path(std::string_view data_path);
-// "kv/data/app" of "kv/app" in the mount "kv/"; as it is when it has data/, metadata/ or subkeys/ already.
+// "kv/data/app" of "kv/app" in the mount "kv/"; as it is when it has data/, metadata/ or subkeys/
+// already.
 [[nodiscard]] std::string with_data(std::string_view path, std::string_view mount);
+// Is it one secret? "kv/app" and "kv/data/app" are the same.
+[[nodiscard]] bool same_path(std::string_view a, std::string_view b);
 
 // The value as the template's data source gives it (tmpl::DataSource): by the dependency's kind.
 [[nodiscard]] Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply);
-// What stands in for an optional secret that is not there: an answer with these data, or nil.
-[[nodiscard]] Value stand_in(const std::map<std::string, std::string>& defaults, bool kv2);
+// What stands in for an optional secret that is not there: an answer with these data, or nil. `kv2`
+// as far as it is known: else both .Data.KEY and .Data.data.KEY find them.
+[[nodiscard]] Value stand_in(const std::map<std::string, std::string>& defaults,
+                             std::optional<bool> kv2);
 
 }  // namespace keybearer::secrets

@@ -10,7 +10,10 @@ namespace keybearer::secrets {
 
 class Budget {
  public:
-  Budget(const config::Budget& config, Instant now) : config_(config), filled_at_(now) { resize(0); tokens_ = burst_; }
+  Budget(const config::Budget& config, Instant now) : config_(config), filled_at_(now) {
+    resize(0);
+    tokens_ = burst_;
+  }
 
   // The defaults grow with the number of secrets; what was spent stays spent.
   void resize(std::size_t secrets) {
@@ -27,9 +30,11 @@ class Budget {
     tokens_ = std::min(burst_, tokens_ + minutes * per_minute_);
     filled_at_ = now;
     tokens_ -= 1;
-    const Instant allowed = tokens_ >= 0 ? now
-                                         : now + std::chrono::ceil<Duration>(std::chrono::duration<double, std::ratio<60>>(
-                                                     -tokens_ / per_minute_));
+    const Instant allowed =
+        tokens_ >= 0
+            ? now
+            : now + std::chrono::ceil<Duration>(
+                        std::chrono::duration<double, std::ratio<60>>(-tokens_ / per_minute_));
     return std::max(allowed, closed_until_);
   }
 

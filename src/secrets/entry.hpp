@@ -8,8 +8,10 @@
 namespace keybearer::secrets {
 
 struct Entry {
-  Entry(tmpl::Dependency d, config::SecretRule r, double early)
-      : dependency(std::move(d)), rule(std::move(r)), schedule({rule.lease, rule.interval}, early) {
+  Entry(tmpl::Dependency d, config::SecretRule r, const config::Retry& retry, double early)
+      : dependency(std::move(d)),
+        rule(std::move(r)),
+        schedule({rule.lease, rule.interval, {retry.min_backoff, retry.max_backoff}}, early) {
     status.id = dependency.id;
     status.path = dependency.path;
   }
@@ -18,16 +20,17 @@ struct Entry {
   config::SecretRule rule;
   SecretSchedule schedule;
   Status status;
-  Value value;                // the last good one
-  bool stood_in = false;      // `value` is the rule's stand-in, while there is no answer
-  bool given_up = false;      // the first read, for this start
-  vault::Token token;         // that the value was read with
-  vault::Token minted;        // that the answer gave (auth/token/create ...)
-  std::string data_path;      // what is really asked: with data/ for KV v2
+  Value value;            // the last good one
+  bool stood_in = false;  // `value` is the rule's stand-in, while there is no answer
+  bool given_up = false;  // the first read, for this start
+  vault::Token token;     // that the value was read with
+  vault::Token minted;    // that the answer gave (auth/token/create ...)
+  bool orphan = false;    // `minted` does not end with its maker
+  std::string data_path;  // what is really asked: with data/ for KV v2
   bool metadata_denied = false;
   bool token_changed = false;
   bool refresh = false;
-  Event poke;                 // one of the two above
+  Event poke;  // one of the two above
 };
 
 // A lease or minted token that has a successor.
@@ -41,8 +44,14 @@ struct Replaced {
 };
 
 struct Shared {
-  Shared(boost::asio::any_io_executor executor, vault::Client& c, const config::Config& cfg, bool o, Random& r, Hooks h)
-      : client(c), config(cfg), once(o), random(r), hooks(std::move(h)), budget(cfg.vault.budget, Clock::now()),
+  Shared(boost::asio::any_io_executor executor, vault::Client& c, const config::Config& cfg, bool o,
+         Random& r, Hooks h)
+      : client(c),
+        config(cfg),
+        once(o),
+        random(r),
+        hooks(std::move(h)),
+        budget(cfg.vault.budget, Clock::now()),
         watchers(std::move(executor)) {}
 
   vault::Client& client;
@@ -55,10 +64,19 @@ struct Shared {
   Event changed;
   std::vector<Replaced> replaced;
   Event replaced_changed;
+  std::size_t unsettled = 0;  // entries in State::pending
+  std::size_t given_up = 0;   // entries given up for this start
   bool held_back_said = false;
 };
 
+// The one way into another state: one log line and one event per change.
+void set_state(Shared& shared, Entry& entry, Status::State state, std::optional<Error> error);
+// A first read that will not come good: the start has failed, unless the configuration says "for
+// ever".
+void give_up(Shared& shared, Entry& entry);
+
 // The [[secret]] for a dependency, or the file's defaults.
-[[nodiscard]] config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency& dependency);
+[[nodiscard]] config::SecretRule rule_for(const config::Config& config,
+                                          const tmpl::Dependency& dependency);
 
 }  // namespace keybearer::secrets

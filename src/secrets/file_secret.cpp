@@ -17,7 +17,9 @@ constexpr std::size_t kLimit = 16u << 20;
 
 result<std::string> read_file(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return fail_errno(errno == EACCES ? ErrorKind::denied : ErrorKind::not_found, "file " + path, errno);
+  if (!fd)
+    return fail_errno(errno == EACCES ? ErrorKind::denied : ErrorKind::not_found, "file " + path,
+                      errno);
   std::string text;
   char buffer[16384];
   for (;;) {
@@ -25,44 +27,53 @@ result<std::string> read_file(const std::string& path) {
     if (n == 0) return text;
     if (n < 0) return fail_errno(ErrorKind::not_found, "file " + path, errno);
     text.append(buffer, static_cast<std::size_t>(n));
-    if (text.size() > kLimit) return fail(ErrorKind::not_found, "file " + path + ": larger than 16 MiB");
+    if (text.size() > kLimit)
+      return fail(ErrorKind::not_found, "file " + path + ": larger than 16 MiB");
   }
+}
+
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
+         a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
+void accept(Shared& shared, Entry& e, std::string_view text) {
+  e.status.last_success = Clock::now();
+  if (e.status.generation == 0 || e.value.as_text() != text) {
+    e.status.why = e.status.generation == 0 ? "first read" : "file changed";
+    e.value = Value(text);
+    ++e.status.generation;
+    shared.changed.set();
+  }
+  set_state(shared, e, Status::State::fresh, {});
 }
 
 }  // namespace
 
 boost::asio::awaitable<void> watch_file(Shared& shared, std::shared_ptr<Entry> entry) {
   Entry& e = *entry;
-  const Instant begun = Clock::now();
+  std::optional<Instant> missing_since;
   std::optional<struct stat> seen;
   for (;;) {
+    const auto poked = e.poke.generation();
     struct stat now{};
     const bool there = stat(e.dependency.path.c_str(), &now) == 0;
-    const bool same = there && seen && seen->st_ino == now.st_ino && seen->st_size == now.st_size &&
-                      seen->st_mtim.tv_sec == now.st_mtim.tv_sec && seen->st_mtim.tv_nsec == now.st_mtim.tv_nsec;
-    if (!same) {
+    if (!there || !seen || !same_file(*seen, now)) {
       auto text = read_file(e.dependency.path);
       if (text) {
         seen = now;
-        if (e.status.generation == 0 || e.value.as_text() != *text) {
-          e.status.why = e.status.generation == 0 ? "first read" : "file changed";
-          e.value = Value(*text);
-          ++e.status.generation;
-        }
-        e.status.state = Status::State::fresh;
-        e.status.error.reset();
-        shared.changed.set();
-      } else if (e.status.state == Status::State::pending || e.status.state == Status::State::fresh) {
-        e.status.state = Status::State::absent;
-        e.status.error = std::move(text).error();
-        shared.changed.set();
-      }
-      if (e.status.generation == 0 && !e.given_up && Clock::now() >= begun + shared.config.template_config.start_grace) {
-        e.given_up = true;
-        shared.changed.set();
+        accept(shared, e, *text);
+      } else {
+        seen.reset();
+        if (!missing_since) missing_since = Clock::now();
+        set_state(shared, e, Status::State::absent, std::move(text).error());
+        const bool over =
+            Clock::now() >= *missing_since + shared.config.template_config.start_grace;
+        if (e.status.generation == 0 && over) give_up(shared, e);
       }
     }
-    co_await sleep_for(kLook);
+    e.status.next_at = Clock::now() + kLook;
+    co_await e.poke.wait(poked, *e.status.next_at);
   }
 }
 

@@ -1,33 +1,48 @@
 #include "secrets/secret_schedule.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace keybearer::secrets {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr double kJitter = 0.1;               // of the first term, only ever earlier
+constexpr double kJitter = 0.1;  // of the first term, only ever earlier
 constexpr Duration kFloor = 1s;
-constexpr Duration kCeiling = 24h * 30;       // what lives longer is looked at once a month
-constexpr double kClearlyLess = 0.9;          // a renewal that grants less than this part of the usual is the last
-constexpr int kTriesBeforeEnd = 3;            // retries are spaced so that this many still fit
-constexpr Duration kAfterRotation = 30ms;     // clocks differ a little, and the server needs to store it
-constexpr Duration kPoll = 150ms;             // for a rotation that is late
-constexpr int kFastPolls = 14;                // servers look for due rotations about once a second: two such rounds
+constexpr Duration kCeiling = 24h * 30;  // what lives longer is looked at once a month
+constexpr double kClearlyLess =
+    0.9;  // a renewal that grants less than this part of the usual is the last
+constexpr int kTriesBeforeEnd = 3;  // retries are spaced so that this many still fit
+constexpr Duration kAfterRotation =
+    30ms;                          // clocks differ a little, and the server needs to store it
+constexpr Duration kPoll = 150ms;  // for a rotation that is late
+constexpr int kFastPolls =
+    14;  // servers look for due rotations about once a second: two such rounds
+constexpr Duration kSlowPollMax = 16s;  // after that: 1 s, doubled up to this
+constexpr Duration kLateAtMost =
+    1500ms;  // what is later than that was no tick of the server, but a lost rotation
 
 }  // namespace
 
 std::string_view kind_name(Kind kind) {
   switch (kind) {
-    case Kind::plain: return "plain";
-    case Kind::kv2: return "kv";
-    case Kind::dynamic: return "dynamic";
-    case Kind::fixed_lease: return "leased";
-    case Kind::static_role: return "static-role";
-    case Kind::certificate: return "cert";
-    case Kind::token: return "token";
-    case Kind::once: return "write";
+    case Kind::plain:
+      return "plain";
+    case Kind::kv2:
+      return "kv";
+    case Kind::dynamic:
+      return "dynamic";
+    case Kind::fixed_lease:
+      return "leased";
+    case Kind::static_role:
+      return "static-role";
+    case Kind::certificate:
+      return "cert";
+    case Kind::token:
+      return "token";
+    case Kind::once:
+      return "write";
   }
   return "";
 }
@@ -39,40 +54,40 @@ Duration due(Duration ttl, double part, Duration min_remaining, double early) {
 
 Step SecretSchedule::at_interval(Instant now) const {
   if (rules_.interval.never) return {};
-  const auto wait = std::chrono::duration_cast<Duration>(rules_.interval.every * (1 - kJitter * early_));
-  return {life_.kind == Kind::kv2 ? Step::Do::compare : Step::Do::read, now + std::clamp<Duration>(wait, 500ms, kCeiling)};
+  const auto wait =
+      std::chrono::duration_cast<Duration>(rules_.interval.every * (1 - kJitter * early_));
+  return {life_.kind == Kind::kv2 ? Step::Do::compare : Step::Do::read,
+          now + std::clamp<Duration>(wait, 500ms, kCeiling)};
 }
 
 // Renewals are over (or never were): new ones while these still live.
 Step SecretSchedule::last_read(Duration left, Instant now) {
-  return pending_ = {Step::Do::read, now + due(left, rules_.lease.refetch_at, rules_.lease.min_remaining, early_)};
+  return pending_ = {Step::Do::read,
+                     now + due(left, rules_.lease.refetch_at, rules_.lease.min_remaining, early_)};
 }
 
 Step SecretSchedule::answered(Life life, Instant now) {
-  life_ = life;
+  const Life before = std::exchange(life_, life);
   backoff_.reset();
-  polls_ = 0;
   end_.reset();
   usual_ = life.ttl;
-  const bool leased = life.kind == Kind::dynamic || life.kind == Kind::fixed_lease || life.kind == Kind::token ||
-                      life.kind == Kind::certificate;
+  const bool leased = life.kind == Kind::dynamic || life.kind == Kind::fixed_lease ||
+                      life.kind == Kind::token || life.kind == Kind::certificate;
   if (leased && life.ttl > Duration::zero()) end_ = now + life.ttl;
   switch (life.kind) {
     case Kind::plain:
-    case Kind::kv2: return pending_ = at_interval(now);
-    case Kind::once: return pending_ = {};
-    case Kind::static_role: {
-      const Duration late = lateness_.value_or(Duration::zero());
-      const Instant rotation = now + std::max(life.to_rotation + late, Duration::zero()) + kAfterRotation;
-      const Step regular = at_interval(now);
-      return pending_ = {Step::Do::read, std::min(std::max(rotation, now + kPoll), regular.at)};
-    }
+    case Kind::kv2:
+      return pending_ = at_interval(now);
+    case Kind::once:
+      return pending_ = {};
+    case Kind::static_role:
+      return pending_ = at_rotation(before, now);
     case Kind::dynamic:
     case Kind::token:
       if (life.ttl <= Duration::zero()) return pending_ = {};  // never ends
       if (life.renewable && rules_.lease.strategy == config::LeaseStrategy::renew) {
-        return pending_ = {Step::Do::renew,
-                           now + due(life.ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
+        return pending_ = {Step::Do::renew, now + due(life.ttl, rules_.lease.renew_at,
+                                                      rules_.lease.min_remaining, early_)};
       }
       [[fallthrough]];
     case Kind::fixed_lease:
@@ -80,12 +95,34 @@ Step SecretSchedule::answered(Life life, Instant now) {
       if (life.ttl <= Duration::zero()) return pending_ = at_interval(now);
       // `refetch` means: renewal's own time, but read anew.
       if (rules_.lease.strategy == config::LeaseStrategy::refetch && life.renewable) {
-        return pending_ = {Step::Do::read,
-                           now + due(life.ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
+        return pending_ = {Step::Do::read, now + due(life.ttl, rules_.lease.renew_at,
+                                                     rules_.lease.min_remaining, early_)};
       }
       return last_read(life.ttl, now);
   }
   return {};
+}
+
+// Right after the rotation that the server announced. Servers look for due rotations about once a
+// second, so it may be late: then it is asked for in short steps, and the lateness is remembered.
+Step SecretSchedule::at_rotation(const Life& before, Instant now) {
+  const Step regular = at_interval(now);
+  const bool known = before.kind == Kind::static_role && before.rotated && life_.rotated;
+  if (known && *life_.rotated == *before.rotated && now >= rotation_) {
+    const Duration slow = kFloor * (1 << std::clamp(polls_ - kFastPolls, 0, 4));
+    const Duration wait = polls_++ < kFastPolls ? kPoll : std::min(slow, kSlowPollMax);
+    return {Step::Do::read, std::min(now + wait, regular.at)};
+  }
+  if (known && *life_.rotated > *before.rotated && life_.period > Duration::zero()) {
+    const auto late =
+        std::chrono::duration_cast<Duration>(*life_.rotated - *before.rotated) - life_.period;
+    if (late > -kLateAtMost && late < kLateAtMost) lateness_ = std::max(late, Duration::zero());
+  }
+  polls_ = 0;
+  rotation_ = now + std::clamp(life_.to_rotation, Duration::zero(), kCeiling);
+  const Duration least = life_.rotated ? kPoll : kFloor;
+  return {Step::Do::read,
+          std::min(std::max(rotation_ + lateness_ + kAfterRotation, now + least), regular.at)};
 }
 
 Step SecretSchedule::unchanged(Instant now) {
@@ -99,15 +136,18 @@ Step SecretSchedule::renewed(Duration ttl, Instant now) {
   end_ = now + ttl;
   Duration expected = usual_;
   if (rules_.lease.increment) expected = std::min(*rules_.lease.increment, usual_);
-  const bool last = static_cast<double>(ttl.count()) < kClearlyLess * static_cast<double>(expected.count());
+  const bool last =
+      static_cast<double>(ttl.count()) < kClearlyLess * static_cast<double>(expected.count());
   usual_ = std::max(usual_, ttl);
   if (last) return last_read(ttl, now);
-  return pending_ = {Step::Do::renew, now + due(ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
+  return pending_ = {Step::Do::renew,
+                     now + due(ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
 }
 
 Step SecretSchedule::failed(Instant now, double random, std::optional<Duration> retry_after) {
   Duration wait = backoff_.next(random, retry_after);
-  if (end_ && *end_ > now) wait = std::min(wait, std::max<Duration>((*end_ - now) / kTriesBeforeEnd, kFloor));
+  if (end_ && *end_ > now)
+    wait = std::min(wait, std::max<Duration>((*end_ - now) / kTriesBeforeEnd, kFloor));
   wait = std::max(wait, retry_after.value_or(Duration::zero()));
   // In the last moments a renewal that does not come through is worth less than new ones.
   const Duration last_call = std::min<Duration>(2s, usual_ / 10);
@@ -118,16 +158,6 @@ Step SecretSchedule::failed(Instant now, double random, std::optional<Duration> 
 Step SecretSchedule::refused(Instant now) {
   backoff_.reset();
   return pending_ = {Step::Do::read, now};
-}
-
-Step SecretSchedule::not_rotated_yet(Instant now) {
-  const Step regular = at_interval(now);
-  const Duration wait = ++polls_ <= kFastPolls ? kPoll : kFloor;
-  return pending_ = {Step::Do::read, std::min(now + wait, regular.at)};
-}
-
-void SecretSchedule::learn_lateness(Duration late) {
-  if (late >= Duration::zero() && late < 10s) lateness_ = late;
 }
 
 }  // namespace keybearer::secrets

@@ -1,14 +1,15 @@
 #pragma once
-// When a secret is renewed, read anew or compared: a machine per secret, and nothing else. Pure: whoever feeds it tells
-// what the server answered and does what it answers, at its time.
+// When a secret is renewed, read anew or compared: a machine per secret, and nothing else. Pure:
+// whoever feeds it tells what the server answered and does what it answers, at its time.
 //
-//     step = schedule.answered(life, now);        // a value was read (or written)
-//     step = schedule.unchanged(now);             // a comparison found the same
+//     step = schedule.answered(life, now);        // it was read (or written), whether the value is
+//     another or not step = schedule.unchanged(now);             // a comparison found the same
 //     step = schedule.renewed(ttl, now);          // a renewal was granted
-//     step = schedule.failed(now, random);        // no answer: network, 5xx, 429; the value stays in force
-//     step = schedule.refused(now);               // a renewal was answered: no
+//     step = schedule.failed(now, random);        // no answer: network, 5xx, 429; the value stays
+//     in force step = schedule.refused(now);               // a renewal was answered: no
 //
-// Rules: behaviour.md section 2 and 7. A read that fails before there was any value is not its business.
+// Rules: behaviour.md section 2 and 7. A read that fails before there was any value is not its
+// business.
 
 #include <optional>
 #include <string>
@@ -33,15 +34,18 @@ enum class Kind {
 // What an answer says of its own life.
 struct Life {
   Kind kind = Kind::plain;
-  Duration ttl{};          // dynamic, fixed_lease, certificate, token: zero is "no end"
+  Duration ttl{};  // dynamic, fixed_lease, certificate, token: zero is "no end"
   bool renewable = false;
-  Duration to_rotation{};  // static_role: until the server means to rotate; may be negative
-  Duration period{};       // static_role
+  // static_role:
+  Duration to_rotation{};                // until the server means to rotate; may be negative
+  Duration period{};                     // zero: not told
+  std::optional<WallTime> rotated = {};  // when the server rotated last
 };
 
 struct ScheduleRules {
   config::Lease lease;
   config::Interval interval;
+  BackoffBounds retry;
 };
 
 struct Step {
@@ -52,8 +56,10 @@ struct Step {
 
 class SecretSchedule {
  public:
-  // `early` in [0, 1): this secret's place in the jitter ranges (leases and intervals: up to 10 % earlier).
-  explicit SecretSchedule(ScheduleRules rules, double early) : rules_(std::move(rules)), early_(early) {}
+  // `early` in [0, 1): this secret's place in the jitter ranges (leases and intervals: up to 10 %
+  // earlier).
+  explicit SecretSchedule(ScheduleRules rules, double early)
+      : rules_(std::move(rules)), early_(early), backoff_(rules_.retry) {}
 
   [[nodiscard]] Step answered(Life life, Instant now);
   [[nodiscard]] Step unchanged(Instant now);
@@ -61,31 +67,28 @@ class SecretSchedule {
   [[nodiscard]] Step failed(Instant now, double random, std::optional<Duration> retry_after = {});
   [[nodiscard]] Step refused(Instant now);
 
-  // Static role: an answer that still has the old rotation.
-  [[nodiscard]] Step not_rotated_yet(Instant now);
-  // Static role: the server rotated this much after it meant to; it will do so again.
-  void learn_lateness(Duration late);
-
   [[nodiscard]] const Life& life() const { return life_; }
   [[nodiscard]] std::optional<Instant> end() const { return end_; }
 
  private:
   [[nodiscard]] Step at_interval(Instant now) const;
+  [[nodiscard]] Step at_rotation(const Life& before, Instant now);
   [[nodiscard]] Step last_read(Duration left, Instant now);
 
   ScheduleRules rules_;
   double early_;
   Life life_;
-  std::optional<Instant> end_;   // of the lease
-  Duration usual_{};             // the most that was granted
-  Step pending_;                 // what failed() repeats
-  Backoff backoff_{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
-  std::optional<Duration> lateness_;
-  int polls_ = 0;
+  std::optional<Instant> end_;  // of the lease
+  Duration usual_{};            // the most that was granted
+  Step pending_;                // what failed() repeats
+  Backoff backoff_;
+  Instant rotation_{};   // the next one that the server announced
+  Duration lateness_{};  // of the server's last rotation
+  int polls_ = 0;        // since a rotation was due
 };
 
-// The moment to act on something that lives for `ttl`: min(part x TTL x (1 - 0.1 x early), max(TTL - min_remaining,
-// TTL / 2)), at least 1 s, at most 30 days.
+// The moment to act on something that lives for `ttl`: min(part x TTL x (1 - 0.1 x early), max(TTL
+// - min_remaining, TTL / 2)), at least 1 s, at most 30 days.
 [[nodiscard]] Duration due(Duration ttl, double part, Duration min_remaining, double early);
 
 }  // namespace keybearer::secrets

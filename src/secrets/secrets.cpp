@@ -31,21 +31,24 @@ struct Secrets::Impl : Shared {
   awaitable<void> revoke_replaced_when_due();
 };
 
-Secrets::Secrets(asio::any_io_executor executor, vault::Client& client, const config::Config& config, bool once,
-                 Random& random, Hooks hooks)
+Secrets::Secrets(asio::any_io_executor executor, vault::Client& client,
+                 const config::Config& config, bool once, Random& random, Hooks hooks)
     : impl_(new Impl(executor, client, config, once, random, std::move(hooks))) {}
 Secrets::~Secrets() = default;
 
 void Secrets::require(const tmpl::Dependency& dependency) {
   if (impl_->entries.contains(dependency.id)) return;
-  auto entry = std::make_shared<Entry>(dependency, rule_for(impl_->config, dependency), impl_->random.fraction());
+  auto entry = std::make_shared<Entry>(dependency, rule_for(impl_->config, dependency),
+                                       impl_->config.vault.retry, impl_->random.fraction());
   impl_->entries.emplace(dependency.id, entry);
   impl_->budget.resize(impl_->entries.size());
   if (!entry->rule.enabled) {
     entry->status.state = Status::State::absent;
     entry->stood_in = true;
+    impl_->changed.set();
     return;
   }
+  ++impl_->unsettled;
   impl_->watchers.spawn(watch(*impl_, entry));
 }
 
@@ -69,7 +72,9 @@ tmpl::DataSource::Absence Secrets::absence(const tmpl::Dependency& dependency) c
   return Absence::pending;
 }
 
-Event& Secrets::changed() { return impl_->changed; }
+Event& Secrets::changed() {
+  return impl_->changed;
+}
 
 const Status* Secrets::status(const std::string& id) const {
   const Entry* entry = impl_->find(id);
@@ -83,14 +88,14 @@ std::vector<const Status*> Secrets::all() const {
 }
 
 bool Secrets::settled() const {
-  return std::ranges::none_of(impl_->entries, [](const auto& e) {
-    return e.second->status.generation == 0 && !e.second->stood_in && e.second->status.state == Status::State::pending;
-  });
+  return impl_->unsettled == 0;
 }
 
 std::optional<Error> Secrets::start_failure() const {
+  if (impl_->given_up == 0) return std::nullopt;
   for (const auto& [id, entry] : impl_->entries) {
-    if (entry->given_up && entry->status.generation == 0 && !entry->stood_in) return entry->status.error;
+    if (entry->given_up && entry->status.generation == 0 && !entry->stood_in)
+      return entry->status.error;
   }
   return std::nullopt;
 }
@@ -114,7 +119,8 @@ void Secrets::applied() {
   for (Replaced& replaced : impl_->replaced) {
     if (replaced.revoke_at) continue;
     const Duration left = replaced.end - Clock::now() - 1s;  // what is left of it, less a second
-    replaced.revoke_at = Clock::now() + std::clamp<Duration>(replaced.drain, 0s, std::max<Duration>(left, 0s));
+    replaced.revoke_at =
+        Clock::now() + std::clamp<Duration>(replaced.drain, 0s, std::max<Duration>(left, 0s));
     any = true;
   }
   if (any) impl_->replaced_changed.set();
@@ -126,16 +132,19 @@ awaitable<void> Secrets::Impl::revoke_replaced_when_due() {
     Instant next = Instant::max();
     for (const Replaced& r : replaced) next = std::min(next, r.revoke_at.value_or(Instant::max()));
     if (co_await replaced_changed.wait(seen, next)) continue;
-    const auto due = std::ranges::find_if(replaced, [](const Replaced& r) { return r.revoke_at && *r.revoke_at <= Clock::now(); });
+    const auto due = std::ranges::find_if(
+        replaced, [](const Replaced& r) { return r.revoke_at && *r.revoke_at <= Clock::now(); });
     if (due == replaced.end()) continue;
     const Replaced gone = *due;
     replaced.erase(due);
-    const auto revoked = gone.lease_id.empty() ? co_await client.revoke_self(gone.token)
-                                               : co_await client.revoke_lease(gone.lease_id, client.token());
+    const auto revoked = gone.lease_id.empty()
+                             ? co_await client.revoke_self(gone.token)
+                             : co_await client.revoke_lease(gone.lease_id, client.token());
     if (revoked) {
       log::info("lease.revoked", "the replaced credentials are revoked", {{"path", gone.path}});
     } else {
-      log::debug("lease.revoke_failed", "the replaced credentials were not revoked; they end by themselves",
+      log::debug("lease.revoke_failed",
+                 "the replaced credentials were not revoked; they end by themselves",
                  {{"path", gone.path}, {"reason", revoked.error().text}});
     }
   }
@@ -148,10 +157,11 @@ awaitable<void> Secrets::run() {
 
 namespace {
 
-awaitable<void> revoke_one(Shared& shared, std::string lease_id, vault::Token own_token, std::string path,
-                           std::shared_ptr<bool> denial_said) {
-  const auto revoked = lease_id.empty() ? co_await shared.client.revoke_self(own_token)
-                                        : co_await shared.client.revoke_lease(lease_id, shared.client.token());
+awaitable<void> revoke_one(Shared& shared, std::string lease_id, vault::Token own_token,
+                           std::string path, std::shared_ptr<bool> denial_said) {
+  const auto revoked = lease_id.empty()
+                           ? co_await shared.client.revoke_self(own_token)
+                           : co_await shared.client.revoke_lease(lease_id, shared.client.token());
   if (revoked) {
     log::debug("lease.revoked", "revoked", {{"path", path}});
   } else if (revoked.error().kind != ErrorKind::denied || !std::exchange(*denial_said, true)) {
@@ -176,12 +186,14 @@ awaitable<void> Secrets::revoke_all() {
   const auto executor = co_await asio::this_coro::executor;
   TaskGroup revocations(executor);
   const auto denial_said = std::make_shared<bool>(false);
-  const auto revoke = [&](const std::string& lease_id, const vault::Token& own, const std::string& path) {
+  const auto revoke = [&](const std::string& lease_id, const vault::Token& own,
+                          const std::string& path) {
     revocations.spawn(revoke_one(*impl_, lease_id, own, path, denial_said));
   };
   for (const auto& [id, entry] : impl_->entries) {
     const bool ours = entry->rule.lease.revoke_on_exit.value_or(true);
-    if (ours && !entry->status.lease_id.empty()) revoke(entry->status.lease_id, nullptr, entry->status.path);
+    if (ours && !entry->status.lease_id.empty())
+      revoke(entry->status.lease_id, nullptr, entry->status.path);
     if (ours && entry->minted) revoke({}, entry->minted, entry->status.path);
   }
   for (const Replaced& r : impl_->replaced) revoke(r.lease_id, r.token, r.path);

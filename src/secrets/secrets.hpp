@@ -1,9 +1,10 @@
 #pragma once
-// The secrets that templates ask for: a watcher and a machine per secret, and the store that templates read.
+// The secrets that templates ask for: a watcher and a machine per secret, and the store that
+// templates read.
 //
-// A secret's failure concerns it alone, and its last good value stays in force. Identical requests share one watcher.
-// A new token disturbs nothing that is still valid. One executor, one thread; client, config and random must outlive it.
-// Rules: behaviour.md sections 2, 5 and 7.
+// A secret's failure concerns it alone, and its last good value stays in force. Identical requests
+// share one watcher. A new token disturbs nothing that is still valid. One executor, one thread;
+// client, config and random must outlive it. Rules: behaviour.md sections 2, 5 and 7.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -40,7 +41,8 @@ struct Status {
   std::optional<Instant> next_at;  // of the next request
   std::optional<Error> error;      // while failing, absent or denied
   std::optional<Instant> last_success;
-  std::string why;  // of the newest generation: "first read", "version 7 -> 8", "lease ended", "rotated" ...
+  std::string why;  // of the newest generation: "first read", "version 7 -> 8", "lease ended",
+                    // "rotated" ...
 };
 
 struct Hooks {
@@ -52,8 +54,8 @@ struct Hooks {
 class Secrets final : public tmpl::DataSource {
  public:
   // `once`: for a job or a single rendering: num_retries ends a first read.
-  Secrets(boost::asio::any_io_executor executor, vault::Client& client, const config::Config& config, bool once,
-          Random& random, Hooks hooks);
+  Secrets(boost::asio::any_io_executor executor, vault::Client& client,
+          const config::Config& config, bool once, Random& random, Hooks hooks);
   ~Secrets() override;
 
   // Starts its watcher if there is none.
@@ -69,11 +71,12 @@ class Secrets final : public tmpl::DataSource {
 
   // Has every secret asked for had an answer of some kind (a value, absent, denied)?
   [[nodiscard]] bool settled() const;
-  // A required secret that was never there and is given up: not_found, denied, or with `once` an outage kind.
+  // A required secret that was never there and is given up: not_found, denied, or with `once` an
+  // outage kind.
   [[nodiscard]] std::optional<Error> start_failure() const;
 
-  void token_changed();                // the client has another token
-  void applied();                      // all values are in use: what they replaced may be revoked after the drain
+  void token_changed();  // the client has another token
+  void applied();        // all values are in use: what they replaced may be revoked after the drain
   void refresh(const std::string& id);  // fetch now
 
   // The watchers, until cancelled.

@@ -14,9 +14,12 @@ using namespace std::chrono_literals;
 using State = Status::State;
 using Kinds = tmpl::Dependency::Kind;
 
-constexpr Duration kDeniedLookMin = 5s;  // a denied or absent secret that once was there is asked for ever more rarely
+constexpr Duration kDeniedLookMin =
+    5s;  // a denied or absent secret that once was there is asked for ever more rarely
 
-std::string seconds(Duration time) { return std::to_string(time.count() / 1000) + "s"; }
+std::string seconds(Duration time) {
+  return std::to_string(time.count() / 1000) + "s";
+}
 
 // Every request waits for its turn in the budget.
 awaitable<void> admitted(Shared& shared) {
@@ -35,14 +38,18 @@ Secret body_of(const tmpl::Dependency& dependency) {
   return Secret(json::write(body));
 }
 
-// KV v2 written without data/: the mount is asked once. No answer to that is no answer at all; a refusal is not one.
+// KV v2 written without data/: the mount is asked once. No answer to that is no answer at all; a
+// refusal is not one.
 awaitable<result<>> find_path(Shared& shared, Entry& entry) {
   const std::string& path = entry.dependency.path;
-  const bool plain_read = entry.dependency.kind == Kinds::read || entry.dependency.kind == Kinds::list;
-  if (!plain_read || path.find("/data/") != std::string::npos || path.find("/metadata/") != std::string::npos) {
+  const bool plain_read =
+      entry.dependency.kind == Kinds::read || entry.dependency.kind == Kinds::list;
+  if (!plain_read || path.find("/data/") != std::string::npos ||
+      path.find("/metadata/") != std::string::npos) {
     entry.data_path = path;
     co_return result<>{};
   }
+  co_await admitted(shared);
   const auto mount = co_await shared.client.mount_of(path);
   if (!mount) {
     if (is_outage(mount.error().kind)) co_return std::unexpected(mount.error());
@@ -52,52 +59,36 @@ awaitable<result<>> find_path(Shared& shared, Entry& entry) {
   const bool kv2 = mount->type == "kv" && mount->kv_version == 2;
   entry.data_path = !kv2 ? path : with_data(path, mount->path);
   if (kv2 && entry.dependency.kind == Kinds::list) {
-    entry.data_path = mount->path + "metadata/" + path.substr(std::min(path.size(), mount->path.size()));
+    entry.data_path =
+        mount->path + "metadata/" + path.substr(std::min(path.size(), mount->path.size()));
   }
   co_return result<>{};
 }
 
 awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
   if (entry.data_path.empty()) {
-    co_await admitted(shared);
-    if (const auto found = co_await find_path(shared, entry); !found) co_return std::unexpected(found.error());
-  } else {
-    co_await admitted(shared);
+    if (const auto found = co_await find_path(shared, entry); !found)
+      co_return std::unexpected(found.error());
   }
+  co_await admitted(shared);
   const std::string path = entry.data_path.empty() ? entry.dependency.path : entry.data_path;
   switch (entry.dependency.kind) {
     case Kinds::write:
-    case Kinds::pki: co_return co_await shared.client.write(path, body_of(entry.dependency));
+    case Kinds::pki:
+      co_return co_await shared.client.write(path, body_of(entry.dependency));
     case Kinds::list: {
       auto listed = co_await shared.client.list(path);
-      if (!listed && listed.error().kind == ErrorKind::not_found) co_return vault::Reply{};  // an empty folder
+      if (!listed && listed.error().kind == ErrorKind::not_found)
+        co_return vault::Reply{};  // an empty folder
       co_return listed;
     }
     default: {
-      const std::string& version = entry.dependency.version.empty() ? entry.rule.version : entry.dependency.version;
-      co_return co_await shared.client.read(path, version.empty() ? std::string{} : "version=" + version);
+      const std::string& version =
+          entry.dependency.version.empty() ? entry.rule.version : entry.dependency.version;
+      co_return co_await shared.client.read(path,
+                                            version.empty() ? std::string{} : "version=" + version);
     }
   }
-}
-
-void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> error) {
-  const bool different = entry.status.state != state;
-  const State before = entry.status.state;
-  entry.status.state = state;
-  entry.status.error = std::move(error);
-  if (!different) return;
-  const std::string& path = entry.status.path;
-  if (state == State::fresh) {
-    if (before != State::pending) log::info("secret.recovered", "the secret is there again", {{"path", path}});
-  } else if (entry.status.generation > 0) {
-    log::warn("secret.failing", "a refresh failed; the last good value stays",
-              {{"path", path}, {"reason", entry.status.error ? entry.status.error->text : ""}});
-    if (state != State::failing) shared.hooks.alarm("secret.lost", path);
-  } else {
-    log::warn("secret.missing", "not there yet; trying again",
-              {{"path", path}, {"reason", entry.status.error ? entry.status.error->text : ""}});
-  }
-  shared.changed.set();
 }
 
 // Why there is a new generation, for log lines and restarts.
@@ -109,10 +100,14 @@ std::string reason(const Entry& entry, const Life& life, int version) {
   switch (life.kind) {
     case Kind::dynamic:
     case Kind::fixed_lease:
-    case Kind::token: return "lease ended";
-    case Kind::static_role: return "rotated";
-    case Kind::certificate: return "certificate ended";
-    default: return "changed";
+    case Kind::token:
+      return "lease ended";
+    case Kind::static_role:
+      return "rotated";
+    case Kind::certificate:
+      return "certificate ended";
+    default:
+      return "changed";
   }
 }
 
@@ -122,85 +117,88 @@ void replace_lease(Shared& shared, Entry& entry) {
   const Instant end = entry.schedule.end().value_or(Clock::now() + 24h);
   if (end <= Clock::now()) return;
   if (!entry.status.lease_id.empty() || entry.minted) {
-    shared.replaced.push_back({entry.status.path, entry.status.lease_id, entry.minted, end, entry.rule.lease.drain, {}});
+    shared.replaced.push_back(
+        {entry.status.path, entry.status.lease_id, entry.minted, end, entry.rule.lease.drain, {}});
   }
 }
 
-Step take(Shared& shared, Entry& entry, vault::Reply reply) {
+void note_change(const Entry& entry, const Life& life) {
+  const Status& status = entry.status;
+  const Duration ttl = life.kind == Kind::static_role ? life.to_rotation : life.ttl;
+  const auto level = status.generation == 1 ? log::Level::debug : log::Level::info;
+  const log::Field age = status.kv_version > 0
+                             ? log::Field{"version", std::to_string(status.kv_version)}
+                             : log::Field{"ttl", seconds(ttl)};
+  log::write(level, "secret.fetched", status.generation == 1 ? "secret read" : "secret changed",
+             {{"path", status.path}, {"why", status.why}, age});
+}
+
+// An answer is taken over: a new generation, unless it says what is in force already. `token`: what
+// it was asked with.
+Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) {
+  Status& status = entry.status;
   const Life life = life_of(entry.dependency, reply, wall_now());
   Value value = value_of(entry.dependency, reply);
-  const int version = kv_version(reply);
   const bool leased = !reply.lease.id.empty() || reply.auth;
-  const auto rotated = last_rotation(entry.value);
-
-  // A static role that is late: the answer still has the old rotation.
-  if (life.kind == Kind::static_role && entry.status.generation > 0) {
-    const auto now_rotated = last_rotation(value);
-    if (now_rotated && rotated && *now_rotated == *rotated && life.to_rotation <= Duration::zero()) {
-      set_state(shared, entry, State::fresh, {});
-      return entry.schedule.not_rotated_yet(Clock::now());
-    }
-    if (now_rotated && rotated && *now_rotated > *rotated) {
-      entry.schedule.learn_lateness(std::chrono::duration_cast<Duration>(*now_rotated - *rotated) - life.period);
-    }
-  }
-
-  const bool same = entry.status.generation > 0 && !leased &&
-                    (life.kind == Kind::static_role ? rotated == last_rotation(value)
-                     : entry.dependency.kind == Kinds::list ? value == entry.value
-                                                            : value_at(value, "data") == value_at(entry.value, "data"));
+  const bool list = entry.dependency.kind == Kinds::list;
+  const bool same = status.generation > 0 && !entry.stood_in && !leased &&
+                    (list ? value == entry.value : same_content(life.kind, entry.value, value));
+  if (leased || !same) replace_lease(shared, entry);
+  const int version = kv_version(reply);
+  if (!same) status.why = reason(entry, life, version);
+  status.kind = life.kind;
+  status.kv_version = version;
+  status.lease_id = reply.lease.id;
+  status.last_success = Clock::now();
+  entry.minted = reply.auth ? reply.auth->token : nullptr;
+  entry.orphan = reply.auth && reply.auth->orphan;
+  entry.token = std::move(token);
+  const Step step = entry.schedule.answered(life, Clock::now());
+  status.lease_end = entry.schedule.end();
   if (!same) {
-    if (leased) replace_lease(shared, entry);
-    entry.status.why = reason(entry, life, version);
     entry.value = std::move(value);
     entry.stood_in = false;
-    ++entry.status.generation;
-    log::debug("secret.fetched", entry.status.generation == 1 ? "secret read" : "secret changed",
-               {{"path", entry.status.path},
-                {"why", entry.status.why},
-                {version > 0 ? "version" : "ttl", version > 0 ? std::to_string(version) : seconds(life.ttl)}});
+    ++status.generation;
+    note_change(entry, life);
+    for (const std::string& warning : reply.warnings) {
+      log::info("secret.warning", "the server warns",
+                {{"path", status.path}, {"warning", warning}});
+    }
+    shared.changed.set();
   }
-  entry.status.kind = life.kind;
-  entry.status.kv_version = version;
-  entry.status.lease_id = reply.lease.id;
-  entry.minted = reply.auth ? reply.auth->token : nullptr;
-  entry.token = shared.client.token();
-  entry.status.last_success = Clock::now();
-  for (const std::string& warning : reply.warnings) {
-    log::info("secret.warning", "the server warns", {{"path", entry.status.path}, {"warning", warning}});
-  }
-  const Step step = entry.schedule.answered(life, Clock::now());
-  entry.status.lease_end = entry.schedule.end();
-  const State before = entry.status.state;
   set_state(shared, entry, State::fresh, {});
-  if (!same || before != State::fresh) shared.changed.set();
   return step;
 }
 
-// A first read that got a no, or nothing: again with growing pauses; after the grace it is given up for this start.
-Instant again_at_start(Shared& shared, Entry& entry, Backoff& backoff, Instant begun, const Error& error) {
+// A first read that got a no, or nothing: again with growing pauses; after the grace it is given up
+// for this start. `refused_since`: the first no in a row.
+Instant again_at_start(Shared& shared, Entry& entry, Backoff& backoff,
+                       std::optional<Instant> refused_since, std::optional<Duration> retry_after) {
   const Instant now = Clock::now();
-  const bool answered = !is_outage(error.kind);
-  const auto& retry = shared.config.vault.retry;
-  const bool grace_over = answered && now >= begun + shared.config.template_config.start_grace;
-  const bool tries_over = shared.once && backoff.failures() >= retry.num_retries;
-  if ((grace_over || tries_over) && shared.config.template_config.exit_on_retry_failure && !entry.given_up) {
-    entry.given_up = true;
-    shared.changed.set();
-  }
-  Instant at = now + backoff.next(shared.random.fraction(), error.retry_after);
-  const Instant grace_end = begun + shared.config.template_config.start_grace;
-  if (answered && now < grace_end) at = std::min(at, std::max(grace_end, now + 100ms));
-  return at;
+  const Instant grace_end = refused_since.value_or(now) + shared.config.template_config.start_grace;
+  const bool grace_over = refused_since && now >= grace_end;
+  const bool tries_over =
+      shared.once && backoff.failures() >= shared.config.vault.retry.num_retries;
+  if (grace_over || tries_over) give_up(shared, entry);
+  const Instant at = now + backoff.next(shared.random.fraction(), retry_after);
+  return refused_since && now < grace_end ? std::min(at, std::max(grace_end, now + 100ms)) : at;
 }
 
 State state_of(const Error& error) {
   switch (error.kind) {
-    case ErrorKind::not_found: return State::absent;
-    case ErrorKind::denied: return State::denied;
-    case ErrorKind::refused: return State::absent;  // "unknown role": nothing to be had there
-    default: return State::failing;
+    case ErrorKind::not_found:
+      return State::absent;
+    case ErrorKind::denied:
+      return State::denied;
+    case ErrorKind::refused:
+      return State::absent;  // "unknown role": nothing to be had there
+    default:
+      return State::failing;
   }
+}
+
+bool same_token(const vault::Token& a, const vault::Token& b) {
+  return a == b || (a && b && *a == *b);
 }
 
 class Watcher {
@@ -220,12 +218,13 @@ class Watcher {
   awaitable<Step> renew();
   awaitable<Step> failed(Error error);
   [[nodiscard]] Step woken(Step step);
+  void use_stand_in();
 
   Shared& shared_;
   std::shared_ptr<Entry> entry_;
   Entry& e_;
-  Backoff backoff_;  // of first reads, and of absent or denied ones
-  Instant begun_ = Clock::now();
+  Backoff backoff_;                       // of first reads, and of absent or denied ones
+  std::optional<Instant> refused_since_;  // before there was any value
 };
 
 awaitable<void> Watcher::run() {
@@ -235,7 +234,6 @@ awaitable<void> Watcher::run() {
     e_.status.next_at = step.what == Step::Do::rest ? std::nullopt : std::optional(step.at);
     if (!shared_.client.token()) {  // logging in: nothing can be asked
       co_await e_.poke.wait(seen);
-      e_.token_changed = false;
       continue;
     }
     if (e_.refresh || e_.token_changed) {
@@ -253,44 +251,57 @@ Step Watcher::woken(Step step) {
   const bool refresh = std::exchange(e_.refresh, false);
   const bool changed = std::exchange(e_.token_changed, false);
   const bool leased = !e_.status.lease_id.empty() || e_.minted;
-  const bool lost = changed && leased && e_.token && e_.token != shared_.client.token();
-  const bool waits = changed && e_.status.state != State::fresh;  // a denial may have been the token's
+  const bool lost =
+      changed && leased && !e_.orphan && !same_token(e_.token, shared_.client.token());
+  const bool waits =
+      changed && e_.status.state != State::fresh;  // a denial may have been the token's
   if (refresh || lost || waits) return {Step::Do::read, Clock::now()};
   return step;
 }
 
 awaitable<Step> Watcher::carry_out(Step step) {
   switch (step.what) {
-    case Step::Do::rest: co_return step;
-    case Step::Do::read: co_return co_await read();
-    case Step::Do::compare: co_return co_await compare();
-    case Step::Do::renew: co_return co_await renew();
+    case Step::Do::rest:
+      co_return step;
+    case Step::Do::read:
+      co_return co_await read();
+    case Step::Do::compare:
+      co_return co_await compare();
+    case Step::Do::renew:
+      co_return co_await renew();
   }
   co_return step;
 }
 
 awaitable<Step> Watcher::read() {
+  vault::Token token = shared_.client.token();
   auto reply = co_await request(shared_, e_);
   if (!reply) co_return co_await failed(std::move(reply).error());
   backoff_.reset();
-  co_return take(shared_, e_, std::move(*reply));
+  co_return take(shared_, e_, std::move(*reply), std::move(token));
 }
 
+// KV v2: the metadata tell whether there is another version. Without a right to them the data's own
+// version does.
 awaitable<Step> Watcher::compare() {
   const auto path = metadata_path(e_.data_path);
-  if (!path || e_.metadata_denied || !e_.dependency.version.empty() || !e_.rule.version.empty()) co_return co_await read();
+  if (!path || e_.metadata_denied || !e_.dependency.version.empty() || !e_.rule.version.empty())
+    co_return co_await read();
   co_await admitted(shared_);
   auto reply = co_await shared_.client.read(*path);
+  if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());
   if (!reply) {
-    if (reply.error().kind != ErrorKind::denied) co_return co_await failed(std::move(reply).error());
-    e_.metadata_denied = true;  // no right to the metadata: the data's own version tells as well
-    co_return co_await read();
+    const Step step = co_await read();
+    e_.metadata_denied =
+        e_.status.state == State::fresh;  // it was the metadata's right, not the token's end
+    co_return step;
   }
-  const int current = static_cast<int>(int_at(reply->data(), "current_version"));
+  const auto current = static_cast<int>(int_at(reply->data(), "current_version"));
   const Value& version = value_at(value_at(reply->data(), "versions"), std::to_string(current));
   const bool deleted = !text_at(version, "deletion_time").empty() || bool_at(version, "destroyed");
-  if (current != e_.status.kv_version || deleted || e_.status.state != State::fresh) co_return co_await read();
+  if (current != e_.status.kv_version || deleted) co_return co_await read();
   e_.status.last_success = Clock::now();
+  set_state(shared_, e_, State::fresh, {});
   co_return e_.schedule.unchanged(Clock::now());
 }
 
@@ -299,10 +310,16 @@ awaitable<Step> Watcher::renew() {
   result<Duration> granted = Duration{};
   if (e_.minted) {
     auto renewed = co_await shared_.client.renew_token(e_.minted, e_.rule.lease.increment);
-    if (renewed) granted = renewed->ttl; else granted = std::unexpected(std::move(renewed).error());
+    if (renewed)
+      granted = renewed->ttl;
+    else
+      granted = std::unexpected(std::move(renewed).error());
   } else {
     auto renewed = co_await shared_.client.renew_lease(e_.status.lease_id, e_.rule.lease.increment);
-    if (renewed) granted = renewed->ttl; else granted = std::unexpected(std::move(renewed).error());
+    if (renewed)
+      granted = renewed->ttl;
+    else
+      granted = std::unexpected(std::move(renewed).error());
   }
   const Instant now = Clock::now();
   if (granted) {
@@ -310,12 +327,15 @@ awaitable<Step> Watcher::renew() {
     e_.status.lease_end = e_.schedule.end();
     e_.status.last_success = now;
     set_state(shared_, e_, State::fresh, {});
-    log::debug("lease.renewed", "lease renewed", {{"path", e_.status.path}, {"ttl", seconds(*granted)}});
+    log::debug("lease.renewed", "lease renewed",
+               {{"path", e_.status.path}, {"ttl", seconds(*granted)}});
     co_return step;
   }
   if (is_outage(granted.error().kind)) co_return co_await failed(std::move(granted).error());
-  if (granted.error().kind == ErrorKind::denied && !e_.minted && !co_await shared_.hooks.token_is_good()) {
-    co_return Step{Step::Do::renew, now + kDeniedLookMin};  // the token is gone: its successor wakes us
+  if (granted.error().kind == ErrorKind::denied && !e_.minted &&
+      !co_await shared_.hooks.token_is_good()) {
+    co_return Step{Step::Do::renew,
+                   now + kDeniedLookMin};  // the token is gone: its successor wakes us
   }
   log::info("lease.refused", "the lease can't be renewed any more; fetching new credentials",
             {{"path", e_.status.path}, {"reason", granted.error().text}});
@@ -327,43 +347,45 @@ awaitable<Step> Watcher::failed(Error error) {
   if (error.kind == ErrorKind::denied && !co_await shared_.hooks.token_is_good()) {
     co_return Step{Step::Do::read, Clock::now() + kDeniedLookMin};
   }
-  const bool first = e_.status.generation == 0;
   const State state = state_of(error);
-  if (first && state != State::failing && e_.rule.optional) {
-    e_.value = stand_in(e_.rule.defaults, e_.data_path.find("/data/") != std::string::npos);
-    e_.stood_in = true;
-  }
+  const bool answered = state != State::failing;
+  const bool first = e_.status.generation == 0;
   const auto retry_after = error.retry_after;
-  Instant again;
-  if (first) {
-    again = again_at_start(shared_, e_, backoff_, begun_, error);
-  } else if (state == State::failing) {
-    const Step step = e_.schedule.failed(Clock::now(), shared_.random.fraction(), retry_after);
-    set_state(shared_, e_, state, std::move(error));
-    co_return step;
-  } else {
-    again = Clock::now() + std::max<Duration>(backoff_.next(shared_.random.fraction()), kDeniedLookMin);
-  }
+  if (answered && e_.rule.optional && !e_.stood_in) use_stand_in();
   set_state(shared_, e_, state, std::move(error));
-  co_return Step{Step::Do::read, again};
+  if (first) {
+    if (!answered)
+      refused_since_.reset();
+    else if (!refused_since_)
+      refused_since_ = Clock::now();
+    co_return Step{Step::Do::read,
+                   again_at_start(shared_, e_, backoff_, refused_since_, retry_after)};
+  }
+  if (!answered) co_return e_.schedule.failed(Clock::now(), shared_.random.fraction(), retry_after);
+  co_return Step{
+      Step::Do::read,
+      Clock::now() + std::max<Duration>(backoff_.next(shared_.random.fraction()), kDeniedLookMin)};
+}
+
+// An optional secret that is not there, or not any more: its defaults, as if the server had
+// answered them.
+void Watcher::use_stand_in() {
+  std::optional<bool> kv2;
+  if (!e_.data_path.empty()) kv2 = e_.data_path.find("/data/") != std::string::npos;
+  e_.value = stand_in(e_.rule.defaults, kv2);
+  e_.stood_in = true;
+  if (e_.status.generation > 0) {
+    ++e_.status.generation;
+    e_.status.why = "not there any more: defaults";
+    e_.status.kv_version = 0;
+  }
 }
 
 }  // namespace
 
-config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency& dependency) {
-  for (const config::SecretRule& rule : config.secrets) {
-    const bool same = rule.path == dependency.path || with_data(rule.path, rule.path.substr(0, rule.path.find('/') + 1)) == dependency.path;
-    if (same) return rule;
-  }
-  config::SecretRule rule;
-  rule.path = dependency.path;
-  rule.interval = config.template_config.static_secret_render_interval;
-  rule.lease = config.lease;
-  return rule;
-}
-
 awaitable<void> watch(Shared& shared, std::shared_ptr<Entry> entry) {
-  if (entry->dependency.kind == Kinds::file) co_return co_await watch_file(shared, std::move(entry));
+  if (entry->dependency.kind == Kinds::file)
+    co_return co_await watch_file(shared, std::move(entry));
   Watcher watcher(shared, std::move(entry));
   co_await watcher.run();
 }

@@ -1,5 +1,6 @@
 #pragma once
-// One secret's life as a coroutine: fetch it, keep it fresh by its schedule, for ever. Internal to secrets/.
+// One secret's life as a coroutine: fetch it, keep it fresh by its schedule, for ever. Internal to
+// secrets/.
 
 #include <boost/asio/awaitable.hpp>
 #include <memory>

@@ -30,7 +30,7 @@ namespace keybearer::tmpl {
 struct Dependency {
   enum class Kind { read, write, list, file, pki };
   Kind kind = Kind::read;
-  std::string path;  // as in the template, trimmed; without the query part
+  std::string path = {};  // as in the template, trimmed; without the query part
   std::vector<std::pair<std::string, std::string>> args = {};  // write, pki: k=v, later duplicates won, values may be secret
   std::string version = {};  // read: of ?version=N
   std::string id = {};       // consul-template's: "vault.read(kv/data/app)"; nothing secret in it
@@ -71,6 +71,8 @@ struct TemplateError {
   std::size_t line = 0;     // from 1; 0: no place
   std::size_t column = 0;   // byte offset from 0
   bool missing_key = false; // error_on_missing_key found a key that is not there: a default may stand in
+  // What had been asked for until then. With something missing, the error may only be for lack of it.
+  std::vector<Dependency> used = {}, missing = {};
   // The text, the source line and a caret under the column; nothing secret in it.
   [[nodiscard]] std::string with_source(std::string_view template_text) const;
 };

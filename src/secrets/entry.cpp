@@ -1,0 +1,54 @@
+#include "secrets/entry.hpp"
+
+#include "base/log.hpp"
+#include "secrets/answer.hpp"
+
+namespace keybearer::secrets {
+
+using State = Status::State;
+
+void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> error) {
+  const State before = std::exchange(entry.status.state, state);
+  entry.status.error = std::move(error);
+  if (before == state) return;
+  if (before == State::pending) --shared.unsettled;
+  const std::string& path = entry.status.path;
+  const std::string why = entry.status.error ? entry.status.error->text : "";
+  if (state == State::fresh) {
+    if (before != State::pending) {
+      log::info("secret.recovered", "the secret can be read again", {{"path", path}});
+    }
+  } else if (entry.stood_in) {
+    log::info("secret.optional_missing", "an optional secret is not there; its defaults are used",
+              {{"path", path}, {"reason", why}});
+  } else if (entry.status.generation > 0) {
+    log::warn("secret.failing", "a refresh failed; the last good value stays",
+              {{"path", path}, {"reason", why}});
+    if (state != State::failing) shared.hooks.alarm("secret.lost", path);
+  } else {
+    log::warn("secret.missing", "not there yet; trying again", {{"path", path}, {"reason", why}});
+  }
+  shared.changed.set();
+}
+
+void give_up(Shared& shared, Entry& entry) {
+  if (!shared.config.template_config.exit_on_retry_failure) return;
+  if (std::exchange(entry.given_up, true)) return;
+  ++shared.given_up;
+  shared.changed.set();
+}
+
+config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency& dependency) {
+  if (dependency.kind != tmpl::Dependency::Kind::file) {
+    for (const config::SecretRule& rule : config.secrets) {
+      if (same_path(rule.path, dependency.path)) return rule;
+    }
+  }
+  config::SecretRule rule;
+  rule.path = dependency.path;
+  rule.interval = config.template_config.static_secret_render_interval;
+  rule.lease = config.lease;
+  return rule;
+}
+
+}  // namespace keybearer::secrets
