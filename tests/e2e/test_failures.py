@@ -35,7 +35,7 @@ def test_missing_secret_is_waited_for_then_named(s):
     assert 1.5 <= agent.lived <= 5
     assert agent.lines_about(KV_DATA, levels=("error",)), agent.stderr
     assert "out/config.ini" in agent.stderr and not s.runlog.starts()
-    assert s.tap.entries()[-1].path == "auth/token/revoke-self", s.tap
+    assert s.tap.last().path == "auth/token/revoke-self", s.tap
 
 
 def test_missing_secret_that_comes_in_time(s):
@@ -141,7 +141,7 @@ def test_stopped_between_login_and_secrets_revokes_the_token(s):
     agent = kv_run(s)
     wait_for(lambda: s.tap.count(KV_DATA), 3, "the read")
     assert agent.stop() == EX_NOT_READY
-    assert s.tap.entries()[-1].path == "auth/token/revoke-self", s.tap
+    assert s.tap.last().path == "auth/token/revoke-self", s.tap
 
 
 def test_server_away_for_a_while(s):

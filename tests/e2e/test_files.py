@@ -142,7 +142,7 @@ def test_ini_format(s):
     kv_base(s, value=value)
     code, agent = once(s, text=VALUES.replace("@format@", "ini"))
     assert code == 0, agent.stderr
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser()
     parser.read(s.path("out/file"))
     assert parser["section"]["value"] == value
 

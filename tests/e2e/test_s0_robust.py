@@ -126,7 +126,7 @@ def test_S0_23_interrupt(s):
     assert code == 0
     assert [line["signal"] for line in s.runlog.signals()] == [signal.SIGTERM]
     assert ended["time"] - pressed < 1
-    last = s.tap.entries()[-1]
+    last = s.tap.last()
     assert last.path == "auth/token/revoke-self" and last.status == 204, s.tap
     wait_for(lambda: not s.pg.roles(), 2, "no dynamic user left")
 
