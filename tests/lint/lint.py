@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""House rules that a compiler does not check. Prints "file:line: rule: why" for each violation and ends with
+"N passed, M failed" (one per rule); exit code 1 when a rule is violated. Standard library only.
+
+    tests/lint/lint.py [ROOT]
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# A file includes only its own layer and those to its left; siblings meet in agent.cpp (src/README.md).
+LAYERS = {
+    "base": set(),
+    "json": {"base"},
+    "config": {"base"},
+    "http": {"base", "json", "config"},
+    "tmpl": {"base", "json", "config"},
+}
+LAYERS["vault"] = LAYERS["http"] | LAYERS["tmpl"] | {"http", "tmpl"}
+for part in ("auth", "secrets", "render", "child", "serve"):
+    LAYERS[part] = LAYERS["vault"] | {"vault"}
+LAYERS["agent"] = LAYERS["vault"] | {"vault", "auth", "secrets", "render", "child", "serve"}
+LAYERS["cli"] = LAYERS["agent"] | {"agent"}
+LAYERS["main"] = LAYERS["cli"] | {"cli"}
+LAYERS["devvault"] = {"base", "json", "config", "http"}
+
+# One third-party library per corner: where it is replaced, one corner changes.
+CORNERS = [
+    (r"boost/beast", r"src/http/"),
+    (r"openssl/(evp|hmac|sha|rand)\.h", r"src/(http|tmpl|devvault)/"),  # digests, not connections
+    (r"openssl/", r"src/http/"),
+    (r"rapidjson/", r"src/json/"),
+    (r"toml\+\+/", r"src/(config|devvault)/"),
+    (r"CLI/", r"src/cli/"),
+    (r"re2/", r"src/tmpl/regex"),
+    (r"yaml-cpp/", r"src/tmpl/"),
+    (r"(fmt|spdlog)/.*", r".*\.cpp$|tests/"),  # heavy: not in headers
+]
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+MOST_LINES = 700
+METHODS = r'"(approle|kubernetes|jwt|oidc|userpass|ldap|azure|token_file)"'
+
+
+class Source:
+    def __init__(self, root, path):
+        self.name = path.relative_to(root).as_posix()
+        self.lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        self.is_cpp = path.suffix in (".cpp", ".hpp")
+        parts = self.name.split("/")
+        self.in_src = parts[0] == "src"
+        # "src/agent.cpp" is the layer agent, "src/http/client.cpp" the layer http.
+        self.layer = (parts[1].split(".")[0] if self.in_src else None)
+
+    def includes(self):
+        for number, line in enumerate(self.lines, 1):
+            if found := INCLUDE.match(line):
+                yield number, found[1], found[2]
+
+    def code(self):
+        """Lines without comments; text in quotes stays."""
+        for number, line in enumerate(self.lines, 1):
+            yield number, re.sub(r"(^|[^:\"])//.*", r"\1", line)
+
+
+def layers(source):
+    if not source.in_src or not source.is_cpp:
+        return
+    allowed = LAYERS.get(source.layer)
+    if allowed is None:
+        yield 1, f"{source.layer}: a layer that the rule does not know"
+        return
+    for number, quote, name in source.includes():
+        other = name.split("/")[0].split(".")[0]
+        if quote == '"' and other != source.layer and other not in allowed:
+            yield number, f"{source.layer} may not include {name}"
+
+
+def third_party(source):
+    if not source.is_cpp:
+        return
+    for number, _, name in source.includes():
+        for library, home in CORNERS:
+            if re.match(library, name):
+                if not re.match(home, source.name) and source.in_src:
+                    yield number, f"{name} belongs to {home}"
+                break
+
+
+def own_header_first(source):
+    if not source.in_src or not source.name.endswith(".cpp"):
+        return
+    own = source.name[len("src/"):-len("cpp")] + "hpp"
+    included = [(number, name) for number, _, name in source.includes()]
+    if own in (name for _, name in included) and included[0][1] != own:
+        yield included[0][0], f"{own} comes first, so that it is known to stand alone"
+
+
+def pragma_once(source):
+    if source.name.endswith(".hpp") and source.lines[0] != "#pragma once":
+        yield 1, "a header begins with #pragma once"
+
+
+def words(*patterns, where=lambda source: source.is_cpp):
+    """A rule that forbids what matches in code."""
+    compiled = [(re.compile(pattern), why) for pattern, why in patterns]
+
+    def rule(source):
+        if not where(source):
+            return
+        for number, line in source.code():
+            for pattern, why in compiled:
+                if pattern.search(line):
+                    yield number, why
+    return rule
+
+
+def capturing_coroutine(source):
+    """The captures live in the lambda, not in the coroutine's frame: gone after the first suspension."""
+    if not source.is_cpp:
+        return
+    text = "\n".join(line for _, line in source.code())
+    for found in re.finditer(r"\[([^\[\]\n]+)\]\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?:mutable\s*)?->\s*([\w:]*)awaitable<", text):
+        yield text.count("\n", 0, found.start()) + 1, "a coroutine that is a lambda takes parameters, no captures"
+
+
+def length(source):
+    if source.is_cpp and len(source.lines) > MOST_LINES + 1:
+        yield len(source.lines), f"more than {MOST_LINES} lines"
+
+
+def unfinished(source):
+    for number, line in enumerate(source.lines, 1):
+        if re.search(r"\b(TODO|FIXME|XXX)\b", line):
+            yield number, "do it or drop it"
+
+
+def machine_paths(source):
+    for number, line in enumerate(source.lines, 1):
+        if re.search(r"(?<![\w./-])/(work|home/[a-z]+|root)/", line):
+            yield number, "an absolute path of one machine"
+
+
+def auth_methods(source):
+    """Only a method's own file (and the configuration) knows its name."""
+    if not source.in_src or not source.is_cpp or re.match(r"src/(auth/login_|config/|devvault/)", source.name):
+        return
+    for number, line in source.code():
+        if found := re.search(METHODS, line):
+            yield number, f"{found[1]} is known to its own file auth/login_*.cpp"
+
+
+RULES = {
+    "layers": layers,
+    "third-party": third_party,
+    "own-header-first": own_header_first,
+    "pragma-once": pragma_once,
+    "no-detached": words((r"asio::detached|[(,]\s*detached\b", "drops exceptions; use TaskGroup")),
+    "no-std-regex": words((r"\bstd::w?regex\b|<regex>", "overflows the stack; use RE2")),
+    "no-lambda-captures-in-coroutines": capturing_coroutine,
+    "no-iostream": words((r"<iostream>|std::(cout|cerr|clog)\b", "depends on the locale; use fmt or log"),
+                         where=lambda s: s.in_src and s.is_cpp),
+    "no-sleeping": words((r"\b(usleep|nanosleep|sleep)\(|this_thread::sleep", "wait for an event, or until a time of Clock"),
+                         where=lambda s: s.in_src and s.is_cpp),
+    "no-unfinished": unfinished,
+    "file-length": length,
+    "no-machine-paths": machine_paths,
+    "auth-methods": auth_methods,
+}
+
+
+def main():
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else __file__).resolve()
+    if root.is_file():
+        root = root.parents[2]
+    kinds = {".cpp", ".hpp", ".py", ".sh", ".txt", ".cmake", ".toml", ".md", ".json", ".example", ""}
+    paths = [path for folder in ("src", "tests", "packaging", "templates") for path in sorted((root / folder).rglob("*"))]
+    paths += sorted(root.glob("*"))
+    sources = [Source(root, path) for path in paths
+               if path.is_file() and path.suffix in kinds and path != Path(__file__).resolve()
+               and not {"vectors", "corpus", "__pycache__", "build"} & set(path.relative_to(root).parts)
+               and b"\0" not in path.open("rb").read(4096)]
+    if not any(source.in_src for source in sources):
+        print(f"{root}: no src folder here\n0 passed, 1 failed")
+        return 1
+    failed = set()
+    for name, rule in RULES.items():
+        for source in sources:
+            for number, why in rule(source):
+                print(f"{source.name}:{number}: {name}: {why}")
+                failed.add(name)
+    print(f"{len(RULES) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
