@@ -26,6 +26,7 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
+constexpr Duration kRevocations = 5s;      // all of them together, at the end
 constexpr Duration kLookForKeyAgain = 2s;  // at the first start, for a key that is not in its secret yet
 
 int exit_code(const Error& error) {
@@ -41,25 +42,6 @@ int exit_code(const Error& error) {
   }
 }
 
-http::ClientOptions client_options(const config::Config& config) {
-  const config::Vault& vault = config.vault;
-  http::ClientOptions options;
-  for (const std::string& address : vault.address) options.addresses.push_back(http::parse_url(address).value());
-  options.ca_cert = vault.ca_cert;
-  options.ca_path = vault.ca_path;
-  options.client_cert = vault.client_cert;
-  options.client_key = vault.client_key;
-  options.tls_server_name = vault.tls_server_name;
-  options.tls13_only = vault.tls13_only;
-  options.tls_skip_verify = vault.tls_skip_verify;
-  options.connect_timeout = vault.connect_timeout;
-  options.timeout = vault.timeout;
-  options.max_response_size = vault.max_response_size;
-  options.max_connections = vault.max_connections;
-  options.headers.assign(vault.headers.begin(), vault.headers.end());
-  return options;
-}
-
 // What a change of something asks of the program, when nothing else is said of it.
 config::OnChange default_action(const config::Exec& exec) {
   using Rule = config::RestartOnSecretChanges;
@@ -71,9 +53,29 @@ config::OnChange default_action(const config::Exec& exec) {
   return {config::OnChange::Action::none, 0};
 }
 
+awaitable<void> cancel_at(Instant at, TaskGroup* group) {
+  co_await sleep_until(at);
+  group->cancel();
+}
+
+awaitable<void> then_cancel(awaitable<void> task, TaskGroup* group) {
+  co_await std::move(task);
+  group->cancel();
+}
+
+// The task, cancelled when it takes longer.
+awaitable<void> within(Duration limit, awaitable<void> task) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  group.spawn(cancel_at(Clock::now() + limit, &group));
+  group.spawn(then_cancel(std::move(task), &group));
+  co_await group.join();
+}
+
 class Agent {
  public:
   Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer);
+  Agent(const Agent&) = delete;
+  ~Agent();
   awaitable<void> run();
   [[nodiscard]] int code() const { return code_; }
 
@@ -92,9 +94,11 @@ class Agent {
   awaitable<void> say_server();
   awaitable<void> tell(std::string event, std::string reason);
   awaitable<void> clean_up();
+  awaitable<void> revoke();
 
   void render_pass();
   bool first_start_failed(const render::Evaluation& evaluation);
+  void look_for_keys(const render::Evaluation& evaluation);
   void report(const std::vector<Error>& errors);
   bool write();
   void hand_over();
@@ -126,6 +130,7 @@ class Agent {
   std::uint64_t evaluated_ = 0;         // of secrets_.changed(), by the last pass
   std::optional<Instant> key_look_at_;  // when secrets that lack a key are fetched again
   std::vector<std::string> key_secrets_;
+  Backoff key_backoff_{{.min = 2s, .max = 1min}};
   bool ready_ = false;                  // everything was there once
   bool program_runs_ = false;           // the supervisor has not ended
   bool stopping_ = false;
@@ -179,7 +184,11 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job, r
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
-      errands_(context.get_executor()) {}
+      errands_(context.get_executor()) {
+  log::set_mask([this](std::string& line) { secrets_.mask(line); });
+}
+
+Agent::~Agent() { log::set_mask({}); }
 
 void Agent::end(int code, const std::optional<Error>& reason) {
   if (end_code_) return;
@@ -232,7 +241,12 @@ awaitable<void> Agent::run() {
 
 awaitable<void> Agent::authenticate() {
   const Error reason = co_await auth_.run();
-  end(exit_code(reason), reason);
+  if (ready_) {  // the loss has been logged
+    log::info("exit", reason.text, {{"code", std::to_string(exit_code(reason))}});
+    end(exit_code(reason));
+  } else {
+    end(exit_code(reason), reason);
+  }
 }
 
 awaitable<void> Agent::follow_token() {
@@ -271,9 +285,10 @@ void Agent::render_pass() {
   const auto evaluation = renderer_.evaluate(secrets_, use_defaults);
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
+  if (!write()) return;  // what is there does not wait for what is not; the program waits for all
   if (!ready_ && first_start_failed(evaluation)) return;
+  if (ready_) look_for_keys(evaluation);
   if (!evaluation.complete) return;
-  if (!write()) return;
   hand_over();
   if (!ready_) became_ready();
   mark_applied();
@@ -287,7 +302,15 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
       return true;
     }
   }
-  if (const auto failure = secrets_.start_failure()) {
+  if (auto failure = secrets_.start_failure()) {
+    for (const auto& [id, target] : evaluation.wanted_by) {
+      const secrets::Status* status = secrets_.status(id);
+      if (status == nullptr || !status->error || status->error->text != failure->text) continue;
+      failure->text += "; needed by " + target;
+      break;
+    }
+    if (failure->kind == ErrorKind::not_found) failure->text += ": write the secret, or make it optional (a default, or [[secret]] with optional = true)";
+    if (failure->kind == ErrorKind::denied) failure->text += ": let the role's policy read it (keybearer check --online lists what is missing)";
     end(exit_code(*failure), *failure);
     return true;
   }
@@ -311,6 +334,17 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   return false;
 }
 
+// A key that vanished is a failed refresh: the last good values stay, and it is looked for with growing pauses.
+void Agent::look_for_keys(const render::Evaluation& evaluation) {
+  if (evaluation.used.empty()) {
+    key_backoff_.reset();
+    key_look_at_.reset();
+  } else if (!key_look_at_) {
+    key_secrets_ = evaluation.used;
+    key_look_at_ = Clock::now() + key_backoff_.next(random_.fraction());
+  }
+}
+
 // One line per error while it lasts.
 void Agent::report(const std::vector<Error>& errors) {
   std::set<std::string> now;
@@ -331,6 +365,7 @@ bool Agent::write() {
   std::vector<render::FileWrite> writes;
   std::vector<const render::RenderedFile*> files;
   for (const render::RenderedFile& file : renderer_.files()) {
+    if (file.generation == 0) continue;
     const auto known = written_.find(file.spec);
     if (known != written_.end() && known->second == file.generation) continue;
     writes.push_back({file.spec, file.content.reveal()});
@@ -495,8 +530,9 @@ awaitable<void> Agent::obey_signals() {
 
 // --- alarms and the end ---
 
+// Who raises an alarm has logged the error itself.
 void Agent::alarm(std::string_view event, std::string_view reason) {
-  log::error("alarm", std::string(reason), {{"alarm", std::string(event)}});
+  log::debug("alarm", std::string(reason), {{"alarm", std::string(event)}});
   if (!config_.notify.command.argv.empty()) errands_.spawn(tell(std::string(event), std::string(reason)));
 }
 
@@ -522,13 +558,36 @@ awaitable<void> Agent::clean_up() {
   tasks_.cancel();
   co_await tasks_.join();
   if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost) {
-    if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once)) co_await secrets_.revoke_all();
-    co_await auth_.revoke();
+    co_await within(kRevocations, revoke());
   }
-  co_await errands_.join();
+  co_await within(config_.notify.timeout, errands_.join());
+}
+
+awaitable<void> Agent::revoke() {
+  if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once)) co_await secrets_.revoke_all();
+  co_await auth_.revoke();
 }
 
 }  // namespace
+
+http::ClientOptions client_options(const config::Config& config) {
+  const config::Vault& vault = config.vault;
+  http::ClientOptions options;
+  for (const std::string& address : vault.address) options.addresses.push_back(http::parse_url(address).value());
+  options.ca_cert = vault.ca_cert;
+  options.ca_path = vault.ca_path;
+  options.client_cert = vault.client_cert;
+  options.client_key = vault.client_key;
+  options.tls_server_name = vault.tls_server_name;
+  options.tls13_only = vault.tls13_only;
+  options.tls_skip_verify = vault.tls_skip_verify;
+  options.connect_timeout = vault.connect_timeout;
+  options.timeout = vault.timeout;
+  options.max_response_size = vault.max_response_size;
+  options.max_connections = vault.max_connections;
+  options.headers.assign(vault.headers.begin(), vault.headers.end());
+  return options;
+}
 
 int run_agent(const config::Config& config, Job job, render::Renderer renderer) {
   asio::io_context context(1);

@@ -3,6 +3,7 @@
 // order they start, what meets what, in which order they stop, and the exit code.
 
 #include "config/config.hpp"
+#include "http/client.hpp"
 #include "render/renderer.hpp"
 
 namespace keybearer {
@@ -16,5 +17,8 @@ enum class Job {
 
 // Blocks until all is over; returns keybearer's exit code.
 [[nodiscard]] int run_agent(const config::Config& config, Job job, render::Renderer renderer);
+
+// [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
+[[nodiscard]] http::ClientOptions client_options(const config::Config& config);
 
 }  // namespace keybearer

@@ -294,7 +294,7 @@ struct AuthLoop::Impl {
       last_check.reset();  // what was found before this answer does not count
       if (!co_await token_is_good()) co_return TokenStep{Do::rest, Instant::max()};
     }
-    log::warn("token.renewal_refused", error.text, {{"accessor", state.accessor}});
+    log::info("token.renewal_refused", error.text, {{"accessor", state.accessor}});
     co_return follow(schedule.refused(Clock::now()), false);
   }
 

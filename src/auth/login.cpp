@@ -1,5 +1,6 @@
 #include "auth/login.hpp"
 
+#include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -74,7 +75,9 @@ result<Secret> CredentialFile::read() {
   const auto text = trimmed(content->reveal());
   if (text.empty()) return fail(ErrorKind::config, path_ + ": the file is empty");
   if ((status.st_mode & 077) != 0 && !std::exchange(warned_, true)) {
-    log::warn("credential.open", path_ + ": others may read this credential; set its mode to 0600");
+    char mode[8];
+    std::snprintf(mode, sizeof mode, "%04o", status.st_mode & 07777);
+    log::warn("credential.open", path_ + ": its mode " + mode + ": others may read this credential; set it to 0600");
   }
   return Secret(text);
 }

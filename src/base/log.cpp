@@ -17,6 +17,7 @@ namespace {
 struct State {
   Options options;
   UniqueFd file;
+  std::function<void(std::string&)> mask;
 };
 
 State& state() {
@@ -103,7 +104,8 @@ std::string format_line(Format format, std::string_view time, Level level, std::
 void write(Level level, std::string_view event, std::string_view message, Fields fields) {
   if (!enabled(level)) return;
   const State& log = state();
-  const auto line = format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
+  auto line = format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
+  if (log.mask && level >= Level::warn) log.mask(line);
   [[maybe_unused]] const auto written = ::write(log.file ? log.file.get() : STDERR_FILENO, line.data(), line.size());
 }
 
@@ -113,9 +115,12 @@ result<> open(const Options& options) {
     file.reset(::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
     if (!file) return fail_errno(ErrorKind::config, "log_file " + options.file, errno);
   }
-  state() = State{options, std::move(file)};
+  state().options = options;
+  state().file = std::move(file);
   return {};
 }
+
+void set_mask(std::function<void(std::string&)> mask) { state().mask = std::move(mask); }
 
 result<> reopen() {
   const Options options = state().options;

@@ -10,6 +10,7 @@
 // so that no value can forge a line. Each line is one write(2) to a descriptor that is ours alone; errors are ignored
 // (a closed stderr must not stop the program).
 
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -56,6 +57,10 @@ struct Options {
 [[nodiscard]] result<> open(const Options& options);
 // Opens the log file again, after a rotation by somebody else (SIGHUP).
 [[nodiscard]] result<> reopen();
+
+// A second net for lines that may quote what a server said (warnings and errors): changes the line before it is written,
+// to hide what must not be seen. Null: none. The function must stay callable until it is replaced.
+void set_mask(std::function<void(std::string& line)> mask);
 
 // The line as it is written, without the time: for tests.
 [[nodiscard]] std::string format_line(Format format, std::string_view time, Level level, std::string_view event,

@@ -148,27 +148,6 @@ std::unexpected<Error> cant_start(const SpawnSpec& spec, const Start& start) {
   return cant_start(name, start.error);
 }
 
-// As execvp(3), in our PATH. A match that can't be executed counts only when there is no other.
-result<std::string> find_program(const std::string& name) {
-  if (name.empty()) return cant_start("(no command)", ENOENT);
-  if (name.find('/') != std::string::npos) return name;
-  const char* path = std::getenv("PATH");
-  std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
-  int error = ENOENT;
-  while (true) {
-    const auto colon = std::min(rest.find(':'), rest.size());
-    std::string candidate(rest.substr(0, colon));
-    candidate = (candidate.empty() ? "." : candidate) + "/" + name;
-    struct stat info{};
-    if (stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
-      if (access(candidate.c_str(), X_OK) == 0) return candidate;
-      error = EACCES;
-    }
-    if (colon == rest.size()) return cant_start(name, error);
-    rest.remove_prefix(colon + 1);
-  }
-}
-
 // Who starts us may have SIGCHLD ignored: then children vanish unwaited, with their status
 // (waitid(2)).
 void keep_exit_statuses() {
@@ -203,6 +182,28 @@ Cloned clone_and_start(Start& start) {
 }
 
 }  // namespace
+
+
+// As execvp(3), in our PATH. A match that can't be executed counts only when there is no other.
+result<std::string> find_program(const std::string& name) {
+  if (name.empty()) return cant_start("(no command)", ENOENT);
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
+  int error = ENOENT;
+  while (true) {
+    const auto colon = std::min(rest.find(':'), rest.size());
+    std::string candidate(rest.substr(0, colon));
+    candidate = (candidate.empty() ? "." : candidate) + "/" + name;
+    struct stat info{};
+    if (stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+      if (access(candidate.c_str(), X_OK) == 0) return candidate;
+      error = EACCES;
+    }
+    if (colon == rest.size()) return cant_start(name, error);
+    rest.remove_prefix(colon + 1);
+  }
+}
 
 result<Process> spawn(const SpawnSpec& spec) {
   const auto path = find_program(spec.argv.empty() ? std::string{} : spec.argv.front());

@@ -36,6 +36,9 @@ struct Process {
   UniqueFd pidfd;
 };
 
+// Where a command is: as execvp(3) finds it in our PATH; with a slash, as it is. Errors as of spawn().
+[[nodiscard]] result<std::string> find_program(const std::string& name);
+
 // Only descriptors 0 to 2 reach the program; signal mask and dispositions are the defaults; it
 // leads a process group; it is killed when we die. Errors: kind spawn, with status 127 (not found)
 // or 126 (found, but can't be started), and a retry_after where the cause is passing (no process

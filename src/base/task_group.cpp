@@ -5,6 +5,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 namespace keybearer {
@@ -22,6 +23,12 @@ bool is_cancellation(const std::exception_ptr& failure) {
   }
 }
 
+// Asio loses the end of a coroutine that never suspended and was cancelled meanwhile, by itself for example.
+asio::awaitable<void> suspended_once(asio::awaitable<void> task) {
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  co_await std::move(task);
+}
+
 }  // namespace
 
 TaskGroup::~TaskGroup() {
@@ -31,7 +38,7 @@ TaskGroup::~TaskGroup() {
 void TaskGroup::spawn(asio::awaitable<void> task) {
   if (cancelled_) return;
   const auto signal = signals_.emplace(signals_.end());
-  asio::co_spawn(executor_, std::move(task),
+  asio::co_spawn(executor_, suspended_once(std::move(task)),
                  asio::bind_cancellation_slot(signal->slot(), [this, signal](std::exception_ptr failure) {
                    ended(signal, std::move(failure));
                  }));

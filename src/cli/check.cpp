@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "cli/commands.hpp"
+#include "cli/online.hpp"
 #include "cli/startup.hpp"
 #include "http/client.hpp"
 #include "render/files.hpp"
@@ -17,20 +18,13 @@ void print_origins(const std::vector<config::Origin>& origins) {
 }  // namespace
 
 int check(const CheckOptions& options) {
-  auto loaded = config::load(options.input);
+  auto loaded = load_configuration(options.input);
   std::vector<config::Problem> problems;
-  if (!loaded) problems = std::move(loaded).error();
+  if (!loaded) problems = loaded.error();
   int code = problems.empty() ? kOk : kConfig;
   if (loaded) {
-    for (const std::string& address : loaded->config.vault.address) {
-      const auto url = http::parse_url(address);
-      if (!url) problems.push_back({"vault.address", address + ": " + url.error().text});
-    }
-    if (!problems.empty()) code = kConfig;
-    if (auto renderer = render::Renderer::make(loaded->config); !renderer) {
-      for (config::Problem& problem : renderer.error()) problems.push_back(std::move(problem));
-      if (code == kOk) code = kTemplate;
-    }
+    for (config::Problem& problem : template_problems(loaded->config)) problems.push_back(std::move(problem));
+    if (!problems.empty()) code = kTemplate;
     for (const config::Template& spec : loaded->config.templates) {
       const auto possible = render::check_destination(spec);
       if (possible) continue;
@@ -45,6 +39,7 @@ int check(const CheckOptions& options) {
   }
   for (const std::string& warning : loaded->config.warnings) std::fprintf(stderr, "keybearer: warning: %s\n", warning.c_str());
   if (options.show) print_origins(loaded->origins);
+  if (options.online) return check_online(loaded->config);
   std::puts("configuration and templates are good");
   return kOk;
 }

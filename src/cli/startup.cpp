@@ -21,6 +21,24 @@ log::Format default_format() {
 
 }  // namespace
 
+std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(const config::Input& input) {
+  config::Input with_templates = input;
+  with_templates.also = template_problems;
+  auto loaded = config::load(with_templates);
+  if (!loaded) return loaded;
+  std::vector<config::Problem> problems;
+  for (const std::string& address : loaded->config.vault.address) {
+    if (const auto url = http::parse_url(address); !url) problems.push_back({"vault.address", address + ": " + url.error().text});
+  }
+  if (!problems.empty()) return std::unexpected(std::move(problems));
+  return loaded;
+}
+
+std::vector<config::Problem> template_problems(const config::Config& config) {
+  auto renderer = render::Renderer::make(config);
+  return renderer ? std::vector<config::Problem>{} : std::move(renderer).error();
+}
+
 void print_problems(const std::vector<config::Problem>& problems) {
   for (const config::Problem& problem : problems) {
     std::fprintf(stderr, "keybearer: %s: %s\n", problem.place.c_str(), problem.text.c_str());
@@ -35,16 +53,9 @@ std::expected<render::Renderer, int> load_templates(const config::Config& config
 }
 
 std::expected<config::Loaded, int> start(const config::Input& input) {
-  auto loaded = config::load(input);
-  std::vector<config::Problem> problems;
-  if (!loaded) problems = std::move(loaded).error();
-  if (loaded) {
-    for (const std::string& address : loaded->config.vault.address) {
-      if (const auto url = http::parse_url(address); !url) problems.push_back({"vault.address", address + ": " + url.error().text});
-    }
-  }
-  if (!problems.empty()) {
-    print_problems(problems);
+  auto loaded = load_configuration(input);
+  if (!loaded) {
+    print_problems(loaded.error());
     return std::unexpected(kConfig);
   }
   const config::Config& config = loaded->config;

@@ -1,5 +1,5 @@
 #pragma once
-// What run and render do before their job: configuration, log, templates; every error at once.
+// What the commands do before their job: configuration, log, templates; every error at once.
 
 #include <expected>
 
@@ -8,7 +8,11 @@
 
 namespace keybearer::cli {
 
-// "agent.toml:3:1: vault.timeout: ..." on stderr, one per line.
+// config::load, and what else can be said of it before anything is contacted.
+[[nodiscard]] std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(const config::Input& input);
+[[nodiscard]] std::vector<config::Problem> template_problems(const config::Config& config);
+
+// "keybearer: agent.toml:3:1: vault.timeout: ..." on stderr, one per line.
 void print_problems(const std::vector<config::Problem>& problems);
 
 // The templates, or exit code 65 after having said why.

@@ -432,7 +432,12 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   apply_flags(input.flags, loaded.config, context.origins, context.problems);
   name_instance(loaded.config);
   validate(loaded.config, context.problems);
-  if (!context.problems.empty()) return std::unexpected(std::move(context.problems));
+  if (!context.problems.empty()) {
+    if (input.also) {
+      for (Problem& problem : input.also(loaded.config)) context.problems.push_back(std::move(problem));
+    }
+    return std::unexpected(std::move(context.problems));
+  }
   add_warnings(loaded.config);
   loaded.origins = std::move(context.origins);
   return loaded;

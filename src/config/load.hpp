@@ -23,6 +23,8 @@ struct Input {
     std::vector<std::string> command;    // after --
   } flags;
   std::function<std::optional<std::string>(const std::string&)> env;  // getenv, or a test's
+  // Asked for its own problems with the configuration when that has some, so that all come in one run.
+  std::function<std::vector<struct Problem>(const Config&)> also = {};
 };
 
 struct Problem {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <set>
 
 #include "config/scalars.hpp"
@@ -85,7 +86,8 @@ void check_templates(const Config& config, Problems& problems) {
   for (const Template& t : config.templates) {
     const std::string place = where(t.place, "the configuration");
     readable(t.source, "template.source", place, problems);
-    if (!t.destination.empty() && !destinations.insert(t.destination).second) {
+    const std::string destination = std::filesystem::path(t.destination).lexically_normal().string();
+    if (!t.destination.empty() && !destinations.insert(destination).second) {
       problems.push_back({place, "template.destination: " + t.destination + " is written by another template"});
     }
   }

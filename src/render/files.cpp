@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +134,7 @@ std::string random_suffix() {
 struct Prepared {
   Location at;
   std::string temporary;
+  UniqueFd lock;  // the file itself, locked until it is in its place
   const config::Template* spec = nullptr;
   Prepared() = default;
   Prepared(Prepared&&) noexcept = default;
@@ -177,12 +179,14 @@ result<Prepared> prepare(Location at, const FileWrite& file, const Owner& owner)
   prepared.at = std::move(at);
   prepared.spec = file.spec;
   const std::string name = "." + prepared.at.name.substr(0, 200) + std::string(kLeftover) + random_suffix();
-  const UniqueFd fd(openat(prepared.at.folder.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  UniqueFd fd(openat(prepared.at.folder.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return refuse_errno(file.spec->destination, "can't write in its folder", errno);
   prepared.temporary = name;
+  flock(fd.get(), LOCK_EX | LOCK_NB);  // until it is closed: sweep_leftovers of another instance lets it be
   if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set) return std::unexpected(set.error());
   if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written) return std::unexpected(written.error());
   if (fsync(fd.get()) != 0) return refuse_errno(file.spec->destination, "writing", errno);
+  prepared.lock = std::move(fd);
   return prepared;
 }
 
@@ -265,10 +269,11 @@ void sweep_leftovers(const std::vector<const config::Template*>& specs) {
       const std::string_view name(entry->d_name);
       if (!name.starts_with('.') || name.size() < kLeftover.size() + 12) continue;
       if (name.substr(name.size() - 12 - kLeftover.size(), kLeftover.size()) != kLeftover) continue;
+      const UniqueFd fd(openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
       struct stat info{};
-      // A minute old: another instance may be writing just now.
-      if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_uid == geteuid() &&
-          S_ISREG(info.st_mode) && info.st_mtim.tv_sec + 60 < time(nullptr)) {
+      // Who still writes one holds a lock on it.
+      if (fd && fstat(fd.get(), &info) == 0 && info.st_uid == geteuid() && S_ISREG(info.st_mode) &&
+          flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
         unlinkat(dirfd(folder), entry->d_name, 0);
       }
     }

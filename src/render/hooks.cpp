@@ -13,7 +13,10 @@ namespace {
 constexpr std::size_t kShortestMasked = 6;  // shorter words are no secrets worth the holes they would leave
 
 void replace_all(std::string& text, std::string_view what) {
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos;) text.replace(at, what.size(), "[masked]");
+  constexpr std::string_view kMask = "[masked]";
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += kMask.size()) {
+    text.replace(at, what.size(), kMask);
+  }
 }
 
 }  // namespace

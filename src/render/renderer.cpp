@@ -181,7 +181,10 @@ namespace {
 
 // What one value contributes: what is missing, or why it failed. False: it has no value yet.
 bool collect(const RenderedValue& value, Evaluation& evaluation) {
-  for (const tmpl::Dependency& dependency : value.missing()) evaluation.missing.push_back(dependency);
+  for (const tmpl::Dependency& dependency : value.missing()) {
+    evaluation.missing.push_back(dependency);
+    evaluation.wanted_by.emplace(dependency.id, value.name());
+  }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
     for (const tmpl::Dependency& dependency : value.used()) evaluation.used.push_back(dependency.id);
@@ -231,6 +234,7 @@ void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source, E
   const Value* answer = source.find(target.dependency);
   if (answer == nullptr) {
     evaluation.missing.push_back(target.dependency);
+    evaluation.wanted_by.emplace(target.dependency.id, "env_from");
     evaluation.complete = false;
     return;
   }

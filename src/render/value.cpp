@@ -69,9 +69,11 @@ void RenderedValue::evaluate(tmpl::DataSource& source) {
 void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source) {
   auto output = parsed.evaluate(source);
   if (!output) {
-    missing_key_ = output.error().missing_key;
+    used_ = std::move(output.error().used);
+    missing_ = std::move(output.error().missing);
+    if (!missing_.empty()) return;  // it may be only for lack of these
+    missing_key_ = output.error().missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render, output.error().with_source(parsed.text())};
-    evaluated_ = !missing_key_ && !used_.empty();  // what it used is not known: look again at every change
     return;
   }
   used_ = std::move(output->used);

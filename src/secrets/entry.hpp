@@ -12,6 +12,11 @@ struct Entry {
       : dependency(std::move(d)),
         rule(std::move(r)),
         schedule({rule.lease, rule.interval, {retry.min_backoff, retry.max_backoff}}, early) {
+    // [[secret]] data: what a template reads is written.
+    if (dependency.kind == tmpl::Dependency::Kind::read && !rule.data.empty()) {
+      dependency.kind = tmpl::Dependency::Kind::write;
+      dependency.args.assign(rule.data.begin(), rule.data.end());
+    }
     status.id = dependency.id;
     status.path = dependency.path;
   }

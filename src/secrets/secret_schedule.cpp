@@ -84,7 +84,8 @@ Step SecretSchedule::answered(Life life, Instant now) {
       return pending_ = at_rotation(before, now);
     case Kind::dynamic:
     case Kind::token:
-      if (life.ttl <= Duration::zero()) return pending_ = {};  // never ends
+      // A token without end is kept; a lease of no time is none.
+      if (life.ttl <= Duration::zero()) return pending_ = life.kind == Kind::token ? Step{} : at_interval(now);
       if (life.renewable && rules_.lease.strategy == config::LeaseStrategy::renew) {
         return pending_ = {Step::Do::renew, now + due(life.ttl, rules_.lease.renew_at,
                                                       rules_.lease.min_remaining, early_)};
@@ -139,7 +140,8 @@ Step SecretSchedule::renewed(Duration ttl, Instant now) {
   const bool last =
       static_cast<double>(ttl.count()) < kClearlyLess * static_cast<double>(expected.count());
   usual_ = std::max(usual_, ttl);
-  if (last) return last_read(ttl, now);
+  // Less than `min_remaining` is not handed out if it can be helped.
+  if (last) return ttl <= rules_.lease.min_remaining ? refused(now) : last_read(ttl, now);
   return pending_ = {Step::Do::renew,
                      now + due(ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
 }

@@ -114,6 +114,34 @@ void Secrets::refresh(const std::string& id) {
   at->second->poke.set();
 }
 
+namespace {
+
+constexpr std::size_t kShortestMasked = 6;
+
+void mask_values(std::string& text, const Value& value) {
+  if (value.type() == Type::string) {
+    const std::string_view what = value.as_text();
+    if (what.size() < kShortestMasked) return;
+    constexpr std::string_view kMask = "[masked]";
+    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += kMask.size()) {
+      text.replace(at, what.size(), kMask);
+    }
+  } else if (value.is_list()) {
+    for (const Value& item : value.items()) mask_values(text, item);
+  } else if (value.is_map()) {
+    for (const auto& [key, member] : value.entries()) mask_values(text, member);
+  }
+}
+
+}  // namespace
+
+void Secrets::mask(std::string& text) const {
+  for (const auto& [id, entry] : impl_->entries) {
+    mask_values(text, value_at(entry->value, "data"));
+    mask_values(text, value_at(entry->value, "auth"));
+  }
+}
+
 void Secrets::applied() {
   bool any = false;
   for (Replaced& replaced : impl_->replaced) {

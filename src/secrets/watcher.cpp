@@ -224,6 +224,7 @@ class Watcher {
   std::shared_ptr<Entry> entry_;
   Entry& e_;
   Backoff backoff_;                       // of first reads, and of absent or denied ones
+  bool read_well_ = false;                // the last read() had a good answer
   std::optional<Instant> refused_since_;  // before there was any value
 };
 
@@ -276,6 +277,7 @@ awaitable<Step> Watcher::carry_out(Step step) {
 awaitable<Step> Watcher::read() {
   vault::Token token = shared_.client.token();
   auto reply = co_await request(shared_, e_);
+  read_well_ = reply.has_value();
   if (!reply) co_return co_await failed(std::move(reply).error());
   backoff_.reset();
   co_return take(shared_, e_, std::move(*reply), std::move(token));
@@ -292,8 +294,7 @@ awaitable<Step> Watcher::compare() {
   if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());
   if (!reply) {
     const Step step = co_await read();
-    e_.metadata_denied =
-        e_.status.state == State::fresh;  // it was the metadata's right, not the token's end
+    e_.metadata_denied = read_well_;  // it was the metadata's right, not the token's end
     co_return step;
   }
   const auto current = static_cast<int>(int_at(reply->data(), "current_version"));

@@ -48,6 +48,7 @@ class Evaluation {
 
   // Throws ExecError.
   [[nodiscard]] Output run(const std::string& own_name);
+  [[nodiscard]] Output& asked() { return result_; }  // so far
 
   // For functions.
   [[nodiscard]] const Options& options() const { return options_; }

@@ -46,15 +46,16 @@ std::expected<Template, TemplateError> Template::parse(std::string name, std::st
 }
 
 std::expected<Output, TemplateError> Template::evaluate(DataSource& source) const {
+  Evaluation evaluation(impl_->trees, impl_->name, impl_->text, impl_->options, source);
   try {
-    Evaluation evaluation(impl_->trees, impl_->name, impl_->text, impl_->options, source);
     return evaluation.run("");
   } catch (const ExecError& error) {
     const std::string_view text = impl_->text;
     const std::size_t line = line_of(text, error.pos);
     const auto newline = error.pos == 0 ? std::string_view::npos : text.rfind('\n', error.pos - 1);
     const std::size_t column = newline == std::string_view::npos ? error.pos : error.pos - newline - 1;
-    return std::unexpected(TemplateError{error.text, line, column, error.missing_key});
+    return std::unexpected(TemplateError{error.text, line, column, error.missing_key, std::move(evaluation.asked().used),
+                                         std::move(evaluation.asked().missing)});
   }
 }
 

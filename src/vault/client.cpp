@@ -209,9 +209,7 @@ asio::awaitable<result<>> Client::revoke_self(Token token) {
 asio::awaitable<result<Lease>> Client::renew_lease(std::string lease_id,
                                                    std::optional<Duration> increment) {
   Call call{.method = "PUT", .path = "sys/leases/renew", .token = token()};
-  call.body = increment
-                  ? json_object({{"lease_id", lease_id}, {"increment", seconds_text(*increment)}})
-                  : json_object({{"lease_id", lease_id}});
+  call.body = lease_renewal(lease_id, increment);
   auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(std::move(reply).error());
   co_return std::move(reply->lease);

@@ -66,6 +66,17 @@ Secret json_object(std::initializer_list<std::pair<std::string_view, std::string
   return out;
 }
 
+Secret lease_renewal(std::string_view lease_id, std::optional<Duration> increment) {
+  Secret out("{\"lease_id\":");
+  out.append(json::quote(lease_id));
+  if (increment) {
+    out.append(",\"increment\":");
+    out.append(std::to_string(std::chrono::ceil<std::chrono::seconds>(*increment).count()));
+  }
+  out.push_back('}');
+  return out;
+}
+
 std::string seconds_text(Duration time) {
   return std::to_string(std::chrono::ceil<std::chrono::seconds>(time).count()) + "s";
 }

@@ -2,6 +2,7 @@
 // Request targets and bodies of Vault's API. Pure.
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,9 @@ namespace keybearer::vault {
 // {"name":"value",...}
 [[nodiscard]] Secret json_object(
     std::initializer_list<std::pair<std::string_view, std::string_view>> members);
+
+// The body of sys/leases/renew: {"lease_id":"...","increment":1800}, the increment in seconds.
+[[nodiscard]] Secret lease_renewal(std::string_view lease_id, std::optional<Duration> increment);
 
 // "600s", as Vault reads durations. Whole seconds, rounded up.
 [[nodiscard]] std::string seconds_text(Duration time);

@@ -289,7 +289,7 @@ result<Reply> parse_reply(http::Response response, const Asked& asked) {
                                       .retry_after = response.retry_after,
                                       .status = status}));
   }
-  if (response.body.empty()) return Reply{};
+  if (response.body.empty() && response.status == 204) return Reply{};
   auto body = json::parse(response.body.reveal(), kLimits);
   response.body.clear();
   auto reply = body ? parse_envelope(*std::move(body)) : std::unexpected(std::move(body).error());

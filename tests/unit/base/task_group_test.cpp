@@ -73,6 +73,23 @@ TEST_CASE("cancelling is not a failure, and nothing starts after it") {
   CHECK(log == "a gone;joined;");
 }
 
+boost::asio::awaitable<void> cancelling(TaskGroup& group) {
+  group.cancel();
+  co_return;
+}
+
+TEST_CASE("a task may cancel its own group without having waited for anything") {
+  Io io;
+  std::string log;
+  TaskGroup group(io.context.get_executor());
+  group.spawn(sleeper(1h, &log, "a"));
+  group.spawn(cancelling(group));
+  io.start_task(joined(group, &log));
+  io.run();
+  CHECK(log == "a gone;joined;");
+  CHECK(group.live() == 0);
+}
+
 boost::asio::awaitable<void> wait_for(Event& event, std::uint64_t seen, Instant deadline, std::string* log) {
   const bool set = co_await event.wait(seen, deadline);
   *log += set ? "set;" : "deadline;";

@@ -100,7 +100,7 @@ TEST_CASE("leases are renewed and revoked by their id") {
   const auto lease = house.get(house.client.renew_lease("l/1", 10min));
   REQUIRE(lease);
   CHECK(lease->ttl == 6s);
-  CHECK(house.http->asked.back().body == R"({"lease_id":"l/1","increment":"600s"})");
+  CHECK(house.http->asked.back().body == R"({"lease_id":"l/1","increment":600})");
   CHECK(house.get(house.client.revoke_lease("l/1", std::make_shared<const Secret>("hvs.old"))));
   CHECK(house.http->asked.back().token == "hvs.old");
   CHECK(house.get(house.client.revoke_lease("l/1", nullptr)));

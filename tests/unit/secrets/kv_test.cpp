@@ -1,0 +1,298 @@
+// KV secrets and others without a lease, over virtual hours; every request is counted.
+
+#include "house.hpp"
+
+namespace keybearer::secrets {
+namespace {
+
+constexpr auto kData = "GET /v1/kv/data/app";
+constexpr auto kMetadata = "GET /v1/kv/metadata/app";
+const auto kApp = read("kv/data/app");
+
+struct KvHouse : House {
+  KvHouse() { config.template_config.static_secret_render_interval.every = 10s; }
+};
+
+TEST_CASE_FIXTURE(KvHouse,
+                  "a KV 2 secret is read with one request, and no question about its mount") {
+  http->answer(kData, 200, kv2(3));
+  start({kApp});
+  CHECK(http->asked.size() == 1);
+  CHECK(http->asked[0].token == "hvs.1");
+  CHECK(value(kApp) == "canary-1");
+  CHECK(status(kApp).state == State::fresh);
+  CHECK(status(kApp).kind == Kind::kv2);
+  CHECK(status(kApp).kv_version == 3);
+  CHECK(status(kApp).why == "first read");
+  CHECK(secrets->settled());
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a thousand secrets are a thousand requests, all at once") {
+  std::vector<tmpl::Dependency> all;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string path = "kv/data/s" + std::to_string(i);
+    http->answer("GET /v1/" + path, 200, kv2(1));
+    all.push_back(read(path));
+  }
+  start(all);
+  CHECK(http->asked.size() == 1000);
+  CHECK(secrets->settled());
+  CHECK(secrets->all().size() == 1000);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "who asks for the same secret shares one watcher") {
+  http->answer(kData, 200, kv2(1));
+  start({kApp, kApp, read("/kv/data/app/")});
+  io.advance(9s);
+  CHECK(http->asked.size() == 1);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "paths without data/ cost one question per mount") {
+  const auto probe = "GET /v1/sys/internal/ui/mounts/kv/app";
+  for (const char* name : {"app", "db", "web"}) {
+    http->answer(std::string("GET /v1/sys/internal/ui/mounts/kv/") + name, 200,
+                 mount("kv/", "kv", R"({"version":"2"})"));
+    http->answer(std::string("GET /v1/kv/data/") + name, 200, kv2(1));
+  }
+  start({read("kv/app"), read("kv/db"), read("kv/web")});
+  CHECK(http->asked.size() == 4);
+  CHECK(http->count(probe) == 1);
+  CHECK(value(read("kv/web")) == "canary-1");
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a mount that could not be asked for is not taken for KV 1") {
+  http->fail("GET /v1/sys/internal/ui/mounts/kv/app", ErrorKind::network);
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 200,
+               mount("kv/", "kv", R"({"version":"2"})"));
+  http->answer(kData, 200, kv2(1));
+  start({read("kv/app")});
+  CHECK(http->asked.size() == 1);
+  io.advance(1s);
+  CHECK(value(read("kv/app")) == "canary-1");
+  CHECK(http->count("GET /v1/kv/app") == 0);
+}
+
+TEST_CASE_FIXTURE(KvHouse,
+                  "an unchanged secret is compared by its metadata and its body never read again") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 200, metadata(1));
+  start({kApp});
+  const auto changes = secrets->changed().generation();
+  io.advance(60s);
+  CHECK(http->count(kData) == 1);
+  CHECK(http->count(kMetadata) >= 6);
+  CHECK(http->count(kMetadata) <= 7);
+  CHECK(status(kApp).generation == 1);
+  CHECK(secrets->changed().generation() == changes);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a new version is read once") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kData, 200, kv2(2, "canary-new"));
+  http->answer(kMetadata, 200, metadata(2));
+  start({kApp});
+  const auto changes = secrets->changed().generation();
+  io.advance(60s);
+  CHECK(value(kApp) == "canary-new");
+  CHECK(status(kApp).generation == 2);
+  CHECK(status(kApp).why == "version 1 -> 2");
+  CHECK(http->count(kData) == 2);
+  CHECK(secrets->changed().generation() == changes + 1);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "an older version, after a restore of the server, is taken as well") {
+  http->answer(kData, 200, kv2(7));
+  http->answer(kData, 200, kv2(5, "canary-old"));
+  http->answer(kMetadata, 200, metadata(5));
+  start({kApp});
+  io.advance(11s);
+  CHECK(value(kApp) == "canary-old");
+  CHECK(status(kApp).kv_version == 5);
+}
+
+TEST_CASE_FIXTURE(
+    KvHouse,
+    "without a right to the metadata the data are compared, and the right is asked for once") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 403, kDenied);
+  start({kApp});
+  io.advance(60s);
+  CHECK(http->count(kMetadata) == 1);
+  CHECK(http->count(kData) >= 7);
+  CHECK(http->count(kData) <= 8);
+  CHECK(status(kApp).state == State::fresh);
+  CHECK(status(kApp).generation == 1);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a token's end is not remembered as a missing right to the metadata") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 403, kDenied);
+  start({kApp});
+  token_good = false;
+  http->reset(kData);
+  http->answer(kData, 403, kDenied);
+  io.advance(12s);
+  CHECK(status(kApp).state == State::fresh);  // it is the token's trouble, not this secret's
+  CHECK(value(kApp) == "canary-1");
+
+  http->reset(kData);
+  http->reset(kMetadata);
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 200, metadata(1));
+  token_good = true;
+  set_token("hvs.2");
+  secrets->token_changed();
+  io.advance(60s);
+  CHECK(http->count(kMetadata) >= 5);
+  CHECK(http->asked.back().token == "hvs.2");
+}
+
+TEST_CASE_FIXTURE(KvHouse, "while there is no token nothing is asked") {
+  http->answer(kData, 200, kv2(1));
+  client.set_token(nullptr);
+  start({kApp});
+  io.advance(60s);
+  CHECK(http->asked.empty());
+  CHECK_FALSE(secrets->settled());
+  set_token("hvs.1");
+  secrets->token_changed();
+  io.run();
+  CHECK(http->asked.size() == 1);
+  CHECK(secrets->settled());
+}
+
+TEST_CASE_FIXTURE(KvHouse, "`never` means once") {
+  config.template_config.static_secret_render_interval.never = true;
+  http->answer(kData, 200, kv2(1));
+  start({kApp});
+  io.advance(3h, 10s);
+  CHECK(http->asked.size() == 1);
+  SUBCASE("until somebody asks for a refresh") {
+    secrets->refresh(kApp.id);
+    io.run();
+    CHECK(http->asked.size() == 2);
+    io.advance(3h, 10s);
+    CHECK(http->asked.size() == 2);
+  }
+}
+
+TEST_CASE_FIXTURE(KvHouse, "each secret has its own interval") {
+  for (const char* path : {"kv/fast", "kv/slow"}) {
+    config::SecretRule rule;
+    rule.path = path;
+    rule.interval.every = std::string(path) == "kv/fast" ? 2s : 8s;
+    config.secrets.push_back(rule);
+  }
+  http->answer("GET /v1/kv/data/fast", 200, kv2(1));
+  http->answer("GET /v1/kv/data/slow", 200, kv2(1));
+  http->answer("GET /v1/kv/metadata/fast", 200, metadata(1));
+  http->answer("GET /v1/kv/metadata/slow", 200, metadata(1));
+  start({read("kv/data/fast"), read("kv/data/slow")});
+  io.advance(16s);
+  CHECK(http->count("GET /v1/kv/metadata/fast") >= 7);
+  CHECK(http->count("GET /v1/kv/metadata/fast") <= 9);
+  CHECK(http->count("GET /v1/kv/metadata/slow") >= 1);
+  CHECK(http->count("GET /v1/kv/metadata/slow") <= 3);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "KV 1 is read at the interval and compared by content") {
+  const auto route = "GET /v1/kv1/app";
+  http->answer("GET /v1/sys/internal/ui/mounts/kv1/app", 200, mount("kv1/", "kv"));
+  const std::string first = R"({"lease_duration":2764800,"data":{"password":"canary-1"}})";
+  for (int i = 0; i < 3; ++i) http->answer(route, 200, first);
+  http->answer(route, 200, R"({"lease_duration":2764800,"data":{"password":"canary-new"}})");
+  const auto app = read("kv1/app");
+  start({app});
+  CHECK(status(app).kind == Kind::plain);
+  io.advance(19s);
+  CHECK(status(app).generation == 1);
+  io.advance(41s);
+  CHECK(value(app) == "canary-new");
+  CHECK(status(app).generation == 2);
+  CHECK(status(app).why == "changed");
+}
+
+TEST_CASE_FIXTURE(
+    KvHouse,
+    "a secret that is deleted later keeps its last good value, with one alarm and one line") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 200, metadata(1));
+  start({kApp});
+  http->reset(kData);
+  http->reset(kMetadata);
+  http->answer(kMetadata, 200, metadata(1, "2026-11-21T12:00:00Z"));
+  io.advance(30min, 1s);
+  CHECK(value(kApp) == "canary-1");
+  CHECK(status(kApp).state == State::absent);
+  CHECK(alarms == std::vector<std::string>{"secret.lost"});
+  CHECK(lines("a refresh failed") == 1);
+  CHECK(http->count(kData) < 50);  // ever more rarely
+  CHECK_FALSE(secrets->start_failure());
+
+  http->answer(kData, 200, kv2(2, "canary-new"));
+  io.advance(61s, 1s);
+  CHECK(value(kApp) == "canary-new");
+  CHECK(status(kApp).state == State::fresh);
+  CHECK(lines("can be read again") == 1);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a list is read again at the interval; an empty folder is no error") {
+  const auto route = "GET /v1/kv/metadata/?list=true";
+  http->answer("GET /v1/sys/internal/ui/mounts/kv", 200, mount("kv/", "kv", R"({"version":"2"})"));
+  http->answer(route, 404, R"({"errors":[]})");
+  http->answer(route, 200, R"({"data":{"keys":["a","b"]}})");
+  const tmpl::Dependency keys{
+      .kind = tmpl::Dependency::Kind::list, .path = "kv", .id = "vault.list(kv)"};
+  start({keys});
+  REQUIRE(secrets->find(keys) != nullptr);
+  CHECK(secrets->find(keys)->size() == 0);
+  io.advance(30s);
+  CHECK(secrets->find(keys)->size() == 2);
+  CHECK(status(keys).generation == 2);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a pinned version is asked for as such") {
+  http->answer("GET /v1/kv/data/app?version=2", 200, kv2(2));
+  const auto pinned = read("kv/data/app?version=2");
+  start({pinned});
+  CHECK(value(pinned) == "canary-1");
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a file is read again when it changes") {
+  const std::string path = folder + "/ca.pem";
+  const tmpl::Dependency file{
+      .kind = tmpl::Dependency::Kind::file, .path = path, .id = "file(" + path + ")"};
+  std::ofstream(path) << "one";
+  start({file});
+  REQUIRE(secrets->find(file) != nullptr);
+  CHECK(secrets->find(file)->as_text() == "one");
+  std::ofstream(path) << "other";
+  io.advance(3s);
+  CHECK(secrets->find(file)->as_text() == "other");
+  CHECK(status(file).generation == 2);
+  SUBCASE("and keeps its last content when it is gone, until it is back") {
+    std::filesystem::rename(path, path + ".away");
+    io.advance(3s);
+    CHECK(secrets->find(file)->as_text() == "other");
+    CHECK(status(file).state == State::absent);
+    std::filesystem::rename(path + ".away", path);
+    io.advance(3s);
+    CHECK(status(file).state == State::fresh);
+    CHECK(status(file).generation == 2);
+  }
+  CHECK(http->asked.empty());
+}
+
+TEST_CASE_FIXTURE(KvHouse, "a file that is not there at the start is given up after the grace") {
+  const tmpl::Dependency file{
+      .kind = tmpl::Dependency::Kind::file, .path = folder + "/none", .id = "file(none)"};
+  start({file});
+  io.advance(14s);
+  CHECK_FALSE(secrets->start_failure());
+  io.advance(3s);
+  REQUIRE(secrets->start_failure());
+  CHECK(secrets->start_failure()->kind == ErrorKind::not_found);
+}
+
+}  // namespace
+}  // namespace keybearer::secrets

@@ -1,0 +1,420 @@
+// Leases, minted tokens, static roles: renewed, replaced by overlap, revoked.
+
+#include "house.hpp"
+#include "secrets/answer.hpp"
+
+namespace keybearer::secrets {
+namespace {
+
+constexpr auto kCreds = "GET /v1/database/creds/app";
+const auto kDynamic = read("database/creds/app");
+
+// The right to ask what the mount is, and its answer.
+struct LeaseHouse : House {
+  LeaseHouse() {
+    for (const char* path : {"creds/app", "static-creds/app"}) {
+      http->answer(std::string("GET /v1/sys/internal/ui/mounts/database/") + path, 200,
+                   mount("database/", "database"));
+    }
+    http->answer(kRevokeLease, 204);
+    http->answer(kRevokeSelf, 204);
+  }
+};
+
+TEST_CASE_FIXTURE(LeaseHouse, "a lease is renewed at two thirds; the value stays the same") {
+  config.lease.increment = 30min;
+  http->answer(kCreds, 200, lease("database/creds/app/1", 3600, "u1"));
+  http->answer(kRenewLease, 200, renewed("database/creds/app/1", 1800));
+  start({kDynamic});
+  CHECK(status(kDynamic).kind == Kind::dynamic);
+  CHECK(status(kDynamic).lease_id == "database/creds/app/1");
+  CHECK(status(kDynamic).lease_end == test::Io::start + 1h);
+  io.advance(3h, 1s);
+  CHECK(http->count(kCreds) == 1);
+  CHECK(status(kDynamic).generation == 1);
+  const auto renewals = times(kRenewLease);
+  REQUIRE(renewals.size() >= 6);
+  CHECK(renewals[0] <= 2413s);
+  CHECK(renewals[0] >= 2170s);
+  CHECK(renewals[1] - renewals[0] <= 1207s);
+  const auto& body =
+      std::ranges::find(http->asked, kRenewLease, &test::FakeHttp::Asked::route)->body;
+  CHECK(body.find("database/creds/app/1") != std::string::npos);
+  CHECK(body.find("1800") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(
+    LeaseHouse,
+    "at the wall of max_ttl: new credentials once, the old revoked only after the drain") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 600, "u1"));
+  http->answer(kCreds, 200, lease("database/creds/app/2", 600, "u2"));
+  http->answer(kRenewLease, 200, renewed("database/creds/app/1", 300));
+  start({kDynamic});
+  io.advance(650s, 1s);  // renewed at 402 s at the latest, read anew at 240 s after that
+  REQUIRE(http->count(kCreds) == 2);
+  CHECK(http->count(kRenewLease) == 1);
+  CHECK(value(kDynamic, "username") == "u2");
+  CHECK(status(kDynamic).why == "lease ended");
+  CHECK(http->count(kRevokeLease) == 0);  // the program still has the old
+
+  secrets->applied();
+  io.advance(29s);
+  CHECK(http->count(kRevokeLease) == 0);
+  io.advance(2s);
+  REQUIRE(http->count(kRevokeLease) == 1);
+  CHECK(http->asked.back().body.find("creds/app/1") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "the drain never outlasts the old lease") {
+  config.lease.drain = 1h;
+  http->answer(kCreds, 200, lease("database/creds/app/1", 60, "u1", false));
+  http->answer(kCreds, 200, lease("database/creds/app/2", 60, "u2", false));
+  start({kDynamic});
+  while (http->count(kCreds) < 2) io.advance(100ms);
+  const Instant end = test::Io::start + 60s;
+  secrets->applied();
+  io.advance(end - Clock::now() - 2s);
+  CHECK(http->count(kRevokeLease) == 0);
+  io.advance(1500ms);
+  CHECK(http->count(kRevokeLease) == 1);
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "a renewal that is refused leads to new credentials, once") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 600, "u1"));
+  http->answer(kCreds, 200, lease("database/creds/app/2", 600, "u2"));
+  http->answer(kRenewLease, 400, R"({"errors":["lease not found"]})");
+  start({kDynamic});
+  io.advance(410s, 1s);
+  CHECK(http->count(kCreds) == 2);
+  CHECK(http->count(kRenewLease) == 1);
+  CHECK(value(kDynamic, "username") == "u2");
+}
+
+TEST_CASE_FIXTURE(LeaseHouse,
+                  "a renewal without an answer is tried again and never throws a good lease away") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 600, "u1"));
+  http->answer(kRenewLease, 502);
+  http->answer(kRenewLease, 502);
+  http->answer(kRenewLease, 200, renewed("database/creds/app/1", 600));
+  start({kDynamic});
+  io.advance(420s, 1s);
+  CHECK(http->count(kRenewLease) == 3);
+  CHECK(http->count(kCreds) == 1);
+  CHECK(status(kDynamic).state == State::fresh);
+  CHECK(value(kDynamic, "username") == "u1");
+}
+
+TEST_CASE_FIXTURE(
+    LeaseHouse,
+    "an outage longer than the lease: the value stays, and new credentials come with the server") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 60, "u1"));
+  http->fail(kRenewLease, ErrorKind::network);
+  start({kDynamic});
+  http->reset(kCreds);
+  http->fail(kCreds, ErrorKind::network);
+  io.advance(10min, 1s);
+  CHECK(value(kDynamic, "username") == "u1");
+  CHECK(status(kDynamic).state == State::failing);
+  http->reset(kCreds);
+  http->answer(kCreds, 200, lease("database/creds/app/2", 60, "u2"));
+  io.advance(61s, 1s);
+  CHECK(value(kDynamic, "username") == "u2");
+  CHECK(http->asked.size() < 60);
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "strategy refetch: read anew, never renewed") {
+  config.lease.strategy = config::LeaseStrategy::refetch;
+  config.lease.renew_at = 0.8;
+  config.lease.min_remaining = 0s;
+  for (int i = 1; i < 6; ++i) {
+    http->answer(kCreds, 200,
+                 lease("database/creds/app/" + std::to_string(i), 10, "u" + std::to_string(i)));
+  }
+  start({kDynamic});
+  io.advance(25s);
+  CHECK(http->count(kCreds) == 4);  // at 0, 8, 16 and 24 s, or a little earlier
+  CHECK(http->count(kRenewLease) == 0);
+  CHECK(status(kDynamic).generation == 4);
+}
+
+TEST_CASE_FIXTURE(
+    LeaseHouse,
+    "a new token: its leases replace the old token's, and what has no lease is left alone") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 3600, "u1"));
+  http->answer(kCreds, 200, lease("database/creds/app/2", 3600, "u2"));
+  http->answer("GET /v1/kv/data/app", 200, kv2(1));
+  start({kDynamic, read("kv/data/app")});
+  SUBCASE("another one") {
+    set_token("hvs.2");
+    secrets->token_changed();
+    io.run();
+    CHECK(value(kDynamic, "username") == "u2");
+    CHECK(http->count("GET /v1/kv/data/app") == 1);
+    CHECK(http->count(kRevokeLease) == 0);
+    secrets->applied();
+    io.advance(31s);
+    CHECK(http->count(kRevokeLease) == 1);
+  }
+  SUBCASE("another one after a time without any") {
+    client.set_token(nullptr);
+    secrets->token_changed();
+    io.advance(1min, 1s);
+    CHECK(value(kDynamic, "username") == "u1");
+    set_token("hvs.2");
+    secrets->token_changed();
+    io.run();
+    CHECK(value(kDynamic, "username") == "u2");
+  }
+  SUBCASE("the same once more") {
+    set_token("hvs.1");
+    secrets->token_changed();
+    io.run();
+    CHECK(http->count(kCreds) == 1);
+  }
+}
+
+TEST_CASE_FIXTURE(
+    LeaseHouse,
+    "a token that changes while an answer is on its way: the answer was the old one's") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 3600, "u1"));
+  http->answer(kCreds, 200, lease("database/creds/app/2", 3600, "u2"));
+  http->delay(kCreds, 2s);
+  start({kDynamic});
+  io.advance(1s);
+  set_token("hvs.2");
+  secrets->token_changed();
+  io.advance(5s);
+  CHECK(value(kDynamic, "username") == "u2");
+}
+
+constexpr auto kMint = "PUT /v1/auth/token/create/svc";
+const auto kKey = tmpl::write_dependency("auth/token/create/svc", {{"ttl", "60s"}});
+std::string minted(const std::string& token, int ttl, bool orphan = false, bool renewable = true) {
+  return R"({"auth":{"client_token":")" + token +
+         R"(","accessor":"a","policies":["x"],"token_type":"service","lease_duration":)" +
+         std::to_string(ttl) + R"(,"renewable":)" + (renewable ? "true" : "false") +
+         R"(,"orphan":)" + (orphan ? "true" : "false") + "}}";
+}
+
+TEST_CASE_FIXTURE(
+    LeaseHouse,
+    "a minted token is renewed with itself until it is capped, then another is minted") {
+  const auto renew = "POST /v1/auth/token/renew-self";
+  http->answer(kMint, 200, minted("canary-key-1", 60));
+  http->answer(kMint, 200, minted("canary-key-2", 60));
+  http->answer(renew, 200, minted("canary-key-1", 60));
+  http->answer(renew, 200, minted("canary-key-1", 20));
+  http->answer(renew, 200, minted("canary-key-2", 60));
+  start({kKey});
+  CHECK(status(kKey).kind == Kind::token);
+  CHECK(http->asked[0].body == R"({"ttl":"60s"})");
+  io.advance(100s);
+  CHECK(http->count(kMint) == 2);
+  const auto first = std::ranges::find(http->asked, renew, &test::FakeHttp::Asked::route);
+  CHECK(first->token == "canary-key-1");
+  secrets->applied();
+  io.advance(31s);
+  const auto revoked = std::ranges::find(http->asked, kRevokeSelf, &test::FakeHttp::Asked::route);
+  if (revoked != http->asked.end()) CHECK(revoked->token == "canary-key-1");
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "a minted token dies with its maker, an orphan does not") {
+  bool orphan = false;
+  SUBCASE("child") {}
+  SUBCASE("orphan") {
+    orphan = true;
+  }
+  http->answer(kMint, 200, minted("canary-key-1", 3600, orphan));
+  start({kKey});
+  set_token("hvs.2");
+  secrets->token_changed();
+  io.run();
+  CHECK(http->count(kMint) == (orphan ? 1 : 2));
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "what is written is written once in a lifetime") {
+  http->answer("PUT /v1/transit/decrypt/k", 200, R"({"data":{"plaintext":"canary"}})");
+  const auto plain = tmpl::write_dependency("transit/decrypt/k", {{"ciphertext", "vault:v1:x"}});
+  start({plain, plain});
+  CHECK(status(plain).kind == Kind::once);
+  for (int i = 0; i < 5; ++i) {
+    secrets->require(plain);
+    io.advance(1h, 10s);
+    set_token("hvs." + std::to_string(i));
+    secrets->token_changed();
+  }
+  CHECK(http->asked.size() == 1);
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "[[secret]] data make a write of what a template reads") {
+  config::SecretRule rule;
+  rule.path = "pki/issue/web";
+  rule.data = {{"common_name", "localhost"}};
+  config.secrets.push_back(rule);
+  const auto end = [] {
+    return std::to_string(
+        std::chrono::duration_cast<std::chrono::seconds>((wall_now() + 20s).time_since_epoch())
+            .count());
+  };
+  http->answer("PUT /v1/pki/issue/web", [&](const auto&) -> result<test::FakeHttp::Reply> {
+    return test::FakeHttp::Reply{
+        .body =
+            R"({"data":{"certificate":"C","private_key":"canary","expiration":)" + end() + "}}"};
+  });
+  const auto pair = read("pki/issue/web");
+  start({pair});
+  CHECK(status(pair).kind == Kind::certificate);
+  CHECK(http->asked[0].body == R"({"common_name":"localhost"})");
+  io.advance(9s);
+  CHECK(http->asked.size() == 1);
+  io.advance(2s);  // ten seconds are kept of twenty
+  CHECK(http->asked.size() == 2);
+  CHECK(status(pair).generation == 2);
+}
+
+// A static role that the server rotates every 10 s, `late` after it is due.
+struct Rotating {
+  Duration late;
+  int forced = 0;
+  Duration lost_from = 0s, lost_until = 0s;  // the database is away: no rotation
+
+  static Duration since_start() { return Clock::now() - test::Io::start; }
+  [[nodiscard]] int number() const {
+    int n = 0;
+    for (Duration at = 10s + late; at <= since_start(); at += 10s + late)
+      n += at < lost_from || at >= lost_until;
+    return n + forced;
+  }
+  [[nodiscard]] Duration rotated_at() const {
+    Duration last{};
+    for (Duration at = 10s + late; at <= since_start(); at += 10s + late) {
+      if (at < lost_from || at >= lost_until) last = at;
+    }
+    return last;
+  }
+  [[nodiscard]] std::string body() const {
+    const auto last = rotated_at();
+    const auto wall = wall_now() - (since_start() - last);
+    const auto second = std::chrono::floor<std::chrono::seconds>(wall);
+    const std::time_t time = std::chrono::system_clock::to_time_t(second);
+    std::tm parts{};
+    gmtime_r(&time, &parts);
+    char text[64];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    const auto ms = std::chrono::duration_cast<Duration>(wall - second).count();
+    const std::string decimals = std::to_string(1000 + ms).substr(1);
+    const auto left = std::max<std::int64_t>(0, (last + 10s - since_start()).count() / 1000);
+    return R"({"data":{"last_vault_rotation":")" + std::string(text) + "." + decimals +
+           R"(Z","password":"canary-p)" + std::to_string(number()) +
+           R"(","rotation_period":10,"ttl":)" + std::to_string(left) + R"(,"username":"u"}})";
+  }
+};
+
+struct StaticHouse : LeaseHouse {
+  const tmpl::Dependency role = read("database/static-creds/app");
+  static constexpr auto kRoute = "GET /v1/database/static-creds/app";
+  Rotating server{.late = 0ms};
+
+  void serve() {
+    http->answer(kRoute, [this](const auto&) -> result<test::FakeHttp::Reply> {
+      return test::FakeHttp::Reply{.body = server.body()};
+    });
+    start({role});
+  }
+  // How long at most the value was not the server's, looking every 10 ms.
+  Duration worst(Duration time) {
+    Duration worst{}, wrong{};
+    for (Duration t{}; t < time; t += 10ms) {
+      io.advance(10ms, 10ms);
+      const bool good = value(role) == "canary-p" + std::to_string(server.number());
+      wrong = good ? 0ms : wrong + 10ms;
+      worst = std::max(worst, wrong);
+    }
+    return worst;
+  }
+};
+
+TEST_CASE_FIXTURE(
+    StaticHouse,
+    "a static role: the new password is there within 0.2 s of each rotation, with one read each") {
+  serve();
+  CHECK(status(role).kind == Kind::static_role);
+  CHECK(worst(100s) <= 200ms);
+  CHECK(http->count(kRoute) <= 12);
+  CHECK(status(role).why == "rotated");
+}
+
+TEST_CASE_FIXTURE(
+    StaticHouse,
+    "a server that rotates late is asked in short steps, and from then on when it rotates") {
+  server.late = 700ms;
+  serve();
+  CHECK(worst(15s) <= 200ms);
+  const auto before = http->count(kRoute);
+  CHECK(worst(107s) <= 200ms);
+  CHECK(http->count(kRoute) - before <= 2 * 11);
+}
+
+TEST_CASE_FIXTURE(StaticHouse, "rotations that fail are waited for patiently") {
+  server.lost_from = 15s;
+  server.lost_until = 10min;
+  serve();
+  io.advance(20s, 10ms);
+  const auto before = http->count(kRoute);
+  io.advance(570s, 10ms);
+  CHECK(http->count(kRoute) - before < 70);
+  io.advance(30s, 10ms);
+  CHECK(value(role) == "canary-p" + std::to_string(server.number()));
+  CHECK(worst(60s) <= 200ms);
+}
+
+TEST_CASE_FIXTURE(LeaseHouse, "at the end all leases and minted tokens are revoked, at once") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 600, "u1"));
+  http->answer(kMint, 200, minted("canary-key-1", 600));
+  config::SecretRule kept;
+  kept.path = "database/creds/kept";
+  kept.lease.revoke_on_exit = false;
+  config.secrets.push_back(kept);
+  http->answer("GET /v1/database/creds/kept", 200, lease("database/creds/kept/1", 600, "u3"));
+  start({kDynamic, kKey, read("database/creds/kept")});
+  stop();
+  io.start_task(secrets->revoke_all());
+  io.run();
+  CHECK(http->count(kRevokeLease) == 1);
+  CHECK(http->count(kRevokeSelf) == 1);
+  CHECK(http->asked.back().route != kRenewLease);
+}
+
+TEST_CASE_FIXTURE(
+    LeaseHouse,
+    "revocations that are not allowed are noted once, and a server that is away costs 5 s") {
+  std::vector<tmpl::Dependency> all;
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = "creds/r" + std::to_string(i);
+    http->answer("GET /v1/sys/internal/ui/mounts/database/" + name, 200,
+                 mount("database/", "database"));
+    http->answer("GET /v1/database/" + name, 200, lease("database/" + name + "/1", 600, "u"));
+    all.push_back(read("database/" + name));
+  }
+  start(all);
+  stop();
+  http->reset(kRevokeLease);
+  SUBCASE("denied") {
+    http->answer(kRevokeLease, 403, kDenied);
+    io.start_task(secrets->revoke_all());
+    io.run();
+    CHECK(http->count(kRevokeLease) == 5);
+    CHECK(lines("not revoked") == 1);
+  }
+  SUBCASE("away") {
+    http->delay(kRevokeLease, 10min);
+    io.start_task(secrets->revoke_all());
+    io.advance(4900ms);
+    CHECK_FALSE(io.context.stopped());
+    io.advance(200ms);
+    CHECK(io.context.stopped());
+  }
+}
+
+}  // namespace
+}  // namespace keybearer::secrets
