@@ -26,19 +26,27 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
-constexpr Duration kRevocations = 5s;      // all of them together, at the end
-constexpr Duration kLookForKeyAgain = 2s;  // at the first start, for a key that is not in its secret yet
+constexpr Duration kRevocations = 5s;  // all of them together, at the end
+constexpr Duration kLookForKeyAgain =
+    2s;  // at the first start, for a key that is not in its secret yet
 
 int exit_code(const Error& error) {
   switch (error.kind) {
     case ErrorKind::denied:
-    case ErrorKind::refused: return 77;
-    case ErrorKind::not_found: return 75;
-    case ErrorKind::render: return 65;
-    case ErrorKind::io: return 73;
-    case ErrorKind::config: return 78;
-    case ErrorKind::spawn: return error.status != 0 ? error.status : 126;
-    default: return is_outage(error.kind) ? 69 : 70;
+    case ErrorKind::refused:
+      return 77;
+    case ErrorKind::not_found:
+      return 75;
+    case ErrorKind::render:
+      return 65;
+    case ErrorKind::io:
+      return 73;
+    case ErrorKind::config:
+      return 78;
+    case ErrorKind::spawn:
+      return error.status != 0 ? error.status : 126;
+    default:
+      return is_outage(error.kind) ? 69 : 70;
   }
 }
 
@@ -46,9 +54,12 @@ int exit_code(const Error& error) {
 config::OnChange default_action(const config::Exec& exec) {
   using Rule = config::RestartOnSecretChanges;
   switch (exec.restart_on_secret_changes) {
-    case Rule::always: return {config::OnChange::Action::restart, 0};
-    case Rule::signal: return {config::OnChange::Action::signal, exec.reload_signal};
-    case Rule::never: break;
+    case Rule::always:
+      return {config::OnChange::Action::restart, 0};
+    case Rule::signal:
+      return {config::OnChange::Action::signal, exec.reload_signal};
+    case Rule::never:
+      break;
   }
   return {config::OnChange::Action::none, 0};
 }
@@ -73,7 +84,8 @@ awaitable<void> within(Duration limit, awaitable<void> task) {
 
 class Agent {
  public:
-  Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer);
+  Agent(asio::io_context& context, const config::Config& config, Job job,
+        render::Renderer renderer);
   Agent(const Agent&) = delete;
   ~Agent();
   awaitable<void> run();
@@ -125,14 +137,15 @@ class Agent {
   TaskGroup errands_;  // alarms and the like, that end by themselves
 
   Instant begun_ = Clock::now();
-  std::map<const config::Template*, std::uint64_t> written_;  // generation of the content on the disk
+  std::map<const config::Template*, std::uint64_t>
+      written_;                         // generation of the content on the disk
   std::set<std::string> said_;          // errors that are in force and have been logged
   std::uint64_t evaluated_ = 0;         // of secrets_.changed(), by the last pass
   std::optional<Instant> key_look_at_;  // when secrets that lack a key are fetched again
   std::vector<std::string> key_secrets_;
   Backoff key_backoff_{{.min = 2s, .max = 1min}};
-  bool ready_ = false;                  // everything was there once
-  bool program_runs_ = false;           // the supervisor has not ended
+  bool ready_ = false;         // everything was there once
+  bool program_runs_ = false;  // the supervisor has not ended
   bool stopping_ = false;
   int stop_requests_ = 0;
   std::optional<int> end_code_;
@@ -147,12 +160,19 @@ config::AutoAuth auth_of(const config::Config& config, Job job) {
   config::AutoAuth auth;
   const config::AutoAuth& from = config.auto_auth;
   const config::Method& method = from.method;
-  auth.method = {.type = method.type, .mount_path = method.mount_path, .name_space = method.name_space, .role_id = method.role_id,
-                 .role_id_file_path = method.role_id_file_path, .secret_id = method.secret_id.clone(),
-                 .secret_id_given = method.secret_id_given, .secret_id_file_path = method.secret_id_file_path,
+  auth.method = {.type = method.type,
+                 .mount_path = method.mount_path,
+                 .name_space = method.name_space,
+                 .role_id = method.role_id,
+                 .role_id_file_path = method.role_id_file_path,
+                 .secret_id = method.secret_id.clone(),
+                 .secret_id_given = method.secret_id_given,
+                 .secret_id_file_path = method.secret_id_file_path,
                  .remove_secret_id_file_after_reading = method.remove_secret_id_file_after_reading,
-                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path, .token = method.token.clone(),
-                 .token_file_path = method.token_file_path, .place = method.place};
+                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path,
+                 .token = method.token.clone(),
+                 .token_file_path = method.token_file_path,
+                 .place = method.place};
   auth.renew_at = from.renew_at;
   auth.min_remaining = from.min_remaining;
   auth.increment = from.increment;
@@ -164,23 +184,30 @@ config::AutoAuth auth_of(const config::Config& config, Job job) {
   return auth;
 }
 
-Agent::Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer)
+Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
+             render::Renderer renderer)
     : context_(context),
       config_(config),
       auto_auth_(auth_of(config, job)),
       job_(job),
       renderer_(std::move(renderer)),
-      client_(http::make_client(context.get_executor(), client_options(config)), config.vault.name_space),
+      client_(http::make_client(context.get_executor(), client_options(config)),
+              config.vault.name_space),
       auth_(client_, auto_auth_,
-            {.outage = config.outage, .start_grace = config.template_config.start_grace, .once = once(), .num_retries = config.vault.retry.num_retries},
+            {.outage = config.outage,
+             .start_grace = config.template_config.start_grace,
+             .once = once(),
+             .num_retries = config.vault.retry.num_retries},
             with_program() ? config.exec.stop_timeout : Duration(0), random_,
             [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
       secrets_(context.get_executor(), client_, config, once(), random_,
                {.token_is_good = [this] { return auth_.token_is_good(); },
-                .alarm = [this](std::string_view event, std::string_view reason) { alarm(event, reason); }}),
+                .alarm = [this](std::string_view event,
+                                std::string_view reason) { alarm(event, reason); }}),
       spawner_(child::make_spawner()),
-      supervisor_(context.get_executor(), *spawner_, config.exec, random_,
-                  [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
+      supervisor_(
+          context.get_executor(), *spawner_, config.exec, random_,
+          [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
@@ -188,7 +215,9 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job, r
   log::set_mask([this](std::string& line) { secrets_.mask(line); });
 }
 
-Agent::~Agent() { log::set_mask({}); }
+Agent::~Agent() {
+  log::set_mask({});
+}
 
 void Agent::end(int code, const std::optional<Error>& reason) {
   if (end_code_) return;
@@ -231,7 +260,9 @@ awaitable<void> Agent::run() {
   if (program_runs_ && supervisor_.machine().state() != child::SupervisorFsm::State::idle) {
     supervisor_.stop();
     while (!program_code_) co_await program_ended_.wait(program_ended_.generation());
-    if (code_ == 0) code_ = *program_code_;  // a reason of our own says more than the code of a program we stopped
+    if (code_ == 0)
+      code_ =
+          *program_code_;  // a reason of our own says more than the code of a program we stopped
   }
   co_await clean_up();
   if (bug_) std::rethrow_exception(bug_);
@@ -268,7 +299,10 @@ awaitable<void> Agent::render() {
     Instant wake = key_look_at_.value_or(Instant::max());
     // At the start: once per level of look-ups, not once per answer.
     do {
-      const bool changed = co_await secrets_.changed().wait(secrets_.changed().generation() == evaluated_ ? evaluated_ : secrets_.changed().generation(), wake);
+      const bool changed = co_await secrets_.changed().wait(
+          secrets_.changed().generation() == evaluated_ ? evaluated_
+                                                        : secrets_.changed().generation(),
+          wake);
       if (!changed) break;
     } while (!ready_ && !secrets_.settled() && !secrets_.start_failure());
     if (key_look_at_ && Clock::now() >= *key_look_at_) {
@@ -280,7 +314,8 @@ awaitable<void> Agent::render() {
 
 void Agent::render_pass() {
   if (stopping_ || end_code_) return;
-  const bool use_defaults = !ready_ && config_.outage.on_start == config::Outage::OnStart::use_default &&
+  const bool use_defaults = !ready_ &&
+                            config_.outage.on_start == config::Outage::OnStart::use_default &&
                             auth_.state().token_number == 0 && Clock::now() > begun_ + 1s;
   const auto evaluation = renderer_.evaluate(secrets_, use_defaults);
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
@@ -294,7 +329,8 @@ void Agent::render_pass() {
   mark_applied();
 }
 
-// True: it is over. A template that is wrong by itself is so at once; what is not there is waited for.
+// True: it is over. A template that is wrong by itself is so at once; what is not there is waited
+// for.
 bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   for (const Error& error : evaluation.errors) {
     if (error.kind == ErrorKind::render) {
@@ -309,8 +345,12 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
       failure->text += "; needed by " + target;
       break;
     }
-    if (failure->kind == ErrorKind::not_found) failure->text += ": write the secret, or make it optional (a default, or [[secret]] with optional = true)";
-    if (failure->kind == ErrorKind::denied) failure->text += ": let the role's policy read it (keybearer check --online lists what is missing)";
+    if (failure->kind == ErrorKind::not_found)
+      failure->text +=
+          ": write the secret, or make it optional (a default, or [[secret]] with optional = true)";
+    if (failure->kind == ErrorKind::denied)
+      failure->text +=
+          ": let the role's policy read it (keybearer check --online lists what is missing)";
     end(exit_code(*failure), *failure);
     return true;
   }
@@ -324,17 +364,21 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   }
   const auto missing = std::ranges::find(evaluation.errors, ErrorKind::not_found, &Error::kind);
   if (missing == evaluation.errors.end()) return false;
-  if (Clock::now() >= begun_ + config_.template_config.start_grace && config_.template_config.exit_on_retry_failure) {
-    end(exit_code(*missing), Error{missing->kind, "a key is not there: add it to the secret, or give it a default"});
+  if (Clock::now() >= begun_ + config_.template_config.start_grace &&
+      config_.template_config.exit_on_retry_failure) {
+    end(exit_code(*missing),
+        Error{missing->kind, "a key is not there: add it to the secret, or give it a default"});
     return true;
   }
   key_secrets_ = evaluation.used;
-  key_look_at_ = std::min(Clock::now() + kLookForKeyAgain,
-                          std::max(begun_ + config_.template_config.start_grace, Clock::now() + 100ms));
+  key_look_at_ =
+      std::min(Clock::now() + kLookForKeyAgain,
+               std::max(begun_ + config_.template_config.start_grace, Clock::now() + 100ms));
   return false;
 }
 
-// A key that vanished is a failed refresh: the last good values stay, and it is looked for with growing pauses.
+// A key that vanished is a failed refresh: the last good values stay, and it is looked for with
+// growing pauses.
 void Agent::look_for_keys(const render::Evaluation& evaluation) {
   if (evaluation.used.empty()) {
     key_backoff_.reset();
@@ -387,7 +431,8 @@ bool Agent::write() {
     }
     written_[files[i]->spec] = files[i]->generation;
     if (!*results[i]) continue;
-    log::info("file.written", "file written", {{"path", spec.destination}, {"secrets", why(files[i]->used)}});
+    log::info("file.written", "file written",
+              {{"path", spec.destination}, {"secrets", why(files[i]->used)}});
     if (!spec.command.argv.empty()) {
       std::vector<Secret> values;
       values.push_back(files[i]->content.clone());
@@ -469,17 +514,21 @@ void Agent::mark_applied() {
 // The server's version, for the log; after the start, so that nothing waits for it.
 awaitable<void> Agent::say_server() {
   const auto health = co_await client_.health();
-  if (health) log::info("server", "server", {{"address", client_.address().text()}, {"version", health->version}});
+  if (health)
+    log::info("server", "server",
+              {{"address", client_.address().text()}, {"version", health->version}});
 }
 
 awaitable<void> Agent::give_up_at_start() {
   const Duration limit = config_.outage.start_timeout.value_or(60s);
   co_await sleep_until(begun_ + limit);
   if (ready_) co_return;
-  std::string text = "not ready after " + std::to_string(limit.count() / 1000) + " s (outage.start_timeout)";
+  std::string text =
+      "not ready after " + std::to_string(limit.count() / 1000) + " s (outage.start_timeout)";
   Error reason{ErrorKind::network, text};
   for (const secrets::Status* status : secrets_.all()) {
-    if (status->generation == 0 && status->error) reason = Error{status->error->kind, text + ": " + status->error->text};
+    if (status->generation == 0 && status->error)
+      reason = Error{status->error->kind, text + ": " + status->error->text};
   }
   end(exit_code(reason), reason);
 }
@@ -514,7 +563,8 @@ awaitable<void> Agent::obey_signals() {
     if (forwarded.contains(signal)) {
       supervisor_.forward_signal(signal);
     } else if (signal == SIGHUP) {
-      if (const auto reopened = log::reopen(); !reopened) log::warn("log.reopen", reopened.error().text);
+      if (const auto reopened = log::reopen(); !reopened)
+        log::warn("log.reopen", reopened.error().text);
     } else if (++stop_requests_ == 1) {
       log::info("stop", "stopping", {{"signal", config::signal_name(signal)}});
       end(ready_ || program_runs_ == false ? (ready_ ? 0 : 75) : 75);
@@ -533,7 +583,8 @@ awaitable<void> Agent::obey_signals() {
 // Who raises an alarm has logged the error itself.
 void Agent::alarm(std::string_view event, std::string_view reason) {
   log::debug("alarm", std::string(reason), {{"alarm", std::string(event)}});
-  if (!config_.notify.command.argv.empty()) errands_.spawn(tell(std::string(event), std::string(reason)));
+  if (!config_.notify.command.argv.empty())
+    errands_.spawn(tell(std::string(event), std::string(reason)));
 }
 
 awaitable<void> Agent::tell(std::string event, std::string reason) {
@@ -541,11 +592,13 @@ awaitable<void> Agent::tell(std::string event, std::string reason) {
   environment.set("KEYBEARER_EVENT", event);
   environment.set("KEYBEARER_REASON", reason);
   environment.set("KEYBEARER_NAME", config_.name);
-  const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment), config_.notify.timeout);
+  const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment),
+                                      config_.notify.timeout);
   if (!told) {
     log::warn("notify.failed", told.error().text);
   } else if (told->timed_out || told->status.shell_code() != 0) {
-    log::warn("notify.failed", "notify.command failed", {{"code", std::to_string(told->status.shell_code())}});
+    log::warn("notify.failed", "notify.command failed",
+              {{"code", std::to_string(told->status.shell_code())}});
   }
 }
 
@@ -564,7 +617,8 @@ awaitable<void> Agent::clean_up() {
 }
 
 awaitable<void> Agent::revoke() {
-  if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once)) co_await secrets_.revoke_all();
+  if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once))
+    co_await secrets_.revoke_all();
   co_await auth_.revoke();
 }
 
@@ -573,7 +627,8 @@ awaitable<void> Agent::revoke() {
 http::ClientOptions client_options(const config::Config& config) {
   const config::Vault& vault = config.vault;
   http::ClientOptions options;
-  for (const std::string& address : vault.address) options.addresses.push_back(http::parse_url(address).value());
+  for (const std::string& address : vault.address)
+    options.addresses.push_back(http::parse_url(address).value());
   options.ca_cert = vault.ca_cert;
   options.ca_path = vault.ca_path;
   options.client_cert = vault.client_cert;

@@ -1,6 +1,6 @@
 #pragma once
-// The main job: owns the server connection, the token, the secrets, the templates and the program; decides in which
-// order they start, what meets what, in which order they stop, and the exit code.
+// The main job: owns the server connection, the token, the secrets, the templates and the program;
+// decides in which order they start, what meets what, in which order they stop, and the exit code.
 
 #include "config/config.hpp"
 #include "http/client.hpp"

@@ -1,8 +1,8 @@
 #include "auth/login.hpp"
 
-#include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cstdio>
 
 #include <array>
 #include <cerrno>
@@ -77,7 +77,8 @@ result<Secret> CredentialFile::read() {
   if ((status.st_mode & 077) != 0 && !std::exchange(warned_, true)) {
     char mode[8];
     std::snprintf(mode, sizeof mode, "%04o", status.st_mode & 07777);
-    log::warn("credential.open", path_ + ": its mode " + mode + ": others may read this credential; set it to 0600");
+    log::warn("credential.open",
+              path_ + ": its mode " + mode + ": others may read this credential; set it to 0600");
   }
   return Secret(text);
 }

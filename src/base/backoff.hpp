@@ -1,9 +1,10 @@
 #pragma once
-// How long to wait before the next try: full jitter over an exponentially growing range, never zero. A Retry-After of
-// the server wins when it asks for more.
+// How long to wait before the next try: full jitter over an exponentially growing range, never
+// zero. A Retry-After of the server wins when it asks for more.
 //
 // Pure. `random` in [0, 1) comes from the caller (base/random.hpp, or a fixed number in tests).
-// Source: rules T3 and section 5 of the behaviour; "Exponential Backoff And Jitter" (full jitter), AWS Architecture Blog.
+// Source: rules T3 and section 5 of the behaviour; "Exponential Backoff And Jitter" (full jitter),
+// AWS Architecture Blog.
 
 #include <algorithm>
 #include <cmath>
@@ -24,8 +25,9 @@ class Backoff {
 
   // Between half of and the whole of min * 2^failures, at most max.
   [[nodiscard]] Duration next(double random, std::optional<Duration> retry_after = {}) {
-    const double ceiling = std::min(static_cast<double>(bounds_.max.count()),
-                                    static_cast<double>(bounds_.min.count()) * std::exp2(std::min(failures_++, 30)));
+    const double ceiling =
+        std::min(static_cast<double>(bounds_.max.count()),
+                 static_cast<double>(bounds_.min.count()) * std::exp2(std::min(failures_++, 30)));
     const Duration wait(static_cast<Duration::rep>(ceiling * (0.5 + random / 2)));
     return std::max({wait, retry_after.value_or(Duration::zero()), Duration(1)});
   }

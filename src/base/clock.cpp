@@ -22,9 +22,15 @@ Instant Clock::now() noexcept {
                                                       std::chrono::nanoseconds(now.tv_nsec)));
 }
 
-void Clock::freeze(Instant at) noexcept { frozen_at = at; }
-void Clock::thaw() noexcept { frozen_at.reset(); }
-bool Clock::frozen() noexcept { return frozen_at.has_value(); }
+void Clock::freeze(Instant at) noexcept {
+  frozen_at = at;
+}
+void Clock::thaw() noexcept {
+  frozen_at.reset();
+}
+bool Clock::frozen() noexcept {
+  return frozen_at.has_value();
+}
 
 WallTime wall_now() noexcept {
   // In tests the wall's clock goes with the frozen one, so that time stamps of servers fit.
@@ -33,7 +39,8 @@ WallTime wall_now() noexcept {
 }
 
 Duration ClockWaits::to_wait_duration(const Duration& left) {
-  if (Clock::frozen()) return Duration::zero();  // tests poll: only what the frozen time says is due runs
+  if (Clock::frozen())
+    return Duration::zero();  // tests poll: only what the frozen time says is due runs
   return std::clamp(left, Duration::zero(), kLookAgain);
 }
 
@@ -42,6 +49,8 @@ boost::asio::awaitable<void> sleep_until(Instant at) {
   co_await timer.async_wait(boost::asio::use_awaitable);
 }
 
-boost::asio::awaitable<void> sleep_for(Duration time) { return sleep_until(Clock::now() + time); }
+boost::asio::awaitable<void> sleep_for(Duration time) {
+  return sleep_until(Clock::now() + time);
+}
 
 }  // namespace keybearer

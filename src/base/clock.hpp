@@ -1,6 +1,7 @@
 #pragma once
-// The time that leases, timers and back-offs run on: CLOCK_BOOTTIME in milliseconds, which goes on while the machine
-// sleeps, so that a lease is known to have ended when it wakes up (clock_gettime(2)).
+// The time that leases, timers and back-offs run on: CLOCK_BOOTTIME in milliseconds, which goes on
+// while the machine sleeps, so that a lease is known to have ended when it wakes up
+// (clock_gettime(2)).
 //
 // Every timer uses it. Tests freeze it and move it by hand; no test sleeps.
 
@@ -39,7 +40,9 @@ struct ClockWaits {
   static constexpr Duration kLookAgain = std::chrono::seconds(10);
 
   static Duration to_wait_duration(const Duration& left);
-  static Duration to_wait_duration(const Instant& at) { return to_wait_duration(at - Clock::now()); }
+  static Duration to_wait_duration(const Instant& at) {
+    return to_wait_duration(at - Clock::now());
+  }
 };
 
 using Timer = boost::asio::basic_waitable_timer<Clock, ClockWaits>;

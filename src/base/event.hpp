@@ -1,5 +1,6 @@
 #pragma once
-// "Something changed", awaitable. A generation number keeps a change that comes before the wait from being lost.
+// "Something changed", awaitable. A generation number keeps a change that comes before the wait
+// from being lost.
 //
 //     auto seen = event.generation();
 //     ... look at the state ...
@@ -22,9 +23,11 @@ class Event {
 
   void set();
 
-  // True when generation() is no longer `seen`, false at the deadline. Throws system_error(operation_aborted) when the
-  // coroutine is cancelled. With Instant::max() there is no deadline.
-  [[nodiscard]] boost::asio::awaitable<bool> wait(std::uint64_t seen, Instant deadline = Instant::max());
+  // True when generation() is no longer `seen`, false at the deadline. Throws
+  // system_error(operation_aborted) when the coroutine is cancelled. With Instant::max() there is
+  // no deadline.
+  [[nodiscard]] boost::asio::awaitable<bool> wait(std::uint64_t seen,
+                                                  Instant deadline = Instant::max());
 
  private:
   std::uint64_t generation_ = 0;

@@ -32,12 +32,16 @@ struct KillGroup {
 
 }  // namespace
 
-asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvBlock environment, Duration timeout) {
+asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvBlock environment,
+                                             Duration timeout) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) co_return fail_errno(ErrorKind::spawn, "pipe", errno);
   UniqueFd read_end(ends[0]), write_end(ends[1]);
   fcntl(read_end.get(), F_SETFL, O_NONBLOCK);
-  auto process = spawn({.argv = std::move(argv), .environment = &environment, .output = write_end.get(), .null_input = true});
+  auto process = spawn({.argv = std::move(argv),
+                        .environment = &environment,
+                        .output = write_end.get(),
+                        .null_input = true});
   write_end.reset();
   if (!process) co_return std::unexpected(process.error());
   KillGroup guard{process->pid};
@@ -56,8 +60,10 @@ asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvB
   std::string buffer(4096, '\0');
   boost::system::error_code error;
   while (!error) {
-    const std::size_t n = co_await output.async_read_some(asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
-    result.output.append(buffer, 0, std::min(n, kMostOutput - std::min(kMostOutput, result.output.size())));
+    const std::size_t n = co_await output.async_read_some(
+        asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
+    result.output.append(buffer, 0,
+                         std::min(n, kMostOutput - std::min(kMostOutput, result.output.size())));
   }
   result.status = co_await wait_for_exit(*process);
   guard.armed = false;

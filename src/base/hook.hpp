@@ -18,7 +18,8 @@ struct HookResult {
 };
 
 // The whole process group is killed at the timeout, or when cancelled. Error kind spawn.
-[[nodiscard]] boost::asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvBlock environment,
+[[nodiscard]] boost::asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv,
+                                                                  EnvBlock environment,
                                                                   Duration timeout);
 
 }  // namespace keybearer

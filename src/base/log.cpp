@@ -31,12 +31,14 @@ constexpr std::array<int, 5> kPriorities = {7, 7, 6, 4, 3};  // syslog(3)
 
 std::string utc_now() {
   const auto now = wall_now();
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
   const time_t seconds = ms / 1000;
   tm parts{};
   gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     ms % 1000);
 }
 
 void append_escaped(std::string& out, std::string_view text, bool json) {
@@ -66,7 +68,9 @@ void append_text_value(std::string& out, std::string_view value) {
 
 }  // namespace
 
-bool enabled(Level level) { return level >= state().options.level; }
+bool enabled(Level level) {
+  return level >= state().options.level;
+}
 
 std::string format_line(Format format, std::string_view time, Level level, std::string_view event,
                         std::string_view message, Fields fields, std::string_view name) {
@@ -104,15 +108,18 @@ std::string format_line(Format format, std::string_view time, Level level, std::
 void write(Level level, std::string_view event, std::string_view message, Fields fields) {
   if (!enabled(level)) return;
   const State& log = state();
-  auto line = format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
+  auto line =
+      format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
   if (log.mask && level >= Level::warn) log.mask(line);
-  [[maybe_unused]] const auto written = ::write(log.file ? log.file.get() : STDERR_FILENO, line.data(), line.size());
+  [[maybe_unused]] const auto written =
+      ::write(log.file ? log.file.get() : STDERR_FILENO, line.data(), line.size());
 }
 
 result<> open(const Options& options) {
   UniqueFd file;
   if (!options.file.empty()) {
-    file.reset(::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
+    file.reset(
+        ::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
     if (!file) return fail_errno(ErrorKind::config, "log_file " + options.file, errno);
   }
   state().options = options;
@@ -120,7 +127,9 @@ result<> open(const Options& options) {
   return {};
 }
 
-void set_mask(std::function<void(std::string&)> mask) { state().mask = std::move(mask); }
+void set_mask(std::function<void(std::string&)> mask) {
+  state().mask = std::move(mask);
+}
 
 result<> reopen() {
   const Options options = state().options;

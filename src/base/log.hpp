@@ -4,11 +4,12 @@
 //     log::info("token.renewed", "token renewed", {{"ttl", "1h"}, {"accessor", accessor}});
 //
 // Text:  2026-11-23T10:00:00.123Z INFO  token renewed ttl=1h accessor=p5ji
-// JSON:  {"time":"...","level":"info","event":"token.renewed","message":"token renewed","ttl":"1h",...}
+// JSON:  {"time":"...","level":"info","event":"token.renewed","message":"token
+// renewed","ttl":"1h",...}
 //
-// Never given a value of a secret: fields are std::string, and Secret does not convert. Control characters are escaped,
-// so that no value can forge a line. Each line is one write(2) to a descriptor that is ours alone; errors are ignored
-// (a closed stderr must not stop the program).
+// Never given a value of a secret: fields are std::string, and Secret does not convert. Control
+// characters are escaped, so that no value can forge a line. Each line is one write(2) to a
+// descriptor that is ours alone; errors are ignored (a closed stderr must not stop the program).
 
 #include <functional>
 #include <initializer_list>
@@ -20,7 +21,11 @@
 namespace keybearer::log {
 
 enum class Level { trace, debug, info, warn, error };
-enum class Format { text, json, journal };  // journal: text with sd-daemon(3) priority prefixes, no time
+enum class Format {
+  text,
+  json,
+  journal
+};  // journal: text with sd-daemon(3) priority prefixes, no time
 
 struct Field {
   std::string_view key;
@@ -58,12 +63,14 @@ struct Options {
 // Opens the log file again, after a rotation by somebody else (SIGHUP).
 [[nodiscard]] result<> reopen();
 
-// A second net for lines that may quote what a server said (warnings and errors): changes the line before it is written,
-// to hide what must not be seen. Null: none. The function must stay callable until it is replaced.
+// A second net for lines that may quote what a server said (warnings and errors): changes the line
+// before it is written, to hide what must not be seen. Null: none. The function must stay callable
+// until it is replaced.
 void set_mask(std::function<void(std::string& line)> mask);
 
 // The line as it is written, without the time: for tests.
-[[nodiscard]] std::string format_line(Format format, std::string_view time, Level level, std::string_view event,
-                                      std::string_view message, Fields fields, std::string_view name);
+[[nodiscard]] std::string format_line(Format format, std::string_view time, Level level,
+                                      std::string_view event, std::string_view message,
+                                      Fields fields, std::string_view name);
 
 }  // namespace keybearer::log

@@ -1,5 +1,6 @@
 #pragma once
-// A pid file that tells whether its process lives: it stays locked, so a stale one is replaced and a live one refused.
+// A pid file that tells whether its process lives: it stays locked, so a stale one is replaced and
+// a live one refused.
 
 #include <string>
 

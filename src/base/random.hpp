@@ -12,7 +12,9 @@ class Random {
   explicit Random(std::uint32_t seed) : engine_(seed) {}
 
   // In [0, 1).
-  [[nodiscard]] double fraction() { return static_cast<double>(engine_() - engine_.min()) / 2147483646.0; }
+  [[nodiscard]] double fraction() {
+    return static_cast<double>(engine_() - engine_.min()) / 2147483646.0;
+  }
 
  private:
   std::minstd_rand engine_;  // 8 bytes; a Mersenne twister would be 2.5 kB of idle memory

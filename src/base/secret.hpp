@@ -1,9 +1,10 @@
 #pragma once
 // Bytes that must not be seen: a token, a password, a rendered file, a response body.
 //
-// Always on the heap, wiped when destroyed and when grown, move-only, and not printable: there is no operator<<, no
-// formatter and no conversion, so that logging one does not compile. Beyond this type, the program's operator delete
-// wipes all memory on free (base/wipe.cpp), which covers parsers and library buffers.
+// Always on the heap, wiped when destroyed and when grown, move-only, and not printable: there is
+// no operator<<, no formatter and no conversion, so that logging one does not compile. Beyond this
+// type, the program's operator delete wipes all memory on free (base/wipe.cpp), which covers
+// parsers and library buffers.
 
 #include <cstddef>
 #include <string_view>

@@ -183,7 +183,6 @@ Cloned clone_and_start(Start& start) {
 
 }  // namespace
 
-
 // As execvp(3), in our PATH. A match that can't be executed counts only when there is no other.
 result<std::string> find_program(const std::string& name) {
   if (name.empty()) return cant_start("(no command)", ENOENT);

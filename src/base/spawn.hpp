@@ -36,7 +36,8 @@ struct Process {
   UniqueFd pidfd;
 };
 
-// Where a command is: as execvp(3) finds it in our PATH; with a slash, as it is. Errors as of spawn().
+// Where a command is: as execvp(3) finds it in our PATH; with a slash, as it is. Errors as of
+// spawn().
 [[nodiscard]] result<std::string> find_program(const std::string& name);
 
 // Only descriptors 0 to 2 reach the program; signal mask and dispositions are the defaults; it

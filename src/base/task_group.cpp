@@ -23,7 +23,8 @@ bool is_cancellation(const std::exception_ptr& failure) {
   }
 }
 
-// Asio loses the end of a coroutine that never suspended and was cancelled meanwhile, by itself for example.
+// Asio loses the end of a coroutine that never suspended and was cancelled meanwhile, by itself for
+// example.
 asio::awaitable<void> suspended_once(asio::awaitable<void> task) {
   co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
   co_await std::move(task);
@@ -38,16 +39,18 @@ TaskGroup::~TaskGroup() {
 void TaskGroup::spawn(asio::awaitable<void> task) {
   if (cancelled_) return;
   const auto signal = signals_.emplace(signals_.end());
-  asio::co_spawn(executor_, suspended_once(std::move(task)),
-                 asio::bind_cancellation_slot(signal->slot(), [this, signal](std::exception_ptr failure) {
-                   ended(signal, std::move(failure));
-                 }));
+  asio::co_spawn(
+      executor_, suspended_once(std::move(task)),
+      asio::bind_cancellation_slot(signal->slot(), [this, signal](std::exception_ptr failure) {
+        ended(signal, std::move(failure));
+      }));
 }
 
 void TaskGroup::cancel() {
   cancelled_ = true;
   // Emitting may end tasks at once and so shorten the list: step first.
-  for (auto it = signals_.begin(); it != signals_.end();) (it++)->emit(asio::cancellation_type::terminal);
+  for (auto it = signals_.begin(); it != signals_.end();)
+    (it++)->emit(asio::cancellation_type::terminal);
 }
 
 void TaskGroup::ended(Signals::iterator signal, std::exception_ptr failure) {

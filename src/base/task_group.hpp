@@ -1,8 +1,10 @@
 #pragma once
-// A nursery: the tasks spawned in it end before join() returns. The first failure cancels the siblings and is rethrown
-// by join(); a cancelled task is not a failure. asio::detached is banned because it drops exceptions.
+// A nursery: the tasks spawned in it end before join() returns. The first failure cancels the
+// siblings and is rethrown by join(); a cancelled task is not a failure. asio::detached is banned
+// because it drops exceptions.
 //
-// Must be joined (or hold no live task) before it is destroyed; destroying it earlier ends the program.
+// Must be joined (or hold no live task) before it is destroyed; destroying it earlier ends the
+// program.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -29,7 +31,8 @@ class TaskGroup {
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
   [[nodiscard]] std::size_t live() const noexcept { return signals_.size(); }
 
-  // Returns when no task is left. When the caller is cancelled while it waits, the tasks are cancelled and still awaited.
+  // Returns when no task is left. When the caller is cancelled while it waits, the tasks are
+  // cancelled and still awaited.
   [[nodiscard]] boost::asio::awaitable<void> join();
 
  private:

@@ -1,5 +1,6 @@
-// All memory is wiped when it is freed: parsers, TLS and HTTP buffers and std::string hold copies of secrets that the
-// Secret type can't reach. Costs a memset per free; not under sanitizers, which check new against delete themselves.
+// All memory is wiped when it is freed: parsers, TLS and HTTP buffers and std::string hold copies
+// of secrets that the Secret type can't reach. Costs a memset per free; not under sanitizers, which
+// check new against delete themselves.
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -19,9 +20,17 @@ void wipe_and_free(void* p) noexcept {
 
 }  // namespace
 
-void operator delete(void* p) noexcept { wipe_and_free(p); }
-void operator delete[](void* p) noexcept { wipe_and_free(p); }
-void operator delete(void* p, std::size_t) noexcept { wipe_and_free(p); }
-void operator delete[](void* p, std::size_t) noexcept { wipe_and_free(p); }
+void operator delete(void* p) noexcept {
+  wipe_and_free(p);
+}
+void operator delete[](void* p) noexcept {
+  wipe_and_free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  wipe_and_free(p);
+}
+void operator delete[](void* p, std::size_t) noexcept {
+  wipe_and_free(p);
+}
 
 #endif

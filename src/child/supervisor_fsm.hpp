@@ -49,7 +49,7 @@ struct StopRest {
 };  // to what has left its group, when nobody else can any more
 struct Signal {
   int signal;
-};                   // to the program itself
+};  // to the program itself
 struct KillTree {};  // the program and everything that it started
 struct Finish {
   int code;

@@ -11,7 +11,8 @@ namespace {
 
 void print_origins(const std::vector<config::Origin>& origins) {
   for (const config::Origin& origin : origins) {
-    std::printf("%-50s = %-30s # %s\n", origin.key.c_str(), origin.value.c_str(), origin.from.c_str());
+    std::printf("%-50s = %-30s # %s\n", origin.key.c_str(), origin.value.c_str(),
+                origin.from.c_str());
   }
 }
 
@@ -23,7 +24,8 @@ int check(const CheckOptions& options) {
   if (!loaded) problems = loaded.error();
   int code = problems.empty() ? kOk : kConfig;
   if (loaded) {
-    for (config::Problem& problem : template_problems(loaded->config)) problems.push_back(std::move(problem));
+    for (config::Problem& problem : template_problems(loaded->config))
+      problems.push_back(std::move(problem));
     if (!problems.empty()) code = kTemplate;
     for (const config::Template& spec : loaded->config.templates) {
       const auto possible = render::check_destination(spec);
@@ -34,10 +36,12 @@ int check(const CheckOptions& options) {
   }
   print_problems(problems);
   if (code != kOk) {
-    std::fprintf(stderr, "keybearer: %zu error%s\n", problems.size(), problems.size() == 1 ? "" : "s");
+    std::fprintf(stderr, "keybearer: %zu error%s\n", problems.size(),
+                 problems.size() == 1 ? "" : "s");
     return code;
   }
-  for (const std::string& warning : loaded->config.warnings) std::fprintf(stderr, "keybearer: warning: %s\n", warning.c_str());
+  for (const std::string& warning : loaded->config.warnings)
+    std::fprintf(stderr, "keybearer: warning: %s\n", warning.c_str());
   if (options.show) print_origins(loaded->origins);
   if (options.online) return check_online(loaded->config);
   std::puts("configuration and templates are good");

@@ -40,22 +40,33 @@ std::optional<std::string> environment(const std::string& name) {
 // What all commands with a configuration take.
 void add_input(CLI::App& command, config::Input& input) {
   auto& flags = input.flags;
-  command.add_option("-c,--config", input.paths, "agent.toml, or a folder of *.toml; may be repeated")->allow_extra_args(false);
-  command.add_option("--address", flags.address, "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
+  command
+      .add_option("-c,--config", input.paths, "agent.toml, or a folder of *.toml; may be repeated")
+      ->allow_extra_args(false);
+  command.add_option("--address", flags.address,
+                     "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
   command.add_option("--namespace", flags.name_space, "namespace (VAULT_NAMESPACE)");
   command.add_option("--token-file", flags.token_file, "log in with the token in this file");
-  command.add_option("--role-id-file", flags.role_id_file, "log in by AppRole: file with the role_id");
-  command.add_option("--secret-id-file", flags.secret_id_file, "log in by AppRole: file with the secret_id");
+  command.add_option("--role-id-file", flags.role_id_file,
+                     "log in by AppRole: file with the role_id");
+  command.add_option("--secret-id-file", flags.secret_id_file,
+                     "log in by AppRole: file with the secret_id");
   command.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error");
   command.add_option("--log-format", flags.log_format, "text, json or journal");
-  command.add_option("--template", flags.templates, "SOURCE:DESTINATION, a file to render; may be repeated")
+  command
+      .add_option("--template", flags.templates,
+                  "SOURCE:DESTINATION, a file to render; may be repeated")
       ->allow_extra_args(false);
 }
 
 void add_env(CLI::App& command, config::Input& input) {
-  command.add_option("--env", input.flags.env, "NAME=PATH#KEY, a variable for the program; may be repeated")
+  command
+      .add_option("--env", input.flags.env,
+                  "NAME=PATH#KEY, a variable for the program; may be repeated")
       ->allow_extra_args(false);
-  command.add_option("--env-from", input.flags.env_from, "PATH: every key of this secret as a variable; may be repeated")
+  command
+      .add_option("--env-from", input.flags.env_from,
+                  "PATH: every key of this secret as a variable; may be repeated")
       ->allow_extra_args(false);
 }
 
@@ -72,30 +83,38 @@ int main(int argc, char** argv) {
     separated = true;
   }
 
-  CLI::App app("keybearer gives secrets of Vault or OpenBao to programs that know nothing of Vault", "keybearer");
+  CLI::App app("keybearer gives secrets of Vault or OpenBao to programs that know nothing of Vault",
+               "keybearer");
   app.footer(kFooter);
   app.require_subcommand(1);
   app.set_version_flag("--version", "keybearer " KEYBEARER_VERSION);
 
   RunOptions run_options;
-  auto* run_command = app.add_subcommand("run", "log in, render, start the program (-- CMD ARG...), keep everything fresh");
+  auto* run_command = app.add_subcommand(
+      "run", "log in, render, start the program (-- CMD ARG...), keep everything fresh");
   add_input(*run_command, run_options.input);
   add_env(*run_command, run_options.input);
-  run_command->add_flag("--once", run_options.once, "for jobs: no restart on changes; clean up after the job, exit with its code");
+  run_command->add_flag(
+      "--once", run_options.once,
+      "for jobs: no restart on changes; clean up after the job, exit with its code");
   run_command->footer(kRunFooter);
 
   RenderOptions render_options;
-  auto* render_command = app.add_subcommand("render", "write the files and keep them fresh; no program");
+  auto* render_command =
+      app.add_subcommand("render", "write the files and keep them fresh; no program");
   add_input(*render_command, render_options.input);
   render_command->add_flag("--once", render_options.once, "write and exit");
   render_command->footer(kRenderFooter);
 
   CheckOptions check_options;
-  auto* check_command = app.add_subcommand("check", "check configuration and templates; all errors at once");
+  auto* check_command =
+      app.add_subcommand("check", "check configuration and templates; all errors at once");
   add_input(*check_command, check_options.input);
   add_env(*check_command, check_options.input);
-  check_command->add_flag("--show", check_options.show, "print the effective configuration and where each value came from");
-  check_command->add_flag("--online", check_options.online, "log in and ask which rights are missing");
+  check_command->add_flag("--show", check_options.show,
+                          "print the effective configuration and where each value came from");
+  check_command->add_flag("--online", check_options.online,
+                          "log in and ask which rights are missing");
   check_command->footer(kCheckFooter);
 
   bool version_json = false;

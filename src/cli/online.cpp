@@ -1,8 +1,8 @@
 #include "cli/online.hpp"
 
+#include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -43,7 +43,9 @@ std::vector<tmpl::Dependency> wanted(const config::Config& config) {
   return unique;
 }
 
-void complain(const std::string& text) { std::fprintf(stderr, "keybearer: %s\n", text.c_str()); }
+void complain(const std::string& text) {
+  std::fprintf(stderr, "keybearer: %s\n", text.c_str());
+}
 
 int code_of(const Error& error) {
   if (is_outage(error.kind)) return kUnavailable;
@@ -53,23 +55,30 @@ int code_of(const Error& error) {
 void advise_on_token(const config::Config& config, const vault::Auth& auth) {
   const auto text = [](Duration time) { return std::to_string(time.count() / 1000) + " s"; };
   const auto warn = [](const std::string& what) { complain("warning: " + what); };
-  if (auth.ttl == Duration::zero()) return warn("the token's TTL is 0: it never expires; a short one that is renewed is safer");
-  if (auth.ttl < 30s) warn("the token's TTL of " + text(auth.ttl) + " is too short to survive a hiccup of the server");
+  if (auth.ttl == Duration::zero())
+    return warn("the token's TTL is 0: it never expires; a short one that is renewed is safer");
+  if (auth.ttl < 30s)
+    warn("the token's TTL of " + text(auth.ttl) +
+         " is too short to survive a hiccup of the server");
   if (auth.ttl < 2 * config.vault.timeout) {
-    warn("the token's TTL of " + text(auth.ttl) + " is less than twice vault.timeout (" + text(config.vault.timeout) + ")");
+    warn("the token's TTL of " + text(auth.ttl) + " is less than twice vault.timeout (" +
+         text(config.vault.timeout) + ")");
   }
-  if (auth.ttl > 24h * 7) warn("the token's TTL of " + text(auth.ttl) + " is long: more than a week");
+  if (auth.ttl > 24h * 7)
+    warn("the token's TTL of " + text(auth.ttl) + " is long: more than a week");
 }
 
 // The path as the API has it, and what is needed there.
-std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency, const vault::Mount* mount) {
+std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
+                                             const vault::Mount* mount) {
   using Kind = tmpl::Dependency::Kind;
   const bool kv2 = mount != nullptr && mount->type == "kv" && mount->kv_version == 2;
   std::string path = dependency.path;
   const std::size_t prefix = mount != nullptr ? std::min(mount->path.size(), path.size()) : 0;
   const std::string rest = path.substr(prefix);
   if (kv2 && dependency.kind == Kind::list) path = mount->path + "metadata/" + rest;
-  if (kv2 && dependency.kind == Kind::read && !rest.starts_with("data/")) path = mount->path + "data/" + rest;
+  if (kv2 && dependency.kind == Kind::read && !rest.starts_with("data/"))
+    path = mount->path + "data/" + rest;
   if (dependency.kind == Kind::list) return {path, "list"};
   return {path, dependency.kind == Kind::read ? "read" : "update"};
 }
@@ -85,13 +94,18 @@ awaitable<int> check_paths(vault::Client& client, std::vector<tmpl::Dependency> 
       co_return code_of(capabilities.error());
     }
     const auto& have = capabilities->front();
-    const auto has = [&have](std::string_view what) { return std::find(have.begin(), have.end(), what) != have.end(); };
-    const bool allowed = has("root") || has(needed) || (std::string_view(needed) == "update" && has("create"));
+    const auto has = [&have](std::string_view what) {
+      return std::find(have.begin(), have.end(), what) != have.end();
+    };
+    const bool allowed =
+        has("root") || has(needed) || (std::string_view(needed) == "update" && has("create"));
     if (!allowed) {
-      complain(path + ": no right to " + needed + " it; add to the policy: path \"" + path + "\" { capabilities = [\"" + needed + "\"] }");
+      complain(path + ": no right to " + needed + " it; add to the policy: path \"" + path +
+               "\" { capabilities = [\"" + needed + "\"] }");
       code = code == kOk ? kDenied : code;
     } else if (!mount) {
-      complain(path + ": no secrets engine there (" + mount.error().text + "); mount one, or correct the path");
+      complain(path + ": no secrets engine there (" + mount.error().text +
+               "); mount one, or correct the path");
       code = code == kOk ? kConfig : code;
     } else {
       std::printf("%s: %s allowed\n", path.c_str(), needed);
@@ -112,7 +126,8 @@ awaitable<int> check_server(const config::Config& config, vault::Client& client)
     co_return code_of(auth.error());
   }
   client.set_token(auth->token);
-  std::printf("logged in at %s by %s\n", client.address().text().c_str(), config.auto_auth.method.type.c_str());
+  std::printf("logged in at %s by %s\n", client.address().text().c_str(),
+              config.auto_auth.method.type.c_str());
   advise_on_token(config, *auth);
   const int code = co_await check_paths(client, wanted(config));
   if ((*login)->makes_tokens()) co_await client.revoke_self(auth->token);
@@ -143,7 +158,8 @@ int check_online(config::Config& config) {
   config.auto_auth.method.remove_secret_id_file_after_reading = false;
   (void)log::open({.level = log::Level::error, .file = {}, .name = {}});
   boost::asio::io_context context(1);
-  vault::Client client(http::make_client(context.get_executor(), client_options(config)), config.vault.name_space);
+  vault::Client client(http::make_client(context.get_executor(), client_options(config)),
+                       config.vault.name_space);
   int code = kBug;
   std::exception_ptr failure;
   boost::asio::co_spawn(context, into(code, config, client), [&](std::exception_ptr e) {

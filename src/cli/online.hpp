@@ -1,11 +1,13 @@
 #pragma once
-// `check --online`: logs in, and asks which of the paths that the templates name can't be read, and why.
+// `check --online`: logs in, and asks which of the paths that the templates name can't be read, and
+// why.
 
 #include "config/config.hpp"
 
 namespace keybearer::cli {
 
-// Says what it found; returns the exit code. Uses no credential up: a secret_id file stays, a wrapped one is not tried.
+// Says what it found; returns the exit code. Uses no credential up: a secret_id file stays, a
+// wrapped one is not tried.
 [[nodiscard]] int check_online(config::Config& config);
 
 }  // namespace keybearer::cli

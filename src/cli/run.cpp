@@ -33,7 +33,9 @@ int run(const RunOptions& options) {
   const auto loaded = start(options.input);
   if (!loaded) return loaded.error();
   if (loaded->config.exec.command.argv.empty()) {
-    print_problems({{"exec.command", "no program: write it after --, or as exec.command (files only: keybearer render)"}});
+    print_problems(
+        {{"exec.command",
+          "no program: write it after --, or as exec.command (files only: keybearer render)"}});
     return kConfig;
   }
   become_subreaper();
@@ -45,7 +47,9 @@ int render(const RenderOptions& options) {
   const auto loaded = start(options.input);
   if (!loaded) return loaded.error();
   if (loaded->config.templates.empty()) {
-    print_problems({{"template", "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION"}});
+    print_problems(
+        {{"template",
+          "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION"}});
     return kConfig;
   }
   return run_job(loaded->config, options.once ? Job::render_once : Job::render);

@@ -21,14 +21,16 @@ log::Format default_format() {
 
 }  // namespace
 
-std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(const config::Input& input) {
+std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
+    const config::Input& input) {
   config::Input with_templates = input;
   with_templates.also = template_problems;
   auto loaded = config::load(with_templates);
   if (!loaded) return loaded;
   std::vector<config::Problem> problems;
   for (const std::string& address : loaded->config.vault.address) {
-    if (const auto url = http::parse_url(address); !url) problems.push_back({"vault.address", address + ": " + url.error().text});
+    if (const auto url = http::parse_url(address); !url)
+      problems.push_back({"vault.address", address + ": " + url.error().text});
   }
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return loaded;
@@ -73,7 +75,8 @@ std::expected<config::Loaded, int> start(const config::Input& input) {
   std::string files;
   for (const std::string& file : config.files) files += (files.empty() ? "" : ", ") + file;
   log::info("start", "keybearer " KEYBEARER_VERSION,
-            {{"config", files.empty() ? "command line" : files}, {"server", config.vault.address.front()}});
+            {{"config", files.empty() ? "command line" : files},
+             {"server", config.vault.address.front()}});
   return std::move(*loaded);
 }
 

@@ -9,7 +9,8 @@
 namespace keybearer::cli {
 
 // config::load, and what else can be said of it before anything is contacted.
-[[nodiscard]] std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(const config::Input& input);
+[[nodiscard]] std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
+    const config::Input& input);
 [[nodiscard]] std::vector<config::Problem> template_problems(const config::Config& config);
 
 // "keybearer: agent.toml:3:1: vault.timeout: ..." on stderr, one per line.

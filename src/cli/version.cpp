@@ -5,7 +5,8 @@
 namespace keybearer::cli {
 
 int version(bool json) {
-  std::puts(json ? R"({"name":"keybearer","version":")" KEYBEARER_VERSION R"("})" : "keybearer " KEYBEARER_VERSION);
+  std::puts(json ? R"({"name":"keybearer","version":")" KEYBEARER_VERSION R"("})"
+                 : "keybearer " KEYBEARER_VERSION);
   return kOk;
 }
 

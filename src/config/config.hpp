@@ -1,6 +1,7 @@
 #pragma once
-// The configuration as plain structs with their defaults: what agent.toml, the environment and the command line say
-// together. No behaviour. Key names, types and defaults: agent.toml.example and the man page agent.toml(5).
+// The configuration as plain structs with their defaults: what agent.toml, the environment and the
+// command line say together. No behaviour. Key names, types and defaults: agent.toml.example and
+// the man page agent.toml(5).
 
 #include <map>
 #include <optional>
@@ -21,7 +22,8 @@ struct Interval {
   bool never = false;
 };
 
-// Where a value stands in the configuration, for errors found later (a template's destination that is a folder).
+// Where a value stands in the configuration, for errors found later (a template's destination that
+// is a folder).
 struct Place {
   std::string text;  // "agent.toml:12:1", "environment VAULT_ADDR", "command line"
 };
@@ -55,8 +57,8 @@ struct Vault {
 enum class OnRenewFailure { relogin, exit, keep };
 
 struct Method {
-  std::string type;        // approle, token, token_file
-  std::string mount_path;  // default auth/<type>
+  std::string type;                       // approle, token, token_file
+  std::string mount_path;                 // default auth/<type>
   std::optional<std::string> name_space;  // default vault's
   // approle
   std::string role_id;
@@ -103,7 +105,8 @@ struct Lease {
   Duration drain = 30s;
 };
 
-// [[secret]]: how one path is treated; `lease` and `interval` have the file's own defaults already merged in.
+// [[secret]]: how one path is treated; `lease` and `interval` have the file's own defaults already
+// merged in.
 struct SecretRule {
   std::string path;
   std::string name;
@@ -128,7 +131,7 @@ struct OnChange {
 struct ValueSource {
   std::string contents;  // template text; source and secret are empty then
   std::string source;
-  std::string secret;    // name of a [[secret]], or a path
+  std::string secret;  // name of a [[secret]], or a path
   std::string key;
   std::optional<std::string> default_value;
   std::optional<bool> error_on_missing_key;

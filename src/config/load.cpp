@@ -15,16 +15,19 @@ namespace {
 
 // --- files to one table ---
 
-// The later file's scalars and tables override, its arrays of tables append. Moves, because copies lose their places.
+// The later file's scalars and tables override, its arrays of tables append. Moves, because copies
+// lose their places.
 void merge(toml::table& into, toml::table&& from) {
   for (auto&& [key, node] : from) {
     toml::node* present = into.get(key);
     if (present != nullptr && present->is_table() && node.is_table()) {
       merge(*present->as_table(), std::move(*node.as_table()));
     } else if (present != nullptr && present->is_array_of_tables() && node.is_array_of_tables()) {
-      for (auto& item : *node.as_array()) present->as_array()->push_back(std::move(*item.as_table()));
+      for (auto& item : *node.as_array())
+        present->as_array()->push_back(std::move(*item.as_table()));
     } else {
-      node.visit([&into, &key](auto& concrete) { into.insert_or_assign(key, std::move(concrete)); });
+      node.visit(
+          [&into, &key](auto& concrete) { into.insert_or_assign(key, std::move(concrete)); });
     }
   }
 }
@@ -39,7 +42,8 @@ std::vector<std::string> files_of(const std::string& path, std::vector<Problem>&
   std::vector<std::string> files;
   if (DIR* folder = opendir(path.c_str())) {
     while (const dirent* entry = readdir(folder)) {
-      if (std::string_view(entry->d_name).ends_with(".toml")) files.push_back(path + "/" + entry->d_name);
+      if (std::string_view(entry->d_name).ends_with(".toml"))
+        files.push_back(path + "/" + entry->d_name);
     }
     closedir(folder);
   }
@@ -53,7 +57,8 @@ std::optional<std::string> read_all(const std::string& path) {
   FILE* file = std::fopen(path.c_str(), "re");
   if (file == nullptr) return std::nullopt;
   char buffer[16384];
-  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
+  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;)
+    text.append(buffer, n);
   const bool bad = std::ferror(file) != 0;
   std::fclose(file);
   return bad ? std::nullopt : std::optional(std::move(text));
@@ -69,14 +74,16 @@ toml::table read_files(const Input& input, Context& context, std::vector<std::st
         continue;
       }
       if (file.ends_with(".hcl") || file.ends_with(".json")) {
-        context.problems.push_back({file, "Vault Agent's own format is not supported yet; write it as TOML"});
+        context.problems.push_back(
+            {file, "Vault Agent's own format is not supported yet; write it as TOML"});
         continue;
       }
       auto parsed = toml::parse(*text, file);
       if (!parsed) {
         const auto& at = parsed.error().source().begin;
-        context.problems.push_back({file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
-                                    "not valid TOML: " + std::string(parsed.error().description())});
+        context.problems.push_back(
+            {file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
+             "not valid TOML: " + std::string(parsed.error().description())});
         continue;
       }
       files.push_back(file);
@@ -89,7 +96,8 @@ toml::table read_files(const Input& input, Context& context, std::vector<std::st
 // --- tables to structs ---
 
 void read_lease(Reader& r, Lease& lease) {
-  r.read_choice("strategy", lease.strategy, {{"renew", LeaseStrategy::renew}, {"refetch", LeaseStrategy::refetch}});
+  r.read_choice("strategy", lease.strategy,
+                {{"renew", LeaseStrategy::renew}, {"refetch", LeaseStrategy::refetch}});
   r.read_fraction("renew_at", lease.renew_at);
   r.read_fraction("refetch_at", lease.refetch_at);
   r.read("min_remaining", lease.min_remaining);
@@ -102,7 +110,10 @@ void read_lease(Reader& r, Lease& lease) {
 void read_vault(Context& context, Reader& top, Vault& vault) {
   Reader r(context, top.table("vault"), "vault");
   if (const toml::node* node = r.find("address")) {
-    if (node->as_array() != nullptr) r.read("address", vault.address); else r.read("address", vault.address.front());
+    if (node->as_array() != nullptr)
+      r.read("address", vault.address);
+    else
+      r.read("address", vault.address.front());
     if (vault.address.empty()) r.problem("address", "empty; expected at least one address");
   } else {
     context.origin("vault.address", vault.address.front(), "default");
@@ -154,7 +165,8 @@ void read_method(Context& context, Reader& auth, Method& method) {
     r.read_secret("token", method.token, token_given);
     r.unsupported({"token_helper"});
   } else {
-    constexpr std::string_view kLater[] = {"kubernetes", "jwt", "cert", "userpass", "ldap", "aws", "gcp", "azure"};
+    constexpr std::string_view kLater[] = {"kubernetes", "jwt", "cert", "userpass",
+                                           "ldap",       "aws", "gcp",  "azure"};
     constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
     const bool later = std::ranges::find(kLater, method.type) != std::end(kLater);
     const bool never = std::ranges::find(kNever, method.type) != std::end(kNever);
@@ -162,8 +174,11 @@ void read_method(Context& context, Reader& auth, Method& method) {
     if (method.type.empty()) {
       r.problem("type", "required; expected \"approle\", \"token_file\" or \"token\"");
     } else {
-      r.problem("type", "auth method \"" + method.type + "\"" +
-                            (later ? ": not supported yet" : never ? ": not supported" : ": unknown; expected \"approle\", \"token_file\" or \"token\""));
+      r.problem("type",
+                "auth method \"" + method.type + "\"" +
+                    (later   ? ": not supported yet"
+                     : never ? ": not supported"
+                             : ": unknown; expected \"approle\", \"token_file\" or \"token\""));
     }
   }
 }
@@ -175,7 +190,9 @@ void read_auto_auth(Context& context, Reader& top, AutoAuth& auth) {
   r.read("min_remaining", auth.min_remaining);
   r.read("increment", auth.increment);
   r.read_choice("on_renew_failure", auth.on_renew_failure,
-                {{"relogin", OnRenewFailure::relogin}, {"exit", OnRenewFailure::exit}, {"keep", OnRenewFailure::keep}});
+                {{"relogin", OnRenewFailure::relogin},
+                 {"exit", OnRenewFailure::exit},
+                 {"keep", OnRenewFailure::keep}});
   r.read("revoke_on_exit", auth.revoke_on_exit);
   r.read("min_backoff", auth.min_backoff);
   r.read("max_backoff", auth.max_backoff);
@@ -183,7 +200,8 @@ void read_auto_auth(Context& context, Reader& top, AutoAuth& auth) {
   r.unsupported({"verify_identity", "sink", "enable_reauth_on_new_credentials"});
 }
 
-void read_secret_rule(Context& context, const toml::table& table, const std::string& prefix, Config& config) {
+void read_secret_rule(Context& context, const toml::table& table, const std::string& prefix,
+                      Config& config) {
   Reader r(context, &table, prefix);
   SecretRule rule;
   rule.place = r.place();
@@ -196,7 +214,10 @@ void read_secret_rule(Context& context, const toml::table& table, const std::str
   r.read("name", rule.name);
   r.read("data", rule.data);
   if (const toml::node* version = r.find("version")) {
-    if (version->as_integer() != nullptr) rule.version = std::to_string(version->as_integer()->get()); else r.read("version", rule.version);
+    if (version->as_integer() != nullptr)
+      rule.version = std::to_string(version->as_integer()->get());
+    else
+      r.read("version", rule.version);
   }
   r.read("optional", rule.optional);
   r.read("defaults", rule.defaults);
@@ -212,7 +233,8 @@ void read_secret_rule(Context& context, const toml::table& table, const std::str
 }
 
 // Text is template text; a table has contents, source, or secret and key.
-ValueSource read_value(Context& context, const toml::node& node, const std::string& name, bool env, EnvVar* variable) {
+ValueSource read_value(Context& context, const toml::node& node, const std::string& name, bool env,
+                       EnvVar* variable) {
   ValueSource value;
   value.place = {place_of(node)};
   if (node.as_string() != nullptr) {
@@ -220,7 +242,8 @@ ValueSource read_value(Context& context, const toml::node& node, const std::stri
     return value;
   }
   if (node.as_table() == nullptr) {
-    context.problem(node, name, "expected template text, or a table with contents, source, or secret and key");
+    context.problem(node, name,
+                    "expected template text, or a table with contents, source, or secret and key");
     return value;
   }
   Reader r(context, node.as_table(), name);
@@ -236,8 +259,12 @@ ValueSource read_value(Context& context, const toml::node& node, const std::stri
     r.read("enabled", variable->enabled);
     r.read("on_change", variable->on_change);
   }
-  const int ways = (r.has("contents") ? 1 : 0) + (r.has("source") ? 1 : 0) + (r.has("secret") ? 1 : 0);
-  if (ways != 1) context.problem(node, name, ways == 0 ? "one of contents, source, or secret and key is required" : "contents, source and secret exclude each other");
+  const int ways =
+      (r.has("contents") ? 1 : 0) + (r.has("source") ? 1 : 0) + (r.has("secret") ? 1 : 0);
+  if (ways != 1)
+    context.problem(node, name,
+                    ways == 0 ? "one of contents, source, or secret and key is required"
+                              : "contents, source and secret exclude each other");
   if (r.has("secret") != r.has("key")) context.problem(node, name, "secret and key go together");
   return value;
 }
@@ -249,26 +276,40 @@ void read_values(Context& context, const toml::table& table, const std::string& 
     const std::string name = prefix + "." + std::string(key.str());
     ValueNode value;
     const toml::table* inner = node.as_table();
-    const bool is_value = inner == nullptr || inner->contains("contents") || inner->contains("secret") || inner->contains("source");
-    if (is_value) value.value = read_value(context, node, name, false, nullptr); else read_values(context, *inner, name, value.children);
+    const bool is_value = inner == nullptr || inner->contains("contents") ||
+                          inner->contains("secret") || inner->contains("source");
+    if (is_value)
+      value.value = read_value(context, node, name, false, nullptr);
+    else
+      read_values(context, *inner, name, value.children);
     found.emplace_back(node.source().begin, NamedValue{std::string(key.str()), std::move(value)});
   }
   std::ranges::sort(found, [](const auto& a, const auto& b) { return a.first < b.first; });
   for (auto& [at, entry] : found) out.push_back(std::move(entry));
 }
 
-void read_template(Context& context, const toml::table& table, const std::string& prefix, Config& config) {
+void read_template(Context& context, const toml::table& table, const std::string& prefix,
+                   Config& config) {
   Reader r(context, &table, prefix);
   Template t;
   t.place = r.place();
   r.read("source", t.source);
   r.read_raw("contents", t.contents);
   r.read("destination", t.destination);
-  r.read_choice("format", t.format, {{"raw", Format::raw}, {"env", Format::env}, {"docker-env", Format::docker_env}, {"ini", Format::ini},
-                                     {"json", Format::json}, {"yaml", Format::yaml}, {"toml", Format::toml},
-                                     {"properties", Format::properties}, {"shell", Format::shell}});
-  if (t.format > Format::ini) r.problem("format", "not supported yet; \"raw\", \"env\", \"docker-env\" and \"ini\" are");
-  if (const toml::table* values = r.table("values")) read_values(context, *values, prefix + ".values", t.values);
+  r.read_choice("format", t.format,
+                {{"raw", Format::raw},
+                 {"env", Format::env},
+                 {"docker-env", Format::docker_env},
+                 {"ini", Format::ini},
+                 {"json", Format::json},
+                 {"yaml", Format::yaml},
+                 {"toml", Format::toml},
+                 {"properties", Format::properties},
+                 {"shell", Format::shell}});
+  if (t.format > Format::ini)
+    r.problem("format", "not supported yet; \"raw\", \"env\", \"docker-env\" and \"ini\" are");
+  if (const toml::table* values = r.table("values"))
+    read_values(context, *values, prefix + ".values", t.values);
   r.read_mode("perms", t.perms);
   r.read("user", t.user);
   r.read("group", t.group);
@@ -291,13 +332,19 @@ void read_template(Context& context, const toml::table& table, const std::string
     hook.read("timeout", t.command_timeout);
   }
   r.unsupported({"atomic_group", "verify", "wait", "delivery", "max_reads", "path_env"});
-  const int ways = (r.has("source") ? 1 : 0) + (r.has("contents") ? 1 : 0) + (r.has("values") ? 1 : 0);
+  const int ways =
+      (r.has("source") ? 1 : 0) + (r.has("contents") ? 1 : 0) + (r.has("values") ? 1 : 0);
   if (ways == 0) r.problem("source", "one of source, contents or values is required");
-  if (ways > 1) r.problem(r.has("contents") ? "contents" : "values", "source, contents and values exclude each other");
-  if (r.has("values") && t.format == Format::raw) r.problem("values", "needs a format, such as format = \"ini\"");
-  if (!r.has("values") && t.format != Format::raw) r.problem("format", "needs values; for template text leave format out");
+  if (ways > 1)
+    r.problem(r.has("contents") ? "contents" : "values",
+              "source, contents and values exclude each other");
+  if (r.has("values") && t.format == Format::raw)
+    r.problem("values", "needs a format, such as format = \"ini\"");
+  if (!r.has("values") && t.format != Format::raw)
+    r.problem("format", "needs values; for template text leave format out");
   if (t.destination.empty()) r.problem("destination", "required");
-  if (t.left_delimiter.empty() || t.right_delimiter.empty()) r.problem("left_delimiter", "delimiters can't be empty");
+  if (t.left_delimiter.empty() || t.right_delimiter.empty())
+    r.problem("left_delimiter", "delimiters can't be empty");
   config.templates.push_back(std::move(t));
 }
 
@@ -312,7 +359,8 @@ void read_env(Context& context, Reader& top, Config& config) {
   }
 }
 
-void read_env_from(Context& context, const toml::table& table, const std::string& prefix, Config& config) {
+void read_env_from(Context& context, const toml::table& table, const std::string& prefix,
+                   Config& config) {
   Reader r(context, &table, prefix);
   EnvFrom from;
   from.place = r.place();
@@ -329,14 +377,18 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
   Reader r(context, top.table("exec"), "exec");
   r.read("command", exec.command);
   r.read_choice("restart_on_secret_changes", exec.restart_on_secret_changes,
-                {{"always", RestartOnSecretChanges::always}, {"signal", RestartOnSecretChanges::signal}, {"never", RestartOnSecretChanges::never}});
+                {{"always", RestartOnSecretChanges::always},
+                 {"signal", RestartOnSecretChanges::signal},
+                 {"never", RestartOnSecretChanges::never}});
   r.read_signal("restart_stop_signal", exec.restart_stop_signal);
   r.read_signal("reload_signal", exec.reload_signal);
   r.read("stop_timeout", exec.stop_timeout);
   r.read("debounce", exec.debounce);
   r.read("debounce_max", exec.debounce_max);
   r.read_choice("restart_on_exit", exec.restart_on_exit,
-                {{"never", RestartOnExit::never}, {"on-failure", RestartOnExit::on_failure}, {"always", RestartOnExit::always}});
+                {{"never", RestartOnExit::never},
+                 {"on-failure", RestartOnExit::on_failure},
+                 {"always", RestartOnExit::always}});
   r.read("max_restarts", exec.max_restarts);
   r.read("restart_window", exec.restart_window);
   r.read("restart_backoff", exec.restart_backoff);
@@ -357,8 +409,9 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
       r.problem("inherit_env", "expected \"all\", \"none\" or an array of names");
     }
   }
-  r.unsupported({"stop_escalation", "splay", "user", "group", "umask", "nice", "rlimits", "ready", "verify", "rollback", "overlap",
-                 "sockets", "forward_signals", "hup", "stdout", "stderr", "mask_output", "watchdog"});
+  r.unsupported({"stop_escalation", "splay", "user", "group", "umask", "nice", "rlimits", "ready",
+                 "verify", "rollback", "overlap", "sockets", "forward_signals", "hup", "stdout",
+                 "stderr", "mask_output", "watchdog"});
 }
 
 void read_top(Context& context, const toml::table& table, Config& config) {
@@ -367,15 +420,22 @@ void read_top(Context& context, const toml::table& table, Config& config) {
   r.read("pid_file", config.pid_file);
   if (r.has("log_level")) {
     auto level = log::Level::info;
-    r.read_choice("log_level", level, {{"trace", log::Level::trace}, {"debug", log::Level::debug}, {"info", log::Level::info},
-                                       {"warn", log::Level::warn}, {"error", log::Level::error}});
+    r.read_choice("log_level", level,
+                  {{"trace", log::Level::trace},
+                   {"debug", log::Level::debug},
+                   {"info", log::Level::info},
+                   {"warn", log::Level::warn},
+                   {"error", log::Level::error}});
     config.log_level = level;
   } else {
     (void)r.find("log_level");
   }
   if (r.has("log_format")) {
     auto format = log::Format::text;
-    r.read_choice("log_format", format, {{"text", log::Format::text}, {"json", log::Format::json}, {"journal", log::Format::journal}});
+    r.read_choice("log_format", format,
+                  {{"text", log::Format::text},
+                   {"json", log::Format::json},
+                   {"journal", log::Format::journal}});
     config.log_format = format;
   } else {
     (void)r.find("log_format");
@@ -401,19 +461,28 @@ void read_top(Context& context, const toml::table& table, Config& config) {
     read_lease(lease, config.lease);
     lease.unsupported({"check_interval"});
   }
-  r.each_table("secret", [&](const toml::table& t, const std::string& name) { read_secret_rule(context, t, name, config); });
-  r.each_table("template", [&](const toml::table& t, const std::string& name) { read_template(context, t, name, config); });
+  r.each_table("secret", [&](const toml::table& t, const std::string& name) {
+    read_secret_rule(context, t, name, config);
+  });
+  r.each_table("template", [&](const toml::table& t, const std::string& name) {
+    read_template(context, t, name, config);
+  });
   read_env(context, r, config);
-  r.each_table("env_from", [&](const toml::table& t, const std::string& name) { read_env_from(context, t, name, config); });
+  r.each_table("env_from", [&](const toml::table& t, const std::string& name) {
+    read_env_from(context, t, name, config);
+  });
   read_exec(context, r, config.exec);
   {
     Reader outage(context, r.table("outage"), "outage");
     outage.read_choice("on_start", config.outage.on_start,
-                       {{"wait", Outage::OnStart::wait}, {"fail", Outage::OnStart::fail}, {"default", Outage::OnStart::use_default}});
+                       {{"wait", Outage::OnStart::wait},
+                        {"fail", Outage::OnStart::fail},
+                        {"default", Outage::OnStart::use_default}});
     outage.read("start_timeout", config.outage.start_timeout);
   }
-  r.unsupported({"exit_after_auth", "log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files", "state", "listener",
-                 "api_proxy", "cache", "metrics", "control"});
+  r.unsupported({"exit_after_auth", "log_rotate_bytes", "log_rotate_duration",
+                 "log_rotate_max_files", "state", "listener", "api_proxy", "cache", "metrics",
+                 "control"});
 }
 
 }  // namespace
@@ -434,7 +503,8 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   validate(loaded.config, context.problems);
   if (!context.problems.empty()) {
     if (input.also) {
-      for (Problem& problem : input.also(loaded.config)) context.problems.push_back(std::move(problem));
+      for (Problem& problem : input.also(loaded.config))
+        context.problems.push_back(std::move(problem));
     }
     return std::unexpected(std::move(context.problems));
   }

@@ -1,7 +1,7 @@
 #pragma once
-// agent.toml, the environment and the command line's edits to one Config. Strict: every error of all files is reported
-// at once, with file:line:column, the key's full name, what was expected and, for a typo, the likely name. Nothing is
-// contacted. toml++ stays behind load.cpp.
+// agent.toml, the environment and the command line's edits to one Config. Strict: every error of
+// all files is reported at once, with file:line:column, the key's full name, what was expected and,
+// for a typo, the likely name. Nothing is contacted. toml++ stays behind load.cpp.
 
 #include <functional>
 #include <optional>
@@ -13,17 +13,20 @@
 namespace keybearer::config {
 
 struct Input {
-  std::vector<std::string> paths;  // -c, in order: files, or folders (their *.toml, sorted by name). None: no file
+  std::vector<std::string>
+      paths;  // -c, in order: files, or folders (their *.toml, sorted by name). None: no file
   // What the command line gives; wins over everything.
   struct Flags {
-    std::optional<std::string> address, name_space, token_file, role_id_file, secret_id_file, log_level, log_format;
+    std::optional<std::string> address, name_space, token_file, role_id_file, secret_id_file,
+        log_level, log_format;
     std::vector<std::string> env;        // NAME=PATH#KEY
     std::vector<std::string> env_from;   // PATH
     std::vector<std::string> templates;  // SRC:DEST
     std::vector<std::string> command;    // after --
   } flags;
   std::function<std::optional<std::string>(const std::string&)> env;  // getenv, or a test's
-  // Asked for its own problems with the configuration when that has some, so that all come in one run.
+  // Asked for its own problems with the configuration when that has some, so that all come in one
+  // run.
   std::function<std::vector<struct Problem>(const Config&)> also = {};
 };
 

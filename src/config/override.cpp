@@ -6,21 +6,30 @@
 namespace keybearer::config {
 namespace {
 
-void record(std::vector<Origin>& origins, const std::string& key, const std::string& value, const std::string& from) {
+void record(std::vector<Origin>& origins, const std::string& key, const std::string& value,
+            const std::string& from) {
   const auto known = std::ranges::find(origins, key, &Origin::key);
-  if (known == origins.end()) origins.push_back({key, value, from}); else *known = {key, value, from};
+  if (known == origins.end())
+    origins.push_back({key, value, from});
+  else
+    *known = {key, value, from};
 }
 
 std::optional<bool> boolean(std::string_view text) {
-  for (const char* yes : {"1", "t", "T", "true", "TRUE", "True"}) if (text == yes) return true;
-  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"}) if (text == no) return false;
+  for (const char* yes : {"1", "t", "T", "true", "TRUE", "True"})
+    if (text == yes) return true;
+  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"})
+    if (text == no) return false;
   return std::nullopt;
 }
 
 std::optional<log::Level> level(std::string_view text) {
-  constexpr std::pair<std::string_view, log::Level> kLevels[] = {{"trace", log::Level::trace}, {"debug", log::Level::debug},
-      {"info", log::Level::info}, {"warn", log::Level::warn}, {"warning", log::Level::warn}, {"error", log::Level::error}, {"err", log::Level::error}};
-  for (const auto& [name, value] : kLevels) if (name == text) return value;
+  constexpr std::pair<std::string_view, log::Level> kLevels[] = {
+      {"trace", log::Level::trace}, {"debug", log::Level::debug},  {"info", log::Level::info},
+      {"warn", log::Level::warn},   {"warning", log::Level::warn}, {"error", log::Level::error},
+      {"err", log::Level::error}};
+  for (const auto& [name, value] : kLevels)
+    if (name == text) return value;
   return std::nullopt;
 }
 
@@ -30,7 +39,8 @@ class Overrides {
   Overrides(const Environment& env, std::vector<Origin>& origins, std::vector<Problem>& problems)
       : env_(env), origins_(origins), problems_(problems) {}
 
-  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names, bool secret = false) {
+  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names,
+                                  bool secret = false) {
     for (const char* name : names) {
       auto value = env_(name);
       if (!value) continue;
@@ -56,7 +66,8 @@ void choose_method(const Environment& env, Method& method, std::vector<Origin>& 
   if (!method.type.empty() || method.place.text != "") return;
   if (env("VAULT_TOKEN") || env("BAO_TOKEN")) {
     method.type = "token";
-    record(origins, "auto_auth.method.type", "token", std::string("environment ") + (env("VAULT_TOKEN") ? "VAULT_TOKEN" : "BAO_TOKEN"));
+    record(origins, "auto_auth.method.type", "token",
+           std::string("environment ") + (env("VAULT_TOKEN") ? "VAULT_TOKEN" : "BAO_TOKEN"));
   } else if (env("VAULT_ROLE_ID")) {
     method.type = "approle";
     record(origins, "auto_auth.method.type", "approle", "environment VAULT_ROLE_ID");
@@ -65,31 +76,47 @@ void choose_method(const Environment& env, Method& method, std::vector<Origin>& 
 
 }  // namespace
 
-void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins, std::vector<Problem>& problems) {
+void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
+                       std::vector<Problem>& problems) {
   Overrides o(env, origins, problems);
   Vault& vault = config.vault;
-  if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"})) vault.address = {*address};
+  if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"}))
+    vault.address = {*address};
   o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.name_space);
   o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
   o.text("vault.ca_path", {"VAULT_CAPATH", "BAO_CAPATH"}, vault.ca_path);
   o.text("vault.client_cert", {"VAULT_CLIENT_CERT", "BAO_CLIENT_CERT"}, vault.client_cert);
   o.text("vault.client_key", {"VAULT_CLIENT_KEY", "BAO_CLIENT_KEY"}, vault.client_key);
-  o.text("vault.tls_server_name", {"VAULT_TLS_SERVER_NAME", "BAO_TLS_SERVER_NAME"}, vault.tls_server_name);
+  o.text("vault.tls_server_name", {"VAULT_TLS_SERVER_NAME", "BAO_TLS_SERVER_NAME"},
+         vault.tls_server_name);
   if (auto skip = o.take("vault.tls_skip_verify", {"VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"})) {
     const auto value = boolean(*skip);
-    if (value) vault.tls_skip_verify = *value; else o.bad("\"" + *skip + "\" is neither true nor false");
+    if (value)
+      vault.tls_skip_verify = *value;
+    else
+      o.bad("\"" + *skip + "\" is neither true nor false");
   }
   if (auto timeout = o.take("vault.timeout", {"VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT"})) {
     const auto value = parse_duration(*timeout);
-    if (value) vault.timeout = *value; else o.bad(value.error().text);
+    if (value)
+      vault.timeout = *value;
+    else
+      o.bad(value.error().text);
   }
   if (auto retries = o.take("vault.retry.num_retries", {"VAULT_MAX_RETRIES", "BAO_MAX_RETRIES"})) {
-    const bool digits = !retries->empty() && retries->size() < 6 && retries->find_first_not_of("0123456789") == std::string::npos;
-    if (digits) vault.retry.num_retries = std::stoi(*retries); else o.bad("\"" + *retries + "\" is not a number of retries");
+    const bool digits = !retries->empty() && retries->size() < 6 &&
+                        retries->find_first_not_of("0123456789") == std::string::npos;
+    if (digits)
+      vault.retry.num_retries = std::stoi(*retries);
+    else
+      o.bad("\"" + *retries + "\" is not a number of retries");
   }
   if (auto text = o.take("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"})) {
     const auto value = level(*text);
-    if (value) config.log_level = *value; else o.bad("unknown log level \"" + *text + "\"");
+    if (value)
+      config.log_level = *value;
+    else
+      o.bad("unknown log level \"" + *text + "\"");
   }
   Method& method = config.auto_auth.method;
   choose_method(env, method, origins);
@@ -105,14 +132,18 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
     }
   }
   if (method.type == "token") {
-    if (auto token = o.take("auto_auth.method.token", {"VAULT_TOKEN", "BAO_TOKEN"}, true)) method.token = Secret(*token);
+    if (auto token = o.take("auto_auth.method.token", {"VAULT_TOKEN", "BAO_TOKEN"}, true))
+      method.token = Secret(*token);
   }
 }
 
-void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins, std::vector<Problem>& problems) {
+void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
+                 std::vector<Problem>& problems) {
   const std::string from = "command line";
   const auto problem = [&](const std::string& text) { problems.push_back({from, text}); };
-  const auto set = [&](const std::string& key, const std::string& value) { record(origins, key, value, from); };
+  const auto set = [&](const std::string& key, const std::string& value) {
+    record(origins, key, value, from);
+  };
   if (flags.address) {
     config.vault.address = {*flags.address};
     set("vault.address", *flags.address);
@@ -123,7 +154,8 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
   }
   Method& method = config.auto_auth.method;
   if (flags.token_file) {
-    if (flags.role_id_file || flags.secret_id_file) problem("--token-file excludes --role-id-file and --secret-id-file");
+    if (flags.role_id_file || flags.secret_id_file)
+      problem("--token-file excludes --role-id-file and --secret-id-file");
     method.type = "token_file";
     method.token_file_path = *flags.token_file;
     set("auto_auth.method.token_file_path", *flags.token_file);
@@ -143,17 +175,25 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
   }
   if (flags.log_level) {
     const auto value = level(*flags.log_level);
-    if (value) config.log_level = *value; else problem("--log-level " + *flags.log_level + ": expected trace, debug, info, warn or error");
+    if (value)
+      config.log_level = *value;
+    else
+      problem("--log-level " + *flags.log_level + ": expected trace, debug, info, warn or error");
   }
   if (flags.log_format) {
-    if (*flags.log_format == "text") config.log_format = log::Format::text;
-    else if (*flags.log_format == "json") config.log_format = log::Format::json;
-    else if (*flags.log_format == "journal") config.log_format = log::Format::journal;
-    else problem("--log-format " + *flags.log_format + ": expected text, json or journal");
+    if (*flags.log_format == "text")
+      config.log_format = log::Format::text;
+    else if (*flags.log_format == "json")
+      config.log_format = log::Format::json;
+    else if (*flags.log_format == "journal")
+      config.log_format = log::Format::journal;
+    else
+      problem("--log-format " + *flags.log_format + ": expected text, json or journal");
   }
   for (const std::string& text : flags.env) {
     const auto equals = text.find('='), hash = text.rfind('#');
-    if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 || hash + 1 == text.size()) {
+    if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 ||
+        hash + 1 == text.size()) {
       problem("--env " + text.substr(0, equals) + ": expected NAME=PATH#KEY");
       continue;
     }

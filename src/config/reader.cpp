@@ -7,13 +7,20 @@ namespace {
 
 std::string_view type_text(const toml::node& node) {
   switch (node.type()) {
-    case toml::node_type::table: return "a table";
-    case toml::node_type::array: return "an array";
-    case toml::node_type::string: return "a string";
-    case toml::node_type::integer: return "an integer";
-    case toml::node_type::floating_point: return "a number";
-    case toml::node_type::boolean: return "a boolean";
-    default: return "a date";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a number";
+    case toml::node_type::boolean:
+      return "a boolean";
+    default:
+      return "a date";
   }
 }
 
@@ -21,8 +28,8 @@ std::string_view type_text(const toml::node& node) {
 
 std::string place_of(const toml::node& node) {
   const auto& source = node.source();
-  return (source.path ? *source.path : std::string("?")) + ":" + std::to_string(source.begin.line) + ":" +
-         std::to_string(source.begin.column);
+  return (source.path ? *source.path : std::string("?")) + ":" + std::to_string(source.begin.line) +
+         ":" + std::to_string(source.begin.column);
 }
 
 void Context::problem(const toml::node& node, const std::string& key, const std::string& text) {
@@ -44,15 +51,22 @@ Reader::~Reader() {
   for (const auto& [key, node] : *table_) {
     if (std::ranges::find(known_, key.str()) != known_.end()) continue;
     const auto meant = nearest(key.str(), known_);
-    context_.problem(node, name_of(key.str()), "unknown key" + (meant.empty() ? "" : "; did you mean \"" + std::string(meant) + "\"?"));
+    context_.problem(
+        node, name_of(key.str()),
+        "unknown key" + (meant.empty() ? "" : "; did you mean \"" + std::string(meant) + "\"?"));
   }
 }
 
-Place Reader::place() const { return {table_ != nullptr ? place_of(*table_) : "the configuration"}; }
-std::string Reader::name_of(std::string_view key) const { return prefix_.empty() ? std::string(key) : prefix_ + "." + std::string(key); }
+Place Reader::place() const {
+  return {table_ != nullptr ? place_of(*table_) : "the configuration"};
+}
+std::string Reader::name_of(std::string_view key) const {
+  return prefix_.empty() ? std::string(key) : prefix_ + "." + std::string(key);
+}
 void Reader::problem(std::string_view key, const std::string& text) {
   const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
-  context_.problems.push_back({node != nullptr ? place_of(*node) : place().text, name_of(key) + ": " + text});
+  context_.problems.push_back(
+      {node != nullptr ? place_of(*node) : place().text, name_of(key) + ": " + text});
 }
 
 const toml::node* Reader::find(std::string_view key) {
@@ -65,7 +79,8 @@ void Reader::record(std::string_view key, const toml::node* node, const std::str
 }
 
 void Reader::wrong_type(const toml::node& node, std::string_view key, std::string_view expected) {
-  context_.problem(node, name_of(key), "expected " + std::string(expected) + ", got " + std::string(type_text(node)));
+  context_.problem(node, name_of(key),
+                   "expected " + std::string(expected) + ", got " + std::string(type_text(node)));
 }
 
 std::optional<std::string> Reader::text(std::string_view key, bool expand_it) {
@@ -112,7 +127,8 @@ void Reader::read(std::string_view key, std::optional<std::string>& out) {
 
 void Reader::read(std::string_view key, bool& out) {
   const toml::node* node = find(key);
-  if (node != nullptr && node->as_boolean() == nullptr) return wrong_type(*node, key, "true or false");
+  if (node != nullptr && node->as_boolean() == nullptr)
+    return wrong_type(*node, key, "true or false");
   if (node != nullptr) out = node->as_boolean()->get();
   record(key, node, out ? "true" : "false");
 }
@@ -133,7 +149,9 @@ void Reader::read(std::string_view key, int& out, int least, int most) {
     const auto* integer = node->as_integer();
     if (integer == nullptr) return wrong_type(*node, key, "a whole number");
     if (integer->get() < least || integer->get() > most) {
-      return context_.problem(*node, name_of(key), "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+      return context_.problem(
+          *node, name_of(key),
+          "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most));
     }
     out = static_cast<int>(integer->get());
   }
@@ -158,7 +176,8 @@ std::optional<Duration> Reader::duration(const toml::node& node, std::string_vie
     parsed = parse_duration(std::to_string(number->get()));
   } else if (const auto* string = node.as_string()) {
     const auto expanded = expand(string->get(), context_.env);
-    parsed = expanded ? parse_duration(*expanded) : result<Duration>(std::unexpected(expanded.error()));
+    parsed =
+        expanded ? parse_duration(*expanded) : result<Duration>(std::unexpected(expanded.error()));
   } else {
     wrong_type(node, key, "a duration such as \"90s\"");
     return std::nullopt;
@@ -199,7 +218,8 @@ void Reader::read(std::string_view key, Interval& out) {
   }
   read(key, out.every);
   if (node != nullptr) out.never = false;
-  if (node != nullptr && out.every < Duration(100)) problem(key, "must be at least 100ms, or \"never\"");
+  if (node != nullptr && out.every < Duration(100))
+    problem(key, "must be at least 100ms, or \"never\"");
 }
 
 void Reader::read_fraction(std::string_view key, double& out) {
@@ -207,7 +227,8 @@ void Reader::read_fraction(std::string_view key, double& out) {
   if (node != nullptr) {
     const auto value = node->value<double>();
     if (!value) return wrong_type(*node, key, "a number between 0 and 1");
-    if (*value <= 0 || *value > 1) return context_.problem(*node, name_of(key), "expected a number above 0 and at most 1");
+    if (*value <= 0 || *value > 1)
+      return context_.problem(*node, name_of(key), "expected a number above 0 and at most 1");
     out = *value;
   }
   std::string text = std::to_string(out);
@@ -220,8 +241,10 @@ void Reader::read_size(std::string_view key, std::size_t& out) {
   if (node != nullptr) {
     const auto* integer = node->as_integer();
     const auto* string = node->as_string();
-    if (integer == nullptr && string == nullptr) return wrong_type(*node, key, "a size such as \"10MiB\"");
-    const auto size = parse_size(integer != nullptr ? std::to_string(integer->get()) : string->get());
+    if (integer == nullptr && string == nullptr)
+      return wrong_type(*node, key, "a size such as \"10MiB\"");
+    const auto size =
+        parse_size(integer != nullptr ? std::to_string(integer->get()) : string->get());
     if (!size) return context_.problem(*node, name_of(key), size.error().text);
     out = *size;
   }
@@ -232,7 +255,9 @@ void Reader::read_mode(std::string_view key, unsigned& out) {
   const toml::node* node = find(key);
   if (node == nullptr) return;
   if (node->as_integer() != nullptr) {
-    return context_.problem(*node, name_of(key), "an integer is ambiguous here; write the mode as a string, such as \"0640\"");
+    return context_.problem(
+        *node, name_of(key),
+        "an integer is ambiguous here; write the mode as a string, such as \"0640\"");
   }
   if (node->as_string() == nullptr) return wrong_type(*node, key, "a string such as \"0640\"");
   const auto mode = parse_mode(node->as_string()->get());
@@ -269,7 +294,10 @@ void Reader::read(std::string_view key, std::vector<std::string>& out) {
       continue;
     }
     auto expanded = expand(item.as_string()->get(), context_.env);
-    if (expanded) out.push_back(*expanded); else context_.problem(item, name_of(key), expanded.error().text);
+    if (expanded)
+      out.push_back(*expanded);
+    else
+      context_.problem(item, name_of(key), expanded.error().text);
   }
 }
 
@@ -299,7 +327,10 @@ void Reader::read(std::string_view key, std::map<std::string, std::string>& out)
       continue;
     }
     auto expanded = expand(item.as_string()->get(), context_.env);
-    if (expanded) out[std::string(name.str())] = *expanded; else context_.problem(item, name_of(key), expanded.error().text);
+    if (expanded)
+      out[std::string(name.str())] = *expanded;
+    else
+      context_.problem(item, name_of(key), expanded.error().text);
   }
 }
 
@@ -310,7 +341,8 @@ void Reader::read(std::string_view key, Command& out) {
     out = {.argv = {"/bin/sh", "-c", string->get()}, .shell = true};
     return record(key, node, "/bin/sh -c " + string->get());
   }
-  if (node->as_array() == nullptr) return wrong_type(*node, key, "an array of arguments, or a string for the shell");
+  if (node->as_array() == nullptr)
+    return wrong_type(*node, key, "an array of arguments, or a string for the shell");
   out = {};
   read(key, out.argv);
   if (out.argv.empty()) problem(key, "empty; expected a program and its arguments");
@@ -326,19 +358,25 @@ const toml::table* Reader::table(std::string_view key) {
   return node->as_table();
 }
 
-void Reader::each_table(std::string_view key, const std::function<void(const toml::table&, const std::string&)>& use) {
+void Reader::each_table(std::string_view key,
+                        const std::function<void(const toml::table&, const std::string&)>& use) {
   const toml::node* node = find(key);
   if (node == nullptr) return;
   const auto* array = node->as_array();
-  if (array == nullptr) return wrong_type(*node, key, "an array of tables: [[" + name_of(key) + "]]");
+  if (array == nullptr)
+    return wrong_type(*node, key, "an array of tables: [[" + name_of(key) + "]]");
   for (const toml::node& item : *array) {
-    if (item.as_table() != nullptr) use(*item.as_table(), name_of(key)); else wrong_type(item, key, "a table");
+    if (item.as_table() != nullptr)
+      use(*item.as_table(), name_of(key));
+    else
+      wrong_type(item, key, "a table");
   }
 }
 
 void Reader::unsupported(std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
-    if (const toml::node* node = find(key)) context_.problem(*node, name_of(key), "not supported yet");
+    if (const toml::node* node = find(key))
+      context_.problem(*node, name_of(key), "not supported yet");
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Typed, strict access to one TOML table: each key that is asked for is known, and what is left over is an error.
-// Internal to config/: toml++ is only here and in load.cpp.
+// Typed, strict access to one TOML table: each key that is asked for is known, and what is left
+// over is an error. Internal to config/: toml++ is only here and in load.cpp.
 
 #include <functional>
 #include <map>
@@ -41,13 +41,15 @@ class Reader {
   ~Reader();  // reports unknown keys
 
   [[nodiscard]] const toml::node* find(std::string_view key);
-  [[nodiscard]] bool has(std::string_view key) const { return table_ != nullptr && table_->contains(key); }
+  [[nodiscard]] bool has(std::string_view key) const {
+    return table_ != nullptr && table_->contains(key);
+  }
   [[nodiscard]] Place place() const;
   [[nodiscard]] std::string name_of(std::string_view key) const;
   void problem(std::string_view key, const std::string& text);
 
-  void read(std::string_view key, std::string& out);        // with ${NAME}
-  void read_raw(std::string_view key, std::string& out);    // template text
+  void read(std::string_view key, std::string& out);      // with ${NAME}
+  void read_raw(std::string_view key, std::string& out);  // template text
   void read_secret(std::string_view key, Secret& out, bool& given);
   void read(std::string_view key, std::optional<std::string>& out);
   void read(std::string_view key, bool& out);
@@ -67,10 +69,12 @@ class Reader {
   void read(std::string_view key, std::map<std::string, std::string>& out);
   void read(std::string_view key, Command& out);
   template <class T>
-  void read_choice(std::string_view key, T& out, std::initializer_list<std::pair<std::string_view, T>> choices);
+  void read_choice(std::string_view key, T& out,
+                   std::initializer_list<std::pair<std::string_view, T>> choices);
 
   [[nodiscard]] const toml::table* table(std::string_view key);
-  void each_table(std::string_view key, const std::function<void(const toml::table&, const std::string&)>& use);
+  void each_table(std::string_view key,
+                  const std::function<void(const toml::table&, const std::string&)>& use);
   // Keys of the reference that are not built: refused as such, never as unknown.
   void unsupported(std::initializer_list<std::string_view> keys);
   [[nodiscard]] const toml::table* raw() const { return table_; }
@@ -90,7 +94,8 @@ class Reader {
 };
 
 template <class T>
-void Reader::read_choice(std::string_view key, T& out, std::initializer_list<std::pair<std::string_view, T>> choices) {
+void Reader::read_choice(std::string_view key, T& out,
+                         std::initializer_list<std::pair<std::string_view, T>> choices) {
   std::string current, names;
   for (const auto& [name, value] : choices) {
     if (value == out) current = name;

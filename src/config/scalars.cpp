@@ -14,16 +14,20 @@ namespace keybearer::config {
 namespace {
 
 constexpr std::pair<std::string_view, int> kSignals[] = {
-    {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},     {"TRAP", SIGTRAP}, {"ABRT", SIGABRT},
-    {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},   {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
-    {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CHLD", SIGCHLD},   {"CONT", SIGCONT}, {"STOP", SIGSTOP},
-    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"URG", SIGURG},     {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
-    {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},   {"PWR", SIGPWR},     {"SYS", SIGSYS}};
+    {"HUP", SIGHUP},     {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},
+    {"ABRT", SIGABRT},   {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+    {"SEGV", SIGSEGV},   {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},
+    {"CHLD", SIGCHLD},   {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
+    {"TTOU", SIGTTOU},   {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"PROF", SIGPROF},
+    {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"PWR", SIGPWR},   {"SYS", SIGSYS}};
 
-std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
 
 bool take_number(std::string_view& text, double& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (error != std::errc{}) return false;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return true;
@@ -33,7 +37,10 @@ bool take_number(std::string_view& text, double& value) {
 
 result<Duration> parse_duration(std::string_view whole) {
   const auto bad = [whole] {
-    return fail(ErrorKind::config, "bad duration " + quoted(whole) + "; expected such as \"250ms\", \"90s\", \"5m\", \"1h30m\" or a number of seconds");
+    return fail(
+        ErrorKind::config,
+        "bad duration " + quoted(whole) +
+            "; expected such as \"250ms\", \"90s\", \"5m\", \"1h30m\" or a number of seconds");
   };
   std::string_view text = whole;
   if (text.empty() || text[0] == '-' || text[0] == '+') return bad();
@@ -41,10 +48,13 @@ result<Duration> parse_duration(std::string_view whole) {
   while (!text.empty()) {
     double number = 0;
     if (!take_number(text, number)) return bad();
-    constexpr std::pair<std::string_view, double> kUnits[] = {{"ms", 1}, {"us", 1e-3}, {"µs", 1e-3}, {"ns", 1e-6},
-                                                              {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}};
-    if (text.empty() && total == 0) return Duration(static_cast<Duration::rep>(std::llround(number * 1000)));
-    const auto unit = std::ranges::find_if(kUnits, [&text](const auto& u) { return text.starts_with(u.first); });
+    constexpr std::pair<std::string_view, double> kUnits[] = {
+        {"ms", 1},        {"us", 1e-3},  {"µs", 1e-3}, {"ns", 1e-6},
+        {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}};
+    if (text.empty() && total == 0)
+      return Duration(static_cast<Duration::rep>(std::llround(number * 1000)));
+    const auto unit =
+        std::ranges::find_if(kUnits, [&text](const auto& u) { return text.starts_with(u.first); });
     if (unit == std::end(kUnits)) return bad();
     text.remove_prefix(unit->first.size());
     total += number * unit->second;
@@ -68,36 +78,43 @@ result<std::size_t> parse_size(std::string_view whole) {
   std::string_view text = whole;
   double number = 0;
   constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}};
+      {"", 1},     {"B", 1},      {"KB", 1e3},      {"MB", 1e6},
+      {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}};
   if (take_number(text, number) && number >= 1) {
     while (text.starts_with(' ')) text.remove_prefix(1);
     for (const auto& [unit, factor] : kUnits) {
       if (text == unit && number * factor < 1e12) return static_cast<std::size_t>(number * factor);
     }
   }
-  return fail(ErrorKind::config, "bad size " + quoted(whole) + "; expected such as \"10MiB\", \"64KB\" or a number of bytes");
+  return fail(ErrorKind::config, "bad size " + quoted(whole) +
+                                     "; expected such as \"10MiB\", \"64KB\" or a number of bytes");
 }
 
 result<unsigned> parse_mode(std::string_view text) {
   unsigned mode = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
   if (error != std::errc{} || end != text.data() + text.size() || mode > 07777 || text.size() < 3) {
-    return fail(ErrorKind::config, "bad mode " + quoted(text) + "; expected octal digits such as \"0640\"");
+    return fail(ErrorKind::config,
+                "bad mode " + quoted(text) + "; expected octal digits such as \"0640\"");
   }
   return mode;
 }
 
 result<int> parse_signal(std::string_view text) {
   std::string name(text);
-  std::ranges::transform(name, name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  });
   if (name.starts_with("SIG")) name.erase(0, 3);
   for (const auto& [known, number] : kSignals) {
     if (known == name) return number;
   }
   int number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error == std::errc{} && end == name.data() + name.size() && number >= 1 && number < NSIG) return number;
-  return fail(ErrorKind::config, "bad signal " + quoted(text) + "; expected such as \"SIGTERM\" or \"HUP\"");
+  if (error == std::errc{} && end == name.data() + name.size() && number >= 1 && number < NSIG)
+    return number;
+  return fail(ErrorKind::config,
+              "bad signal " + quoted(text) + "; expected such as \"SIGTERM\" or \"HUP\"");
 }
 
 std::string signal_name(int signal) {
@@ -116,10 +133,13 @@ result<OnChange> parse_on_change(std::string_view text) {
     if (!signal) return std::unexpected(signal.error());
     return OnChange{OnChange::Action::signal, *signal};
   }
-  return fail(ErrorKind::config, "bad on_change " + quoted(text) + R"(; expected "restart", "signal", "signal:HUP" or "none")");
+  return fail(ErrorKind::config, "bad on_change " + quoted(text) +
+                                     R"(; expected "restart", "signal", "signal:HUP" or "none")");
 }
 
-result<std::string> expand(std::string_view text, const std::function<std::optional<std::string>(const std::string&)>& env) {
+result<std::string> expand(
+    std::string_view text,
+    const std::function<std::optional<std::string>(const std::string&)>& env) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '$' || i + 1 == text.size()) {
@@ -136,18 +156,21 @@ result<std::string> expand(std::string_view text, const std::function<std::optio
       continue;
     }
     const auto close = text.find('}', i);
-    if (close == std::string_view::npos) return fail(ErrorKind::config, "${ without }; write $$ for a dollar");
+    if (close == std::string_view::npos)
+      return fail(ErrorKind::config, "${ without }; write $$ for a dollar");
     const std::string_view inside = text.substr(i + 2, close - i - 2);
     const auto dash = inside.find(":-");
     const std::string name(inside.substr(0, dash));
-    if (!valid_variable_name(name)) return fail(ErrorKind::config, "bad variable name in ${" + name + "}; write $$ for a dollar");
+    if (!valid_variable_name(name))
+      return fail(ErrorKind::config, "bad variable name in ${" + name + "}; write $$ for a dollar");
     const auto value = env(name);
     if (value && !value->empty()) {
       out += *value;
     } else if (dash != std::string_view::npos) {
       out += inside.substr(dash + 2);
     } else {
-      return fail(ErrorKind::config, "the environment variable " + name + " is not set; set it or write ${" + name + ":-default}");
+      return fail(ErrorKind::config, "the environment variable " + name +
+                                         " is not set; set it or write ${" + name + ":-default}");
     }
     i = close;
   }
@@ -155,16 +178,36 @@ result<std::string> expand(std::string_view text, const std::function<std::optio
 }
 
 bool valid_variable_name(std::string_view name) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && letter(name[0]) &&
-         std::ranges::all_of(name, [&letter](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && letter(name[0]) && std::ranges::all_of(name, [&letter](char c) {
+    return letter(c) || (c >= '0' && c <= '9');
+  });
 }
 
 bool reserved_variable_name(std::string_view name) {
-  constexpr std::string_view kNames[] = {"PATH", "IFS", "ENV", "BASH_ENV", "BASH_FUNC", "SHELLOPTS", "BASHOPTS", "PS4",
-                                         "GCONV_PATH", "NODE_OPTIONS", "PYTHONPATH", "PYTHONSTARTUP", "PERL5LIB", "PERL5OPT",
-                                         "RUBYOPT", "RUBYLIB", "JAVA_TOOL_OPTIONS", "GLIBC_TUNABLES", "MALLOC_CHECK_"};
-  return name.starts_with("LD_") || name.starts_with("DYLD_") || std::ranges::find(kNames, name) != std::end(kNames);
+  constexpr std::string_view kNames[] = {"PATH",
+                                         "IFS",
+                                         "ENV",
+                                         "BASH_ENV",
+                                         "BASH_FUNC",
+                                         "SHELLOPTS",
+                                         "BASHOPTS",
+                                         "PS4",
+                                         "GCONV_PATH",
+                                         "NODE_OPTIONS",
+                                         "PYTHONPATH",
+                                         "PYTHONSTARTUP",
+                                         "PERL5LIB",
+                                         "PERL5OPT",
+                                         "RUBYOPT",
+                                         "RUBYLIB",
+                                         "JAVA_TOOL_OPTIONS",
+                                         "GLIBC_TUNABLES",
+                                         "MALLOC_CHECK_"};
+  return name.starts_with("LD_") || name.starts_with("DYLD_") ||
+         std::ranges::find(kNames, name) != std::end(kNames);
 }
 
 std::string_view nearest(std::string_view name, std::span<const std::string_view> known) {
@@ -178,7 +221,8 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
       row[0] = i;
       for (std::size_t j = 1; j <= candidate.size(); ++j) {
         const std::size_t up = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (name[i - 1] == candidate[j - 1] ? 0 : 1)});
+        row[j] = std::min(
+            {row[j] + 1, row[j - 1] + 1, diagonal + (name[i - 1] == candidate[j - 1] ? 0 : 1)});
         diagonal = up;
       }
     }

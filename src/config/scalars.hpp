@@ -13,17 +13,20 @@
 
 namespace keybearer::config {
 
-[[nodiscard]] result<std::size_t> parse_size(std::string_view text);   // "10MiB", "64KB", bytes
-[[nodiscard]] result<unsigned> parse_mode(std::string_view text);      // "0640"
-[[nodiscard]] result<OnChange> parse_on_change(std::string_view text); // "restart", "none", "signal", "signal:HUP"
+[[nodiscard]] result<std::size_t> parse_size(std::string_view text);  // "10MiB", "64KB", bytes
+[[nodiscard]] result<unsigned> parse_mode(std::string_view text);     // "0640"
+[[nodiscard]] result<OnChange> parse_on_change(
+    std::string_view text);  // "restart", "none", "signal", "signal:HUP"
 // ${NAME}, ${NAME:-default} and $$.
-[[nodiscard]] result<std::string> expand(std::string_view text,
-                                         const std::function<std::optional<std::string>(const std::string&)>& env);
+[[nodiscard]] result<std::string> expand(
+    std::string_view text,
+    const std::function<std::optional<std::string>(const std::string&)>& env);
 [[nodiscard]] bool valid_variable_name(std::string_view name);
 // LD_PRELOAD, PATH, IFS ...: names that change what a program is.
 [[nodiscard]] bool reserved_variable_name(std::string_view name);
 // The known name that was probably meant; "" when none is near.
-[[nodiscard]] std::string_view nearest(std::string_view name, std::span<const std::string_view> known);
+[[nodiscard]] std::string_view nearest(std::string_view name,
+                                       std::span<const std::string_view> known);
 [[nodiscard]] std::string duration_text(Duration duration);  // "1h30m", "250ms"
 
 }  // namespace keybearer::config

@@ -16,9 +16,12 @@ namespace {
 
 using Problems = std::vector<Problem>;
 
-std::string where(const Place& place, const char* otherwise) { return place.text.empty() ? otherwise : place.text; }
+std::string where(const Place& place, const char* otherwise) {
+  return place.text.empty() ? otherwise : place.text;
+}
 
-void readable(const std::string& path, const std::string& key, const std::string& place, Problems& problems) {
+void readable(const std::string& path, const std::string& key, const std::string& place,
+              Problems& problems) {
   if (path.empty() || access(path.c_str(), R_OK) == 0) return;
   problems.push_back({place, key + ": " + path + ": " + strerrordesc_np(errno)});
 }
@@ -28,23 +31,30 @@ void check_method(const AutoAuth& auth, Problems& problems) {
   const std::string place = where(m.place, "the configuration");
   if (m.type.empty()) {
     if (m.place.text.empty()) {
-      problems.push_back({place, "no way to log in: set VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID, or write [auto_auth.method] "
-                                 "(type, role_id_file_path, secret_id_file_path, token_file_path)"});
+      problems.push_back({place,
+                          "no way to log in: set VAULT_TOKEN, or VAULT_ROLE_ID and "
+                          "VAULT_SECRET_ID, or write [auto_auth.method] "
+                          "(type, role_id_file_path, secret_id_file_path, token_file_path)"});
     }
     return;
   }
   const std::string prefix = "auto_auth.method.";
   if (m.type == "approle") {
     if (m.role_id.empty() && m.role_id_file_path.empty()) {
-      problems.push_back({place, prefix + "role_id: required; set it, role_id_file_path, or VAULT_ROLE_ID"});
+      problems.push_back(
+          {place, prefix + "role_id: required; set it, role_id_file_path, or VAULT_ROLE_ID"});
     }
     if (!m.secret_id_given && m.secret_id_file_path.empty()) {
-      problems.push_back({place, prefix + "secret_id: required; set it, secret_id_file_path, or VAULT_SECRET_ID (\"\" for roles without)"});
+      problems.push_back({place, prefix + "secret_id: required; set it, secret_id_file_path, or "
+                                          "VAULT_SECRET_ID (\"\" for roles without)"});
     }
-    if (m.role_id.empty()) readable(m.role_id_file_path, prefix + "role_id_file_path", place, problems);
-    if (!m.secret_id_given) readable(m.secret_id_file_path, prefix + "secret_id_file_path", place, problems);
+    if (m.role_id.empty())
+      readable(m.role_id_file_path, prefix + "role_id_file_path", place, problems);
+    if (!m.secret_id_given)
+      readable(m.secret_id_file_path, prefix + "secret_id_file_path", place, problems);
   } else if (m.type == "token_file") {
-    if (m.token_file_path.empty()) problems.push_back({place, prefix + "token_file_path: required"});
+    if (m.token_file_path.empty())
+      problems.push_back({place, prefix + "token_file_path: required"});
     readable(m.token_file_path, prefix + "token_file_path", place, problems);
   } else if (m.type == "token" && m.token.empty()) {
     problems.push_back({place, prefix + "token: required; set VAULT_TOKEN"});
@@ -63,7 +73,8 @@ void check_vault(const Vault& vault, Problems& problems) {
   if (vault.retry.min_backoff > vault.retry.max_backoff) {
     problems.push_back({place, "vault.retry.min_backoff is more than max_backoff"});
   }
-  if (vault.timeout < Duration(10)) problems.push_back({place, "vault.timeout: must be more than zero"});
+  if (vault.timeout < Duration(10))
+    problems.push_back({place, "vault.timeout: must be more than zero"});
 }
 
 void check_environment(const Config& config, Problems& problems) {
@@ -74,7 +85,8 @@ void check_environment(const Config& config, Problems& problems) {
     if (!valid_variable_name(variable.name)) {
       problems.push_back({place, key + ": not a variable name; expected letters, digits and _"});
     } else if (reserved_variable_name(variable.name) && !config.exec.allow_reserved_env) {
-      problems.push_back({place, key + ": a reserved name; set exec.allow_reserved_env = true if you mean it"});
+      problems.push_back(
+          {place, key + ": a reserved name; set exec.allow_reserved_env = true if you mean it"});
     }
     if (!names.insert(variable.name).second) problems.push_back({place, key + ": set twice"});
     readable(variable.value.source, key + ".source", place, problems);
@@ -86,9 +98,11 @@ void check_templates(const Config& config, Problems& problems) {
   for (const Template& t : config.templates) {
     const std::string place = where(t.place, "the configuration");
     readable(t.source, "template.source", place, problems);
-    const std::string destination = std::filesystem::path(t.destination).lexically_normal().string();
+    const std::string destination =
+        std::filesystem::path(t.destination).lexically_normal().string();
     if (!t.destination.empty() && !destinations.insert(destination).second) {
-      problems.push_back({place, "template.destination: " + t.destination + " is written by another template"});
+      problems.push_back(
+          {place, "template.destination: " + t.destination + " is written by another template"});
     }
   }
 }
@@ -115,8 +129,10 @@ bool others_can_read(const std::string& path) {
 void name_instance(Config& config) {
   if (!config.name.empty()) return;
   std::string_view path;
-  if (!config.files.empty()) path = config.files.front();
-  else if (!config.exec.command.argv.empty()) path = config.exec.command.argv.front();
+  if (!config.files.empty())
+    path = config.files.front();
+  else if (!config.exec.command.argv.empty())
+    path = config.exec.command.argv.front();
   path.remove_prefix(path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/') + 1);
   if (!config.files.empty()) path = path.substr(0, path.rfind('.'));
   config.name = path.empty() ? "keybearer" : path;
@@ -138,19 +154,27 @@ void validate(const Config& config, Problems& problems) {
 
 void add_warnings(Config& config) {
   if (config.vault.tls_skip_verify) {
-    config.warnings.push_back("vault.tls_skip_verify is on: the server's identity is not checked, and the token goes to whoever answers");
+    config.warnings.push_back(
+        "vault.tls_skip_verify is on: the server's identity is not checked, and the token goes to "
+        "whoever answers");
   }
   for (const std::string& address : config.vault.address) {
-    const bool loopback = address.starts_with("http://127.") || address.starts_with("http://localhost") || address.starts_with("http://[::1]");
+    const bool loopback = address.starts_with("http://127.") ||
+                          address.starts_with("http://localhost") ||
+                          address.starts_with("http://[::1]");
     if (address.starts_with("http://") && !loopback) {
-      config.warnings.push_back("vault.address " + address + " is plain http: tokens and secrets travel readable; use https");
+      config.warnings.push_back("vault.address " + address +
+                                " is plain http: tokens and secrets travel readable; use https");
     }
   }
   const Method& method = config.auto_auth.method;
-  const bool literal = method.place.text.find(".toml") != std::string::npos && !method.secret_id.empty();
+  const bool literal =
+      method.place.text.find(".toml") != std::string::npos && !method.secret_id.empty();
   for (const std::string& file : config.files) {
     if (literal && others_can_read(file)) {
-      config.warnings.push_back(file + " may hold a secret_id and others can read it: chmod 600, or use secret_id_file_path");
+      config.warnings.push_back(
+          file +
+          " may hold a secret_id and others can read it: chmod 600, or use secret_id_file_path");
     }
   }
 }

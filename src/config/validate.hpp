@@ -1,6 +1,6 @@
 #pragma once
-// What comes after reading the files: the environment and the command line override, then rules over several keys.
-// Internal to config/.
+// What comes after reading the files: the environment and the command line override, then rules
+// over several keys. Internal to config/.
 
 #include <functional>
 #include <optional>
@@ -13,8 +13,10 @@ namespace keybearer::config {
 
 using Environment = std::function<std::optional<std::string>(const std::string&)>;
 
-void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins, std::vector<Problem>& problems);
-void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins, std::vector<Problem>& problems);
+void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
+                       std::vector<Problem>& problems);
+void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
+                 std::vector<Problem>& problems);
 void name_instance(Config& config);
 void validate(const Config& config, std::vector<Problem>& problems);
 void add_warnings(Config& config);

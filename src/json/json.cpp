@@ -10,18 +10,21 @@
 namespace keybearer::json {
 namespace {
 
-// RapidJSON refuses numbers beyond a double, also when it only has to pass their text on: those are handed to it as
-// strings that begin with this.
+// RapidJSON refuses numbers beyond a double, also when it only has to pass their text on: those are
+// handed to it as strings that begin with this.
 constexpr std::string_view kHugeNumber("\0number ", 8);
 
-// Builds the Value from RapidJSON's events. Objects are collected unsorted and sorted once at their end.
+// Builds the Value from RapidJSON's events. Objects are collected unsorted and sorted once at their
+// end.
 class Builder {
  public:
   explicit Builder(Limits limits) : limits_(limits) {}
 
   bool Null() { return add(Value()); }
   bool Bool(bool b) { return add(Value(b)); }
-  bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return add(Value::number({text, size})); }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
+    return add(Value::number({text, size}));
+  }
   bool String(const char* chars, rapidjson::SizeType size, bool) {
     const std::string_view text(chars, size);
     if (text.starts_with(kHugeNumber)) return add(Value::number(text.substr(kHugeNumber.size())));
@@ -34,7 +37,8 @@ class Builder {
   bool StartObject() { return start(); }
   bool StartArray() { return start(); }
   bool EndArray(rapidjson::SizeType count) {
-    List items(std::make_move_iterator(stack_.end() - count), std::make_move_iterator(stack_.end()));
+    List items(std::make_move_iterator(stack_.end() - count),
+               std::make_move_iterator(stack_.end()));
     stack_.resize(stack_.size() - count);
     --depth_;
     return add(Value::list(std::move(items)));
@@ -43,13 +47,19 @@ class Builder {
     const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count) * 2;
     std::vector<std::pair<Value, Value>> members;
     members.reserve(count);
-    for (auto it = first; it != stack_.end(); it += 2) members.emplace_back(std::move(it[0]), std::move(it[1]));
+    for (auto it = first; it != stack_.end(); it += 2)
+      members.emplace_back(std::move(it[0]), std::move(it[1]));
     stack_.erase(first, stack_.end());
-    std::ranges::stable_sort(members, [](const auto& a, const auto& b) { return a.first.as_text() < b.first.as_text(); });
+    std::ranges::stable_sort(members, [](const auto& a, const auto& b) {
+      return a.first.as_text() < b.first.as_text();
+    });
     Value map = Value::map();
     for (std::size_t i = 0; i < members.size(); ++i) {
-      const bool again = i + 1 < members.size() && members[i].first.as_text() == members[i + 1].first.as_text();
-      if (!again) map.append_sorted(std::move(members[i].first), std::move(members[i].second));  // the last wins
+      const bool again =
+          i + 1 < members.size() && members[i].first.as_text() == members[i + 1].first.as_text();
+      if (!again)
+        map.append_sorted(std::move(members[i].first),
+                          std::move(members[i].second));  // the last wins
     }
     --depth_;
     return add(std::move(map));
@@ -89,11 +99,21 @@ void append_quoted(std::string& out, std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (byte >= 0x20) {
           out += c;
@@ -109,12 +129,22 @@ void append_quoted(std::string& out, std::string_view text) {
 
 void append(std::string& out, const Value& value) {
   switch (value.type()) {
-    case Type::boolean: out += value.as_bool() ? "true" : "false"; break;
+    case Type::boolean:
+      out += value.as_bool() ? "true" : "false";
+      break;
     case Type::integer:
-    case Type::int64: out += std::to_string(value.as_int()); break;
-    case Type::uint64: out += std::to_string(value.as_uint()); break;
-    case Type::number: out += value.as_text(); break;
-    case Type::string: append_quoted(out, value.as_text()); break;
+    case Type::int64:
+      out += std::to_string(value.as_int());
+      break;
+    case Type::uint64:
+      out += std::to_string(value.as_uint());
+      break;
+    case Type::number:
+      out += value.as_text();
+      break;
+    case Type::string:
+      append_quoted(out, value.as_text());
+      break;
     case Type::list:
     case Type::strings: {
       out += '[';
@@ -141,7 +171,8 @@ void append(std::string& out, const Value& value) {
       out += '}';
       break;
     }
-    default: out += "null";
+    default:
+      out += "null";
   }
 }
 
@@ -153,20 +184,25 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left)
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(limits);
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag |
+  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag |
                               rapidjson::kParseValidateEncodingFlag;
   const auto parsed = reader.Parse<kFlags>(stream, builder);
   if (parsed.Code() == rapidjson::kParseErrorNumberTooBig && huge_numbers_left > 0) {
     const std::size_t begin = parsed.Offset();
     const std::size_t end = std::min(text.size(), text.find_first_not_of("+-.0123456789eE", begin));
     std::string quoted(text.substr(0, begin));
-    quoted.append("\"\\u0000number ").append(text.substr(begin, end - begin)).append("\"").append(text.substr(end));
+    quoted.append("\"\\u0000number ")
+        .append(text.substr(begin, end - begin))
+        .append("\"")
+        .append(text.substr(end));
     return parse(quoted, limits, huge_numbers_left - 1);
   }
   if (parsed.IsError()) {
-    const char* why = builder.refused() != nullptr ? builder.refused() : rapidjson::GetParseError_En(parsed.Code());
-    return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) + " (at byte " +
-                                          std::to_string(parsed.Offset()) + ")");
+    const char* why = builder.refused() != nullptr ? builder.refused()
+                                                   : rapidjson::GetParseError_En(parsed.Code());
+    return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) +
+                                          " (at byte " + std::to_string(parsed.Offset()) + ")");
   }
   return builder.take();
 }

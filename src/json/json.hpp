@@ -15,13 +15,13 @@ struct Limits {
   std::size_t max_values = 1'000'000;
 };
 
-// Numbers become json.Number with their text kept; objects become map, arrays list; a key that comes twice: the last
-// wins, as in Go. Iterative, so that deep input is an error (bad_reply) and never a stack overflow. The error has the
-// byte offset and no piece of the text.
+// Numbers become json.Number with their text kept; objects become map, arrays list; a key that
+// comes twice: the last wins, as in Go. Iterative, so that deep input is an error (bad_reply) and
+// never a stack overflow. The error has the byte offset and no piece of the text.
 [[nodiscard]] result<Value> parse(std::string_view text, Limits limits = {});
 
-// Compact JSON with keys sorted. Numbers as they are; json.Number text is not checked. Only what JSON can hold (not
-// complex128, any_map with other than string keys, object): null instead.
+// Compact JSON with keys sorted. Numbers as they are; json.Number text is not checked. Only what
+// JSON can hold (not complex128, any_map with other than string keys, object): null instead.
 [[nodiscard]] std::string write(const Value& value);
 
 // "text" with quotes and escapes.

@@ -33,13 +33,18 @@ namespace {
 // Go's internal/fmtsort for keys of one map: nil, numbers, text; numbers by value, text bytewise.
 int rank(Type type) {
   switch (type) {
-    case Type::nil: return 0;
-    case Type::boolean: return 1;
+    case Type::nil:
+      return 0;
+    case Type::boolean:
+      return 1;
     case Type::integer:
     case Type::int64:
-    case Type::uint64: return 2;
-    case Type::float64: return 3;
-    default: return 4;
+    case Type::uint64:
+      return 2;
+    case Type::float64:
+      return 3;
+    default:
+      return 4;
   }
 }
 
@@ -48,20 +53,27 @@ std::strong_ordering compare_keys(const Value& a, const Value& b) {
   if (rank(a.type()) != rank(b.type())) return rank(a.type()) <=> rank(b.type());
   switch (rank(a.type())) {
     case 1:
-    case 2: return a.as_int() <=> b.as_int();
-    case 3: return std::strong_order(a.as_double(), b.as_double());
-    default: return std::strong_ordering::equal;
+    case 2:
+      return a.as_int() <=> b.as_int();
+    case 3:
+      return std::strong_order(a.as_double(), b.as_double());
+    default:
+      return std::strong_ordering::equal;
   }
 }
 
-constexpr auto kBefore = [](const Value::Entry& entry, const Value& key) { return compare_keys(entry.key, key) < 0; };
+constexpr auto kBefore = [](const Value::Entry& entry, const Value& key) {
+  return compare_keys(entry.key, key) < 0;
+};
 constexpr auto kBeforeText = [](const Value::Entry& entry, std::string_view key) {
   return entry.key.is_text() ? entry.key.as_text() < key : true;
 };
 
 }  // namespace
 
-Value::Value(Type type, std::string_view text) : type_(type) { bits_.text = new Text{1, std::string(text)}; }
+Value::Value(Type type, std::string_view text) : type_(type) {
+  bits_.text = new Text{1, std::string(text)};
+}
 
 Value Value::complex128(double re, double im) {
   Value value(Type::complex128, std::int64_t{0});
@@ -75,7 +87,9 @@ Value Value::list(Type type, List items) {
   return value;
 }
 
-Value Value::map() { return map(Type::map); }
+Value Value::map() {
+  return map(Type::map);
+}
 
 Value Value::map(Type type) {
   Value value(type, std::int64_t{0});
@@ -93,29 +107,52 @@ Value::Value(const Value& other) noexcept : type_(other.type_), bits_(other.bits
   if (counted()) ++*bits_.count;
 }
 
-Value::Value(Value&& other) noexcept : type_(std::exchange(other.type_, Type::nil)), bits_(other.bits_) {
+Value::Value(Value&& other) noexcept
+    : type_(std::exchange(other.type_, Type::nil)), bits_(other.bits_) {
   other.bits_.i = 0;
 }
 
 Value::~Value() {
   if (!counted() || --*bits_.count != 0) return;
   switch (type_) {
-    case Type::complex128: delete bits_.complex; break;
+    case Type::complex128:
+      delete bits_.complex;
+      break;
     case Type::number:
-    case Type::string: delete bits_.text; break;
+    case Type::string:
+      delete bits_.text;
+      break;
     case Type::list:
-    case Type::strings: delete bits_.items; break;
-    case Type::object: delete bits_.held; break;
-    default: delete bits_.entries; break;
+    case Type::strings:
+      delete bits_.items;
+      break;
+    case Type::object:
+      delete bits_.held;
+      break;
+    default:
+      delete bits_.entries;
+      break;
   }
 }
 
-std::pair<double, double> Value::as_complex() const noexcept { return {bits_.complex->re, bits_.complex->im}; }
-std::string_view Value::as_text() const noexcept { return bits_.text->text; }
-const List& Value::items() const noexcept { return bits_.items->items; }
-List& Value::items() noexcept { return bits_.items->items; }
-const std::shared_ptr<Object>& Value::as_object() const noexcept { return bits_.held->object; }
-const std::vector<Value::Entry>& Value::entries() const noexcept { return bits_.entries->entries; }
+std::pair<double, double> Value::as_complex() const noexcept {
+  return {bits_.complex->re, bits_.complex->im};
+}
+std::string_view Value::as_text() const noexcept {
+  return bits_.text->text;
+}
+const List& Value::items() const noexcept {
+  return bits_.items->items;
+}
+List& Value::items() noexcept {
+  return bits_.items->items;
+}
+const std::shared_ptr<Object>& Value::as_object() const noexcept {
+  return bits_.held->object;
+}
+const std::vector<Value::Entry>& Value::entries() const noexcept {
+  return bits_.entries->entries;
+}
 
 const Value* Value::find(std::string_view key) const noexcept {
   if (!is_map()) return nullptr;
@@ -179,23 +216,33 @@ Value Value::deep_copy() const {
 bool Value::deep_equal(const Value& a, const Value& b) noexcept {
   if (a.type_ != b.type_) return false;
   switch (a.type_) {
-    case Type::nil: return true;
+    case Type::nil:
+      return true;
     case Type::boolean:
     case Type::integer:
     case Type::int64:
-    case Type::uint64: return a.bits_.i == b.bits_.i;
-    case Type::float64: return a.bits_.d == b.bits_.d;
-    case Type::complex128: return a.as_complex() == b.as_complex();
+    case Type::uint64:
+      return a.bits_.i == b.bits_.i;
+    case Type::float64:
+      return a.bits_.d == b.bits_.d;
+    case Type::complex128:
+      return a.as_complex() == b.as_complex();
     case Type::number:
-    case Type::string: return a.as_text() == b.as_text();
+    case Type::string:
+      return a.as_text() == b.as_text();
     case Type::list:
-    case Type::strings: return a.bits_.items == b.bits_.items || a.items() == b.items();
-    case Type::object: return a.as_object() == b.as_object();
-    default: break;
+    case Type::strings:
+      return a.bits_.items == b.bits_.items || a.items() == b.items();
+    case Type::object:
+      return a.as_object() == b.as_object();
+    default:
+      break;
   }
   if (a.bits_.entries == b.bits_.entries) return true;
   return std::equal(a.entries().begin(), a.entries().end(), b.entries().begin(), b.entries().end(),
-                    [](const Entry& x, const Entry& y) { return deep_equal(x.key, y.key) && deep_equal(x.value, y.value); });
+                    [](const Entry& x, const Entry& y) {
+                      return deep_equal(x.key, y.key) && deep_equal(x.value, y.value);
+                    });
 }
 
 const Value& value_at(const Value& map, std::string_view name) {
@@ -213,7 +260,8 @@ std::int64_t int_at(const Value& map, std::string_view name, std::int64_t otherw
   const std::string_view text = text_at(map, name);
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? number : otherwise;
+  return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? number
+                                                                                   : otherwise;
 }
 
 bool bool_at(const Value& map, std::string_view name, bool otherwise) {

@@ -1,13 +1,15 @@
 #pragma once
-// A value as a template sees it: what a server's JSON answer holds, and what template functions make of it.
+// A value as a template sees it: what a server's JSON answer holds, and what template functions
+// make of it.
 //
-// Go's kinds are kept apart, because conversions between them are errors that users meet and work around: a number of
-// an answer is a json.Number (text, never converted), parseInt gives an int64, LeaseDuration is an int, parseJSON gives
-// float64 (Go: encoding/json with UseNumber; text/template compares and prints by kind).
+// Go's kinds are kept apart, because conversions between them are errors that users meet and work
+// around: a number of an answer is a json.Number (text, never converted), parseInt gives an int64,
+// LeaseDuration is an int, parseJSON gives float64 (Go: encoding/json with UseNumber; text/template
+// compares and prints by kind).
 //
-// 16 bytes, cheap to copy: text, lists and maps are shared and counted (not thread-safe). Lists and maps are references,
-// as in Go: a change through one copy is seen through the others. Answers of the server must not be changed in place:
-// whoever changes makes its own with deep_copy().
+// 16 bytes, cheap to copy: text, lists and maps are shared and counted (not thread-safe). Lists and
+// maps are references, as in Go: a change through one copy is seen through the others. Answers of
+// the server must not be changed in place: whoever changes makes its own with deep_copy().
 //
 // Values hold secrets. There is no operator<<; memory is wiped on free (base/wipe.cpp).
 
@@ -42,7 +44,8 @@ enum class Type : std::uint8_t {
 class Value;
 using List = std::vector<Value>;
 
-// The Go structs that templates touch (Secret, scratch ...): tmpl/object.hpp has their fields and methods.
+// The Go structs that templates touch (Secret, scratch ...): tmpl/object.hpp has their fields and
+// methods.
 class Object {
  public:
   virtual ~Object() = default;
@@ -69,38 +72,48 @@ class Value {
 
   static Value integer(std::int64_t i) noexcept { return {Type::integer, i}; }
   static Value int64(std::int64_t i) noexcept { return {Type::int64, i}; }
-  static Value uint64(std::uint64_t u) noexcept { return {Type::uint64, static_cast<std::int64_t>(u)}; }
+  static Value uint64(std::uint64_t u) noexcept {
+    return {Type::uint64, static_cast<std::int64_t>(u)};
+  }
   static Value complex128(double re, double im);
   static Value number(std::string_view text) { return {Type::number, text}; }  // json.Number
   static Value list(List items) { return list(Type::list, std::move(items)); }
   static Value strings(List items) { return list(Type::strings, std::move(items)); }
-  static Value map();                   // an empty map[string]interface {}
-  static Value map(Type type);          // map, string_map or any_map
+  static Value map();           // an empty map[string]interface {}
+  static Value map(Type type);  // map, string_map or any_map
   static Value object(std::shared_ptr<Object> object);
 
   [[nodiscard]] Type type() const noexcept { return type_; }
   [[nodiscard]] bool is_nil() const noexcept { return type_ == Type::nil; }
-  [[nodiscard]] bool is_text() const noexcept { return type_ == Type::string || type_ == Type::number; }
-  [[nodiscard]] bool is_list() const noexcept { return type_ == Type::list || type_ == Type::strings; }
+  [[nodiscard]] bool is_text() const noexcept {
+    return type_ == Type::string || type_ == Type::number;
+  }
+  [[nodiscard]] bool is_list() const noexcept {
+    return type_ == Type::list || type_ == Type::strings;
+  }
   [[nodiscard]] bool is_map() const noexcept {
     return type_ == Type::map || type_ == Type::string_map || type_ == Type::any_map;
   }
 
   // Each for its own types only (checked in debug builds).
   [[nodiscard]] bool as_bool() const noexcept { return bits_.i != 0; }
-  [[nodiscard]] std::int64_t as_int() const noexcept { return bits_.i; }              // integer, int64
-  [[nodiscard]] std::uint64_t as_uint() const noexcept { return static_cast<std::uint64_t>(bits_.i); }
+  [[nodiscard]] std::int64_t as_int() const noexcept { return bits_.i; }  // integer, int64
+  [[nodiscard]] std::uint64_t as_uint() const noexcept {
+    return static_cast<std::uint64_t>(bits_.i);
+  }
   [[nodiscard]] double as_double() const noexcept { return bits_.d; }
   [[nodiscard]] std::pair<double, double> as_complex() const noexcept;
-  [[nodiscard]] std::string_view as_text() const noexcept;                            // string, number
-  [[nodiscard]] const List& items() const noexcept;                                   // list, strings
+  [[nodiscard]] std::string_view as_text() const noexcept;  // string, number
+  [[nodiscard]] const List& items() const noexcept;         // list, strings
   [[nodiscard]] List& items() noexcept;
   [[nodiscard]] const std::shared_ptr<Object>& as_object() const noexcept;
 
-  // Maps: sorted by key (strings bytewise; other keys as Go's fmt sorts them), so that iteration is Go's.
+  // Maps: sorted by key (strings bytewise; other keys as Go's fmt sorts them), so that iteration is
+  // Go's.
   struct Entry;
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept;
-  [[nodiscard]] const Value* find(std::string_view key) const noexcept;               // maps with string keys; else nullptr
+  [[nodiscard]] const Value* find(
+      std::string_view key) const noexcept;  // maps with string keys; else nullptr
   [[nodiscard]] const Value* find_key(const Value& key) const noexcept;
   void set(std::string_view key, Value value) { set_key(Value(key), std::move(value)); }
   void set_key(const Value& key, Value value);
@@ -112,7 +125,9 @@ class Value {
 
   [[nodiscard]] Value deep_copy() const;
   // Same type and same content, deeply (Go: reflect.DeepEqual). Objects: the same object.
-  [[nodiscard]] friend bool operator==(const Value& a, const Value& b) noexcept { return deep_equal(a, b); }
+  [[nodiscard]] friend bool operator==(const Value& a, const Value& b) noexcept {
+    return deep_equal(a, b);
+  }
 
  private:
   struct Text;
@@ -147,10 +162,12 @@ struct Value::Entry {
   Value value;
 };
 
-// What a configuration or an answer often needs: the member NAME of a map as text, or "" when it is not there or no text.
+// What a configuration or an answer often needs: the member NAME of a map as text, or "" when it is
+// not there or no text.
 [[nodiscard]] std::string_view text_at(const Value& map, std::string_view name);
 // The same as a whole number; `otherwise` when it is not there or not one.
-[[nodiscard]] std::int64_t int_at(const Value& map, std::string_view name, std::int64_t otherwise = 0);
+[[nodiscard]] std::int64_t int_at(const Value& map, std::string_view name,
+                                  std::int64_t otherwise = 0);
 [[nodiscard]] bool bool_at(const Value& map, std::string_view name, bool otherwise = false);
 // The member itself, or a nil value that lives for ever.
 [[nodiscard]] const Value& value_at(const Value& map, std::string_view name);

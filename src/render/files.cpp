@@ -34,7 +34,8 @@ std::unexpected<Error> refuse(const std::string& path, const std::string& why) {
 }
 std::unexpected<Error> refuse_errno(const std::string& path, const char* what, int error) {
   std::string text = std::string(what) + ": " + strerrordesc_np(error);
-  if (error == EBUSY || error == EXDEV) text += "; a file that is mounted by itself can't be replaced: set in_place = true";
+  if (error == EBUSY || error == EXDEV)
+    text += "; a file that is mounted by itself can't be replaced: set in_place = true";
   if (error == EROFS) text += "; mount the folder writable, or choose another destination";
   return fail(ErrorKind::io, path + ": " + text);
 }
@@ -50,7 +51,8 @@ result<> make_folders(const std::string& path, const std::string& destination) {
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at != path.size() && path[at] != '/') continue;
     const std::string part = path.substr(0, at);
-    if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) return refuse_errno(destination, ("can't make folder " + part).c_str(), errno);
+    if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
+      return refuse_errno(destination, ("can't make folder " + part).c_str(), errno);
   }
   return {};
 }
@@ -61,9 +63,12 @@ result<> safe_folder(int folder, const std::string& folder_path, const std::stri
   if (fstat(folder, &info) != 0) return refuse_errno(destination, "folder", errno);
   if ((info.st_mode & 002) == 0) return {};
   if ((info.st_mode & S_ISVTX) == 0) {
-    return refuse(destination, "folder " + folder_path + " is writable by others: they could replace the file; chmod o-w it");
+    return refuse(destination,
+                  "folder " + folder_path +
+                      " is writable by others: they could replace the file; chmod o-w it");
   }
-  log::warn("file.shared_folder", "the folder is shared with others; better one of its own", {{"path", destination}});
+  log::warn("file.shared_folder", "the folder is shared with others; better one of its own",
+            {{"path", destination}});
   return {};
 }
 
@@ -71,13 +76,17 @@ result<Location> locate(const config::Template& spec) {
   std::string path = spec.destination;
   for (int links = 0; links < 8; ++links) {
     auto [folder_path, name] = split(path);
-    if (name.empty() || name == "." || name == "..") return refuse(spec.destination, "is a folder; the destination must be a file");
+    if (name.empty() || name == "." || name == "..")
+      return refuse(spec.destination, "is a folder; the destination must be a file");
     if (spec.create_dest_dirs) {
-      if (auto made = make_folders(folder_path, spec.destination); !made) return std::unexpected(made.error());
+      if (auto made = make_folders(folder_path, spec.destination); !made)
+        return std::unexpected(made.error());
     }
-    Location at{UniqueFd(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), folder_path, name};
+    Location at{UniqueFd(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+                folder_path, name};
     if (!at.folder) return refuse_errno(spec.destination, ("folder " + folder_path).c_str(), errno);
-    if (auto safe = safe_folder(at.folder.get(), folder_path, spec.destination); !safe) return std::unexpected(safe.error());
+    if (auto safe = safe_folder(at.folder.get(), folder_path, spec.destination); !safe)
+      return std::unexpected(safe.error());
 
     struct stat info{};
     if (fstatat(at.folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -85,11 +94,15 @@ result<Location> locate(const config::Template& spec) {
       return refuse_errno(spec.destination, "destination", errno);
     }
     if (S_ISREG(info.st_mode)) return at;
-    if (S_ISDIR(info.st_mode)) return refuse(spec.destination, "is a folder; the destination must be a file");
-    if (!S_ISLNK(info.st_mode)) return refuse(spec.destination, "is a pipe, socket or device; the destination must be a regular file");
+    if (S_ISDIR(info.st_mode))
+      return refuse(spec.destination, "is a folder; the destination must be a file");
+    if (!S_ISLNK(info.st_mode))
+      return refuse(spec.destination,
+                    "is a pipe, socket or device; the destination must be a regular file");
     char target[4096];
     const ssize_t n = readlinkat(at.folder.get(), name.c_str(), target, sizeof target);
-    if (n <= 0 || n == sizeof target) return refuse(spec.destination, "is a link that can't be read");
+    if (n <= 0 || n == sizeof target)
+      return refuse(spec.destination, "is a link that can't be read");
     const std::string_view to(target, static_cast<std::size_t>(n));
     path = to.starts_with('/') ? std::string(to) : folder_path + "/" + std::string(to);
   }
@@ -104,7 +117,9 @@ bool same_content(int fd, std::string_view content) {
     const ssize_t n = pread(fd, buffer, sizeof buffer, static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return n == 0 && at == content.size();
-    if (content.substr(at, static_cast<std::size_t>(n)) != std::string_view(buffer, static_cast<std::size_t>(n))) return false;
+    if (content.substr(at, static_cast<std::size_t>(n)) !=
+        std::string_view(buffer, static_cast<std::size_t>(n)))
+      return false;
     at += static_cast<std::size_t>(n);
   }
 }
@@ -146,7 +161,8 @@ struct Prepared {
 
 result<> set_mode_and_owner(int fd, const config::Template& spec, const Owner& owner) {
   if (fchmod(fd, spec.perms) != 0) return refuse_errno(spec.destination, "mode", errno);
-  if ((owner.user || owner.group) && fchown(fd, owner.user.value_or(static_cast<uid_t>(-1)), owner.group.value_or(static_cast<gid_t>(-1))) != 0) {
+  if ((owner.user || owner.group) && fchown(fd, owner.user.value_or(static_cast<uid_t>(-1)),
+                                            owner.group.value_or(static_cast<gid_t>(-1))) != 0) {
     return refuse_errno(spec.destination, "owner", errno);
   }
   // A change of owner may clear bits.
@@ -155,19 +171,24 @@ result<> set_mode_and_owner(int fd, const config::Template& spec, const Owner& o
 }
 
 bool up_to_date(const Location& at, const FileWrite& file, const Owner& owner) {
-  const UniqueFd fd(openat(at.folder.get(), at.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const UniqueFd fd(
+      openat(at.folder.get(), at.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat info{};
   if (!fd || fstat(fd.get(), &info) != 0) return false;
-  return static_cast<std::size_t>(info.st_size) == file.content.size() && (info.st_mode & 07777) == file.spec->perms &&
-         (!owner.user || info.st_uid == *owner.user) && (!owner.group || info.st_gid == *owner.group) &&
-         same_content(fd.get(), file.content);
+  return static_cast<std::size_t>(info.st_size) == file.content.size() &&
+         (info.st_mode & 07777) == file.spec->perms &&
+         (!owner.user || info.st_uid == *owner.user) &&
+         (!owner.group || info.st_gid == *owner.group) && same_content(fd.get(), file.content);
 }
 
 result<bool> write_in_place(const Location& at, const FileWrite& file, const Owner& owner) {
-  const UniqueFd fd(openat(at.folder.get(), at.name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const UniqueFd fd(
+      openat(at.folder.get(), at.name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return refuse_errno(file.spec->destination, "opening", errno);
-  if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set) return std::unexpected(set.error());
-  if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written) return std::unexpected(written.error());
+  if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set)
+    return std::unexpected(set.error());
+  if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written)
+    return std::unexpected(written.error());
   if (ftruncate(fd.get(), static_cast<off_t>(file.content.size())) != 0 || fsync(fd.get()) != 0) {
     return refuse_errno(file.spec->destination, "writing", errno);
   }
@@ -178,13 +199,18 @@ result<Prepared> prepare(Location at, const FileWrite& file, const Owner& owner)
   Prepared prepared;
   prepared.at = std::move(at);
   prepared.spec = file.spec;
-  const std::string name = "." + prepared.at.name.substr(0, 200) + std::string(kLeftover) + random_suffix();
-  UniqueFd fd(openat(prepared.at.folder.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const std::string name =
+      "." + prepared.at.name.substr(0, 200) + std::string(kLeftover) + random_suffix();
+  UniqueFd fd(openat(prepared.at.folder.get(), name.c_str(),
+                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return refuse_errno(file.spec->destination, "can't write in its folder", errno);
   prepared.temporary = name;
-  flock(fd.get(), LOCK_EX | LOCK_NB);  // until it is closed: sweep_leftovers of another instance lets it be
-  if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set) return std::unexpected(set.error());
-  if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written) return std::unexpected(written.error());
+  flock(fd.get(),
+        LOCK_EX | LOCK_NB);  // until it is closed: sweep_leftovers of another instance lets it be
+  if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set)
+    return std::unexpected(set.error());
+  if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written)
+    return std::unexpected(written.error());
   if (fsync(fd.get()) != 0) return refuse_errno(file.spec->destination, "writing", errno);
   prepared.lock = std::move(fd);
   return prepared;
@@ -197,7 +223,8 @@ result<bool> put_in_place(Prepared& prepared) {
     const std::string backup = name + ".bak";
     unlinkat(folder, backup.c_str(), 0);
     if (linkat(folder, name.c_str(), folder, backup.c_str(), 0) != 0 && errno != ENOENT) {
-      log::warn("file.no_backup", "no backup was kept", {{"path", prepared.spec->destination}, {"reason", strerrordesc_np(errno)}});
+      log::warn("file.no_backup", "no backup was kept",
+                {{"path", prepared.spec->destination}, {"reason", strerrordesc_np(errno)}});
     }
   }
   if (renameat(folder, prepared.temporary.c_str(), folder, name.c_str()) != 0) {
@@ -269,7 +296,8 @@ void sweep_leftovers(const std::vector<const config::Template*>& specs) {
       const std::string_view name(entry->d_name);
       if (!name.starts_with('.') || name.size() < kLeftover.size() + 12) continue;
       if (name.substr(name.size() - 12 - kLeftover.size(), kLeftover.size()) != kLeftover) continue;
-      const UniqueFd fd(openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+      const UniqueFd fd(
+          openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
       struct stat info{};
       // Who still writes one holds a lock on it.
       if (fd && fstat(fd.get(), &info) == 0 && info.st_uid == geteuid() && S_ISREG(info.st_mode) &&

@@ -11,9 +11,12 @@ std::unexpected<Error> refuse(const std::string& name, const std::string& why) {
 }
 
 bool variable_name(std::string_view name) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && letter(name[0]) &&
-         std::ranges::all_of(name, [&letter](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && letter(name[0]) && std::ranges::all_of(name, [&letter](char c) {
+    return letter(c) || (c >= '0' && c <= '9');
+  });
 }
 
 result<> append_env(Secret& out, const FormatEntry& entry) {
@@ -37,7 +40,9 @@ result<> append_docker_env(Secret& out, const FormatEntry& entry) {
   if (!variable_name(name)) return refuse(name, "not a variable name");
   const std::string_view value = entry.value->reveal();
   if (value.find_first_of(std::string_view("\n\r\0", 3)) != std::string_view::npos) {
-    return refuse(name, "its value has a line break or NUL byte, which docker's --env-file can't hold; use format = \"env\"");
+    return refuse(name,
+                  "its value has a line break or NUL byte, which docker's --env-file can't hold; "
+                  "use format = \"env\"");
   }
   out.append(name);
   out.push_back('=');
@@ -48,27 +53,42 @@ result<> append_docker_env(Secret& out, const FormatEntry& entry) {
 
 // What Python's str.strip() takes away, as UTF-8.
 bool has_blank_end(std::string_view text) {
-  constexpr std::array<std::string_view, 8> kBlanks = {" ", "\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe3\x80\x80"};
-  const auto control = [](char c) { return (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f'); };
+  constexpr std::array<std::string_view, 8> kBlanks = {" ",
+                                                       "\xc2\x85",
+                                                       "\xc2\xa0",
+                                                       "\xe1\x9a\x80",
+                                                       "\xe2\x80\xa8",
+                                                       "\xe2\x80\xa9",
+                                                       "\xe2\x80\xaf",
+                                                       "\xe3\x80\x80"};
+  const auto control = [](char c) {
+    return (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f');
+  };
   if (text.empty()) return false;
   if (control(text.front()) || control(text.back())) return true;
   for (const std::string_view blank : kBlanks) {
     if (text.starts_with(blank) || text.ends_with(blank)) return true;
   }
-  const auto quad = [](std::string_view t) { return t.size() == 3 && t[0] == '\xe2' && t[1] == '\x80' && t[2] >= '\x80' && t[2] <= '\x8a'; };
-  return quad(text.substr(0, 3)) || (text.size() >= 3 && quad(text.substr(text.size() - 3))) || text.starts_with("\xe2\x81\x9f") || text.ends_with("\xe2\x81\x9f");
+  const auto quad = [](std::string_view t) {
+    return t.size() == 3 && t[0] == '\xe2' && t[1] == '\x80' && t[2] >= '\x80' && t[2] <= '\x8a';
+  };
+  return quad(text.substr(0, 3)) || (text.size() >= 3 && quad(text.substr(text.size() - 3))) ||
+         text.starts_with("\xe2\x81\x9f") || text.ends_with("\xe2\x81\x9f");
 }
 
 result<> append_ini_value(Secret& out, const FormatEntry& entry) {
   const std::string& name = entry.path.back();
-  const bool bad_name = name.empty() || has_blank_end(name) || name.find_first_of("=:\n\r") != std::string::npos ||
-                        name[0] == '[' || name[0] == '#' || name[0] == ';' || name == "rem";
+  const bool bad_name = name.empty() || has_blank_end(name) ||
+                        name.find_first_of("=:\n\r") != std::string::npos || name[0] == '[' ||
+                        name[0] == '#' || name[0] == ';' || name == "rem";
   if (bad_name) return refuse(name, "not a key that an ini file can hold");
   const std::string_view value = entry.value->reveal();
   if (value.find_first_of(std::string_view("\n\r\0", 3)) != std::string_view::npos) {
     return refuse(name, "its value has a line break or NUL byte, which an ini file can't hold");
   }
-  if (has_blank_end(value)) return refuse(name, "its value begins or ends with a blank, which no reader of ini files gives back");
+  if (has_blank_end(value))
+    return refuse(name,
+                  "its value begins or ends with a blank, which no reader of ini files gives back");
   out.append(name);
   out.append(" = ");
   for (const char c : value) {
@@ -83,16 +103,21 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
   Secret out;
   std::vector<std::string> sections;
   for (const FormatEntry& entry : entries) {
-    if (entry.path.size() != 2) return refuse(entry.path.back(), "an ini file needs one section around each key: values.SECTION.KEY");
+    if (entry.path.size() != 2)
+      return refuse(entry.path.back(),
+                    "an ini file needs one section around each key: values.SECTION.KEY");
     const std::string& section = entry.path.front();
     if (sections.empty() || sections.back() != section) {
-      if (section.empty() || section.find_first_of("]\n\r") != std::string::npos) return refuse(section, "not a section name");
-      if (std::ranges::find(sections, section) != sections.end()) return refuse(section, "a section that comes twice");
+      if (section.empty() || section.find_first_of("]\n\r") != std::string::npos)
+        return refuse(section, "not a section name");
+      if (std::ranges::find(sections, section) != sections.end())
+        return refuse(section, "a section that comes twice");
       if (!sections.empty()) out.push_back('\n');
       out.append("[" + section + "]\n");
       sections.push_back(section);
     }
-    if (const auto appended = append_ini_value(out, entry); !appended) return std::unexpected(appended.error());
+    if (const auto appended = append_ini_value(out, entry); !appended)
+      return std::unexpected(appended.error());
   }
   return out;
 }
@@ -103,7 +128,8 @@ result<Secret> write_format(config::Format format, const std::vector<FormatEntry
   if (format == config::Format::ini) return write_ini(entries);
   Secret out;
   for (const FormatEntry& entry : entries) {
-    const auto appended = format == config::Format::env ? append_env(out, entry) : append_docker_env(out, entry);
+    const auto appended =
+        format == config::Format::env ? append_env(out, entry) : append_docker_env(out, entry);
     if (!appended) return std::unexpected(appended.error());
   }
   return out;

@@ -1,9 +1,11 @@
 #pragma once
-// Names and values to the bytes of a file, escaped so that no value can add a line, a key or a section. Pure.
+// Names and values to the bytes of a file, escaped so that no value can add a line, a key or a
+// section. Pure.
 //
-//   env         NAME="value": a POSIX shell's `.` and systemd's EnvironmentFile (systemd.exec(5)) both read it back exactly
-//   docker-env  NAME=value, raw, for docker's --env-file: a newline can't be written
-//   ini         Python's configparser (ConfigParser(), with its %-interpolation) reads it back exactly
+//   env         NAME="value": a POSIX shell's `.` and systemd's EnvironmentFile (systemd.exec(5))
+//   both read it back exactly docker-env  NAME=value, raw, for docker's --env-file: a newline can't
+//   be written ini         Python's configparser (ConfigParser(), with its %-interpolation) reads
+//   it back exactly
 //
 // What a format can't hold is refused (kind render), naming the key and why, never the value.
 
@@ -21,6 +23,7 @@ struct FormatEntry {
   const Secret* value;            // not owned
 };
 
-[[nodiscard]] result<Secret> write_format(config::Format format, const std::vector<FormatEntry>& entries);
+[[nodiscard]] result<Secret> write_format(config::Format format,
+                                          const std::vector<FormatEntry>& entries);
 
 }  // namespace keybearer::render

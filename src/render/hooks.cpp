@@ -10,7 +10,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kShortestMasked = 6;  // shorter words are no secrets worth the holes they would leave
+constexpr std::size_t kShortestMasked =
+    6;  // shorter words are no secrets worth the holes they would leave
 
 void replace_all(std::string& text, std::string_view what) {
   constexpr std::string_view kMask = "[masked]";
@@ -56,24 +57,28 @@ void Hooks::start(const config::Template& spec, EnvBlock environment, std::vecto
 asio::awaitable<void> Hooks::carry_out(std::shared_ptr<Run> run) {
   Backoff backoff({std::chrono::seconds(1), std::chrono::minutes(1)});
   for (bool first = true; newest_[run->spec] == run; first = false) {
-    const auto result = co_await run_hook(run->spec->command.argv, run->environment.clone(), run->spec->command_timeout);
+    const auto result = co_await run_hook(run->spec->command.argv, run->environment.clone(),
+                                          run->spec->command_timeout);
     if (first) {
       --first_runs_;
       changed_.set();
     }
     const std::string& path = run->spec->destination;
     if (result) {
-      for (const std::string& line : masked_lines(result->output, run->masked)) log::info("hook.output", line, {{"path", path}});
+      for (const std::string& line : masked_lines(result->output, run->masked))
+        log::info("hook.output", line, {{"path", path}});
     }
     if (result && !result->timed_out && result->status.shell_code() == 0) {
       log::info("hook.done", "command done", {{"path", path}});
       co_return;
     }
     const Duration pause = backoff.next(random_.fraction());
-    const std::string reason = !result ? result.error().text
-                               : result->timed_out ? "killed after its time-out"
-                                                   : "ended with code " + std::to_string(result->status.shell_code());
-    log::error("hook.failed", "the command failed; trying again", {{"path", path}, {"reason", reason}});
+    const std::string reason =
+        !result             ? result.error().text
+        : result->timed_out ? "killed after its time-out"
+                            : "ended with code " + std::to_string(result->status.shell_code());
+    log::error("hook.failed", "the command failed; trying again",
+               {{"path", path}, {"reason", reason}});
     co_await sleep_for(pause);
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
-// Commands that run after a file changed: in the order of the changes per file, tried again with back-off until they
-// succeed or the file changes again. Their output reaches the log with the file's content masked.
+// Commands that run after a file changed: in the order of the changes per file, tried again with
+// back-off until they succeed or the file changes again. Their output reaches the log with the
+// file's content masked.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -18,9 +19,11 @@ namespace keybearer::render {
 
 class Hooks {
  public:
-  Hooks(boost::asio::any_io_executor executor, Random& random) : random_(random), tasks_(std::move(executor)) {}
+  Hooks(boost::asio::any_io_executor executor, Random& random)
+      : random_(random), tasks_(std::move(executor)) {}
 
-  // Runs the template's command; a retry of an earlier run for it ends. `masked`: texts that must not reach the log.
+  // Runs the template's command; a retry of an earlier run for it ends. `masked`: texts that must
+  // not reach the log.
   void start(const config::Template& spec, EnvBlock environment, std::vector<Secret> masked);
 
   [[nodiscard]] boost::asio::awaitable<void> run();   // until cancelled
@@ -38,6 +41,7 @@ class Hooks {
 };
 
 // Each line of `output` with the lines and long words of `masked` replaced by [masked].
-[[nodiscard]] std::vector<std::string> masked_lines(std::string output, const std::vector<Secret>& masked);
+[[nodiscard]] std::vector<std::string> masked_lines(std::string output,
+                                                    const std::vector<Secret>& masked);
 
 }  // namespace keybearer::render

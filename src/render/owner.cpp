@@ -19,20 +19,23 @@ std::optional<unsigned> look_up(const char* path, const std::string& name) {
     const auto second = text.find(':', name.size() + 1);
     if (second == std::string_view::npos) continue;
     unsigned number = 0;
-    const auto [end, error] = std::from_chars(text.data() + second + 1, text.data() + text.size(), number);
+    const auto [end, error] =
+        std::from_chars(text.data() + second + 1, text.data() + text.size(), number);
     if (error == std::errc{} && *end == ':') found = number;
   }
   std::fclose(file);
   return found;
 }
 
-result<std::optional<unsigned>> number_of(const std::string& name, const char* path, const char* what) {
+result<std::optional<unsigned>> number_of(const std::string& name, const char* path,
+                                          const char* what) {
   if (name.empty()) return std::nullopt;
   unsigned number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
   if (error == std::errc{} && end == name.data() + name.size()) return number;
   const auto found = look_up(path, name);
-  if (!found) return fail(ErrorKind::io, std::string("no ") + what + " \"" + name + "\" in " + path);
+  if (!found)
+    return fail(ErrorKind::io, std::string("no ") + what + " \"" + name + "\" in " + path);
   return found;
 }
 

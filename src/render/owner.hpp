@@ -1,5 +1,6 @@
 #pragma once
-// User and group names to numbers, from /etc/passwd and /etc/group: a static program has no other name service.
+// User and group names to numbers, from /etc/passwd and /etc/group: a static program has no other
+// name service.
 
 #include <sys/types.h>
 

@@ -39,7 +39,8 @@ std::optional<std::string> read_source(const std::string& path) {
   if (file == nullptr) return std::nullopt;
   std::string text;
   char buffer[16384];
-  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
+  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;)
+    text.append(buffer, n);
   std::fclose(file);
   return text;
 }
@@ -67,12 +68,14 @@ struct Renderer::Impl {
   std::vector<FromTarget> from;
   std::vector<Problem> problems;
 
-  void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source, const std::string& name,
-                 tmpl::Options options);
-  void add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes, std::vector<std::string> path,
-                 const std::string& name, const tmpl::Options& options);
+  void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
+                 const std::string& name, tmpl::Options options);
+  void add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
+                 std::vector<std::string> path, const std::string& name,
+                 const tmpl::Options& options);
   void add_file(const config::Template& spec);
-  void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults, Evaluation& evaluation);
+  void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
+                   Evaluation& evaluation);
   void update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
 };
 
@@ -89,7 +92,8 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
       problems.push_back({source.place.text, name + ": " + dependency.error().text});
       return;
     }
-    out.emplace_back(name, RenderedValue::Key{std::move(*dependency), source.key}, source.default_value);
+    out.emplace_back(name, RenderedValue::Key{std::move(*dependency), source.key},
+                     source.default_value);
     return;
   }
   std::string text = source.contents;
@@ -113,7 +117,8 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
 }
 
 void Renderer::Impl::add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
-                               std::vector<std::string> path, const std::string& name, const tmpl::Options& options) {
+                               std::vector<std::string> path, const std::string& name,
+                               const tmpl::Options& options) {
   for (const config::NamedValue& named : nodes) {
     path.push_back(named.name);
     if (named.node.children.empty()) {
@@ -160,7 +165,8 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
     if (!variable.enabled) continue;
     std::vector<RenderedValue> value;
     impl->add_value(value, variable.value, "env." + variable.name, {});
-    if (!value.empty()) impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
+    if (!value.empty())
+      impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }
   for (const config::EnvFrom& spec : config.env_from) {
     auto dependency = dependency_of(config, spec.secret);
@@ -187,7 +193,8 @@ bool collect(const RenderedValue& value, Evaluation& evaluation) {
   }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
-    for (const tmpl::Dependency& dependency : value.used()) evaluation.used.push_back(dependency.id);
+    for (const tmpl::Dependency& dependency : value.used())
+      evaluation.used.push_back(dependency.id);
   }
   return value.has_value();
 }
@@ -200,7 +207,8 @@ std::vector<std::string> ids(const std::vector<tmpl::Dependency>& dependencies) 
 
 }  // namespace
 
-void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults, Evaluation& evaluation) {
+void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
+                                 Evaluation& evaluation) {
   FileTarget& target = file_targets[i];
   RenderedFile& file = files[i];
   bool changed = false, all = true;
@@ -218,7 +226,8 @@ void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool u
     file.content = target.values.front().value().clone();
   } else {
     std::vector<FormatEntry> entries;
-    for (std::size_t k = 0; k < target.values.size(); ++k) entries.push_back({target.paths[k], &target.values[k].value()});
+    for (std::size_t k = 0; k < target.values.size(); ++k)
+      entries.push_back({target.paths[k], &target.values[k].value()});
     auto written = write_format(file.spec->format, entries);
     if (!written) {
       evaluation.errors.push_back(std::move(written).error().within(file.spec->destination));
@@ -230,7 +239,8 @@ void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool u
   ++file.generation;
 }
 
-void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const {
+void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source,
+                                 Evaluation& evaluation) const {
   const Value* answer = source.find(target.dependency);
   if (answer == nullptr) {
     evaluation.missing.push_back(target.dependency);
@@ -256,7 +266,9 @@ void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source, E
       if (!wanted.empty() && std::ranges::find(wanted, key.as_text()) == wanted.end()) continue;
       std::string name = variable_name(*target.spec, key.as_text());
       const auto twice = std::ranges::find(made, name, &std::pair<std::string, Secret>::first);
-      if (twice != made.end()) return refuse(ErrorKind::render, "two keys make the variable " + name + "; use names or keys");
+      if (twice != made.end())
+        return refuse(ErrorKind::render,
+                      "two keys make the variable " + name + "; use names or keys");
       made.emplace_back(std::move(name), text_of(member));
     }
   }
@@ -267,7 +279,8 @@ void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source, E
 Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
   Evaluation evaluation;
   evaluation.complete = true;
-  for (std::size_t i = 0; i < impl_->files.size(); ++i) impl_->update_file(i, source, use_defaults, evaluation);
+  for (std::size_t i = 0; i < impl_->files.size(); ++i)
+    impl_->update_file(i, source, use_defaults, evaluation);
   for (VariableTarget& variable : impl_->variables) {
     variable.value.update(source, use_defaults);
     evaluation.complete = collect(variable.value, evaluation) && evaluation.complete;
@@ -276,20 +289,28 @@ Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
   return evaluation;
 }
 
-const std::vector<RenderedFile>& Renderer::files() const { return impl_->files; }
+const std::vector<RenderedFile>& Renderer::files() const {
+  return impl_->files;
+}
 
 std::vector<RenderedVariable> Renderer::variables() const {
   std::vector<RenderedVariable> out;
   for (const FromTarget& target : impl_->from) {
-    for (const auto& [name, value] : target.variables) out.push_back({name, value.clone(), {}, {target.dependency.id}});
+    for (const auto& [name, value] : target.variables)
+      out.push_back({name, value.clone(), {}, {target.dependency.id}});
   }
   for (const VariableTarget& variable : impl_->variables) {
-    std::erase_if(out, [&variable](const RenderedVariable& v) { return v.name == variable.name; });  // named beats all
-    out.push_back({variable.name, variable.value.value().clone(), variable.on_change, ids(variable.value.used())});
+    std::erase_if(out, [&variable](const RenderedVariable& v) {
+      return v.name == variable.name;
+    });  // named beats all
+    out.push_back({variable.name, variable.value.value().clone(), variable.on_change,
+                   ids(variable.value.used())});
   }
   return out;
 }
 
-bool Renderer::empty() const { return impl_->files.empty() && impl_->variables.empty() && impl_->from.empty(); }
+bool Renderer::empty() const {
+  return impl_->files.empty() && impl_->variables.empty() && impl_->from.empty();
+}
 
 }  // namespace keybearer::render

@@ -1,6 +1,6 @@
 #pragma once
-// Every template and variable of the configuration, parsed once and evaluated against the store whenever something of it
-// changes. Decides nothing about files or programs.
+// Every template and variable of the configuration, parsed once and evaluated against the store
+// whenever something of it changes. Decides nothing about files or programs.
 
 #include <expected>
 #include <map>
@@ -30,16 +30,17 @@ struct RenderedVariable {
 
 struct Evaluation {
   std::vector<tmpl::Dependency> missing;  // not there yet: to be asked for
-  std::vector<Error> errors;              // render: the template is wrong; not_found: a key is not there
-  std::vector<std::string> used;          // ids of all dependencies of what failed for a missing key
+  std::vector<Error> errors;      // render: the template is wrong; not_found: a key is not there
+  std::vector<std::string> used;  // ids of all dependencies of what failed for a missing key
   std::map<std::string, std::string> wanted_by;  // id of what is missing -> "config.ini"
-  bool complete = false;                  // every file and variable has a value
+  bool complete = false;                         // every file and variable has a value
 };
 
 class Renderer {
  public:
   // Parses all templates; all errors at once, with caret. The configuration must outlive it.
-  [[nodiscard]] static std::expected<Renderer, std::vector<config::Problem>> make(const config::Config& config);
+  [[nodiscard]] static std::expected<Renderer, std::vector<config::Problem>> make(
+      const config::Config& config);
 
   // `use_defaults`: what is not there yet counts as absent (outage.on_start = "default").
   [[nodiscard]] Evaluation evaluate(tmpl::DataSource& source, bool use_defaults);

@@ -29,7 +29,8 @@ Secret text_of(const Value& member) {
 
 bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks) {
   bool same = evaluated_;
-  for (std::size_t i = 0; same && i < used_.size(); ++i) same = source.generation(used_[i]) == generations_[i];
+  for (std::size_t i = 0; same && i < used_.size(); ++i)
+    same = source.generation(used_[i]) == generations_[i];
   if (!same) evaluate(source);
 
   // A default stands in at the start only: it never replaces a value that is in force.
@@ -63,7 +64,8 @@ void RenderedValue::evaluate(tmpl::DataSource& source) {
     evaluate_key(std::get<Key>(how_), source);
   }
   generations_.clear();
-  for (const tmpl::Dependency& dependency : used_) generations_.push_back(source.generation(dependency));
+  for (const tmpl::Dependency& dependency : used_)
+    generations_.push_back(source.generation(dependency));
 }
 
 void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source) {
@@ -73,7 +75,8 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
     missing_ = std::move(output.error().missing);
     if (!missing_.empty()) return;  // it may be only for lack of these
     missing_key_ = output.error().missing_key && !used_.empty();
-    error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render, output.error().with_source(parsed.text())};
+    error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
+                   output.error().with_source(parsed.text())};
     return;
   }
   used_ = std::move(output->used);
@@ -94,7 +97,8 @@ void RenderedValue::evaluate_key(const Key& key, tmpl::DataSource& source) {
   const Value* member = data_of(*answer).find(key.key);
   if (member == nullptr) {
     missing_key_ = true;
-    error_ = Error{ErrorKind::not_found, name_ + ": no key \"" + key.key + "\" in " + key.dependency.path};
+    error_ = Error{ErrorKind::not_found,
+                   name_ + ": no key \"" + key.key + "\" in " + key.dependency.path};
     return;
   }
   take(text_of(*member));

@@ -1,6 +1,6 @@
 #pragma once
-// One value that is rendered: a template, or a key of a secret. Evaluated again only when what it used has changed;
-// keeps its last good result.
+// One value that is rendered: a template, or a key of a secret. Evaluated again only when what it
+// used has changed; keeps its last good result.
 
 #include <memory>
 #include <optional>
@@ -15,10 +15,12 @@
 namespace keybearer::render {
 
 // The dependency that a configuration's `secret` means: the name of a [[secret]], or a path.
-[[nodiscard]] result<tmpl::Dependency> dependency_of(const config::Config& config, const std::string& secret);
+[[nodiscard]] result<tmpl::Dependency> dependency_of(const config::Config& config,
+                                                     const std::string& secret);
 // The data of an answer: of KV v2 the inner ones.
 [[nodiscard]] const Value& data_of(const Value& answer);
-// A member as a variable or file holds it: text as it is, numbers and booleans as JSON, the rest as compact JSON.
+// A member as a variable or file holds it: text as it is, numbers and booleans as JSON, the rest as
+// compact JSON.
 [[nodiscard]] Secret text_of(const Value& member);
 
 class RenderedValue {
@@ -33,7 +35,8 @@ class RenderedValue {
   RenderedValue(std::string name, Key key, std::optional<std::string> fallback)
       : name_(std::move(name)), how_(std::move(key)), fallback_(std::move(fallback)) {}
 
-  // True when it was evaluated (not taken from before). `use_fallbacks`: what is not there yet counts as absent.
+  // True when it was evaluated (not taken from before). `use_fallbacks`: what is not there yet
+  // counts as absent.
   bool update(tmpl::DataSource& source, bool use_fallbacks);
 
   [[nodiscard]] const std::string& name() const { return name_; }

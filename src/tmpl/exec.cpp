@@ -9,7 +9,8 @@
 namespace keybearer::tmpl {
 namespace {
 
-constexpr int kMaxDepth = 2000;  // of templates that call templates: each level takes our stack (Go: 100,000)
+constexpr int kMaxDepth =
+    2000;  // of templates that call templates: each level takes our stack (Go: 100,000)
 constexpr std::size_t kMaxOutput = 64u << 20;
 
 bool can_be_nil(Param param) {
@@ -18,40 +19,60 @@ bool can_be_nil(Param param) {
     case Param::any_list:
     case Param::strings:
     case Param::any_map:
-    case Param::string_map: return true;
-    default: return false;
+    case Param::string_map:
+      return true;
+    default:
+      return false;
   }
 }
 
 bool assignable(const Value& value, Param param) {
   switch (param) {
-    case Param::any: return true;
-    case Param::string: return value.type() == Type::string;
-    case Param::integer: return value.type() == Type::integer;
-    case Param::int64: return value.type() == Type::int64;
-    case Param::uint64: return value.type() == Type::uint64;
-    case Param::float64: return value.type() == Type::float64;
-    case Param::boolean: return value.type() == Type::boolean;
-    case Param::any_list: return value.type() == Type::list;
-    case Param::strings: return value.type() == Type::strings;
-    case Param::any_map: return value.type() == Type::map;
-    case Param::string_map: return value.type() == Type::string_map;
+    case Param::any:
+      return true;
+    case Param::string:
+      return value.type() == Type::string;
+    case Param::integer:
+      return value.type() == Type::integer;
+    case Param::int64:
+      return value.type() == Type::int64;
+    case Param::uint64:
+      return value.type() == Type::uint64;
+    case Param::float64:
+      return value.type() == Type::float64;
+    case Param::boolean:
+      return value.type() == Type::boolean;
+    case Param::any_list:
+      return value.type() == Type::list;
+    case Param::strings:
+      return value.type() == Type::strings;
+    case Param::any_map:
+      return value.type() == Type::map;
+    case Param::string_map:
+      return value.type() == Type::string_map;
   }
   return false;
 }
 
 Value zero(Param param) {
   switch (param) {
-    case Param::any_list: return Value::list({});
-    case Param::strings: return Value::strings({});
-    case Param::any_map: return Value::map(Type::map);
-    case Param::string_map: return Value::map(Type::string_map);
-    default: return {};
+    case Param::any_list:
+      return Value::list({});
+    case Param::strings:
+      return Value::strings({});
+    case Param::any_map:
+      return Value::map(Type::map);
+    case Param::string_map:
+      return Value::map(Type::string_map);
+    default:
+      return {};
   }
 }
 
 // What the type of a receiver is called when a field can't be had.
-std::string type_of(const Operand& operand) { return operand.in_interface ? "interface {}" : type_name(operand.value); }
+std::string type_of(const Operand& operand) {
+  return operand.in_interface ? "interface {}" : type_name(operand.value);
+}
 
 // An element of a typed container is no interface.
 Operand element_of(const Value& container, const Value& element) {
@@ -63,18 +84,25 @@ Operand element_of(const Value& container, const Value& element) {
 
 bool truth(const Value& value) {
   switch (value.type()) {
-    case Type::nil: return false;
-    case Type::boolean: return value.as_bool();
+    case Type::nil:
+      return false;
+    case Type::boolean:
+      return value.as_bool();
     case Type::integer:
-    case Type::int64: return value.as_int() != 0;
-    case Type::uint64: return value.as_uint() != 0;
-    case Type::float64: return value.as_double() != 0;
-    case Type::complex128: return value.as_complex() != std::pair(0.0, 0.0);
+    case Type::int64:
+      return value.as_int() != 0;
+    case Type::uint64:
+      return value.as_uint() != 0;
+    case Type::float64:
+      return value.as_double() != 0;
+    case Type::complex128:
+      return value.as_complex() != std::pair(0.0, 0.0);
     case Type::object: {
       const Struct* object = as_struct(value);
       return object == nullptr || !object->is_nil();
     }
-    default: return value.size() != 0;
+    default:
+      return value.size() != 0;
   }
 }
 
@@ -84,10 +112,11 @@ void Evaluation::fail(const std::string& text, bool missing_key) {
   if (node_ != nullptr) {
     const std::string_view before = text_.substr(0, std::min(node_->pos, text_.size()));
     const auto newline = before.rfind('\n');
-    const std::size_t column = newline == std::string_view::npos ? before.size() : before.size() - newline - 1;
+    const std::size_t column =
+        newline == std::string_view::npos ? before.size() : before.size() - newline - 1;
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    error.text += ":" + std::to_string(line) + ":" + std::to_string(column) + ": executing " + quote(name) + " at <" +
-                  node_text(*node_) + ">";
+    error.text += ":" + std::to_string(line) + ":" + std::to_string(column) + ": executing " +
+                  quote(name) + " at <" + node_text(*node_) + ">";
     error.pos = node_->pos;
   }
   error.text += ": " + text;
@@ -106,7 +135,8 @@ Output Evaluation::run(const std::string& own_name) {
 std::string Evaluation::execute_template(const std::string& name, Value dot) {
   const auto tree = trees_.trees.find(name);
   if (tree == trees_.trees.end()) throw CallError{"template " + quote(name) + " not defined"};
-  if (depth_ >= kMaxDepth) throw CallError{"exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")"};
+  if (depth_ >= kMaxDepth)
+    throw CallError{"exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")"};
   ++depth_;
   auto variables = std::exchange(variables_, {});
   const auto outer_name = std::exchange(template_name_, tree->first);
@@ -125,10 +155,12 @@ Value Evaluation::ask(Dependency dependency, bool& there) {
   there = found != nullptr;
   auto& list = there ? result_.used : result_.missing;
   if (there) {
-    if (std::ranges::find(result_.used, dependency) == result_.used.end()) result_.used.push_back(std::move(dependency));
+    if (std::ranges::find(result_.used, dependency) == result_.used.end())
+      result_.used.push_back(std::move(dependency));
     return trees_.changes_maps ? found->deep_copy() : *found;
   }
-  if (std::ranges::find(result_.used, dependency) == result_.used.end()) result_.used.push_back(dependency);
+  if (std::ranges::find(result_.used, dependency) == result_.used.end())
+    result_.used.push_back(dependency);
   if (std::ranges::find(list, dependency) == list.end()) list.push_back(std::move(dependency));
   return {};
 }
@@ -157,13 +189,21 @@ Evaluation::Flow Evaluation::walk(const Operand& dot, const Node& node) {
       return Flow::normal;
     }
     case NodeType::if_:
-    case NodeType::with: return walk_branch(dot, static_cast<const BranchNode&>(node));
-    case NodeType::range: return walk_range(dot, static_cast<const BranchNode&>(node));
-    case NodeType::list: return walk_list(dot, &static_cast<const ListNode&>(node));
-    case NodeType::template_: walk_template(dot, static_cast<const TemplateNode&>(node)); return Flow::normal;
-    case NodeType::break_: return Flow::break_;
-    case NodeType::continue_: return Flow::continue_;
-    default: fail("unknown node: " + node_text(node));
+    case NodeType::with:
+      return walk_branch(dot, static_cast<const BranchNode&>(node));
+    case NodeType::range:
+      return walk_range(dot, static_cast<const BranchNode&>(node));
+    case NodeType::list:
+      return walk_list(dot, &static_cast<const ListNode&>(node));
+    case NodeType::template_:
+      walk_template(dot, static_cast<const TemplateNode&>(node));
+      return Flow::normal;
+    case NodeType::break_:
+      return Flow::break_;
+    case NodeType::continue_:
+      return Flow::continue_;
+    default:
+      fail("unknown node: " + node_text(node));
   }
 }
 
@@ -209,14 +249,17 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
       const std::size_t count = held.items().size();
       any = count != 0;
       for (std::size_t i = 0; i < count && i < held.items().size(); ++i) {
-        if (!iterate(Operand(Value::integer(static_cast<std::int64_t>(i))), element_of(held, held.items()[i]))) break;
+        if (!iterate(Operand(Value::integer(static_cast<std::int64_t>(i))),
+                     element_of(held, held.items()[i])))
+          break;
       }
       break;
     }
     case Type::map:
     case Type::string_map:
     case Type::any_map: {
-      const auto entries = value.entries();  // a copy of references: the map may be changed meanwhile
+      const auto entries =
+          value.entries();  // a copy of references: the map may be changed meanwhile
       any = !entries.empty();
       for (const auto& [key, member] : entries) {
         const Operand index = value.type() == Type::any_map ? Operand::element(key) : Operand(key);
@@ -227,7 +270,8 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
     case Type::integer:
     case Type::int64:
     case Type::uint64: {
-      if (decl.size() > 1) fail("can't use " + sprint({&value, 1}) + " to iterate over more than one variable");
+      if (decl.size() > 1)
+        fail("can't use " + sprint({&value, 1}) + " to iterate over more than one variable");
       const bool negative = value.type() != Type::uint64 && value.as_int() < 0;
       const std::uint64_t count = negative ? 0 : value.as_uint();
       any = count != 0;
@@ -239,8 +283,10 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
       }
       break;
     }
-    case Type::nil: break;
-    default: fail("range can't iterate over " + sprint({&value, 1}));
+    case Type::nil:
+      break;
+    default:
+      fail("range can't iterate over " + sprint({&value, 1}));
   }
   if (!any) {
     pop(inside);
@@ -254,7 +300,8 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
   at(call);
   const auto tree = trees_.trees.find(call.name);
   if (tree == trees_.trees.end()) fail("template " + quote(call.name) + " not defined");
-  if (depth_ >= kMaxDepth) fail("exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")");
+  if (depth_ >= kMaxDepth)
+    fail("exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")");
   const Operand inner = pipeline(dot, call.pipe.get());
   ++depth_;
   auto variables = std::exchange(variables_, {});
@@ -299,7 +346,10 @@ Operand Evaluation::pipeline(const Operand& dot, const PipeNode* pipe) {
     final = &value;
   }
   for (const auto& declared : pipe->decl) {
-    if (pipe->is_assign) variable(declared->ident[0]) = value; else variables_.push_back({declared->ident[0], value});
+    if (pipe->is_assign)
+      variable(declared->ident[0]) = value;
+    else
+      variables_.push_back({declared->ident[0], value});
   }
   return value;
 }
@@ -311,12 +361,15 @@ void Evaluation::not_a_function(const std::vector<NodePtr>* args, const Operand*
 }
 
 Operand Evaluation::command(const Operand& dot, const CommandNode& command, const Operand* final) {
-  const Operand previous = final != nullptr ? *final : Operand();  // `final` is where our result will go
+  const Operand previous =
+      final != nullptr ? *final : Operand();  // `final` is where our result will go
   const Operand* last = final != nullptr ? &previous : nullptr;
   const Node& first = *command.args.front();
   switch (first.type) {
-    case NodeType::field: return field_node(dot, static_cast<const FieldNode&>(first), &command.args, last);
-    case NodeType::chain: return chain_node(dot, static_cast<const ChainNode&>(first), &command.args, last);
+    case NodeType::field:
+      return field_node(dot, static_cast<const FieldNode&>(first), &command.args, last);
+    case NodeType::chain:
+      return chain_node(dot, static_cast<const ChainNode&>(first), &command.args, last);
     case NodeType::identifier: {
       const auto& identifier = static_cast<const IdentifierNode&>(first);
       at(identifier);
@@ -325,57 +378,71 @@ Operand Evaluation::command(const Operand& dot, const CommandNode& command, cons
     case NodeType::pipe:
       not_a_function(&command.args, last);
       return pipeline(dot, &static_cast<const PipeNode&>(first));
-    case NodeType::variable: return variable_node(dot, static_cast<const VariableNode&>(first), &command.args, last);
-    default: break;
+    case NodeType::variable:
+      return variable_node(dot, static_cast<const VariableNode&>(first), &command.args, last);
+    default:
+      break;
   }
   at(first);
   not_a_function(&command.args, last);
   switch (first.type) {
-    case NodeType::boolean: return Operand(Value(static_cast<const BoolNode&>(first).value));
-    case NodeType::dot: return dot;
-    case NodeType::nil: fail("nil is not a command");
-    case NodeType::number: return Operand(constant(static_cast<const NumberNode&>(first)));
-    case NodeType::string: return Operand(static_cast<const StringNode&>(first).value);
-    default: fail("can't evaluate command " + quote(node_text(first)));
+    case NodeType::boolean:
+      return Operand(Value(static_cast<const BoolNode&>(first).value));
+    case NodeType::dot:
+      return dot;
+    case NodeType::nil:
+      fail("nil is not a command");
+    case NodeType::number:
+      return Operand(constant(static_cast<const NumberNode&>(first)));
+    case NodeType::string:
+      return Operand(static_cast<const StringNode&>(first).value);
+    default:
+      fail("can't evaluate command " + quote(node_text(first)));
   }
 }
 
 Value Evaluation::constant(const NumberNode& n) {
   at(n);
   if (n.is_complex) return Value::complex128(n.complex_value.real(), n.complex_value.imag());
-  const bool hex = n.text.size() > 2 && n.text[0] == '0' && (n.text[1] == 'x' || n.text[1] == 'X') &&
+  const bool hex = n.text.size() > 2 && n.text[0] == '0' &&
+                   (n.text[1] == 'x' || n.text[1] == 'X') &&
                    n.text.find_first_of("pP") == std::string::npos;
-  if (n.is_float && !hex && !n.is_char && n.text.find_first_of(".eEpP") != std::string::npos) return Value(n.float_value);
+  if (n.is_float && !hex && !n.is_char && n.text.find_first_of(".eEpP") != std::string::npos)
+    return Value(n.float_value);
   if (n.is_int) return Value::integer(n.int_value);
   fail(n.text + " overflows int");
 }
 
-Operand Evaluation::field_node(const Operand& dot, const FieldNode& node, const std::vector<NodePtr>* args,
-                               const Operand* final) {
+Operand Evaluation::field_node(const Operand& dot, const FieldNode& node,
+                               const std::vector<NodePtr>* args, const Operand* final) {
   at(node);
   return field_chain(dot, dot, node, node.ident, 0, args, final);
 }
 
-Operand Evaluation::chain_node(const Operand& dot, const ChainNode& node, const std::vector<NodePtr>* args,
-                               const Operand* final) {
+Operand Evaluation::chain_node(const Operand& dot, const ChainNode& node,
+                               const std::vector<NodePtr>* args, const Operand* final) {
   at(node);
-  if (node.node->type == NodeType::nil) fail("indirection through explicit nil in " + node_text(node));
+  if (node.node->type == NodeType::nil)
+    fail("indirection through explicit nil in " + node_text(node));
   at(*node.node);
   Operand receiver;
   switch (node.node->type) {
-    case NodeType::pipe: receiver = pipeline(dot, &static_cast<const PipeNode&>(*node.node)); break;
+    case NodeType::pipe:
+      receiver = pipeline(dot, &static_cast<const PipeNode&>(*node.node));
+      break;
     case NodeType::identifier: {
       const auto& identifier = static_cast<const IdentifierNode&>(*node.node);
       receiver = call(dot, *identifier.function, identifier, identifier.name, nullptr, nullptr);
       break;
     }
-    default: fail("can't evaluate " + node_text(*node.node));
+    default:
+      fail("can't evaluate " + node_text(*node.node));
   }
   return field_chain(dot, std::move(receiver), node, node.fields, 0, args, final);
 }
 
-Operand Evaluation::variable_node(const Operand& dot, const VariableNode& node, const std::vector<NodePtr>* args,
-                                  const Operand* final) {
+Operand Evaluation::variable_node(const Operand& dot, const VariableNode& node,
+                                  const std::vector<NodePtr>* args, const Operand* final) {
   at(node);
   const Operand value = variable(node.ident[0]);
   if (node.ident.size() == 1) {
@@ -388,12 +455,14 @@ Operand Evaluation::variable_node(const Operand& dot, const VariableNode& node, 
 Operand Evaluation::field_chain(const Operand& dot, Operand receiver, const Node& node,
                                 const std::vector<std::string>& ident, std::size_t first,
                                 const std::vector<NodePtr>* args, const Operand* final) {
-  for (std::size_t i = first; i + 1 < ident.size(); ++i) receiver = field(dot, ident[i], node, nullptr, nullptr, receiver);
+  for (std::size_t i = first; i + 1 < ident.size(); ++i)
+    receiver = field(dot, ident[i], node, nullptr, nullptr, receiver);
   return field(dot, ident.back(), node, args, final, receiver);
 }
 
 Operand Evaluation::field(const Operand& dot, const std::string& name, const Node& node,
-                          const std::vector<NodePtr>* args, const Operand* final, const Operand& receiver) {
+                          const std::vector<NodePtr>* args, const Operand* final,
+                          const Operand& receiver) {
   if (!receiver.valid) {
     if (options_.error_on_missing_key) fail("nil data; no entry for key " + quote(name), true);
     return {};
@@ -402,9 +471,11 @@ Operand Evaluation::field(const Operand& dot, const std::string& name, const Nod
   const bool has_args = (args != nullptr && args->size() > 1) || final != nullptr;
   const Value& value = receiver.value;
   if (const Struct* object = as_struct(value)) {
-    if (const Function* method = object->method(name)) return call(dot, *method, node, name, args, final);
+    if (const Function* method = object->method(name))
+      return call(dot, *method, node, name, args, final);
     const auto member = object->field(name);
-    if (object->is_nil() && member) fail("nil pointer evaluating " + type_of(receiver) + "." + name);
+    if (object->is_nil() && member)
+      fail("nil pointer evaluating " + type_of(receiver) + "." + name);
     if (member) {
       if (has_args) fail(name + " has arguments but cannot be invoked as function");
       return Operand(*member);
@@ -418,34 +489,40 @@ Operand Evaluation::field(const Operand& dot, const std::string& name, const Nod
   fail("can't evaluate field " + name + " in type " + type_of(receiver));
 }
 
-Operand Evaluation::and_or(const Operand& dot, const Function& function, const std::vector<NodePtr>& args,
-                           const Operand* final) {
+Operand Evaluation::and_or(const Operand& dot, const Function& function,
+                           const std::vector<NodePtr>& args, const Operand* final) {
   Value value;
   for (std::size_t i = 1; i < args.size(); ++i) {
     value = argument(dot, Param::any, *args[i]);
-    if (truth(value) == (function.special == Function::Special::or_)) return Operand::element(value);
+    if (truth(value) == (function.special == Function::Special::or_))
+      return Operand::element(value);
   }
   if (final != nullptr) value = final->value;
   return Operand::element(value);
 }
 
-Operand Evaluation::call(const Operand& dot, const Function& function, const Node& node, const std::string& name,
-                         const std::vector<NodePtr>* args, const Operand* final) {
+Operand Evaluation::call(const Operand& dot, const Function& function, const Node& node,
+                         const std::string& name, const std::vector<NodePtr>* args,
+                         const Operand* final) {
   const std::size_t given = args != nullptr ? args->size() - 1 : 0;
   const std::size_t total = given + (final != nullptr ? 1 : 0);
   const std::size_t declared = function.params.size();
   const std::size_t fixed = function.variadic ? declared - 1 : declared;
   if (function.variadic && total < fixed) {
-    fail("wrong number of args for " + name + ": want at least " + std::to_string(fixed) + " got " + std::to_string(given));
+    fail("wrong number of args for " + name + ": want at least " + std::to_string(fixed) + " got " +
+         std::to_string(given));
   }
   if (!function.variadic && total != declared) {
-    fail("wrong number of args for " + name + ": want " + std::to_string(declared) + " got " + std::to_string(total));
+    fail("wrong number of args for " + name + ": want " + std::to_string(declared) + " got " +
+         std::to_string(total));
   }
   if (function.special == Function::Special::and_ || function.special == Function::Special::or_) {
     static const std::vector<NodePtr> none;
     return and_or(dot, function, args != nullptr ? *args : none, final);
   }
-  const auto param = [&](std::size_t i) { return param_of(function.params[std::min(i, declared - 1)]); };
+  const auto param = [&](std::size_t i) {
+    return param_of(function.params[std::min(i, declared - 1)]);
+  };
   std::array<Value, 8> few;
   std::vector<Value> many;
   Arguments values(few.data(), total);
@@ -473,28 +550,40 @@ Value Evaluation::checked(Operand operand, Param param) {
   if (operand.nil_interface()) {
     fail("wrong type for value; expected " + std::string(param_name(param)) + "; got interface {}");
   }
-  fail("wrong type for value; expected " + std::string(param_name(param)) + "; got " + type_name(operand.value));
+  fail("wrong type for value; expected " + std::string(param_name(param)) + "; got " +
+       type_name(operand.value));
 }
 
 Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
   at(node);
   switch (node.type) {
-    case NodeType::dot: return checked(dot, param);
+    case NodeType::dot:
+      return checked(dot, param);
     case NodeType::nil:
       if (can_be_nil(param)) return zero(param);
       fail("cannot assign nil to " + std::string(param_name(param)));
-    case NodeType::field: return checked(field_node(dot, static_cast<const FieldNode&>(node), nullptr, nullptr), param);
-    case NodeType::variable: return checked(variable_node(dot, static_cast<const VariableNode&>(node), nullptr, nullptr), param);
-    case NodeType::pipe: return checked(pipeline(dot, &static_cast<const PipeNode&>(node)), param);
+    case NodeType::field:
+      return checked(field_node(dot, static_cast<const FieldNode&>(node), nullptr, nullptr), param);
+    case NodeType::variable:
+      return checked(variable_node(dot, static_cast<const VariableNode&>(node), nullptr, nullptr),
+                     param);
+    case NodeType::pipe:
+      return checked(pipeline(dot, &static_cast<const PipeNode&>(node)), param);
     case NodeType::identifier: {
       const auto& identifier = static_cast<const IdentifierNode&>(node);
-      return checked(call(dot, *identifier.function, node, identifier.name, nullptr, nullptr), param);
+      return checked(call(dot, *identifier.function, node, identifier.name, nullptr, nullptr),
+                     param);
     }
-    case NodeType::chain: return checked(chain_node(dot, static_cast<const ChainNode&>(node), nullptr, nullptr), param);
-    default: break;
+    case NodeType::chain:
+      return checked(chain_node(dot, static_cast<const ChainNode&>(node), nullptr, nullptr), param);
+    default:
+      break;
   }
-  const auto expected = [&](const char* what) { fail(std::string("expected ") + what + "; found " + node_text(node)); };
-  const auto* number = node.type == NodeType::number ? static_cast<const NumberNode*>(&node) : nullptr;
+  const auto expected = [&](const char* what) {
+    fail(std::string("expected ") + what + "; found " + node_text(node));
+  };
+  const auto* number =
+      node.type == NodeType::number ? static_cast<const NumberNode*>(&node) : nullptr;
   switch (param) {
     case Param::boolean:
       if (node.type == NodeType::boolean) return Value(static_cast<const BoolNode&>(node).value);
@@ -507,7 +596,8 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
     case Param::integer:
     case Param::int64:
       if (number != nullptr && number->is_int) {
-        return param == Param::integer ? Value::integer(number->int_value) : Value::int64(number->int_value);
+        return param == Param::integer ? Value::integer(number->int_value)
+                                       : Value::int64(number->int_value);
       }
       expected("integer");
       break;
@@ -519,18 +609,24 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
       if (number != nullptr && number->is_float) return Value(number->float_value);
       expected("float");
       break;
-    case Param::any: return any_argument(dot, node);
-    default: break;
+    case Param::any:
+      return any_argument(dot, node);
+    default:
+      break;
   }
   fail("can't handle " + node_text(node) + " for arg of type " + std::string(param_name(param)));
 }
 
 Value Evaluation::any_argument(const Operand&, const Node& node) {
   switch (node.type) {
-    case NodeType::boolean: return Value(static_cast<const BoolNode&>(node).value);
-    case NodeType::number: return constant(static_cast<const NumberNode&>(node));
-    case NodeType::string: return static_cast<const StringNode&>(node).value;
-    default: fail("can't handle assignment of " + node_text(node) + " to empty interface argument");
+    case NodeType::boolean:
+      return Value(static_cast<const BoolNode&>(node).value);
+    case NodeType::number:
+      return constant(static_cast<const NumberNode&>(node));
+    case NodeType::string:
+      return static_cast<const StringNode&>(node).value;
+    default:
+      fail("can't handle assignment of " + node_text(node) + " to empty interface argument");
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// One evaluation of a template: walks the tree, calls functions, records what was asked. Mirrors Go's
-// text/template/exec.go: same order of evaluation, same error texts, same "current node".
+// One evaluation of a template: walks the tree, calls functions, records what was asked. Mirrors
+// Go's text/template/exec.go: same order of evaluation, same error texts, same "current node".
 
 #include <map>
 #include <optional>
@@ -15,8 +15,8 @@
 
 namespace keybearer::tmpl {
 
-// A value as Go's reflection sees it: it may be no value at all, and it may come out of an interface (an element of a
-// list or map), which matters for nil and for error texts.
+// A value as Go's reflection sees it: it may be no value at all, and it may come out of an
+// interface (an element of a list or map), which matters for nil and for error texts.
 struct Operand {
   Value value;
   bool valid = false;
@@ -42,8 +42,8 @@ struct ExecError {
 
 class Evaluation {
  public:
-  Evaluation(const TreeSet& trees, const std::string& shown_name, std::string_view text, const Options& options,
-             DataSource& source)
+  Evaluation(const TreeSet& trees, const std::string& shown_name, std::string_view text,
+             const Options& options, DataSource& source)
       : trees_(trees), shown_name_(shown_name), text_(text), options_(options), source_(source) {}
 
   // Throws ExecError.
@@ -73,16 +73,21 @@ class Evaluation {
 
   Operand pipeline(const Operand& dot, const PipeNode* pipe);
   Operand command(const Operand& dot, const CommandNode& command, const Operand* final);
-  Operand field_chain(const Operand& dot, Operand receiver, const Node& node, const std::vector<std::string>& ident,
-                      std::size_t first, const std::vector<NodePtr>* args, const Operand* final);
-  Operand field(const Operand& dot, const std::string& name, const Node& node, const std::vector<NodePtr>* args,
-                const Operand* final, const Operand& receiver);
-  Operand field_node(const Operand& dot, const FieldNode& node, const std::vector<NodePtr>* args, const Operand* final);
-  Operand chain_node(const Operand& dot, const ChainNode& node, const std::vector<NodePtr>* args, const Operand* final);
-  Operand variable_node(const Operand& dot, const VariableNode& node, const std::vector<NodePtr>* args, const Operand* final);
-  Operand call(const Operand& dot, const Function& function, const Node& node, const std::string& name,
-               const std::vector<NodePtr>* args, const Operand* final);
-  Operand and_or(const Operand& dot, const Function& function, const std::vector<NodePtr>& args, const Operand* final);
+  Operand field_chain(const Operand& dot, Operand receiver, const Node& node,
+                      const std::vector<std::string>& ident, std::size_t first,
+                      const std::vector<NodePtr>* args, const Operand* final);
+  Operand field(const Operand& dot, const std::string& name, const Node& node,
+                const std::vector<NodePtr>* args, const Operand* final, const Operand& receiver);
+  Operand field_node(const Operand& dot, const FieldNode& node, const std::vector<NodePtr>* args,
+                     const Operand* final);
+  Operand chain_node(const Operand& dot, const ChainNode& node, const std::vector<NodePtr>* args,
+                     const Operand* final);
+  Operand variable_node(const Operand& dot, const VariableNode& node,
+                        const std::vector<NodePtr>* args, const Operand* final);
+  Operand call(const Operand& dot, const Function& function, const Node& node,
+               const std::string& name, const std::vector<NodePtr>* args, const Operand* final);
+  Operand and_or(const Operand& dot, const Function& function, const std::vector<NodePtr>& args,
+                 const Operand* final);
   Value argument(const Operand& dot, Param param, const Node& node);
   Value any_argument(const Operand& dot, const Node& node);
   Value checked(Operand operand, Param param);

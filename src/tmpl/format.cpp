@@ -28,7 +28,8 @@ class Printer {
  private:
   void pad(std::string_view text);
   void string(std::string_view text, char32_t verb, const Value& whole);
-  void integer(std::uint64_t magnitude, bool negative, char32_t verb, const Value& whole, bool is_signed);
+  void integer(std::uint64_t magnitude, bool negative, char32_t verb, const Value& whole,
+               bool is_signed);
   void digits(std::uint64_t magnitude, bool negative, unsigned base, bool upper, char32_t verb);
   void floating(double value, char32_t verb, const Value& whole);
   void hex(std::string_view text, bool upper);
@@ -42,7 +43,6 @@ class Printer {
   std::size_t argument_ = 0;
   bool reordered_ = false, good_argument_ = true;
 };
-
 
 void Printer::pad(std::string_view text) {
   const int width = flags.width.value_or(0);
@@ -90,7 +90,8 @@ void Printer::string(std::string_view text, char32_t verb, const Value& whole) {
   const auto cut = [this](std::string_view t) {
     if (!flags.precision) return t;
     std::size_t bytes = 0;
-    for (int n = 0; n < *flags.precision && bytes < t.size(); ++n) bytes += decode_rune(t.substr(bytes)).width;
+    for (int n = 0; n < *flags.precision && bytes < t.size(); ++n)
+      bytes += decode_rune(t.substr(bytes)).width;
     return t.substr(0, bytes);
   };
   switch (verb) {
@@ -100,17 +101,27 @@ void Printer::string(std::string_view text, char32_t verb, const Value& whole) {
         return;
       }
       [[fallthrough]];
-    case 's': pad(cut(text)); break;
-    case 'x': hex(text, false); break;
-    case 'X': hex(text, true); break;
+    case 's':
+      pad(cut(text));
+      break;
+    case 'x':
+      hex(text, false);
+      break;
+    case 'X':
+      hex(text, true);
+      break;
     case 'q': {
       text = cut(text);
-      const bool backquotable = flags.sharp && text.find('`') == std::string_view::npos &&
-                                std::ranges::none_of(text, [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F; });
+      const bool backquotable =
+          flags.sharp && text.find('`') == std::string_view::npos &&
+          std::ranges::none_of(text, [](char c) {
+            return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
+          });
       pad(backquotable ? "`" + std::string(text) + "`" : quote(text, flags.plus));
       break;
     }
-    default: bad(verb, whole);
+    default:
+      bad(verb, whole);
   }
 }
 
@@ -140,14 +151,20 @@ void Printer::digits(std::uint64_t u, bool negative, unsigned base, bool upper, 
     if (base == 16) digits += {alphabet[16], '0'};
   }
   if (verb == 'O') digits += "o0";
-  if (negative) digits += '-'; else if (flags.plus) digits += '+'; else if (flags.space) digits += ' ';
+  if (negative)
+    digits += '-';
+  else if (flags.plus)
+    digits += '+';
+  else if (flags.space)
+    digits += ' ';
   std::ranges::reverse(digits);
   const bool zero = std::exchange(flags.zero, false);
   pad(digits);
   flags.zero = zero;
 }
 
-void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, const Value& whole, bool is_signed) {
+void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, const Value& whole,
+                      bool is_signed) {
   switch (verb) {
     case 'v':
       if (flags.sharp_v && !is_signed) {
@@ -157,19 +174,34 @@ void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, con
         break;
       }
       [[fallthrough]];
-    case 'd': digits(magnitude, negative, 10, false, verb); break;
-    case 'b': digits(magnitude, negative, 2, false, verb); break;
+    case 'd':
+      digits(magnitude, negative, 10, false, verb);
+      break;
+    case 'b':
+      digits(magnitude, negative, 2, false, verb);
+      break;
     case 'o':
-    case 'O': digits(magnitude, negative, 8, false, verb); break;
-    case 'x': digits(magnitude, negative, 16, false, verb); break;
-    case 'X': digits(magnitude, negative, 16, true, verb); break;
+    case 'O':
+      digits(magnitude, negative, 8, false, verb);
+      break;
+    case 'x':
+      digits(magnitude, negative, 16, false, verb);
+      break;
+    case 'X':
+      digits(magnitude, negative, 16, true, verb);
+      break;
     case 'c': {
       std::string rune;
-      append_rune(rune, negative || magnitude > 0x10FFFF ? kReplacement : static_cast<char32_t>(magnitude));
+      append_rune(
+          rune, negative || magnitude > 0x10FFFF ? kReplacement : static_cast<char32_t>(magnitude));
       pad(rune);
       break;
     }
-    case 'q': pad(quote_rune(negative || magnitude > 0x10FFFF ? kReplacement : static_cast<char32_t>(magnitude), flags.plus)); break;
+    case 'q':
+      pad(quote_rune(
+          negative || magnitude > 0x10FFFF ? kReplacement : static_cast<char32_t>(magnitude),
+          flags.plus));
+      break;
     case 'U': {
       std::string text;
       std::uint64_t u = negative ? 0 - magnitude : magnitude;
@@ -180,7 +212,8 @@ void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, con
       while (static_cast<int>(text.size()) < std::max(4, flags.precision.value_or(4))) text += '0';
       std::ranges::reverse(text);
       text.insert(0, "U+");
-      if (flags.sharp && magnitude <= 0x10FFFF && !negative && is_print(static_cast<char32_t>(magnitude))) {
+      if (flags.sharp && magnitude <= 0x10FFFF && !negative &&
+          is_print(static_cast<char32_t>(magnitude))) {
         text += " '";
         append_rune(text, static_cast<char32_t>(magnitude));
         text += "'";
@@ -190,7 +223,8 @@ void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, con
       flags.zero = zero;
       break;
     }
-    default: bad(verb, whole);
+    default:
+      bad(verb, whole);
   }
 }
 
@@ -198,14 +232,21 @@ void Printer::floating(double value, char32_t verb, const Value& whole) {
   char kind = 'g';
   int precision = -1;
   switch (verb) {
-    case 'v': break;
+    case 'v':
+      break;
     case 'e':
     case 'E':
     case 'f':
-    case 'F': kind = verb == 'F' ? 'f' : static_cast<char>(verb); precision = 6; break;
+    case 'F':
+      kind = verb == 'F' ? 'f' : static_cast<char>(verb);
+      precision = 6;
+      break;
     case 'g':
-    case 'G': kind = static_cast<char>(verb); break;
-    default: return bad(verb, whole);
+    case 'G':
+      kind = static_cast<char>(verb);
+      break;
+    default:
+      return bad(verb, whole);
   }
   if (flags.precision) precision = *flags.precision;
   std::string text = format_float(value, kind, precision);
@@ -222,7 +263,9 @@ void Printer::floating(double value, char32_t verb, const Value& whole) {
     int wanted = kind == 'g' || kind == 'G' ? (precision < 0 ? 6 : std::max(precision, 1)) : 0;
     const auto first = mantissa.find_first_of("123456789");
     int significant = 0;
-    for (std::size_t i = first == std::string::npos ? mantissa.size() - 1 : first; i < mantissa.size(); ++i) significant += mantissa[i] != '.';
+    for (std::size_t i = first == std::string::npos ? mantissa.size() - 1 : first;
+         i < mantissa.size(); ++i)
+      significant += mantissa[i] != '.';
     if (mantissa.find('.') == std::string::npos) mantissa += '.';
     while (significant++ < wanted) mantissa += '0';
     text = mantissa + tail;
@@ -280,7 +323,10 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
   switch (value.type()) {
     case Type::nil:
       if (depth > 0) {
-        if (flags.sharp_v) out_ += "interface {}(nil)"; else out_ += "<nil>";
+        if (flags.sharp_v)
+          out_ += "interface {}(nil)";
+        else
+          out_ += "<nil>";
       } else if (verb == 'v') {
         pad("<nil>");
       } else {
@@ -288,16 +334,24 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
       }
       break;
     case Type::boolean:
-      if (verb == 't' || verb == 'v') pad(value.as_bool() ? "true" : "false"); else bad(verb, value);
+      if (verb == 't' || verb == 'v')
+        pad(value.as_bool() ? "true" : "false");
+      else
+        bad(verb, value);
       break;
     case Type::integer:
     case Type::int64: {
       const std::int64_t i = value.as_int();
-      integer(i < 0 ? 0 - static_cast<std::uint64_t>(i) : static_cast<std::uint64_t>(i), i < 0, verb, value, true);
+      integer(i < 0 ? 0 - static_cast<std::uint64_t>(i) : static_cast<std::uint64_t>(i), i < 0,
+              verb, value, true);
       break;
     }
-    case Type::uint64: integer(value.as_uint(), false, verb, value, false); break;
-    case Type::float64: floating(value.as_double(), verb, value); break;
+    case Type::uint64:
+      integer(value.as_uint(), false, verb, value, false);
+      break;
+    case Type::float64:
+      floating(value.as_double(), verb, value);
+      break;
     case Type::complex128: {
       if (std::u32string_view(U"vbgGxXfFeE").find(verb) == std::u32string_view::npos) {
         bad(verb, value);
@@ -313,16 +367,25 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
       break;
     }
     case Type::number:
-    case Type::string: string(value.as_text(), verb, value); break;
+    case Type::string:
+      string(value.as_text(), verb, value);
+      break;
     case Type::list:
-    case Type::strings: list(value, verb, depth); break;
+    case Type::strings:
+      list(value, verb, depth);
+      break;
     case Type::map:
     case Type::string_map:
-    case Type::any_map: map(value, verb, depth); break;
+    case Type::any_map:
+      map(value, verb, depth);
+      break;
     case Type::object: {
       const Struct* object = as_struct(value);
       std::string text;
-      if (object == nullptr || object->is_nil()) text = "<nil>"; else object->print(text);
+      if (object == nullptr || object->is_nil())
+        text = "<nil>";
+      else
+        object->print(text);
       pad(text);
       break;
     }
@@ -379,18 +442,26 @@ void Printer::format(std::string_view format, std::span<const Value> values) {
     flags = {};
     for (; i < format.size(); ++i) {
       const char c = format[i];
-      if (c == '#') flags.sharp = true;
-      else if (c == '0') flags.zero = true;
-      else if (c == '+') flags.plus = true;
-      else if (c == '-') flags.minus = true;
-      else if (c == ' ') flags.space = true;
-      else break;
+      if (c == '#')
+        flags.sharp = true;
+      else if (c == '0')
+        flags.zero = true;
+      else if (c == '+')
+        flags.plus = true;
+      else if (c == '-')
+        flags.minus = true;
+      else if (c == ' ')
+        flags.space = true;
+      else
+        break;
     }
     after_index = argument_number(format, i, values.size());
     const auto star = [&](std::optional<int>& number, bool is_width) {
       ++i;
       const bool is_int = argument_ < values.size() && values[argument_].type() == Type::integer;
-      const bool wide = argument_ < values.size() && (is_int || values[argument_].type() == Type::int64 || values[argument_].type() == Type::uint64);
+      const bool wide =
+          argument_ < values.size() && (is_int || values[argument_].type() == Type::int64 ||
+                                        values[argument_].type() == Type::uint64);
       if (wide && std::llabs(values[argument_].as_int()) <= 1'000'000) {
         number = static_cast<int>(values[argument_].as_int());
       } else {
@@ -470,21 +541,36 @@ void Printer::format(std::string_view format, std::span<const Value> values) {
 
 std::string type_name(const Value& value) {
   switch (value.type()) {
-    case Type::nil: return "<nil>";
-    case Type::boolean: return "bool";
-    case Type::integer: return "int";
-    case Type::int64: return "int64";
-    case Type::uint64: return "uint64";
-    case Type::float64: return "float64";
-    case Type::complex128: return "complex128";
-    case Type::number: return "json.Number";
-    case Type::string: return "string";
-    case Type::list: return "[]interface {}";
-    case Type::strings: return "[]string";
-    case Type::map: return "map[string]interface {}";
-    case Type::string_map: return "map[string]string";
-    case Type::any_map: return "map[interface {}]interface {}";
-    case Type::object: return std::string(value.as_object()->type_name());
+    case Type::nil:
+      return "<nil>";
+    case Type::boolean:
+      return "bool";
+    case Type::integer:
+      return "int";
+    case Type::int64:
+      return "int64";
+    case Type::uint64:
+      return "uint64";
+    case Type::float64:
+      return "float64";
+    case Type::complex128:
+      return "complex128";
+    case Type::number:
+      return "json.Number";
+    case Type::string:
+      return "string";
+    case Type::list:
+      return "[]interface {}";
+    case Type::strings:
+      return "[]string";
+    case Type::map:
+      return "map[string]interface {}";
+    case Type::string_map:
+      return "map[string]string";
+    case Type::any_map:
+      return "map[interface {}]interface {}";
+    case Type::object:
+      return std::string(value.as_object()->type_name());
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Go's fmt: Sprint, Sprintln, Sprintf with all verbs and flags over every kind of value. Mirrors fmt/print.go.
+// Go's fmt: Sprint, Sprintln, Sprintf with all verbs and flags over every kind of value. Mirrors
+// fmt/print.go.
 
 #include <span>
 #include <string>

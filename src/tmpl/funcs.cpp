@@ -6,49 +6,93 @@
 namespace keybearer::tmpl {
 namespace {
 
-constexpr std::string_view kConsul[] = {
-    "byKey", "byMeta", "byPort", "byTag", "caLeaf", "caRoots", "connect", "datacenters", "explode", "exportedServices",
-    "importedServices", "key", "keyExists", "keyOrDefault", "ls", "node", "nodes", "partitions", "peerings", "safeLs", "safeTree",
-    "service", "services", "tree"};
-constexpr std::string_view kNomad[] = {"nomadService", "nomadServices", "nomadVar", "nomadVarExists", "nomadVarList", "nomadVarListSafe"};
+constexpr std::string_view kConsul[] = {"byKey",
+                                        "byMeta",
+                                        "byPort",
+                                        "byTag",
+                                        "caLeaf",
+                                        "caRoots",
+                                        "connect",
+                                        "datacenters",
+                                        "explode",
+                                        "exportedServices",
+                                        "importedServices",
+                                        "key",
+                                        "keyExists",
+                                        "keyOrDefault",
+                                        "ls",
+                                        "node",
+                                        "nodes",
+                                        "partitions",
+                                        "peerings",
+                                        "safeLs",
+                                        "safeTree",
+                                        "service",
+                                        "services",
+                                        "tree"};
+constexpr std::string_view kNomad[] = {"nomadService",   "nomadServices", "nomadVar",
+                                       "nomadVarExists", "nomadVarList",  "nomadVarListSafe"};
 
 }  // namespace
 
 Param param_of(char letter) {
   switch (letter) {
-    case 's': return Param::string;
-    case 'i': return Param::integer;
-    case 'l': return Param::int64;
-    case 'u': return Param::uint64;
-    case 'f': return Param::float64;
-    case 'b': return Param::boolean;
-    case 'A': return Param::any_list;
-    case 'S': return Param::strings;
-    case 'M': return Param::any_map;
-    case 'T': return Param::string_map;
-    default: return Param::any;
+    case 's':
+      return Param::string;
+    case 'i':
+      return Param::integer;
+    case 'l':
+      return Param::int64;
+    case 'u':
+      return Param::uint64;
+    case 'f':
+      return Param::float64;
+    case 'b':
+      return Param::boolean;
+    case 'A':
+      return Param::any_list;
+    case 'S':
+      return Param::strings;
+    case 'M':
+      return Param::any_map;
+    case 'T':
+      return Param::string_map;
+    default:
+      return Param::any;
   }
 }
 
 std::string_view param_name(Param param) {
   switch (param) {
-    case Param::any: return "interface {}";
-    case Param::string: return "string";
-    case Param::integer: return "int";
-    case Param::int64: return "int64";
-    case Param::uint64: return "uint64";
-    case Param::float64: return "float64";
-    case Param::boolean: return "bool";
-    case Param::any_list: return "[]interface {}";
-    case Param::strings: return "[]string";
-    case Param::any_map: return "map[string]interface {}";
-    case Param::string_map: return "map[string]string";
+    case Param::any:
+      return "interface {}";
+    case Param::string:
+      return "string";
+    case Param::integer:
+      return "int";
+    case Param::int64:
+      return "int64";
+    case Param::uint64:
+      return "uint64";
+    case Param::float64:
+      return "float64";
+    case Param::boolean:
+      return "bool";
+    case Param::any_list:
+      return "[]interface {}";
+    case Param::strings:
+      return "[]string";
+    case Param::any_map:
+      return "map[string]interface {}";
+    case Param::string_map:
+      return "map[string]string";
   }
   return {};
 }
 
 const Function* find_function(std::string_view name) {
-  for (const auto table : {builtin_functions(), text_functions(), data_functions(), vault_functions()}) {
+  for (const auto table :
+       {builtin_functions(), text_functions(), data_functions(), vault_functions()}) {
     const auto at = std::ranges::lower_bound(table, name, {}, &Function::name);
     if (at != table.end() && at->name == name) return &*at;
   }

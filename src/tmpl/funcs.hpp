@@ -1,6 +1,7 @@
 #pragma once
-// The functions that templates call: a sorted table of names with Go-like signatures. A new function is one row in a
-// funcs_*.cpp. Argument types are checked, and constants adapted to them, in one place (exec.cpp), as Go's reflection does.
+// The functions that templates call: a sorted table of names with Go-like signatures. A new
+// function is one row in a funcs_*.cpp. Argument types are checked, and constants adapted to them,
+// in one place (exec.cpp), as Go's reflection does.
 
 #include <span>
 #include <string>
@@ -34,13 +35,13 @@ struct Function {
   std::string_view name;
   // Returns the result, or throws CallError.
   Value (*call)(Evaluation& evaluation, Arguments arguments);
-  std::string_view params;      // a letter each, see below; the last may be variadic
+  std::string_view params;  // a letter each, see below; the last may be variadic
   bool variadic = false;
-  bool changes_maps = false;    // changes a map argument in place
+  bool changes_maps = false;  // changes a map argument in place
   enum class Special : std::uint8_t { none, and_, or_, call } special = Special::none;
 };
-// Letters in `params`: a any, s string, i int, l int64, u uint64, f float64, b bool, A any_list, S strings, M any_map,
-// T string_map.
+// Letters in `params`: a any, s string, i int, l int64, u uint64, f float64, b bool, A any_list, S
+// strings, M any_map, T string_map.
 [[nodiscard]] Param param_of(char letter);
 
 // "error calling NAME: TEXT".
@@ -49,7 +50,8 @@ struct CallError {
 };
 
 [[nodiscard]] const Function* find_function(std::string_view name);
-// Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not known either.
+// Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not
+// known either.
 [[nodiscard]] std::string refused_function(std::string_view name);
 
 // The tables, one per file, each sorted by name.

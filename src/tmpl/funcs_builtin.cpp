@@ -15,15 +15,22 @@ enum class Basic { invalid, boolean, complex, integer, floating, string, uintege
 
 Basic basic_kind(const Value& value) {
   switch (value.type()) {
-    case Type::boolean: return Basic::boolean;
+    case Type::boolean:
+      return Basic::boolean;
     case Type::integer:
-    case Type::int64: return Basic::integer;
-    case Type::uint64: return Basic::uinteger;
-    case Type::float64: return Basic::floating;
-    case Type::complex128: return Basic::complex;
+    case Type::int64:
+      return Basic::integer;
+    case Type::uint64:
+      return Basic::uinteger;
+    case Type::float64:
+      return Basic::floating;
+    case Type::complex128:
+      return Basic::complex;
     case Type::number:
-    case Type::string: return Basic::string;
-    default: return Basic::invalid;
+    case Type::string:
+      return Basic::string;
+    default:
+      return Basic::invalid;
   }
 }
 
@@ -34,19 +41,27 @@ Basic basic_kind(const Value& value) {
 bool equal(const Value& a, const Value& b) {
   const Basic ka = basic_kind(a), kb = basic_kind(b);
   if (ka != kb) {
-    if (ka == Basic::integer && kb == Basic::uinteger) return a.as_int() >= 0 && static_cast<std::uint64_t>(a.as_int()) == b.as_uint();
+    if (ka == Basic::integer && kb == Basic::uinteger)
+      return a.as_int() >= 0 && static_cast<std::uint64_t>(a.as_int()) == b.as_uint();
     if (ka == Basic::uinteger && kb == Basic::integer) return equal(b, a);
     if (a.is_nil() || b.is_nil()) return false;
     incompatible(a, b);
   }
   switch (ka) {
-    case Basic::boolean: return a.as_bool() == b.as_bool();
-    case Basic::complex: return a.as_complex() == b.as_complex();
-    case Basic::floating: return a.as_double() == b.as_double();
-    case Basic::integer: return a.as_int() == b.as_int();
-    case Basic::uinteger: return a.as_uint() == b.as_uint();
-    case Basic::string: return a.as_text() == b.as_text();
-    case Basic::invalid: break;
+    case Basic::boolean:
+      return a.as_bool() == b.as_bool();
+    case Basic::complex:
+      return a.as_complex() == b.as_complex();
+    case Basic::floating:
+      return a.as_double() == b.as_double();
+    case Basic::integer:
+      return a.as_int() == b.as_int();
+    case Basic::uinteger:
+      return a.as_uint() == b.as_uint();
+    case Basic::string:
+      return a.as_text() == b.as_text();
+    case Basic::invalid:
+      break;
   }
   if (a.is_nil() || b.is_nil()) return a.is_nil() && b.is_nil();
   if (a.type() == Type::object && b.type() == Type::object) return a.as_object() == b.as_object();
@@ -56,19 +71,27 @@ bool equal(const Value& a, const Value& b) {
 
 bool less(const Value& a, const Value& b) {
   const Basic ka = basic_kind(a), kb = basic_kind(b);
-  if (a.is_nil() || b.is_nil() || ka == Basic::invalid) throw CallError{"invalid type for comparison"};
+  if (a.is_nil() || b.is_nil() || ka == Basic::invalid)
+    throw CallError{"invalid type for comparison"};
   if (kb == Basic::invalid) throw CallError{"invalid type for comparison"};
   if (ka != kb) {
-    if (ka == Basic::integer && kb == Basic::uinteger) return a.as_int() < 0 || static_cast<std::uint64_t>(a.as_int()) < b.as_uint();
-    if (ka == Basic::uinteger && kb == Basic::integer) return b.as_int() >= 0 && a.as_uint() < static_cast<std::uint64_t>(b.as_int());
+    if (ka == Basic::integer && kb == Basic::uinteger)
+      return a.as_int() < 0 || static_cast<std::uint64_t>(a.as_int()) < b.as_uint();
+    if (ka == Basic::uinteger && kb == Basic::integer)
+      return b.as_int() >= 0 && a.as_uint() < static_cast<std::uint64_t>(b.as_int());
     incompatible(a, b);
   }
   switch (ka) {
-    case Basic::floating: return a.as_double() < b.as_double();
-    case Basic::integer: return a.as_int() < b.as_int();
-    case Basic::uinteger: return a.as_uint() < b.as_uint();
-    case Basic::string: return a.as_text() < b.as_text();
-    default: throw CallError{"invalid type for comparison"};
+    case Basic::floating:
+      return a.as_double() < b.as_double();
+    case Basic::integer:
+      return a.as_int() < b.as_int();
+    case Basic::uinteger:
+      return a.as_uint() < b.as_uint();
+    case Basic::string:
+      return a.as_text() < b.as_text();
+    default:
+      throw CallError{"invalid type for comparison"};
   }
 }
 
@@ -79,16 +102,29 @@ Value eq(Evaluation&, Arguments a) {
   }
   return false;
 }
-Value ne(Evaluation&, Arguments a) { return !equal(a[0], a[1]); }
-Value lt(Evaluation&, Arguments a) { return less(a[0], a[1]); }
-Value le(Evaluation&, Arguments a) { return less(a[0], a[1]) || equal(a[0], a[1]); }
-Value gt(Evaluation&, Arguments a) { return !(less(a[0], a[1]) || equal(a[0], a[1])); }
-Value ge(Evaluation&, Arguments a) { return !less(a[0], a[1]); }
-Value not_(Evaluation&, Arguments a) { return !truth(a[0]); }
+Value ne(Evaluation&, Arguments a) {
+  return !equal(a[0], a[1]);
+}
+Value lt(Evaluation&, Arguments a) {
+  return less(a[0], a[1]);
+}
+Value le(Evaluation&, Arguments a) {
+  return less(a[0], a[1]) || equal(a[0], a[1]);
+}
+Value gt(Evaluation&, Arguments a) {
+  return !(less(a[0], a[1]) || equal(a[0], a[1]));
+}
+Value ge(Evaluation&, Arguments a) {
+  return !less(a[0], a[1]);
+}
+Value not_(Evaluation&, Arguments a) {
+  return !truth(a[0]);
+}
 
 Value len(Evaluation&, Arguments a) {
   if (a[0].is_nil()) throw CallError{"len of nil pointer"};
-  if (a[0].is_text() || a[0].is_list() || a[0].is_map()) return Value::integer(static_cast<std::int64_t>(a[0].size()));
+  if (a[0].is_text() || a[0].is_list() || a[0].is_map())
+    return Value::integer(static_cast<std::int64_t>(a[0].size()));
   throw CallError{"len of type " + type_name(a[0])};
 }
 
@@ -96,12 +132,19 @@ std::size_t index_of(const Value& index, std::size_t size) {
   std::int64_t i = 0;
   switch (index.type()) {
     case Type::integer:
-    case Type::int64: i = index.as_int(); break;
-    case Type::uint64: i = static_cast<std::int64_t>(index.as_uint()); break;
-    case Type::nil: throw CallError{"cannot index slice/array with nil"};
-    default: throw CallError{"cannot index slice/array with type " + type_name(index)};
+    case Type::int64:
+      i = index.as_int();
+      break;
+    case Type::uint64:
+      i = static_cast<std::int64_t>(index.as_uint());
+      break;
+    case Type::nil:
+      throw CallError{"cannot index slice/array with nil"};
+    default:
+      throw CallError{"cannot index slice/array with type " + type_name(index)};
   }
-  if (i < 0 || static_cast<std::uint64_t>(i) > size) throw CallError{"index out of range: " + std::to_string(i)};
+  if (i < 0 || static_cast<std::uint64_t>(i) > size)
+    throw CallError{"index out of range: " + std::to_string(i)};
   return static_cast<std::size_t>(i);
 }
 
@@ -113,13 +156,17 @@ Value index(Evaluation&, Arguments a) {
     if (item.is_list() || item.is_text()) {
       const std::size_t at = index_of(i, item.size());
       if (at >= item.size()) throw CallError{"index out of range: " + std::to_string(at)};
-      item = item.is_list() ? Value(item.items()[at]) : Value::uint64(static_cast<unsigned char>(item.as_text()[at]));
+      item = item.is_list() ? Value(item.items()[at])
+                            : Value::uint64(static_cast<unsigned char>(item.as_text()[at]));
     } else if (item.is_map()) {
       const bool any_key = item.type() == Type::any_map;
       if (i.is_nil() && !any_key) throw CallError{"value is nil; should be string"};
-      if (!any_key && i.type() != Type::string) throw CallError{"value has type " + type_name(i) + "; should be string"};
+      if (!any_key && i.type() != Type::string)
+        throw CallError{"value has type " + type_name(i) + "; should be string"};
       const Value* found = item.find_key(i);
-      item = found != nullptr ? Value(*found) : item.type() == Type::string_map ? Value("") : Value();
+      item = found != nullptr                  ? Value(*found)
+             : item.type() == Type::string_map ? Value("")
+                                               : Value();
     } else if (item.is_nil()) {
       throw CallError{"index of nil pointer"};
     } else {
@@ -133,20 +180,25 @@ Value slice(Evaluation&, Arguments a) {
   const Value& item = a[0];
   if (item.is_nil()) throw CallError{"slice of untyped nil"};
   if (a.size() > 4) throw CallError{"too many slice indexes: " + std::to_string(a.size() - 1)};
-  if (!item.is_text() && !item.is_list()) throw CallError{"can't slice item of type " + type_name(item)};
+  if (!item.is_text() && !item.is_list())
+    throw CallError{"can't slice item of type " + type_name(item)};
   if (item.is_text() && a.size() == 4) throw CallError{"cannot 3-index slice a string"};
   std::size_t bounds[3] = {0, item.size(), item.size()};
   for (std::size_t n = 1; n < a.size(); ++n) bounds[n - 1] = index_of(a[n], item.size());
   if (bounds[0] > bounds[1]) {
-    throw CallError{"invalid slice index: " + std::to_string(bounds[0]) + " > " + std::to_string(bounds[1])};
+    throw CallError{"invalid slice index: " + std::to_string(bounds[0]) + " > " +
+                    std::to_string(bounds[1])};
   }
   if (bounds[1] > bounds[2]) {
-    throw CallError{"invalid slice index: " + std::to_string(bounds[1]) + " > " + std::to_string(bounds[2])};
+    throw CallError{"invalid slice index: " + std::to_string(bounds[1]) + " > " +
+                    std::to_string(bounds[2])};
   }
   if (item.is_text()) return Value(item.as_text().substr(bounds[0], bounds[1] - bounds[0]));
   const auto& items = item.items();
-  List part(items.begin() + static_cast<std::ptrdiff_t>(bounds[0]), items.begin() + static_cast<std::ptrdiff_t>(bounds[1]));
-  return item.type() == Type::strings ? Value::strings(std::move(part)) : Value::list(std::move(part));
+  List part(items.begin() + static_cast<std::ptrdiff_t>(bounds[0]),
+            items.begin() + static_cast<std::ptrdiff_t>(bounds[1]));
+  return item.type() == Type::strings ? Value::strings(std::move(part))
+                                      : Value::list(std::move(part));
 }
 
 Value call(Evaluation&, Arguments a) {
@@ -154,9 +206,15 @@ Value call(Evaluation&, Arguments a) {
   throw CallError{"non-function of type " + type_name(a[0])};
 }
 
-Value print(Evaluation&, Arguments a) { return sprint(a); }
-Value println(Evaluation&, Arguments a) { return sprintln(a); }
-Value printf(Evaluation&, Arguments a) { return sprintf(a[0].as_text(), a.subspan(1)); }
+Value print(Evaluation&, Arguments a) {
+  return sprint(a);
+}
+Value println(Evaluation&, Arguments a) {
+  return sprintln(a);
+}
+Value printf(Evaluation&, Arguments a) {
+  return sprintf(a[0].as_text(), a.subspan(1));
+}
 
 // The arguments as one text, as Go's escapers see them.
 std::string text_of(Arguments a) {
@@ -171,13 +229,26 @@ Value html(Evaluation&, Arguments a) {
   std::string out;
   for (const char c : text_of(a)) {
     switch (c) {
-      case '\0': append_rune(out, kReplacement); break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      default: out += c;
+      case '\0':
+        append_rune(out, kReplacement);
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -192,9 +263,15 @@ Value js(Evaluation&, Arguments a) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (rune.code < 0x80 && rune.valid()) {
       switch (c) {
-        case '\\': out += "\\\\"; break;
-        case '\'': out += "\\'"; break;
-        case '"': out += "\\\""; break;
+        case '\\':
+          out += "\\\\";
+          break;
+        case '\'':
+          out += "\\'";
+          break;
+        case '"':
+          out += "\\\"";
+          break;
         default:
           if (c < ' ' || c == '<' || c == '>' || c == '&' || c == '=') {
             out += "\\u00";
@@ -220,7 +297,8 @@ Value urlquery(Evaluation&, Arguments a) {
   std::string out;
   for (const char c : text_of(a)) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
     if (plain) {
       out += c;
     } else if (c == ' ') {
@@ -258,6 +336,8 @@ constexpr Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const Function> builtin_functions() { return kFunctions; }
+std::span<const Function> builtin_functions() {
+  return kFunctions;
+}
 
 }  // namespace keybearer::tmpl

@@ -1,4 +1,5 @@
-// consul-template's functions on JSON, base64, lists and maps: template/funcs.go, template/scratch.go.
+// consul-template's functions on JSON, base64, lists and maps: template/funcs.go,
+// template/scratch.go.
 
 #include <openssl/evp.h>
 
@@ -15,17 +16,22 @@
 namespace keybearer::tmpl {
 namespace {
 
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::string encoded(std::string_view text, bool url) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); i += 3) {
     const std::size_t n = std::min<std::size_t>(3, text.size() - i);
     std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) bits = bits << 8 | (k < n ? static_cast<unsigned char>(text[i + k]) : 0);
+    for (std::size_t k = 0; k < 3; ++k)
+      bits = bits << 8 | (k < n ? static_cast<unsigned char>(text[i + k]) : 0);
     for (std::size_t k = 0; k < 4; ++k) out += k <= n ? kAlphabet[bits >> (18 - 6 * k) & 63] : '=';
   }
-  if (url) std::ranges::transform(out, out.begin(), [](char c) { return c == '+' ? '-' : c == '/' ? '_' : c; });
+  if (url)
+    std::ranges::transform(out, out.begin(), [](char c) {
+      return c == '+' ? '-' : c == '/' ? '_' : c;
+    });
   return out;
 }
 
@@ -35,7 +41,8 @@ std::string decoded(const char* function, std::string_view text, bool url) {
   std::uint32_t bits = 0;
   int count = 0, padding = 0;
   const auto corrupt = [&](std::size_t at) {
-    throw CallError{std::string(function) + ": illegal base64 data at input byte " + std::to_string(at)};
+    throw CallError{std::string(function) + ": illegal base64 data at input byte " +
+                    std::to_string(at)};
   };
   for (std::size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
@@ -64,10 +71,18 @@ std::string decoded(const char* function, std::string_view text, bool url) {
   return out;
 }
 
-Value base64_encode(Evaluation&, Arguments a) { return encoded(a[0].as_text(), false); }
-Value base64_decode(Evaluation&, Arguments a) { return decoded("base64Decode", a[0].as_text(), false); }
-Value base64_url_encode(Evaluation&, Arguments a) { return encoded(a[0].as_text(), true); }
-Value base64_url_decode(Evaluation&, Arguments a) { return decoded("base64URLDecode", a[0].as_text(), true); }
+Value base64_encode(Evaluation&, Arguments a) {
+  return encoded(a[0].as_text(), false);
+}
+Value base64_decode(Evaluation&, Arguments a) {
+  return decoded("base64Decode", a[0].as_text(), false);
+}
+Value base64_url_encode(Evaluation&, Arguments a) {
+  return encoded(a[0].as_text(), true);
+}
+Value base64_url_decode(Evaluation&, Arguments a) {
+  return decoded("base64URLDecode", a[0].as_text(), true);
+}
 
 // parseJSON's numbers are float64: the text form of an answer's numbers is not kept.
 Value with_floats(const Value& value) {
@@ -95,20 +110,34 @@ Value parse_json(Evaluation&, Arguments a) {
   if (!parsed) throw CallError{"parseJSON: " + parsed.error().text};
   return with_floats(*parsed);
 }
-Value to_json(Evaluation&, Arguments a) { return go_json("toJSON", a[0], true, false); }
-Value to_json_pretty(Evaluation&, Arguments a) { return go_json("toJSONPretty", a[0], true, true); }
-Value to_unescaped_json(Evaluation&, Arguments a) { return go_json("toUnescapedJSON", a[0], false, false); }
-Value to_unescaped_json_pretty(Evaluation&, Arguments a) { return go_json("toUnescapedJSONPretty", a[0], false, true); }
+Value to_json(Evaluation&, Arguments a) {
+  return go_json("toJSON", a[0], true, false);
+}
+Value to_json_pretty(Evaluation&, Arguments a) {
+  return go_json("toJSONPretty", a[0], true, true);
+}
+Value to_unescaped_json(Evaluation&, Arguments a) {
+  return go_json("toUnescapedJSON", a[0], false, false);
+}
+Value to_unescaped_json_pretty(Evaluation&, Arguments a) {
+  return go_json("toUnescapedJSONPretty", a[0], false, true);
+}
 
 // `in`: an element of a list (same type and value), or a piece of a text.
 bool holds(const Value& list, const Value& value) {
-  if (list.is_text()) return value.type() == Type::string && list.as_text().find(value.as_text()) != std::string_view::npos;
+  if (list.is_text())
+    return value.type() == Type::string &&
+           list.as_text().find(value.as_text()) != std::string_view::npos;
   if (!list.is_list()) return false;
   if (value.type() == Type::boolean) return false;
   return std::ranges::any_of(list.items(), [&value](const Value& item) { return item == value; });
 }
-Value in(Evaluation&, Arguments a) { return holds(a[0], a[1]); }
-Value contains(Evaluation&, Arguments a) { return holds(a[1], a[0]); }
+Value in(Evaluation&, Arguments a) {
+  return holds(a[0], a[1]);
+}
+Value contains(Evaluation&, Arguments a) {
+  return holds(a[1], a[0]);
+}
 Value contains_all(Evaluation&, Arguments a) {
   return std::ranges::all_of(a[0].items(), [&](const Value& v) { return holds(a[1], v); });
 }
@@ -131,7 +160,8 @@ void explode(Value& into, std::string_view key, const Value& value) {
   const std::string_view head = key.substr(0, slash);
   const Value* found = into.find(head);
   Value inner = found != nullptr ? *found : Value::map();
-  if (inner.type() != Type::map) throw CallError{"explodeMap: not a map: \"" + std::string(head) + "\""};
+  if (inner.type() != Type::map)
+    throw CallError{"explodeMap: not a map: \"" + std::string(head) + "\""};
   if (found == nullptr) into.set(head, inner);
   explode(inner, key.substr(slash + 1), value);
 }
@@ -141,7 +171,9 @@ Value explode_map(Evaluation&, Arguments a) {
   return out;
 }
 
-bool empty(const Value& value) { return !truth(value); }
+bool empty(const Value& value) {
+  return !truth(value);
+}
 void merge(Value& into, const Value& from, bool override) {
   for (const auto& [key, value] : from.entries()) {
     const Value* present = into.find_key(key);
@@ -164,7 +196,9 @@ Value merge_map_with_override(Evaluation&, Arguments a) {
 
 // --- scratch: a store for one evaluation; setters give "" ---
 
-Value scratch_key(Evaluation& e, Arguments a) { return e.scratch.contains(std::string(a[0].as_text())); }
+Value scratch_key(Evaluation& e, Arguments a) {
+  return e.scratch.contains(std::string(a[0].as_text()));
+}
 Value scratch_get(Evaluation& e, Arguments a) {
   const auto at = e.scratch.find(std::string(a[0].as_text()));
   return at == e.scratch.end() ? Value() : at->second;
@@ -203,9 +237,12 @@ Value scratch_map_values(Evaluation& e, Arguments a) {
 }
 
 constexpr Function kScratch[] = {
-    {"Get", scratch_get, "s"},          {"Key", scratch_key, "s"},
-    {"MapSet", scratch_map_set, "ssa"}, {"MapSetX", scratch_map_set_x, "ssa"},
-    {"MapValues", scratch_map_values, "s"}, {"Set", scratch_set, "sa"},
+    {"Get", scratch_get, "s"},
+    {"Key", scratch_key, "s"},
+    {"MapSet", scratch_map_set, "ssa"},
+    {"MapSetX", scratch_map_set_x, "ssa"},
+    {"MapValues", scratch_map_values, "s"},
+    {"Set", scratch_set, "sa"},
     {"SetX", scratch_set_x, "sa"},
 };
 
@@ -219,7 +256,9 @@ class Scratch final : public Struct {
   }
 };
 
-Value scratch(Evaluation&, Arguments) { return scratch_object(); }
+Value scratch(Evaluation&, Arguments) {
+  return scratch_object();
+}
 
 constexpr Function kFunctions[] = {
     {"base64Decode", base64_decode, "s"},
@@ -250,6 +289,8 @@ Value scratch_object() {
   return Value::object(instance);
 }
 
-std::span<const Function> data_functions() { return kFunctions; }
+std::span<const Function> data_functions() {
+  return kFunctions;
+}
 
 }  // namespace keybearer::tmpl

@@ -36,11 +36,13 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }
 
 bool is_unicode_space(char32_t c) {
-  return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
 }
 
-std::string_view trimmed(std::string_view text, bool (*cut)(char32_t, std::string_view), std::string_view set) {
+std::string_view trimmed(std::string_view text, bool (*cut)(char32_t, std::string_view),
+                         std::string_view set) {
   while (!text.empty()) {
     const Rune rune = decode_rune(text);
     if (!cut(rune.code, set)) break;
@@ -48,7 +50,9 @@ std::string_view trimmed(std::string_view text, bool (*cut)(char32_t, std::strin
   }
   while (!text.empty()) {
     std::size_t begin = text.size() - 1;
-    while (begin > 0 && text.size() - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+    while (begin > 0 && text.size() - begin < 4 &&
+           (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
+      --begin;
     Rune rune = decode_rune(text.substr(begin));
     if (begin + rune.width != text.size()) rune = {};
     if (!cut(rune.code, set)) break;
@@ -69,7 +73,8 @@ std::string_view trim_space_view(std::string_view text) {
   return trimmed(text, [](char32_t c, std::string_view) { return is_unicode_space(c); }, {});
 }
 
-// Letters of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic; others have no case or stay as they are.
+// Letters of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic; others have no case or stay as
+// they are.
 char32_t upper(char32_t c) {
   if ((c >= 'a' && c <= 'z') || (c >= 0xE0 && c <= 0xFE && c != 0xF7)) return c - 32;
   if (c == 0xFF) return 0x178;
@@ -99,14 +104,21 @@ std::string mapped(std::string_view text, char32_t (*change)(char32_t)) {
   out.reserve(text.size());
   while (!text.empty()) {
     const Rune rune = decode_rune(text);
-    if (rune.code < 0x80) out += static_cast<char>(change(rune.code)); else append_rune(out, change(rune.code));
+    if (rune.code < 0x80)
+      out += static_cast<char>(change(rune.code));
+    else
+      append_rune(out, change(rune.code));
     text.remove_prefix(rune.width);
   }
   return out;
 }
 
-Value to_lower(Evaluation&, Arguments a) { return mapped(a[0].as_text(), lower); }
-Value to_upper(Evaluation&, Arguments a) { return mapped(a[0].as_text(), upper); }
+Value to_lower(Evaluation&, Arguments a) {
+  return mapped(a[0].as_text(), lower);
+}
+Value to_upper(Evaluation&, Arguments a) {
+  return mapped(a[0].as_text(), upper);
+}
 Value to_title(Evaluation&, Arguments a) {
   std::string out;
   std::string_view text = a[0].as_text();
@@ -120,8 +132,12 @@ Value to_title(Evaluation&, Arguments a) {
   }
   return out;
 }
-Value trim(Evaluation&, Arguments a) { return trimmed(a[1].as_text(), in_set, a[0].as_text()); }
-Value trim_space(Evaluation&, Arguments a) { return trim_space_view(a[0].as_text()); }
+Value trim(Evaluation&, Arguments a) {
+  return trimmed(a[1].as_text(), in_set, a[0].as_text());
+}
+Value trim_space(Evaluation&, Arguments a) {
+  return trim_space_view(a[0].as_text());
+}
 Value trim_prefix(Evaluation&, Arguments a) {
   std::string_view text = a[1].as_text();
   if (text.starts_with(a[0].as_text())) text.remove_prefix(a[0].size());
@@ -132,7 +148,9 @@ Value trim_suffix(Evaluation&, Arguments a) {
   if (text.ends_with(a[0].as_text())) text.remove_suffix(a[0].size());
   return text;
 }
-Value replace_all(Evaluation&, Arguments a) { return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text()); }
+Value replace_all(Evaluation&, Arguments a) {
+  return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text());
+}
 
 List split_text(std::string_view text, std::string_view separator) {
   List parts;
@@ -223,8 +241,12 @@ Value parse_uint_(Evaluation&, Arguments a) {
   return Value::uint64(*value);
 }
 
-Value regex_match(Evaluation&, Arguments a) { return regex_matches(a[0].as_text(), a[1].as_text()); }
-Value regex_replace_all(Evaluation&, Arguments a) { return regex_replace(a[0].as_text(), a[1].as_text(), a[2].as_text()); }
+Value regex_match(Evaluation&, Arguments a) {
+  return regex_matches(a[0].as_text(), a[1].as_text());
+}
+Value regex_replace_all(Evaluation&, Arguments a) {
+  return regex_replace(a[0].as_text(), a[1].as_text(), a[2].as_text());
+}
 
 std::string hex(const unsigned char* bytes, unsigned size) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -238,70 +260,116 @@ std::string digest(const EVP_MD* algorithm, std::string_view text) {
   EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr);
   return hex(out.data(), size);
 }
-Value sha256_hex(Evaluation&, Arguments a) { return digest(EVP_sha256(), a[0].as_text()); }
-Value md5sum(Evaluation&, Arguments a) { return digest(EVP_md5(), a[0].as_text()); }
+Value sha256_hex(Evaluation&, Arguments a) {
+  return digest(EVP_sha256(), a[0].as_text());
+}
+Value md5sum(Evaluation&, Arguments a) {
+  return digest(EVP_md5(), a[0].as_text());
+}
 Value hmac_sha256_hex(Evaluation&, Arguments a) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
   unsigned size = 0;
   const std::string_view key = a[1].as_text(), message = a[0].as_text();
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(message.data()),
-       message.size(), out.data(), &size);
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
   return hex(out.data(), size);
 }
 
 // --- arithmetic: Go's numeric kinds only; the second operand comes first, for pipes ---
 
-bool is_signed(const Value& v) { return v.type() == Type::integer || v.type() == Type::int64; }
-bool is_unsigned(const Value& v) { return v.type() == Type::uint64; }
-bool is_float(const Value& v) { return v.type() == Type::float64; }
+bool is_signed(const Value& v) {
+  return v.type() == Type::integer || v.type() == Type::int64;
+}
+bool is_unsigned(const Value& v) {
+  return v.type() == Type::uint64;
+}
+bool is_float(const Value& v) {
+  return v.type() == Type::float64;
+}
 double as_float(const Value& v) {
-  return is_float(v) ? v.as_double() : is_unsigned(v) ? static_cast<double>(v.as_uint()) : static_cast<double>(v.as_int());
+  return is_float(v)      ? v.as_double()
+         : is_unsigned(v) ? static_cast<double>(v.as_uint())
+                          : static_cast<double>(v.as_int());
 }
 
 template <class Int, class Uint, class Float>
-Value arithmetic(const char* name, const Value& a, const Value& b, Int on_int, Uint on_uint, Float on_float) {
+Value arithmetic(const char* name, const Value& a, const Value& b, Int on_int, Uint on_uint,
+                 Float on_float) {
   const auto known = [](const Value& v) { return is_signed(v) || is_unsigned(v) || is_float(v); };
-  if (!known(b)) throw CallError{std::string(name) + ": unknown type for \"" + type_name(b) + "\" (" + type_name(b) + ")"};
-  if (!known(a)) throw CallError{std::string(name) + ": unknown type for \"" + type_name(a) + "\" (" + type_name(a) + ")"};
+  if (!known(b))
+    throw CallError{std::string(name) + ": unknown type for \"" + type_name(b) + "\" (" +
+                    type_name(b) + ")"};
+  if (!known(a))
+    throw CallError{std::string(name) + ": unknown type for \"" + type_name(a) + "\" (" +
+                    type_name(a) + ")"};
   if (is_float(a) || is_float(b)) return on_float(as_float(b), as_float(a));
   if (is_signed(a) || is_signed(b)) return Value::int64(on_int(b.as_int(), a.as_int()));
   return Value::uint64(on_uint(b.as_uint(), a.as_uint()));
 }
-std::int64_t wrap(std::uint64_t u) { return static_cast<std::int64_t>(u); }
-std::uint64_t u64(std::int64_t i) { return static_cast<std::uint64_t>(i); }
-[[noreturn]] void by_zero() { throw CallError{"runtime error: integer divide by zero"}; }
+std::int64_t wrap(std::uint64_t u) {
+  return static_cast<std::int64_t>(u);
+}
+std::uint64_t u64(std::int64_t i) {
+  return static_cast<std::uint64_t>(i);
+}
+[[noreturn]] void by_zero() {
+  throw CallError{"runtime error: integer divide by zero"};
+}
 
 Value add(Evaluation&, Arguments a) {
-  return arithmetic("add", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) + u64(y)); },
-                    [](auto x, auto y) { return x + y; }, [](double x, double y) { return Value(x + y); });
+  return arithmetic(
+      "add", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) + u64(y)); },
+      [](auto x, auto y) { return x + y; }, [](double x, double y) { return Value(x + y); });
 }
 Value subtract(Evaluation&, Arguments a) {
-  return arithmetic("subtract", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) - u64(y)); },
-                    [](auto x, auto y) { return x - y; }, [](double x, double y) { return Value(x - y); });
+  return arithmetic(
+      "subtract", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) - u64(y)); },
+      [](auto x, auto y) { return x - y; }, [](double x, double y) { return Value(x - y); });
 }
 Value multiply(Evaluation&, Arguments a) {
-  return arithmetic("multiply", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) * u64(y)); },
-                    [](auto x, auto y) { return x * y; }, [](double x, double y) { return Value(x * y); });
+  return arithmetic(
+      "multiply", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) * u64(y)); },
+      [](auto x, auto y) { return x * y; }, [](double x, double y) { return Value(x * y); });
 }
 Value divide(Evaluation&, Arguments a) {
-  return arithmetic("divide", a[0], a[1],
-                    [](std::int64_t x, std::int64_t y) { if (y == 0) by_zero(); return y == -1 ? wrap(0 - u64(x)) : x / y; },
-                    [](std::uint64_t x, std::uint64_t y) { if (y == 0) by_zero(); return x / y; },
-                    [](double x, double y) { return Value(x / y); });
+  return arithmetic(
+      "divide", a[0], a[1],
+      [](std::int64_t x, std::int64_t y) {
+        if (y == 0) by_zero();
+        return y == -1 ? wrap(0 - u64(x)) : x / y;
+      },
+      [](std::uint64_t x, std::uint64_t y) {
+        if (y == 0) by_zero();
+        return x / y;
+      },
+      [](double x, double y) { return Value(x / y); });
 }
 Value modulo(Evaluation&, Arguments a) {
-  return arithmetic("modulo", a[0], a[1],
-                    [](std::int64_t x, std::int64_t y) { if (y == 0) by_zero(); return y == -1 ? std::int64_t{0} : x % y; },
-                    [](std::uint64_t x, std::uint64_t y) { if (y == 0) by_zero(); return x % y; },
-                    [](double, double) -> Value { throw CallError{"modulo: unknown type for \"float64\" (float64)"}; });
+  return arithmetic(
+      "modulo", a[0], a[1],
+      [](std::int64_t x, std::int64_t y) {
+        if (y == 0) by_zero();
+        return y == -1 ? std::int64_t{0} : x % y;
+      },
+      [](std::uint64_t x, std::uint64_t y) {
+        if (y == 0) by_zero();
+        return x % y;
+      },
+      [](double, double) -> Value {
+        throw CallError{"modulo: unknown type for \"float64\" (float64)"};
+      });
 }
 Value minimum(Evaluation&, Arguments a) {
-  return arithmetic("minimum", a[0], a[1], [](auto x, auto y) { return std::min(x, y); },
-                    [](auto x, auto y) { return std::min(x, y); }, [](double x, double y) { return Value(std::min(x, y)); });
+  return arithmetic(
+      "minimum", a[0], a[1], [](auto x, auto y) { return std::min(x, y); },
+      [](auto x, auto y) { return std::min(x, y); },
+      [](double x, double y) { return Value(std::min(x, y)); });
 }
 Value maximum(Evaluation&, Arguments a) {
-  return arithmetic("maximum", a[0], a[1], [](auto x, auto y) { return std::max(x, y); },
-                    [](auto x, auto y) { return std::max(x, y); }, [](double x, double y) { return Value(std::max(x, y)); });
+  return arithmetic(
+      "maximum", a[0], a[1], [](auto x, auto y) { return std::max(x, y); },
+      [](auto x, auto y) { return std::max(x, y); },
+      [](double x, double y) { return Value(std::max(x, y)); });
 }
 
 std::int64_t loop_bound(const Value& value) {
@@ -314,7 +382,9 @@ std::int64_t loop_bound(const Value& value) {
   throw CallError{"loop: bad argument type: " + type_name(value)};
 }
 Value loop(Evaluation&, Arguments a) {
-  if (a.size() > 2) throw CallError{"loop: wrong number of arguments, expected 1 or 2, but got " + std::to_string(a.size())};
+  if (a.size() > 2)
+    throw CallError{"loop: wrong number of arguments, expected 1 or 2, but got " +
+                    std::to_string(a.size())};
   const std::int64_t start = a.size() == 2 ? loop_bound(a[0]) : 0;
   const std::int64_t stop = loop_bound(a.back());
   constexpr std::int64_t kMost = 10'000'000;
@@ -358,6 +428,8 @@ constexpr Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const Function> text_functions() { return kFunctions; }
+std::span<const Function> text_functions() {
+  return kFunctions;
+}
 
 }  // namespace keybearer::tmpl

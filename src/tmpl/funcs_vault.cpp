@@ -17,7 +17,8 @@ namespace {
 // A pointer that is nil: `.Auth` of an answer without one.
 class NilPointer final : public Struct {
  public:
-  NilPointer(std::string_view type, std::span<const std::string_view> fields) : type_(type), fields_(fields) {}
+  NilPointer(std::string_view type, std::span<const std::string_view> fields)
+      : type_(type), fields_(fields) {}
   [[nodiscard]] std::string_view type_name() const override { return type_; }
   [[nodiscard]] std::optional<Value> field(std::string_view name) const override {
     if (std::ranges::find(fields_, name) == fields_.end()) return std::nullopt;
@@ -38,18 +39,24 @@ struct FieldName {
 
 Value go_value(const Value& member, FieldName::As as) {
   switch (as) {
-    case FieldName::As::text: return member.is_text() ? Value(member.as_text()) : Value("");
+    case FieldName::As::text:
+      return member.is_text() ? Value(member.as_text()) : Value("");
     case FieldName::As::number: {
-      const auto number = member.is_text() ? parse_int(member.as_text(), 10) : std::expected<std::int64_t, std::string_view>(0);
+      const auto number = member.is_text() ? parse_int(member.as_text(), 10)
+                                           : std::expected<std::int64_t, std::string_view>(0);
       return Value::integer(number.value_or(0));
     }
-    case FieldName::As::boolean: return member.type() == Type::boolean && member.as_bool();
-    case FieldName::As::map: return member.is_map() ? member : Value::map();
-    case FieldName::As::strings: return Value::strings(member.is_list() ? member.items() : List{});
+    case FieldName::As::boolean:
+      return member.type() == Type::boolean && member.as_bool();
+    case FieldName::As::map:
+      return member.is_map() ? member : Value::map();
+    case FieldName::As::strings:
+      return Value::strings(member.is_list() ? member.items() : List{});
     case FieldName::As::string_map: {
       Value map = Value::map(Type::string_map);
       if (member.is_map()) {
-        for (const auto& [key, value] : member.entries()) map.append_sorted(key, value.is_text() ? Value(value.as_text()) : Value(""));
+        for (const auto& [key, value] : member.entries())
+          map.append_sorted(key, value.is_text() ? Value(value.as_text()) : Value(""));
       }
       return map;
     }
@@ -78,10 +85,12 @@ class Part : public Struct {
 };
 
 using As = FieldName::As;
-constexpr FieldName kSecretFields[] = {
-    {"RequestID", "request_id", As::text},     {"LeaseID", "lease_id", As::text},
-    {"LeaseDuration", "lease_duration", As::number}, {"Renewable", "renewable", As::boolean},
-    {"Data", "data", As::map},                 {"Warnings", "warnings", As::strings}};
+constexpr FieldName kSecretFields[] = {{"RequestID", "request_id", As::text},
+                                       {"LeaseID", "lease_id", As::text},
+                                       {"LeaseDuration", "lease_duration", As::number},
+                                       {"Renewable", "renewable", As::boolean},
+                                       {"Data", "data", As::map},
+                                       {"Warnings", "warnings", As::strings}};
 constexpr FieldName kAuthFields[] = {
     {"ClientToken", "client_token", As::text},       {"Accessor", "accessor", As::text},
     {"Policies", "policies", As::strings},           {"Metadata", "metadata", As::string_map},
@@ -90,27 +99,30 @@ constexpr FieldName kWrapFields[] = {{"Token", "token", As::text},
                                      {"TTL", "ttl", As::number},
                                      {"CreationTime", "creation_time", As::text},
                                      {"WrappedAccessor", "wrapped_accessor", As::text}};
-constexpr std::string_view kAuthNames[] = {"ClientToken", "Accessor", "Policies", "Metadata", "LeaseDuration", "Renewable"};
+constexpr std::string_view kAuthNames[] = {"ClientToken", "Accessor",      "Policies",
+                                           "Metadata",    "LeaseDuration", "Renewable"};
 constexpr std::string_view kWrapNames[] = {"Token", "TTL", "CreationTime", "WrappedAccessor"};
 
 class SecretStruct final : public Part {
  public:
-  explicit SecretStruct(Value envelope) : Part("*dependency.Secret", std::move(envelope), kSecretFields) {}
+  explicit SecretStruct(Value envelope)
+      : Part("*dependency.Secret", std::move(envelope), kSecretFields) {}
   [[nodiscard]] std::optional<Value> field(std::string_view name) const override {
     if (name == "Auth") return pointer("*dependency.SecretAuth", "auth", kAuthFields, kAuthNames);
-    if (name == "WrapInfo") return pointer("*dependency.SecretWrapInfo", "wrap_info", kWrapFields, kWrapNames);
+    if (name == "WrapInfo")
+      return pointer("*dependency.SecretWrapInfo", "wrap_info", kWrapFields, kWrapNames);
     return Part::field(name);
   }
 
  private:
-  [[nodiscard]] Value pointer(std::string_view type, std::string_view member, std::span<const FieldName> fields,
+  [[nodiscard]] Value pointer(std::string_view type, std::string_view member,
+                              std::span<const FieldName> fields,
                               std::span<const std::string_view> names) const {
     const Value& part = value_at(json(), member);
     if (!part.is_map()) return Value::object(std::make_shared<NilPointer>(type, names));
     return Value::object(std::make_shared<Part>(type, part, fields));
   }
 };
-
 
 class PkiStruct final : public Struct {
  public:
@@ -140,11 +152,15 @@ std::vector<std::pair<std::string, std::string>> pairs(const char* function, Arg
     const std::string_view text = argument.as_text();
     if (text.empty()) continue;
     const auto equals = text.find('=');
-    if (equals == std::string_view::npos) throw CallError{std::string(function) + ": not k=v pair \"[value]\""};
+    if (equals == std::string_view::npos)
+      throw CallError{std::string(function) + ": not k=v pair \"[value]\""};
     std::string key(trimmed(text.substr(0, equals), kBlanks));
     std::string value(trimmed(text.substr(equals + 1), kBlanks));
     const auto known = std::ranges::find(out, key, &std::pair<std::string, std::string>::first);
-    if (known != out.end()) known->second = std::move(value); else out.emplace_back(std::move(key), std::move(value));
+    if (known != out.end())
+      known->second = std::move(value);
+    else
+      out.emplace_back(std::move(key), std::move(value));
   }
   return out;
 }
@@ -170,7 +186,8 @@ Value secrets(Evaluation& e, Arguments a) {
   const std::string path(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
   if (path.empty()) return Value::strings({});
   bool there = false;
-  Value answer = e.ask({.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
+  Value answer = e.ask(
+      {.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
   if (!there || !answer.is_list()) return Value::strings({});
   List names = answer.items();
   std::ranges::sort(names, {}, &Value::as_text);
@@ -202,23 +219,29 @@ Value file(Evaluation& e, Arguments a) {
     if (end != root.end()) throw CallError{"'" + path + "' is outside of sandbox"};
   }
   bool there = false;
-  const Value answer = e.ask({.kind = Dependency::Kind::file, .path = path, .id = "file(" + path + ")"}, there);
+  const Value answer =
+      e.ask({.kind = Dependency::Kind::file, .path = path, .id = "file(" + path + ")"}, there);
   return there ? answer : Value("");
 }
 
-Value env(Evaluation& e, Arguments a) { return Value(e.options().env(std::string(a[0].as_text())).value_or("")); }
+Value env(Evaluation& e, Arguments a) {
+  return Value(e.options().env(std::string(a[0].as_text())).value_or(""));
+}
 Value env_or_default(Evaluation& e, Arguments a) {
   const auto value = e.options().env(std::string(a[0].as_text()));
   return value ? Value(*value) : a[1];
 }
 Value must_env(Evaluation& e, Arguments a) {
   const auto value = e.options().env(std::string(a[0].as_text()));
-  if (!value || value->empty()) throw CallError{"required environment variable " + std::string(a[0].as_text()) + " is empty"};
+  if (!value || value->empty())
+    throw CallError{"required environment variable " + std::string(a[0].as_text()) + " is empty"};
   return Value(*value);
 }
 
 Value execute_template(Evaluation& e, Arguments a) {
-  if (a.size() > 2) throw CallError{"executeTemplate: wrong number of arguments, expected 1 or 2, but got " + std::to_string(a.size())};
+  if (a.size() > 2)
+    throw CallError{"executeTemplate: wrong number of arguments, expected 1 or 2, but got " +
+                    std::to_string(a.size())};
   return e.execute_template(std::string(a[0].as_text()), a.size() == 2 ? a[1] : Value());
 }
 
@@ -235,12 +258,19 @@ constexpr Function kFunctions[] = {
 
 }  // namespace
 
-Value secret_object(const Value& envelope) { return Value::object(std::make_shared<SecretStruct>(envelope)); }
-Value pki_object(const Value& bundle) { return Value::object(std::make_shared<PkiStruct>(bundle)); }
+Value secret_object(const Value& envelope) {
+  return Value::object(std::make_shared<SecretStruct>(envelope));
+}
+Value pki_object(const Value& bundle) {
+  return Value::object(std::make_shared<PkiStruct>(bundle));
+}
 
-std::span<const Function> vault_functions() { return kFunctions; }
+std::span<const Function> vault_functions() {
+  return kFunctions;
+}
 
-// consul-template: dependency/vault_read.go. The path is read as a URL: a query, of which only the version counts.
+// consul-template: dependency/vault_read.go. The path is read as a URL: a query, of which only the
+// version counts.
 result<Dependency> read_dependency(std::string_view raw) {
   std::string_view path = trimmed(trimmed(raw, kBlanks), "/");
   if (path.empty()) return fail(ErrorKind::render, "vault.read: invalid format: \"\"");
@@ -255,12 +285,15 @@ result<Dependency> read_dependency(std::string_view raw) {
     }
   }
   dependency.path = path;
-  dependency.id = "vault.read(" + dependency.path + (dependency.version.empty() ? "" : ".v" + dependency.version) + ")";
+  dependency.id = "vault.read(" + dependency.path +
+                  (dependency.version.empty() ? "" : ".v" + dependency.version) + ")";
   return dependency;
 }
 
-// consul-template: dependency/vault_write.go; the id has the first 4 bytes of a SHA-1 over the sorted k="v" pairs.
-Dependency write_dependency(std::string_view path, std::vector<std::pair<std::string, std::string>> args) {
+// consul-template: dependency/vault_write.go; the id has the first 4 bytes of a SHA-1 over the
+// sorted k="v" pairs.
+Dependency write_dependency(std::string_view path,
+                            std::vector<std::pair<std::string, std::string>> args) {
   std::vector<std::string> lines;
   for (const auto& [key, value] : args) lines.push_back(key + "=" + quote(value));
   std::ranges::sort(lines);
@@ -271,7 +304,8 @@ Dependency write_dependency(std::string_view path, std::vector<std::pair<std::st
   EVP_Digest(all.data(), all.size(), digest.data(), &size, EVP_sha1(), nullptr);
   char hex[9];
   std::snprintf(hex, sizeof hex, "%02x%02x%02x%02x", digest[0], digest[1], digest[2], digest[3]);
-  Dependency dependency{.kind = Dependency::Kind::write, .path = std::string(path), .args = std::move(args)};
+  Dependency dependency{
+      .kind = Dependency::Kind::write, .path = std::string(path), .args = std::move(args)};
   dependency.id = "vault.write(" + dependency.path + " -> " + hex + ")";
   return dependency;
 }

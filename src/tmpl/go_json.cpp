@@ -18,19 +18,38 @@ class Encoder {
 
   void append(const Value& value, int depth) {
     switch (value.type()) {
-      case Type::nil: out += "null"; break;
-      case Type::boolean: out += value.as_bool() ? "true" : "false"; break;
+      case Type::nil:
+        out += "null";
+        break;
+      case Type::boolean:
+        out += value.as_bool() ? "true" : "false";
+        break;
       case Type::integer:
-      case Type::int64: out += std::to_string(value.as_int()); break;
-      case Type::uint64: out += std::to_string(value.as_uint()); break;
-      case Type::float64: number(value.as_double()); break;
-      case Type::number: out += value.size() == 0 ? "0" : value.as_text(); break;
-      case Type::string: text(value.as_text()); break;
+      case Type::int64:
+        out += std::to_string(value.as_int());
+        break;
+      case Type::uint64:
+        out += std::to_string(value.as_uint());
+        break;
+      case Type::float64:
+        number(value.as_double());
+        break;
+      case Type::number:
+        out += value.size() == 0 ? "0" : value.as_text();
+        break;
+      case Type::string:
+        text(value.as_text());
+        break;
       case Type::list:
-      case Type::strings: list(value, depth); break;
+      case Type::strings:
+        list(value, depth);
+        break;
       case Type::map:
-      case Type::string_map: map(value, depth); break;
-      default: throw CallError{std::string(function_) + ": json: unsupported type: " + type_name(value)};
+      case Type::string_map:
+        map(value, depth);
+        break;
+      default:
+        throw CallError{std::string(function_) + ": json: unsupported type: " + type_name(value)};
     }
   }
 
@@ -67,12 +86,14 @@ class Encoder {
   // As ES6: exponent form below 1e-6 and from 1e21.
   void number(double value) {
     if (std::isnan(value) || std::isinf(value)) {
-      throw CallError{std::string(function_) + ": json: unsupported value: " + format_float(value, 'g', -1)};
+      throw CallError{std::string(function_) +
+                      ": json: unsupported value: " + format_float(value, 'g', -1)};
     }
     const double magnitude = std::abs(value);
     const bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
     std::string digits = format_float(value, exponent ? 'e' : 'f', -1);
-    if (exponent && digits.size() >= 4 && digits[digits.size() - 4] == 'e' && digits[digits.size() - 2] == '0') {
+    if (exponent && digits.size() >= 4 && digits[digits.size() - 4] == 'e' &&
+        digits[digits.size() - 2] == '0') {
       digits.erase(digits.size() - 2, 1);  // e-09 is e-9
     }
     out += digits;

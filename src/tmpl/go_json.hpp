@@ -1,6 +1,7 @@
 #pragma once
-// Go's encoding/json, for template functions: sorted keys, HTML characters escaped unless asked otherwise, floats as Go
-// prints them. What JSON can't hold throws CallError("FUNCTION: json: unsupported type: ...").
+// Go's encoding/json, for template functions: sorted keys, HTML characters escaped unless asked
+// otherwise, floats as Go prints them. What JSON can't hold throws CallError("FUNCTION: json:
+// unsupported type: ...").
 
 #include <string>
 
@@ -8,6 +9,7 @@
 
 namespace keybearer::tmpl {
 
-[[nodiscard]] std::string go_json(const char* function, const Value& value, bool escape_html, bool pretty);
+[[nodiscard]] std::string go_json(const char* function, const Value& value, bool escape_html,
+                                  bool pretty);
 
 }  // namespace keybearer::tmpl

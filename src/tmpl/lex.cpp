@@ -13,12 +13,22 @@ namespace {
 constexpr std::string_view kLeftComment = "/*", kRightComment = "*/";
 constexpr std::size_t kTrimMarker = 2;  // "- " or " -"
 
-constexpr std::pair<std::string_view, Tok> kKeywords[] = {
-    {".", Tok::dot},        {"block", Tok::block}, {"break", Tok::break_},        {"continue", Tok::continue_},
-    {"define", Tok::define}, {"else", Tok::else_},  {"end", Tok::end},             {"if", Tok::if_},
-    {"range", Tok::range},  {"nil", Tok::nil},     {"template", Tok::template_}, {"with", Tok::with}};
+constexpr std::pair<std::string_view, Tok> kKeywords[] = {{".", Tok::dot},
+                                                          {"block", Tok::block},
+                                                          {"break", Tok::break_},
+                                                          {"continue", Tok::continue_},
+                                                          {"define", Tok::define},
+                                                          {"else", Tok::else_},
+                                                          {"end", Tok::end},
+                                                          {"if", Tok::if_},
+                                                          {"range", Tok::range},
+                                                          {"nil", Tok::nil},
+                                                          {"template", Tok::template_},
+                                                          {"with", Tok::with}};
 
-constexpr bool is_space(int c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+constexpr bool is_space(int c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 // fmt's %#U: U+002D '-'
 std::string unicode_name(int code) {
@@ -35,10 +45,12 @@ std::string unicode_name(int code) {
 }  // namespace
 
 bool Lexer::left_trim_at(std::size_t at) const {
-  return at + 1 < input_.size() && input_[at] == '-' && is_space(static_cast<unsigned char>(input_[at + 1]));
+  return at + 1 < input_.size() && input_[at] == '-' &&
+         is_space(static_cast<unsigned char>(input_[at + 1]));
 }
 bool Lexer::right_trim_at(std::size_t at) const {
-  return at + 1 < input_.size() && is_space(static_cast<unsigned char>(input_[at])) && input_[at + 1] == '-';
+  return at + 1 < input_.size() && is_space(static_cast<unsigned char>(input_[at])) &&
+         input_[at + 1] == '-';
 }
 
 int Lexer::read() {
@@ -91,7 +103,9 @@ void Lexer::accept_run(std::string_view any) {
   }
 }
 
-Token Lexer::next() { return inside_ ? lex_inside_action() : lex_text(); }
+Token Lexer::next() {
+  return inside_ ? lex_inside_action() : lex_text();
+}
 
 Token Lexer::lex_text() {
   for (;;) {
@@ -111,7 +125,8 @@ Token Lexer::lex_text() {
       if (!text.text.empty()) return text;
     }
     const bool trims = left_trim_at(pos_ + left_.size());
-    if (!starts_with(pos_ + left_.size() + (trims ? kTrimMarker : 0), kLeftComment)) return lex_left_delim();
+    if (!starts_with(pos_ + left_.size() + (trims ? kTrimMarker : 0), kLeftComment))
+      return lex_left_delim();
     if (const Token token = lex_comment(); token.type == Tok::error) return token;
   }
 }
@@ -174,25 +189,40 @@ Token Lexer::lex_inside_action() {
   if (at_right_delim(trim)) return parens_ == 0 ? lex_right_delim() : fail("unclosed left paren");
   const int c = read();
   switch (c) {
-    case kEof: return fail("unclosed action");
+    case kEof:
+      return fail("unclosed action");
     case ' ':
     case '\t':
     case '\r':
-    case '\n': backup(); return lex_space();
-    case '=': return emit(Tok::assign);
-    case ':': return read() == '=' ? emit(Tok::declare) : fail("expected :=");
-    case '|': return emit(Tok::pipe);
-    case '"': return lex_quoted('"', Tok::string, "unterminated quoted string");
-    case '`': return lex_raw();
-    case '$': return lex_field_or_variable(Tok::variable);
-    case '\'': return lex_quoted('\'', Tok::char_constant, "unterminated character constant");
+    case '\n':
+      backup();
+      return lex_space();
+    case '=':
+      return emit(Tok::assign);
+    case ':':
+      return read() == '=' ? emit(Tok::declare) : fail("expected :=");
+    case '|':
+      return emit(Tok::pipe);
+    case '"':
+      return lex_quoted('"', Tok::string, "unterminated quoted string");
+    case '`':
+      return lex_raw();
+    case '$':
+      return lex_field_or_variable(Tok::variable);
+    case '\'':
+      return lex_quoted('\'', Tok::char_constant, "unterminated character constant");
     case '.':
-      if (pos_ >= input_.size() || input_[pos_] < '0' || input_[pos_] > '9') return lex_field_or_variable(Tok::field);
+      if (pos_ >= input_.size() || input_[pos_] < '0' || input_[pos_] > '9')
+        return lex_field_or_variable(Tok::field);
       backup();
       return lex_number();
-    case '(': ++parens_; return emit(Tok::left_paren);
-    case ')': return --parens_ < 0 ? fail("unexpected right paren") : emit(Tok::right_paren);
-    default: break;
+    case '(':
+      ++parens_;
+      return emit(Tok::left_paren);
+    case ')':
+      return --parens_ < 0 ? fail("unexpected right paren") : emit(Tok::right_paren);
+    default:
+      break;
   }
   if (c == '+' || c == '-' || (c >= '0' && c <= '9')) {
     backup();
@@ -230,8 +260,10 @@ bool Lexer::at_terminator() {
     case '|':
     case ':':
     case ')':
-    case '(': return true;
-    default: return starts_with(pos_, right_);
+    case '(':
+      return true;
+    default:
+      return starts_with(pos_, right_);
   }
 }
 
@@ -277,7 +309,9 @@ Token Lexer::lex_raw() {
 }
 
 Token Lexer::lex_number() {
-  const auto bad = [this] { return fail("bad number syntax: " + quote(input_.substr(start_, pos_ - start_))); };
+  const auto bad = [this] {
+    return fail("bad number syntax: " + quote(input_.substr(start_, pos_ - start_)));
+  };
   if (!scan_number()) return bad();
   if (const int sign = peek(); sign == '+' || sign == '-') {
     if (!scan_number() || input_[pos_ - 1] != 'i') return bad();

@@ -1,6 +1,6 @@
 #pragma once
-// Template text to tokens. Mirrors Go's text/template/parse/lex.go (1.26) state by state, so that the two can be read
-// side by side; positions and error texts are the same.
+// Template text to tokens. Mirrors Go's text/template/parse/lex.go (1.26) state by state, so that
+// the two can be read side by side; positions and error texts are the same.
 
 #include <cstddef>
 #include <string>
@@ -9,10 +9,40 @@
 namespace keybearer::tmpl {
 
 enum class Tok {
-  error, boolean, character, char_constant, complex, assign, declare, eof, field, identifier, left_delim, left_paren,
-  number, pipe, raw_string, right_delim, right_paren, space, string, text, variable,
+  error,
+  boolean,
+  character,
+  char_constant,
+  complex,
+  assign,
+  declare,
+  eof,
+  field,
+  identifier,
+  left_delim,
+  left_paren,
+  number,
+  pipe,
+  raw_string,
+  right_delim,
+  right_paren,
+  space,
+  string,
+  text,
+  variable,
   keyword,  // what follows is one
-  block, break_, continue_, dot, define, else_, end, if_, nil, range, template_, with,
+  block,
+  break_,
+  continue_,
+  dot,
+  define,
+  else_,
+  end,
+  if_,
+  nil,
+  range,
+  template_,
+  with,
 };
 
 struct Token {
@@ -66,7 +96,7 @@ class Lexer {
 
   std::string_view input_, left_, right_;
   std::size_t pos_ = 0, start_ = 0, width_ = 0;
-  int line_ = 1;                 // of start_
+  int line_ = 1;  // of start_
   bool inside_ = false;
   bool over_ = false;
   int parens_ = 0;

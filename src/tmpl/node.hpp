@@ -1,6 +1,6 @@
 #pragma once
-// The tree of a parsed template. Mirrors Go's text/template/parse/node.go: same nodes, same positions, and node_text()
-// prints them as Go does in error messages.
+// The tree of a parsed template. Mirrors Go's text/template/parse/node.go: same nodes, same
+// positions, and node_text() prints them as Go does in error messages.
 
 #include <complex>
 #include <cstdint>
@@ -16,8 +16,28 @@ namespace keybearer::tmpl {
 struct Function;
 
 enum class NodeType : std::uint8_t {
-  text, action, boolean, chain, command, dot, else_, end, field, identifier, if_, list, nil, number, pipe, range, string,
-  template_, variable, with, break_, continue_,
+  text,
+  action,
+  boolean,
+  chain,
+  command,
+  dot,
+  else_,
+  end,
+  field,
+  identifier,
+  if_,
+  list,
+  nil,
+  number,
+  pipe,
+  range,
+  string,
+  template_,
+  variable,
+  with,
+  break_,
+  continue_,
 };
 
 struct Node {
@@ -41,7 +61,8 @@ struct CommandNode final : Node {
   std::vector<NodePtr> args;
 };
 struct VariableNode final : Node {
-  VariableNode(std::size_t p, std::vector<std::string> i) : Node(NodeType::variable, p), ident(std::move(i)) {}
+  VariableNode(std::size_t p, std::vector<std::string> i)
+      : Node(NodeType::variable, p), ident(std::move(i)) {}
   std::vector<std::string> ident;  // the name with its $, then fields
 };
 struct PipeNode final : Node {
@@ -52,7 +73,8 @@ struct PipeNode final : Node {
   std::vector<std::unique_ptr<CommandNode>> cmds;
 };
 struct ActionNode final : Node {
-  ActionNode(std::size_t p, std::unique_ptr<PipeNode> pi) : Node(NodeType::action, p), pipe(std::move(pi)) {}
+  ActionNode(std::size_t p, std::unique_ptr<PipeNode> pi)
+      : Node(NodeType::action, p), pipe(std::move(pi)) {}
   std::unique_ptr<PipeNode> pipe;
 };
 struct IdentifierNode final : Node {
@@ -62,7 +84,8 @@ struct IdentifierNode final : Node {
   const Function* function;
 };
 struct FieldNode final : Node {
-  FieldNode(std::size_t p, std::vector<std::string> i) : Node(NodeType::field, p), ident(std::move(i)) {}
+  FieldNode(std::size_t p, std::vector<std::string> i)
+      : Node(NodeType::field, p), ident(std::move(i)) {}
   std::vector<std::string> ident;
 };
 struct ChainNode final : Node {

@@ -13,14 +13,17 @@ void simplify_complex(NumberNode& n) {
   n.float_value = n.complex_value.real();
   n.is_int = static_cast<double>(static_cast<std::int64_t>(n.float_value)) == n.float_value;
   if (n.is_int) n.int_value = static_cast<std::int64_t>(n.float_value);
-  n.is_uint = n.float_value >= 0 && static_cast<double>(static_cast<std::uint64_t>(n.float_value)) == n.float_value;
+  n.is_uint = n.float_value >= 0 &&
+              static_cast<double>(static_cast<std::uint64_t>(n.float_value)) == n.float_value;
   if (n.is_uint) n.uint_value = static_cast<std::uint64_t>(n.float_value);
 }
 
 // Where the second part of "1+2i" begins: at the last sign that is not an exponent's.
 std::size_t split_at(std::string_view text) {
   for (std::size_t i = text.size() - 1; i > 0; --i) {
-    if ((text[i] == '+' || text[i] == '-') && std::string_view("eEpP").find(text[i - 1]) == std::string_view::npos) return i;
+    if ((text[i] == '+' || text[i] == '-') &&
+        std::string_view("eEpP").find(text[i - 1]) == std::string_view::npos)
+      return i;
   }
   return 0;
 }
@@ -68,9 +71,11 @@ std::expected<std::unique_ptr<NumberNode>, std::string> make_number(const Token&
   }
   if (n->is_int || n->is_uint) {
     n->is_float = true;
-    n->float_value = n->is_int ? static_cast<double>(n->int_value) : static_cast<double>(n->uint_value);
+    n->float_value =
+        n->is_int ? static_cast<double>(n->int_value) : static_cast<double>(n->uint_value);
   } else if (const auto f = parse_float(text)) {
-    if (text.find_first_of(".eEpP") == std::string::npos) return std::unexpected("integer overflow: " + quote(text));
+    if (text.find_first_of(".eEpP") == std::string::npos)
+      return std::unexpected("integer overflow: " + quote(text));
     n->is_float = true;
     n->float_value = *f;
     if (std::abs(*f) < 9.2e18 && static_cast<double>(static_cast<std::int64_t>(*f)) == *f) {
@@ -82,7 +87,8 @@ std::expected<std::unique_ptr<NumberNode>, std::string> make_number(const Token&
       n->uint_value = static_cast<std::uint64_t>(*f);
     }
   }
-  if (!n->is_int && !n->is_uint && !n->is_float) return std::unexpected("illegal number syntax: " + quote(text));
+  if (!n->is_int && !n->is_uint && !n->is_float)
+    return std::unexpected("illegal number syntax: " + quote(text));
   return n;
 }
 

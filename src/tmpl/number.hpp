@@ -1,5 +1,6 @@
 #pragma once
-// Number literals: one may be an int, an unsigned, a float and a complex at once (Go: parse.NumberNode).
+// Number literals: one may be an int, an unsigned, a float and a complex at once (Go:
+// parse.NumberNode).
 
 #include <expected>
 #include <memory>
@@ -10,6 +11,7 @@
 
 namespace keybearer::tmpl {
 
-[[nodiscard]] std::expected<std::unique_ptr<NumberNode>, std::string> make_number(const Token& token);
+[[nodiscard]] std::expected<std::unique_ptr<NumberNode>, std::string> make_number(
+    const Token& token);
 
 }  // namespace keybearer::tmpl

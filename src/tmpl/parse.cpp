@@ -12,16 +12,19 @@
 namespace keybearer::tmpl {
 namespace {
 
-constexpr int kMaxDepth = 1000;  // of nested control structures and parentheses; ours: Go's stack grows, ours does not
+constexpr int kMaxDepth =
+    1000;  // of nested control structures and parentheses; ours: Go's stack grows, ours does not
 
 // Is nothing in it but blanks, comments and definitions? (parse.IsEmptyTree)
 bool is_empty(const Node* node) {
   if (node == nullptr) return true;
   if (node->type == NodeType::text) {
-    return static_cast<const TextNode*>(node)->text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
+    return static_cast<const TextNode*>(node)->text.find_first_not_of(" \t\r\n\v\f") ==
+           std::string_view::npos;
   }
   if (node->type != NodeType::list) return false;
-  return std::ranges::all_of(static_cast<const ListNode*>(node)->nodes, [](const NodePtr& n) { return is_empty(n.get()); });
+  return std::ranges::all_of(static_cast<const ListNode*>(node)->nodes,
+                             [](const NodePtr& n) { return is_empty(n.get()); });
 }
 
 std::string token_text(const Token& token) {
@@ -32,7 +35,9 @@ std::string token_text(const Token& token) {
     std::string_view cut = token.text;  // %.10q: ten runes
     std::size_t bytes = 0;
     for (int i = 0; i < 10 && bytes < cut.size(); ++i) {
-      do { ++bytes; } while (bytes < cut.size() && (static_cast<unsigned char>(cut[bytes]) & 0xC0) == 0x80);
+      do {
+        ++bytes;
+      } while (bytes < cut.size() && (static_cast<unsigned char>(cut[bytes]) & 0xC0) == 0x80);
     }
     return quote(cut.substr(0, bytes)) + "...";
   }
@@ -41,7 +46,8 @@ std::string token_text(const Token& token) {
 
 class Parser {
  public:
-  Parser(std::string_view text, std::string shown_name, std::string_view left, std::string_view right)
+  Parser(std::string_view text, std::string shown_name, std::string_view left,
+         std::string_view right)
       : name_(std::move(shown_name)), lexer_(text, left, right) {}
 
   TreeSet run(const std::string& own_name) {
@@ -56,7 +62,8 @@ class Parser {
         backup2(delim);
       }
       NodePtr node = text_or_action();
-      if (node->type == NodeType::end || node->type == NodeType::else_) fail("unexpected " + node_text(*node));
+      if (node->type == NodeType::end || node->type == NodeType::else_)
+        fail("unexpected " + node_text(*node));
       root->nodes.push_back(std::move(node));
     }
     add(own_name, std::move(root));
@@ -105,14 +112,16 @@ class Parser {
   }
 
   [[noreturn]] void fail(const std::string& text) {
-    throw ParseError{"template: " + name_ + ":" + std::to_string(token_[0].line) + ": " + text, token_[0].line};
+    throw ParseError{"template: " + name_ + ":" + std::to_string(token_[0].line) + ": " + text,
+                     token_[0].line};
   }
   [[noreturn]] void unexpected(const Token& token, const std::string& context) {
     if (token.type == Tok::error) {
       std::string extra;
       if (action_line_ != 0 && action_line_ != token.line) {
         extra = " in action started at " + name_ + ":" + std::to_string(action_line_);
-        if (token.text.ends_with(" action")) extra = extra.substr(std::string_view(" in action").size());
+        if (token.text.ends_with(" action"))
+          extra = extra.substr(std::string_view(" in action").size());
       }
       fail(token_text(token) + extra);
     }
@@ -126,8 +135,12 @@ class Parser {
 
   // A definition has variables of its own, and look-ahead of its own.
   struct Fresh {
-    explicit Fresh(Parser& p) : parser(p), vars(std::exchange(p.vars_, {"$"})), peeked(std::exchange(p.peeked_, 0)),
-          range_depth(std::exchange(p.range_depth_, 0)), action_line(std::exchange(p.action_line_, 0)) {}
+    explicit Fresh(Parser& p)
+        : parser(p),
+          vars(std::exchange(p.vars_, {"$"})),
+          peeked(std::exchange(p.peeked_, 0)),
+          range_depth(std::exchange(p.range_depth_, 0)),
+          action_line(std::exchange(p.action_line_, 0)) {}
     Fresh(const Fresh&) = delete;
     ~Fresh() {
       parser.vars_ = std::move(vars);
@@ -140,7 +153,8 @@ class Parser {
   };
   struct Deeper {
     explicit Deeper(Parser& p) : parser(p) {
-      if (++parser.depth_ > kMaxDepth) parser.fail("too many nested control structures or parentheses (at most 1000)");
+      if (++parser.depth_ > kMaxDepth)
+        parser.fail("too many nested control structures or parentheses (at most 1000)");
     }
     Deeper(const Deeper&) = delete;
     ~Deeper() { --parser.depth_; }
@@ -178,7 +192,8 @@ class Parser {
     auto list = std::make_unique<ListNode>(peek_non_space().pos);
     while (peek_non_space().type != Tok::eof) {
       NodePtr node = text_or_action();
-      if (node->type == NodeType::end || node->type == NodeType::else_) return {std::move(list), std::move(node)};
+      if (node->type == NodeType::end || node->type == NodeType::else_)
+        return {std::move(list), std::move(node)};
       list->nodes.push_back(std::move(node));
     }
     fail("unexpected EOF");
@@ -198,20 +213,30 @@ class Parser {
     const Deeper deeper(*this);
     const Token token = next_non_space();
     switch (token.type) {
-      case Tok::block: return block();
-      case Tok::break_: return loop_control(token, NodeType::break_, "{{break}}");
-      case Tok::continue_: return loop_control(token, NodeType::continue_, "{{continue}}");
+      case Tok::block:
+        return block();
+      case Tok::break_:
+        return loop_control(token, NodeType::break_, "{{break}}");
+      case Tok::continue_:
+        return loop_control(token, NodeType::continue_, "{{continue}}");
       case Tok::else_: {
         const Token after = peek_non_space();
-        if (after.type == Tok::if_ || after.type == Tok::with) return std::make_unique<BareNode>(NodeType::else_, after.pos);
+        if (after.type == Tok::if_ || after.type == Tok::with)
+          return std::make_unique<BareNode>(NodeType::else_, after.pos);
         return std::make_unique<BareNode>(NodeType::else_, expect(Tok::right_delim, "else").pos);
       }
-      case Tok::end: return std::make_unique<BareNode>(NodeType::end, expect(Tok::right_delim, "end").pos);
-      case Tok::if_: return control(NodeType::if_, "if");
-      case Tok::range: return control(NodeType::range, "range");
-      case Tok::with: return control(NodeType::with, "with");
-      case Tok::template_: return template_call();
-      default: break;
+      case Tok::end:
+        return std::make_unique<BareNode>(NodeType::end, expect(Tok::right_delim, "end").pos);
+      case Tok::if_:
+        return control(NodeType::if_, "if");
+      case Tok::range:
+        return control(NodeType::range, "range");
+      case Tok::with:
+        return control(NodeType::with, "with");
+      case Tok::template_:
+        return template_call();
+      default:
+        break;
     }
     backup();
     const std::size_t pos = peek().pos;
@@ -236,7 +261,9 @@ class Parser {
     branch->list = std::move(list);
     if (type == NodeType::range) --range_depth_;
     if (next_node->type == NodeType::else_) {
-      const Tok chained = type == NodeType::if_ ? Tok::if_ : type == NodeType::with ? Tok::with : Tok::eof;
+      const Tok chained = type == NodeType::if_    ? Tok::if_
+                          : type == NodeType::with ? Tok::with
+                                                   : Tok::eof;
       if (chained != Tok::eof && peek().type == chained) {
         (void)next();
         branch->else_list = std::make_unique<ListNode>(next_node->pos);
@@ -283,7 +310,8 @@ class Parser {
   }
 
   void declare(PipeNode& pipe, const Token& variable) {
-    pipe.decl.push_back(std::make_unique<VariableNode>(variable.pos, std::vector<std::string>{std::string(variable.text)}));
+    pipe.decl.push_back(std::make_unique<VariableNode>(
+        variable.pos, std::vector<std::string>{std::string(variable.text)}));
     vars_.emplace_back(variable.text);
   }
 
@@ -307,12 +335,17 @@ class Parser {
         declare(pipe, variable);
         if (context == "range" && pipe.decl.size() < 2) {
           const Tok following = peek_non_space().type;
-          if (following == Tok::variable || following == Tok::right_delim || following == Tok::right_paren) continue;
+          if (following == Tok::variable || following == Tok::right_delim ||
+              following == Tok::right_paren)
+            continue;
           fail("range can only initialize variables");
         }
         fail("too many declarations in " + context);
       }
-      if (adjacent.type == Tok::space) backup3(variable, adjacent); else backup2(variable);
+      if (adjacent.type == Tok::space)
+        backup3(variable, adjacent);
+      else
+        backup2(variable);
       return;
     }
   }
@@ -340,8 +373,10 @@ class Parser {
         case Tok::raw_string:
         case Tok::string:
         case Tok::variable:
-        case Tok::left_paren: break;
-        default: unexpected(token, context);
+        case Tok::left_paren:
+          break;
+        default:
+          unexpected(token, context);
       }
       backup();
       pipe->cmds.push_back(command());
@@ -356,8 +391,10 @@ class Parser {
         case NodeType::dot:
         case NodeType::nil:
         case NodeType::number:
-        case NodeType::string: fail("non executable command in pipeline stage " + std::to_string(i + 1));
-        default: break;
+        case NodeType::string:
+          fail("non executable command in pipeline stage " + std::to_string(i + 1));
+        default:
+          break;
       }
     }
   }
@@ -391,14 +428,18 @@ class Parser {
       return ident;
     };
     switch (node->type) {
-      case NodeType::field: return std::make_unique<FieldNode>(pos, extend(static_cast<FieldNode&>(*node).ident));
-      case NodeType::variable: return std::make_unique<VariableNode>(pos, extend(static_cast<VariableNode&>(*node).ident));
+      case NodeType::field:
+        return std::make_unique<FieldNode>(pos, extend(static_cast<FieldNode&>(*node).ident));
+      case NodeType::variable:
+        return std::make_unique<VariableNode>(pos, extend(static_cast<VariableNode&>(*node).ident));
       case NodeType::boolean:
       case NodeType::string:
       case NodeType::number:
       case NodeType::nil:
-      case NodeType::dot: fail("unexpected . after term " + quote(node_text(*node)));
-      default: break;
+      case NodeType::dot:
+        fail("unexpected . after term " + quote(node_text(*node)));
+      default:
+        break;
     }
     auto chain = std::make_unique<ChainNode>(pos, std::move(node));
     chain->fields = std::move(fields);
@@ -417,13 +458,20 @@ class Parser {
         set_.changes_maps = set_.changes_maps || function->changes_maps;
         return std::make_unique<IdentifierNode>(token.pos, std::string(token.text), function);
       }
-      case Tok::dot: return std::make_unique<BareNode>(NodeType::dot, token.pos);
-      case Tok::nil: return std::make_unique<BareNode>(NodeType::nil, token.pos);
+      case Tok::dot:
+        return std::make_unique<BareNode>(NodeType::dot, token.pos);
+      case Tok::nil:
+        return std::make_unique<BareNode>(NodeType::nil, token.pos);
       case Tok::variable:
-        if (std::ranges::find(vars_, token.text) == vars_.end()) fail("undefined variable " + quote(token.text));
-        return std::make_unique<VariableNode>(token.pos, std::vector<std::string>{std::string(token.text)});
-      case Tok::field: return std::make_unique<FieldNode>(token.pos, std::vector<std::string>{std::string(token.text.substr(1))});
-      case Tok::boolean: return std::make_unique<BoolNode>(token.pos, token.text == "true");
+        if (std::ranges::find(vars_, token.text) == vars_.end())
+          fail("undefined variable " + quote(token.text));
+        return std::make_unique<VariableNode>(token.pos,
+                                              std::vector<std::string>{std::string(token.text)});
+      case Tok::field:
+        return std::make_unique<FieldNode>(
+            token.pos, std::vector<std::string>{std::string(token.text.substr(1))});
+      case Tok::boolean:
+        return std::make_unique<BoolNode>(token.pos, token.text == "true");
       case Tok::char_constant:
       case Tok::complex:
       case Tok::number: {
@@ -431,13 +479,15 @@ class Parser {
         if (!number) fail(number.error());
         return *std::move(number);
       }
-      case Tok::left_paren: return pipeline("parenthesized pipeline", Tok::right_paren);
+      case Tok::left_paren:
+        return pipeline("parenthesized pipeline", Tok::right_paren);
       case Tok::string:
       case Tok::raw_string: {
         const std::string text = unquoted(token);
         return std::make_unique<StringNode>(token.pos, std::string(token.text), text);
       }
-      default: break;
+      default:
+        break;
     }
     backup();
     return nullptr;
@@ -458,7 +508,8 @@ class Parser {
 }  // namespace
 
 std::expected<TreeSet, ParseError> parse(std::string_view text, const std::string& own_name,
-                                         const std::string& shown_name, std::string_view left, std::string_view right) {
+                                         const std::string& shown_name, std::string_view left,
+                                         std::string_view right) {
   try {
     return Parser(text, shown_name, left, right).run(own_name);
   } catch (ParseError& error) {

@@ -1,6 +1,6 @@
 #pragma once
-// Tokens to trees. Mirrors Go's text/template/parse/parse.go (1.26): same grammar, same error texts, same positions.
-// Functions and variables are resolved here.
+// Tokens to trees. Mirrors Go's text/template/parse/parse.go (1.26): same grammar, same error
+// texts, same positions. Functions and variables are resolved here.
 
 #include <expected>
 #include <map>
@@ -13,7 +13,7 @@
 namespace keybearer::tmpl {
 
 struct ParseError {
-  std::string text;      // "template: NAME:LINE: ..."
+  std::string text;  // "template: NAME:LINE: ..."
   int line = 0;
 };
 
@@ -23,10 +23,12 @@ struct TreeSet {
   bool changes_maps = false;  // a function is used that changes a map in place
 };
 
-// Throws nothing. `text` must outlive the trees, which point into it. `own_name` is under which the main template is
-// known to `template` (consul-template: ""); `shown_name` stands in error texts.
-[[nodiscard]] std::expected<TreeSet, ParseError> parse(std::string_view text, const std::string& own_name,
-                                                       const std::string& shown_name, std::string_view left,
+// Throws nothing. `text` must outlive the trees, which point into it. `own_name` is under which the
+// main template is known to `template` (consul-template: ""); `shown_name` stands in error texts.
+[[nodiscard]] std::expected<TreeSet, ParseError> parse(std::string_view text,
+                                                       const std::string& own_name,
+                                                       const std::string& shown_name,
+                                                       std::string_view left,
                                                        std::string_view right);
 
 }  // namespace keybearer::tmpl

@@ -20,7 +20,8 @@ int digit_of(char c) {
   return lower >= 'a' && lower <= 'z' ? lower - 'a' + 10 : 99;
 }
 
-void append_escaped(std::string& out, char32_t code, unsigned char byte, bool valid, char quote, bool ascii) {
+void append_escaped(std::string& out, char32_t code, unsigned char byte, bool valid, char quote,
+                    bool ascii) {
   if (!valid) {
     fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
     return;
@@ -35,14 +36,29 @@ void append_escaped(std::string& out, char32_t code, unsigned char byte, bool va
     return;
   }
   switch (code) {
-    case '\a': out += "\\a"; return;
-    case '\b': out += "\\b"; return;
-    case '\f': out += "\\f"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    case '\v': out += "\\v"; return;
-    default: break;
+    case '\a':
+      out += "\\a";
+      return;
+    case '\b':
+      out += "\\b";
+      return;
+    case '\f':
+      out += "\\f";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\v':
+      out += "\\v";
+      return;
+    default:
+      break;
   }
   const auto c = static_cast<unsigned>(code);
   if (c < ' ' || c == 0x7F) {
@@ -54,7 +70,8 @@ void append_escaped(std::string& out, char32_t code, unsigned char byte, bool va
   }
 }
 
-// One character or escape of a literal; advances `text`. `byte` tells that \x or octal gave a raw byte.
+// One character or escape of a literal; advances `text`. `byte` tells that \x or octal gave a raw
+// byte.
 std::optional<char32_t> take_char(std::string_view& text, char quote, bool& byte) {
   byte = false;
   if (text.empty()) return std::nullopt;
@@ -82,24 +99,37 @@ std::optional<char32_t> take_char(std::string_view& text, char quote, bool& byte
     return value;
   };
   switch (e) {
-    case 'a': return '\a';
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'v': return '\v';
-    case '\\': return '\\';
+    case 'a':
+      return '\a';
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'v':
+      return '\v';
+    case '\\':
+      return '\\';
     case '\'':
-    case '"': return e == quote ? std::optional<char32_t>(e) : std::nullopt;
-    case 'x': byte = true; return number(2, 16);
+    case '"':
+      return e == quote ? std::optional<char32_t>(e) : std::nullopt;
+    case 'x':
+      byte = true;
+      return number(2, 16);
     case 'u':
     case 'U': {
       const auto value = number(e == 'u' ? 4 : 8, 16);
-      if (!value || *value > 0x10FFFF || (*value >= 0xD800 && *value <= 0xDFFF)) return std::nullopt;
+      if (!value || *value > 0x10FFFF || (*value >= 0xD800 && *value <= 0xDFFF))
+        return std::nullopt;
       return value;
     }
-    default: break;
+    default:
+      break;
   }
   if (e < '0' || e > '7') return std::nullopt;
   byte = true;
@@ -175,7 +205,10 @@ std::optional<std::string> unquote(std::string_view literal) {
     const bool raw = before[0] != '\\' && static_cast<unsigned char>(before[0]) >= 0x80;
     if (raw) {
       const Rune rune = decode_rune(before);
-      if (rune.valid()) out += before.substr(0, rune.width); else append_rune(out, kReplacement);
+      if (rune.valid())
+        out += before.substr(0, rune.width);
+      else
+        append_rune(out, kReplacement);
     } else if (byte) {
       out += static_cast<char>(*c);
     } else {
@@ -200,14 +233,16 @@ std::string format_float(double value, char verb, int precision) {
   const char kind = static_cast<char>(verb | 0x20);
   const auto scientific = [](double v, int p) {  // d.ddde+dd, shortest with p < 0
     char buffer[1100];
-    const auto end = p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific)
-                           : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific, p);
+    const auto end =
+        p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific)
+              : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific, p);
     return std::string(buffer, end.ptr);
   };
   const auto fixed = [](double v, int p) {
     char buffer[1500];
-    const auto end = p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed)
-                           : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed, p);
+    const auto end =
+        p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed)
+              : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed, p);
     return std::string(buffer, end.ptr);
   };
   std::string out;
@@ -220,14 +255,16 @@ std::string format_float(double value, char verb, int precision) {
     out = scientific(value, digits);
     const auto e = out.find('e');
     int exponent = 0;
-    std::from_chars(out.data() + e + (out[e + 1] == '+' ? 2 : 1), out.data() + out.size(), exponent);
+    std::from_chars(out.data() + e + (out[e + 1] == '+' ? 2 : 1), out.data() + out.size(),
+                    exponent);
     // Trailing zeros are not significant for %g.
     std::string mantissa = out.substr(0, e);
     if (mantissa.find('.') != std::string::npos) {
       while (mantissa.ends_with('0')) mantissa.pop_back();
       if (mantissa.ends_with('.')) mantissa.pop_back();
     }
-    const int significant = static_cast<int>(std::ranges::count_if(mantissa, [](char c) { return c >= '0' && c <= '9'; }));
+    const int significant = static_cast<int>(
+        std::ranges::count_if(mantissa, [](char c) { return c >= '0' && c <= '9'; }));
     int limit = precision < 0 ? 6 : std::max(precision, 1);
     if (precision >= 0 && limit > significant && significant >= exponent + 1) limit = significant;
     if (exponent < -4 || exponent >= limit) {
@@ -247,10 +284,19 @@ std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text,
     base = 10;
     if (text[0] == '0') {
       const char p = text.size() >= 3 ? static_cast<char>(text[1] | 0x20) : '\0';
-      if (p == 'b') { base = 2; text.remove_prefix(2); }
-      else if (p == 'o') { base = 8; text.remove_prefix(2); }
-      else if (p == 'x') { base = 16; text.remove_prefix(2); }
-      else { base = 8; text.remove_prefix(1); }
+      if (p == 'b') {
+        base = 2;
+        text.remove_prefix(2);
+      } else if (p == 'o') {
+        base = 8;
+        text.remove_prefix(2);
+      } else if (p == 'x') {
+        base = 16;
+        text.remove_prefix(2);
+      } else {
+        base = 8;
+        text.remove_prefix(1);
+      }
     }
   } else if (text.find('_') != std::string_view::npos) {
     return std::unexpected(kSyntax);
@@ -262,10 +308,12 @@ std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text,
     const int d = digit_of(c);
     if (d >= base) return std::unexpected(kSyntax);
     std::uint64_t scaled = 0;
-    overflow = overflow || __builtin_mul_overflow(value, static_cast<std::uint64_t>(base), &scaled) ||
+    overflow = overflow ||
+               __builtin_mul_overflow(value, static_cast<std::uint64_t>(base), &scaled) ||
                __builtin_add_overflow(scaled, static_cast<std::uint64_t>(d), &value);
   }
-  if (whole.find('_') != std::string_view::npos && !underscores_ok(whole)) return std::unexpected(kSyntax);
+  if (whole.find('_') != std::string_view::npos && !underscores_ok(whole))
+    return std::unexpected(kSyntax);
   if (overflow) return std::unexpected(kRange);
   return value;
 }
@@ -279,14 +327,17 @@ std::expected<std::int64_t, std::string_view> parse_int(std::string_view text, i
   if (!magnitude) return std::unexpected(magnitude.error());
   const std::uint64_t cutoff = std::uint64_t{1} << (bits - 1);
   if (negative ? *magnitude > cutoff : *magnitude >= cutoff) return std::unexpected(kRange);
-  return negative ? static_cast<std::int64_t>(0 - *magnitude) : static_cast<std::int64_t>(*magnitude);
+  return negative ? static_cast<std::int64_t>(0 - *magnitude)
+                  : static_cast<std::int64_t>(*magnitude);
 }
 
 std::expected<double, std::string_view> parse_float(std::string_view text) {
   std::string digits(text);
   if (digits.find('_') != std::string::npos) {
-    const auto sign = static_cast<std::size_t>(!digits.empty() && (digits[0] == '-' || digits[0] == '+'));
-    const bool hex = digits.size() > sign + 1 && digits[sign] == '0' && (digits[sign + 1] | 0x20) == 'x';
+    const auto sign =
+        static_cast<std::size_t>(!digits.empty() && (digits[0] == '-' || digits[0] == '+'));
+    const bool hex =
+        digits.size() > sign + 1 && digits[sign] == '0' && (digits[sign + 1] | 0x20) == 'x';
     if (!hex || !underscores_ok(text)) return std::unexpected(kSyntax);
     std::erase(digits, '_');
   }
@@ -294,21 +345,26 @@ std::expected<double, std::string_view> parse_float(std::string_view text) {
   const bool negative = rest.starts_with('-');
   if (rest.starts_with('-') || rest.starts_with('+')) rest.remove_prefix(1);
   std::string lower(rest);
-  std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  });
   if (lower == "inf" || lower == "infinity") return negative ? -HUGE_VAL : HUGE_VAL;
   if (lower == "nan") return std::numeric_limits<double>::quiet_NaN();
   const bool hex = lower.starts_with("0x");
   if (hex && lower.find('p') == std::string::npos) return std::unexpected(kSyntax);
   std::string_view number = hex ? std::string_view(lower).substr(2) : std::string_view(lower);
-  if (number.empty() || !(digit_of(number[0]) < (hex ? 16 : 10) || number[0] == '.')) return std::unexpected(kSyntax);
+  if (number.empty() || !(digit_of(number[0]) < (hex ? 16 : 10) || number[0] == '.'))
+    return std::unexpected(kSyntax);
   double value = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value,
-                                            hex ? std::chars_format::hex : std::chars_format::general);
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), value,
+                      hex ? std::chars_format::hex : std::chars_format::general);
   if (end != number.data() + number.size()) return std::unexpected(kSyntax);
   if (error == std::errc::invalid_argument) return std::unexpected(kSyntax);
   if (error == std::errc::result_out_of_range) {
     // Too small is zero in Go; too large is an error.
-    const bool small = number.find("e-") != std::string_view::npos || number.find("p-") != std::string_view::npos;
+    const bool small =
+        number.find("e-") != std::string_view::npos || number.find("p-") != std::string_view::npos;
     if (!small) return std::unexpected(kRange);
     value = 0;
   }

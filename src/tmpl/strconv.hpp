@@ -18,13 +18,16 @@ namespace keybearer::tmpl {
 // The one character of a '...' literal; nullopt: malformed.
 [[nodiscard]] std::optional<char32_t> unquote_char(std::string_view literal);
 
-// strconv.FormatFloat(value, verb, precision, 64) with verb e E f F g G; precision -1: shortest that reads back.
+// strconv.FormatFloat(value, verb, precision, 64) with verb e E f F g G; precision -1: shortest
+// that reads back.
 [[nodiscard]] std::string format_float(double value, char verb, int precision);
 
-// strconv.ParseInt and ParseUint with base 0 (prefixes and '_' allowed) or a given base. The error is Go's reason:
-// "invalid syntax", "value out of range".
-[[nodiscard]] std::expected<std::int64_t, std::string_view> parse_int(std::string_view text, int base, int bits = 64);
-[[nodiscard]] std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text, int base);
+// strconv.ParseInt and ParseUint with base 0 (prefixes and '_' allowed) or a given base. The error
+// is Go's reason: "invalid syntax", "value out of range".
+[[nodiscard]] std::expected<std::int64_t, std::string_view> parse_int(std::string_view text,
+                                                                      int base, int bits = 64);
+[[nodiscard]] std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text,
+                                                                        int base);
 // strconv.ParseFloat: decimal and hexadecimal, '_' only after a base prefix, inf, nan.
 [[nodiscard]] std::expected<double, std::string_view> parse_float(std::string_view text);
 [[nodiscard]] std::optional<bool> parse_bool(std::string_view text);

@@ -22,7 +22,9 @@ std::optional<std::string> process_environment(const std::string& name) {
 }
 
 std::size_t line_of(std::string_view text, std::size_t pos) {
-  return 1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(pos, text.size())), '\n'));
+  return 1 + static_cast<std::size_t>(std::count(
+                 text.begin(),
+                 text.begin() + static_cast<std::ptrdiff_t>(std::min(pos, text.size())), '\n'));
 }
 
 }  // namespace
@@ -32,15 +34,24 @@ Template::Template(Template&&) noexcept = default;
 Template& Template::operator=(Template&&) noexcept = default;
 Template::~Template() = default;
 
-const std::string& Template::name() const { return impl_->name; }
-const std::string& Template::text() const { return impl_->text; }
+const std::string& Template::name() const {
+  return impl_->name;
+}
+const std::string& Template::text() const {
+  return impl_->text;
+}
 
-std::expected<Template, TemplateError> Template::parse(std::string name, std::string text, Options options) {
-  auto impl = std::make_unique<Impl>(Impl{std::move(name), std::move(text), std::move(options), {}});
+std::expected<Template, TemplateError> Template::parse(std::string name, std::string text,
+                                                       Options options) {
+  auto impl =
+      std::make_unique<Impl>(Impl{std::move(name), std::move(text), std::move(options), {}});
   if (!impl->options.env) impl->options.env = process_environment;
   if (!impl->options.now) impl->options.now = wall_now;
-  auto trees = tmpl::parse(impl->text, "", impl->name, impl->options.left_delimiter, impl->options.right_delimiter);
-  if (!trees) return std::unexpected(TemplateError{trees.error().text, static_cast<std::size_t>(trees.error().line), 0});
+  auto trees = tmpl::parse(impl->text, "", impl->name, impl->options.left_delimiter,
+                           impl->options.right_delimiter);
+  if (!trees)
+    return std::unexpected(
+        TemplateError{trees.error().text, static_cast<std::size_t>(trees.error().line), 0});
   impl->trees = std::move(*trees);
   return Template(std::move(impl));
 }
@@ -53,8 +64,10 @@ std::expected<Output, TemplateError> Template::evaluate(DataSource& source) cons
     const std::string_view text = impl_->text;
     const std::size_t line = line_of(text, error.pos);
     const auto newline = error.pos == 0 ? std::string_view::npos : text.rfind('\n', error.pos - 1);
-    const std::size_t column = newline == std::string_view::npos ? error.pos : error.pos - newline - 1;
-    return std::unexpected(TemplateError{error.text, line, column, error.missing_key, std::move(evaluation.asked().used),
+    const std::size_t column =
+        newline == std::string_view::npos ? error.pos : error.pos - newline - 1;
+    return std::unexpected(TemplateError{error.text, line, column, error.missing_key,
+                                         std::move(evaluation.asked().used),
                                          std::move(evaluation.asked().missing)});
   }
 }
@@ -68,7 +81,8 @@ std::string TemplateError::with_source(std::string_view template_text) const {
   }
   const std::string_view source = template_text.substr(0, template_text.find('\n'));
   std::string caret;
-  for (const char c : source.substr(0, std::min(column, source.size()))) caret += c == '\t' ? '\t' : ' ';
+  for (const char c : source.substr(0, std::min(column, source.size())))
+    caret += c == '\t' ? '\t' : ' ';
   return text + "\n  | " + std::string(source) + "\n  | " + caret + "^";
 }
 

@@ -1,14 +1,17 @@
 #pragma once
-// A template of Go's language (text/template with consul-template's functions): parsed once, evaluated often.
+// A template of Go's language (text/template with consul-template's functions): parsed once,
+// evaluated often.
 //
 //     auto parsed = tmpl::Template::parse("app.env", text, options);
 //     auto output = parsed->evaluate(source);
 //     if (output && output->missing.empty()) write(output->text);
 //
-// An evaluation asks its DataSource for each secret it meets. What is not there yet is recorded as missing, and the
-// template sees nil (consul-template's passes): the caller fetches what is missing and evaluates again.
+// An evaluation asks its DataSource for each secret it meets. What is not there yet is recorded as
+// missing, and the template sees nil (consul-template's passes): the caller fetches what is missing
+// and evaluates again.
 //
-// Source: Go's text/template and text/template/parse (1.26), consul-template 0.41 template/funcs.go.
+// Source: Go's text/template and text/template/parse (1.26), consul-template 0.41
+// template/funcs.go.
 
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +34,8 @@ struct Dependency {
   enum class Kind { read, write, list, file, pki };
   Kind kind = Kind::read;
   std::string path = {};  // as in the template, trimmed; without the query part
-  std::vector<std::pair<std::string, std::string>> args = {};  // write, pki: k=v, later duplicates won, values may be secret
+  std::vector<std::pair<std::string, std::string>> args =
+      {};                    // write, pki: k=v, later duplicates won, values may be secret
   std::string version = {};  // read: of ?version=N
   std::string id = {};       // consul-template's: "vault.read(kv/data/app)"; nothing secret in it
 
@@ -47,9 +51,11 @@ class DataSource {
   //   list         strings, any order;  file  string
   //   pki          a map: Cert, Key, CA (string), CAChain (strings)
   [[nodiscard]] virtual const Value* find(const Dependency& dependency) = 0;
-  // Grows with each new answer; 0: none yet. What was evaluated with the same generations need not be evaluated again.
+  // Grows with each new answer; 0: none yet. What was evaluated with the same generations need not
+  // be evaluated again.
   [[nodiscard]] virtual std::uint64_t generation(const Dependency&) const { return 0; }
-  // Why there is no answer: still on its way, or the server said that it is not there or not permitted.
+  // Why there is no answer: still on its way, or the server said that it is not there or not
+  // permitted.
   enum class Absence { pending, absent, denied };
   [[nodiscard]] virtual Absence absence(const Dependency&) const { return Absence::pending; }
 };
@@ -67,11 +73,14 @@ struct Options {
 };
 
 struct TemplateError {
-  std::string text;         // Go's own: "template: app.env:3:9: executing \"app.env\" at <.Data.x>: map has no entry ..."
-  std::size_t line = 0;     // from 1; 0: no place
-  std::size_t column = 0;   // byte offset from 0
-  bool missing_key = false; // error_on_missing_key found a key that is not there: a default may stand in
-  // What had been asked for until then. With something missing, the error may only be for lack of it.
+  std::string text;  // Go's own: "template: app.env:3:9: executing \"app.env\" at <.Data.x>: map
+                     // has no entry ..."
+  std::size_t line = 0;    // from 1; 0: no place
+  std::size_t column = 0;  // byte offset from 0
+  bool missing_key =
+      false;  // error_on_missing_key found a key that is not there: a default may stand in
+  // What had been asked for until then. With something missing, the error may only be for lack of
+  // it.
   std::vector<Dependency> used = {}, missing = {};
   // The text, the source line and a caret under the column; nothing secret in it.
   [[nodiscard]] std::string with_source(std::string_view template_text) const;
@@ -85,9 +94,13 @@ struct Output {
 
 class Template {
  public:
-  // Names of functions and variables are resolved here; so every template error that needs no data is found at start.
-  [[nodiscard]] static std::expected<Template, TemplateError> parse(std::string name, std::string text, Options options);
-  // The same template may be evaluated again and again; each evaluation starts from nothing (scratch is empty).
+  // Names of functions and variables are resolved here; so every template error that needs no data
+  // is found at start.
+  [[nodiscard]] static std::expected<Template, TemplateError> parse(std::string name,
+                                                                    std::string text,
+                                                                    Options options);
+  // The same template may be evaluated again and again; each evaluation starts from nothing
+  // (scratch is empty).
   [[nodiscard]] std::expected<Output, TemplateError> evaluate(DataSource& source) const;
 
   [[nodiscard]] const std::string& name() const;
@@ -103,8 +116,10 @@ class Template {
   std::unique_ptr<Impl> impl_;
 };
 
-// The dependency that `{{ secret "PATH" "k=v"... }}` makes, for those who ask without a template ([env] secret = ...).
+// The dependency that `{{ secret "PATH" "k=v"... }}` makes, for those who ask without a template
+// ([env] secret = ...).
 [[nodiscard]] result<Dependency> read_dependency(std::string_view path);
-[[nodiscard]] Dependency write_dependency(std::string_view path, std::vector<std::pair<std::string, std::string>> args);
+[[nodiscard]] Dependency write_dependency(std::string_view path,
+                                          std::vector<std::pair<std::string, std::string>> args);
 
 }  // namespace keybearer::tmpl

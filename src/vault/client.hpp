@@ -1,6 +1,7 @@
 #pragma once
-// Vault's HTTP API as far as keybearer uses it, over http::Client. Works for HashiCorp Vault and OpenBao: decides on
-// status codes, never on error texts or token prefixes, and accepts unknown fields.
+// Vault's HTTP API as far as keybearer uses it, over http::Client. Works for HashiCorp Vault and
+// OpenBao: decides on status codes, never on error texts or token prefixes, and accepts unknown
+// fields.
 //
 // Source: Vault HTTP API documentation; real answers in tests/contract.
 
@@ -26,11 +27,11 @@ struct Auth {
   std::string accessor;
   std::vector<std::string> policies;
   std::string entity_id;
-  std::string type;      // service, batch
-  Duration ttl{};        // zero: never expires
+  std::string type;  // service, batch
+  Duration ttl{};    // zero: never expires
   bool renewable = false;
   bool orphan = false;
-  int num_uses = 0;      // 0: unlimited
+  int num_uses = 0;  // 0: unlimited
   std::optional<Duration> explicit_max_ttl = {};
 };
 
@@ -46,7 +47,8 @@ struct WrapInfo {
   Duration ttl{};
 };
 
-// A 2xx answer (and the 404 with an envelope that KV v2 gives for a deleted version: not_found then).
+// A 2xx answer (and the 404 with an envelope that KV v2 gives for a deleted version: not_found
+// then).
 struct Reply {
   Value body;  // the whole envelope as a map; nil after a 204
   Lease lease;
@@ -73,35 +75,42 @@ class Client {
   void set_token(Token token);
   [[nodiscard]] const Token& token() const;
 
-  // GET PATH (without /v1/); `query` comes escaped. Errors: denied 403, not_found 404, refused other 4xx, throttled 429, sealed 472/473/503,
-  // server 5xx, and http's. The text is "GET kv/data/app: 403 permission denied": the server's reason is trimmed to
-  // 300 characters and masked wherever it repeats the token or a value of the request.
+  // GET PATH (without /v1/); `query` comes escaped. Errors: denied 403, not_found 404, refused
+  // other 4xx, throttled 429, sealed 472/473/503, server 5xx, and http's. The text is "GET
+  // kv/data/app: 403 permission denied": the server's reason is trimmed to 300 characters and
+  // masked wherever it repeats the token or a value of the request.
   boost::asio::awaitable<result<Reply>> read(std::string path, std::string query = {});
   boost::asio::awaitable<result<Reply>> write(std::string path, Secret json_body);  // PUT
-  boost::asio::awaitable<result<Reply>> list(std::string path);                     // GET ?list=true
+  boost::asio::awaitable<result<Reply>> list(std::string path);  // GET ?list=true
 
   // A `timeout` makes the HTTP client's own shorter, never longer.
   using Timeout = std::optional<Duration>;
 
-  // POST auth/MOUNT/login without a token. `name_space` overrides the client's own. A 400 is denied.
-  boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body, std::optional<std::string> name_space,
+  // POST auth/MOUNT/login without a token. `name_space` overrides the client's own. A 400 is
+  // denied.
+  boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body,
+                                             std::optional<std::string> name_space,
                                              Timeout timeout = {});
   boost::asio::awaitable<result<Auth>> lookup_self(Token token, Timeout timeout = {});
-  boost::asio::awaitable<result<Auth>> renew_self(std::optional<Duration> increment, Timeout timeout = {});
+  boost::asio::awaitable<result<Auth>> renew_self(std::optional<Duration> increment,
+                                                  Timeout timeout = {});
   // The same for a token that is not the client's (a minted one).
   boost::asio::awaitable<result<Auth>> renew_token(Token token, std::optional<Duration> increment);
   // Revocations have at most 5 s, because they happen on the way out.
   boost::asio::awaitable<result<>> revoke_self(Token token);
-  boost::asio::awaitable<result<Lease>> renew_lease(std::string lease_id, std::optional<Duration> increment);
+  boost::asio::awaitable<result<Lease>> renew_lease(std::string lease_id,
+                                                    std::optional<Duration> increment);
   boost::asio::awaitable<result<>> revoke_lease(std::string lease_id, Token token);
 
-  boost::asio::awaitable<result<WrapInfo>> wrapping_lookup(Token wrapping_token, Timeout timeout = {});
+  boost::asio::awaitable<result<WrapInfo>> wrapping_lookup(Token wrapping_token,
+                                                           Timeout timeout = {});
   boost::asio::awaitable<result<Reply>> unwrap(Token wrapping_token, Timeout timeout = {});
 
   // The mount that PATH lies in; a good answer is cached per mount, an error never is.
   boost::asio::awaitable<result<Mount>> mount_of(std::string path);
   // sys/capabilities-self, in the order of `paths`.
-  boost::asio::awaitable<result<std::vector<std::vector<std::string>>>> capabilities_self(std::vector<std::string> paths);
+  boost::asio::awaitable<result<std::vector<std::vector<std::string>>>> capabilities_self(
+      std::vector<std::string> paths);
 
   struct Health {
     bool initialized = false, sealed = false, standby = false;

@@ -18,7 +18,9 @@ TEST_CASE("a frozen clock stands still until it is moved") {
   CHECK_FALSE(Clock::frozen());
 }
 
-TEST_CASE("a long wait looks at the clock again and again, because the machine may have slept meanwhile") {
+TEST_CASE(
+    "a long wait looks at the clock again and again, because the machine may have slept "
+    "meanwhile") {
   Clock::thaw();
   CHECK(ClockWaits::to_wait_duration(Duration(24h)) == 10s);
   CHECK(ClockWaits::to_wait_duration(Duration(50ms)) == 50ms);

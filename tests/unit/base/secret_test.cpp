@@ -16,7 +16,8 @@ concept Streamable = requires(std::ostream& out, const T& value) { out << value;
 static_assert(!Streamable<Secret>, "a secret can't be printed");
 static_assert(!fmt::is_formattable<Secret>::value, "a secret can't be formatted");
 static_assert(!std::is_copy_constructible_v<Secret> && !std::is_copy_assignable_v<Secret>);
-static_assert(!std::is_convertible_v<Secret, std::string> && !std::is_convertible_v<Secret, std::string_view>);
+static_assert(!std::is_convertible_v<Secret, std::string> &&
+              !std::is_convertible_v<Secret, std::string_view>);
 
 TEST_CASE("a secret grows, moves and is equal to its clone") {
   Secret secret("hunter2");

@@ -90,7 +90,8 @@ TEST_CASE("a task may cancel its own group without having waited for anything") 
   CHECK(group.live() == 0);
 }
 
-boost::asio::awaitable<void> wait_for(Event& event, std::uint64_t seen, Instant deadline, std::string* log) {
+boost::asio::awaitable<void> wait_for(Event& event, std::uint64_t seen, Instant deadline,
+                                      std::string* log) {
   const bool set = co_await event.wait(seen, deadline);
   *log += set ? "set;" : "deadline;";
 }

@@ -25,8 +25,9 @@ TEST_CASE("members come sorted, and of a key that comes twice the last wins") {
 
 TEST_CASE("deep, large and broken input is an error without a piece of the input") {
   const std::string deep(2'000'000, '[');
-  for (const std::string& text : {deep, std::string("{\"secret\":"), std::string("\"hunter2"), std::string("[1,]"),
-                                  std::string("{}x"), std::string(), std::string("\"\xff\"")}) {
+  for (const std::string& text :
+       {deep, std::string("{\"secret\":"), std::string("\"hunter2"), std::string("[1,]"),
+        std::string("{}x"), std::string(), std::string("\"\xff\"")}) {
     const auto value = parse(text);
     REQUIRE_FALSE(value.has_value());
     CHECK(value.error().kind == ErrorKind::bad_reply);
@@ -35,7 +36,10 @@ TEST_CASE("deep, large and broken input is an error without a piece of the input
   CHECK_FALSE(parse("[1,2,3]", {.max_values = 3}).has_value());
 }
 
-TEST_CASE("text goes out escaped") { CHECK(quote("a\"\\\n\x01" "é") == "\"a\\\"\\\\\\n\\u0001é\""); }
+TEST_CASE("text goes out escaped") {
+  CHECK(quote("a\"\\\n\x01"
+              "é") == "\"a\\\"\\\\\\n\\u0001é\"");
+}
 
 }  // namespace
 }  // namespace keybearer::json

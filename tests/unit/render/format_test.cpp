@@ -32,16 +32,36 @@ const std::vector<std::string> kAwkward = {
     "\x01\x7f",
     "-n",
     "export X=1",
-    "null", "true", "007", "1e3", "0x1F", "- item", "key: value", "---", "~", "@at", "%tag", "2001-01-01",
+    "null",
+    "true",
+    "007",
+    "1e3",
+    "0x1F",
+    "- item",
+    "key: value",
+    "---",
+    "~",
+    "@at",
+    "%tag",
+    "2001-01-01",
 };
-const std::vector<std::string> kManyLines = {"one\ntwo\n", "\n", "-----BEGIN-----\nab+/=\n-----END-----\n", "a\\\nb",
-                                             "X\nINJECTED=1", "\"\nINJECTED=1\n\"", "cr\r\nlf", " blanks \t", "\ttab"};
+const std::vector<std::string> kManyLines = {"one\ntwo\n",
+                                             "\n",
+                                             "-----BEGIN-----\nab+/=\n-----END-----\n",
+                                             "a\\\nb",
+                                             "X\nINJECTED=1",
+                                             "\"\nINJECTED=1\n\"",
+                                             "cr\r\nlf",
+                                             " blanks \t",
+                                             "\ttab"};
 
 struct Written {
   result<Secret> bytes;
-  explicit Written(Format format, std::vector<std::pair<std::vector<std::string>, std::string>> values)
+  explicit Written(Format format,
+                   std::vector<std::pair<std::vector<std::string>, std::string>> values)
       : bytes(write(format, values)) {}
-  static result<Secret> write(Format format, const std::vector<std::pair<std::vector<std::string>, std::string>>& values) {
+  static result<Secret> write(
+      Format format, const std::vector<std::pair<std::vector<std::string>, std::string>>& values) {
     std::vector<Secret> secrets;
     std::vector<FormatEntry> entries;
     secrets.reserve(values.size());
@@ -51,7 +71,9 @@ struct Written {
     }
     return write_format(format, entries);
   }
-  std::string text() const { return bytes ? std::string(bytes->reveal()) : "error: " + bytes.error().text; }
+  std::string text() const {
+    return bytes ? std::string(bytes->reveal()) : "error: " + bytes.error().text;
+  }
 };
 
 std::string one(Format format, std::vector<std::string> path, const std::string& value) {
@@ -63,21 +85,24 @@ std::string output_of(const std::string& file_content, const std::string& comman
   char path[] = "/tmp/keybearer-format-XXXXXX";
   const int fd = mkstemp(path);
   REQUIRE(fd >= 0);
-  REQUIRE(write(fd, file_content.data(), file_content.size()) == static_cast<ssize_t>(file_content.size()));
+  REQUIRE(write(fd, file_content.data(), file_content.size()) ==
+          static_cast<ssize_t>(file_content.size()));
   close(fd);
   setenv("F", path, 1);
   std::FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   std::string out;
   std::array<char, 4096> buffer{};
-  for (std::size_t n = 0; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) out.append(buffer.data(), n);
+  for (std::size_t n = 0; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    out.append(buffer.data(), n);
   CHECK(pclose(pipe) == 0);
   unlink(path);
   return out;
 }
 
-// systemd's EnvironmentFile= (systemd.exec(5), src/basic/env-file.c): inside double quotes a backslash keeps its meaning
-// before " \ ` $, is a continuation before a newline, and is itself elsewhere.
+// systemd's EnvironmentFile= (systemd.exec(5), src/basic/env-file.c): inside double quotes a
+// backslash keeps its meaning before " \ ` $, is a continuation before a newline, and is itself
+// elsewhere.
 std::string read_as_systemd(const std::string& text, const std::string& name) {
   std::size_t at = text.find(name + "=\"");
   REQUIRE(at != std::string::npos);
@@ -110,11 +135,13 @@ TEST_CASE("an env file is what a shell and systemd read back, byte for byte") {
   print += "; test -z \"${INJECTED-}\"";
   const std::string text = Written(Format::env, entries).text();
   CHECK(output_of(text, print) == expected);
-  for (std::size_t i = 0; i < values.size(); ++i) CHECK(read_as_systemd(text, "V" + std::to_string(i)) == values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    CHECK(read_as_systemd(text, "V" + std::to_string(i)) == values[i]);
 }
 
 TEST_CASE("an env file refuses what no variable can hold, and names the key without its value") {
-  CHECK(one(Format::env, {"A"}, std::string("can\0ary", 7)) == "error: A: its value has a NUL byte, which no variable can hold");
+  CHECK(one(Format::env, {"A"}, std::string("can\0ary", 7)) ==
+        "error: A: its value has a NUL byte, which no variable can hold");
   CHECK(one(Format::env, {"1A"}, "v") == "error: 1A: not a variable name");
   CHECK(one(Format::env, {"A B"}, "v") == "error: A B: not a variable name");
   CHECK(one(Format::env, {""}, "v") == "error: : not a variable name");
@@ -123,7 +150,8 @@ TEST_CASE("an env file refuses what no variable can hold, and names the key with
 
 TEST_CASE("docker's env file is raw and has one line per value") {
   CHECK(one(Format::docker_env, {"A"}, "it's \"$5\" #1 ") == "A=it's \"$5\" #1 \n");
-  CHECK(one(Format::docker_env, {"A"}, "canary\nB=1").starts_with("error: A: its value has a line break"));
+  CHECK(one(Format::docker_env, {"A"}, "canary\nB=1")
+            .starts_with("error: A: its value has a line break"));
   CHECK(one(Format::docker_env, {"A"}, "canary\nB=1").find("canary") == std::string::npos);
   CHECK(one(Format::docker_env, {"A"}, "a\rb").starts_with("error: A:"));
 }
@@ -140,7 +168,8 @@ TEST_CASE("an ini file is what Python's configparser reads back") {
       "c = configparser.ConfigParser()\n"
       "c.read(os.environ[\"F\"], encoding=\"utf-8\")\n"
       "assert c.sections() == [\"first\", \"second one\"], c.sections()\n"
-      "sys.stdout.buffer.write(b\"\".join(c[s][k].encode() + b\"\\0\" for s in c.sections() for k in c[s]))'";
+      "sys.stdout.buffer.write(b\"\".join(c[s][k].encode() + b\"\\0\" for s in c.sections() for k "
+      "in c[s]))'";
   CHECK(output_of(Written(Format::ini, entries).text(), read) == expected);
 }
 
@@ -148,20 +177,25 @@ TEST_CASE("an ini file refuses what its readers can't give back") {
   CHECK(one(Format::ini, {"s", "k"}, "v") == "[s]\nk = v\n");
   CHECK(one(Format::ini, {"s", "k"}, "").starts_with("[s]\nk ="));
   CHECK(one(Format::ini, {"k"}, "v").starts_with("error: k: an ini file needs one section"));
-  CHECK(one(Format::ini, {"a", "b", "k"}, "v").starts_with("error: k: an ini file needs one section"));
-  for (const std::string& value : {std::string("x\ny"), std::string("x\r"), std::string(" x"), std::string("x\t"),
-                                   std::string("x\xc2\xa0"), std::string("\xe3\x80\x80x")}) {
+  CHECK(one(Format::ini, {"a", "b", "k"}, "v")
+            .starts_with("error: k: an ini file needs one section"));
+  for (const std::string& value :
+       {std::string("x\ny"), std::string("x\r"), std::string(" x"), std::string("x\t"),
+        std::string("x\xc2\xa0"), std::string("\xe3\x80\x80x")}) {
     CHECK(one(Format::ini, {"s", "k"}, value).starts_with("error: k: its value"));
   }
   for (const char* name : {"", "a=b", "a:b", " a", "[a", "#a", ";a", "a\nb"}) {
     CHECK(one(Format::ini, {"s", name}, "v").starts_with("error: "));
   }
-  for (const char* section : {"", "a]b", "a\nb"}) CHECK(one(Format::ini, {section, "k"}, "v").starts_with("error: "));
+  for (const char* section : {"", "a]b", "a\nb"})
+    CHECK(one(Format::ini, {section, "k"}, "v").starts_with("error: "));
 }
 
 TEST_CASE("an ini file refuses keys and sections that come twice, as configparser does") {
-  const auto twice = Written(Format::ini, {{{"s", "a"}, "1"}, {{"t", "a"}, "2"}, {{"s", "b"}, "3"}});
+  const auto twice =
+      Written(Format::ini, {{{"s", "a"}, "1"}, {{"t", "a"}, "2"}, {{"s", "b"}, "3"}});
   CHECK(twice.text() == "error: s: a section that comes twice");
   const auto key = Written(Format::ini, {{{"s", "Key"}, "1"}, {{"s", "key"}, "2"}});
-  CHECK(key.text() == "error: key: comes twice in its section (upper and lower case are the same there)");
+  CHECK(key.text() ==
+        "error: key: comes twice in its section (upper and lower case are the same there)");
 }
