@@ -363,7 +363,7 @@ TEST_CASE_FIXTURE(StaticHouse, "rotations that fail are waited for patiently") {
   const auto before = http->count(kRoute);
   io.advance(570s, 10ms);
   CHECK(http->count(kRoute) - before < 70);
-  io.advance(30s, 10ms);
+  io.advance(35s, 10ms);
   CHECK(value(role) == "canary-p" + std::to_string(server.number()));
   CHECK(worst(60s) <= 200ms);
 }
