@@ -63,7 +63,7 @@ class Overrides {
 };
 
 void choose_method(const Environment& env, Method& method, std::vector<Origin>& origins) {
-  if (!method.type.empty() || method.place.text != "") return;
+  if (!method.type.empty() || !method.place.text.empty()) return;
   if (env("VAULT_TOKEN") || env("BAO_TOKEN")) {
     method.type = "token";
     record(origins, "auto_auth.method.type", "token",

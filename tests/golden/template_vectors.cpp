@@ -1,1 +1,324 @@
-int main() {}
+// Runs vectors made by the reference implementation (vectors/README.md has the format):
+//   template_vectors FILE.jsonl...         every case; prints each that differs, ends with "N
+//   passed, M failed" template_vectors --time BENCH.json...  "NAME parse N ns execute N ns"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "json/json.hpp"
+#include "tmpl/template.hpp"
+
+namespace keybearer {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string from_base64(std::string_view text) {
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  unsigned bits = 0, count = 0;
+  for (const char c : text) {
+    const auto digit = kAlphabet.find(c);
+    if (digit == std::string_view::npos) continue;
+    bits = bits << 6 | static_cast<unsigned>(digit);
+    if (++count % 4 != 1) out += static_cast<char>(bits >> (6 - 2 * ((count - 1) % 4)) & 255);
+  }
+  return out;
+}
+
+// The member NAME, or NAME_b64 decoded.
+std::optional<std::string> bytes_at(const Value& object, const std::string& name) {
+  if (const Value* plain = object.find(name)) return std::string(plain->as_text());
+  if (const Value* coded = object.find(name + "_b64")) return from_base64(coded->as_text());
+  return std::nullopt;
+}
+
+std::vector<std::string> texts(const Value& list) {
+  std::vector<std::string> out;
+  if (list.is_list()) {
+    for (const Value& item : list.items()) out.emplace_back(item.as_text());
+  }
+  return out;
+}
+
+class Answers final : public tmpl::DataSource {
+ public:
+  std::map<std::string, Value> values;
+  [[nodiscard]] const Value* find(const tmpl::Dependency& dependency) override {
+    const auto at = values.find(dependency.id);
+    return at == values.end() ? nullptr : &at->second;
+  }
+};
+
+Value answer_of(const Value& secret) {
+  const std::string_view kind = text_at(secret, "kind");
+  if (kind == "list")
+    return Value::strings(value_at(secret, "keys").is_list() ? value_at(secret, "keys").items()
+                                                             : List{});
+  if (kind == "file") return Value(bytes_at(secret, "content").value_or(""));
+  if (kind == "pki") {
+    const Value& pki = value_at(secret, "pki");
+    Value bundle = Value::map();
+    bundle.set("Cert", Value(text_at(pki, "cert")));
+    bundle.set("Key", Value(text_at(pki, "key")));
+    bundle.set("CA", Value(text_at(pki, "ca")));
+    bundle.set("CAChain", Value::strings(value_at(pki, "ca_chain").is_list()
+                                             ? value_at(pki, "ca_chain").items()
+                                             : List{}));
+    return bundle;
+  }
+  if (bool_at(secret, "no_content")) return {};
+  if (const Value* response = secret.find("response")) return *response;
+  if (const auto raw = bytes_at(secret, "response")) {
+    if (auto parsed = json::parse(*raw)) return *parsed;
+  }
+  return {};
+}
+
+std::map<std::string, std::string> environment_of(const Value& vector) {
+  std::map<std::string, std::string> out;
+  if (const Value* env = vector.find("env")) {
+    for (const auto& [name, value] : env->entries())
+      out[std::string(name.as_text())] = value.as_text();
+  }
+  for (const std::string& pair : texts(value_at(value_at(vector, "options"), "runner_env"))) {
+    const auto equals = pair.find('=');
+    out[pair.substr(0, equals)] = equals == std::string::npos ? "" : pair.substr(equals + 1);
+  }
+  return out;
+}
+
+WallTime parse_now(std::string_view text) {
+  tm parts{};
+  double fraction = 0;
+  std::string copy(text);
+  const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest != nullptr && *rest == '.') fraction = std::strtod(rest, nullptr);
+  return std::chrono::system_clock::from_time_t(timegm(&parts)) +
+         std::chrono::duration_cast<WallTime::duration>(std::chrono::duration<double>(fraction));
+}
+
+tmpl::Options options_of(const Value& vector) {
+  const Value& options = value_at(vector, "options");
+  tmpl::Options out;
+  if (!text_at(options, "left_delimiter").empty())
+    out.left_delimiter = text_at(options, "left_delimiter");
+  if (!text_at(options, "right_delimiter").empty())
+    out.right_delimiter = text_at(options, "right_delimiter");
+  out.error_on_missing_key = bool_at(options, "error_on_missing_key");
+  out.sandbox_path = text_at(options, "sandbox_path");
+  out.function_denylist = texts(value_at(options, "function_denylist"));
+  out.destination = text_at(options, "destination");
+  out.env = [env = environment_of(vector)](const std::string& name) -> std::optional<std::string> {
+    const auto at = env.find(name);
+    if (at == env.end()) return std::nullopt;
+    return at->second;
+  };
+  if (!text_at(options, "now").empty()) {
+    out.now = [now = parse_now(text_at(options, "now"))] { return now; };
+  }
+  return out;
+}
+
+void lay_out(const Value& disk) {
+  if (const Value* files = disk.find("files")) {
+    for (const auto& [path, content] : files->entries()) {
+      const fs::path at{std::string(path.as_text())};
+      if (at.has_parent_path()) fs::create_directories(at.parent_path());
+      std::ofstream(at, std::ios::binary) << content.as_text();
+    }
+  }
+  if (const Value* links = disk.find("links")) {
+    for (const auto& [path, target] : links->entries()) {
+      fs::create_symlink(std::string(target.as_text()), std::string(path.as_text()));
+    }
+  }
+}
+
+struct Got {
+  std::optional<std::string> output;
+  std::string error;
+  std::vector<std::string> used, missing;
+};
+
+std::vector<std::string> ids(const std::vector<tmpl::Dependency>& dependencies) {
+  std::vector<std::string> out;
+  for (const auto& dependency : dependencies) out.push_back(dependency.id);
+  return out;
+}
+
+Got evaluate(const tmpl::Template& parsed, Answers& answers) {
+  auto output = parsed.evaluate(answers);
+  if (!output) return {std::nullopt, "execute: " + output.error().text, {}, {}};
+  return {std::string(output->text.reveal()), "", ids(output->used), ids(output->missing)};
+}
+
+Got run(const Value& vector) {
+  auto parsed =
+      tmpl::Template::parse("t", bytes_at(vector, "template").value_or(""), options_of(vector));
+  if (!parsed) return {std::nullopt, "parse: " + parsed.error().text, {}, {}};
+  Answers answers;
+  const Value& secrets = value_at(vector, "secrets");
+  std::map<std::string, Value> later;
+  const bool passes = bool_at(value_at(vector, "options"), "multi_pass");
+  if (secrets.is_list()) {
+    for (const Value& secret : secrets.items()) {
+      (passes ? later : answers.values)[std::string(text_at(secret, "id"))] = answer_of(secret);
+    }
+  }
+  Got got = evaluate(*parsed, answers);
+  const Value& expected = value_at(vector, "passes");
+  for (std::size_t pass = 1; passes && expected.is_list() && pass < expected.size(); ++pass) {
+    for (const std::string& id : texts(expected.items()[pass - 1])) {
+      if (later.contains(id)) answers.values[id] = later[id];
+    }
+    got = evaluate(*parsed, answers);
+  }
+  return got;
+}
+
+// Error texts may differ where Go's runtime speaks or consul-template redacts: there the part
+// before must match.
+bool same_error(const Value& want, const std::string& got) {
+  std::string expected = bytes_at(want, "error").value_or("");
+  if (text_at(want, "error_kind") == "new") return !got.empty();
+  if (bool_at(want, "redacted")) expected = expected.substr(0, expected.find(" at <"));
+  if (bool_at(want, "go_text")) {
+    const auto calling = expected.find("error calling ");
+    const auto end = calling == std::string::npos ? calling : expected.find(": ", calling);
+    expected = expected.substr(0, end);
+  }
+  return bool_at(want, "redacted") || bool_at(want, "go_text") ? got.starts_with(expected)
+                                                               : got == expected;
+}
+
+std::string shown(const std::string& text) {
+  return text.size() > 300 ? text.substr(0, 300) + "..." : text;
+}
+
+std::string difference(const Value& vector, const Got& got) {
+  const Value& want = value_at(vector, "want");
+  if (const auto output = bytes_at(want, "output")) {
+    if (!got.output) return "got " + shown(got.error) + " want output " + shown(*output);
+    if (*got.output != *output) return "got " + shown(*got.output) + " want " + shown(*output);
+    if (const Value* used = vector.find("used"); used != nullptr && texts(*used) != got.used)
+      return "other dependencies used";
+    if (texts(value_at(vector, "missing")) != got.missing) return "other dependencies missing";
+  } else {
+    if (got.output)
+      return "got output " + shown(*got.output) + " want error " +
+             shown(bytes_at(want, "error").value_or(""));
+    if (!same_error(want, got.error))
+      return "got " + shown(got.error) + " want " + shown(bytes_at(want, "error").value_or(""));
+  }
+  if (const Value* files = want.find("files")) {
+    for (const auto& [path, file] : files->entries()) {
+      std::ifstream in(std::string(path.as_text()), std::ios::binary);
+      std::stringstream content;
+      content << in.rdbuf();
+      if (!in || content.str() != bytes_at(file, "content").value_or(""))
+        return "file " + std::string(path.as_text()) + " differs";
+    }
+  }
+  return {};
+}
+
+int run_files(int argc, char** argv) {
+  int passed = 0, failed = 0;
+  umask(022);
+  const fs::path start = fs::current_path();
+  for (int i = 1; i < argc; ++i) {
+    std::ifstream in(argv[i]);
+    if (!in) {
+      std::printf("%s: can't be read\n", argv[i]);
+      ++failed;
+    }
+    int line = 0;
+    for (std::string text; std::getline(in, text);) {
+      ++line;
+      const auto vector = json::parse(text);
+      if (!vector) {
+        std::printf("%s:%d: %s\n", argv[i], line, vector.error().text.c_str());
+        ++failed;
+        continue;
+      }
+      std::string scratch = (fs::temp_directory_path() / "vectors-XXXXXX").string();
+      const bool disk =
+          vector->find("disk") != nullptr || value_at(*vector, "want").find("files") != nullptr;
+      if (disk && mkdtemp(scratch.data()) != nullptr) {
+        fs::current_path(scratch);
+        lay_out(value_at(*vector, "disk"));
+      }
+      const std::string differs = difference(*vector, run(*vector));
+      if (disk) {
+        fs::current_path(start);
+        fs::remove_all(scratch);
+      }
+      if (differs.empty()) {
+        ++passed;
+        continue;
+      }
+      ++failed;
+      std::printf("%s:%d %s: %s\n", argv[i], line, std::string(text_at(*vector, "name")).c_str(),
+                  differs.c_str());
+    }
+  }
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+template <class Work>
+double nanoseconds(Work work) {
+  using Time = std::chrono::steady_clock;
+  double least = 1e18;
+  for (int round = 0; round < 7; ++round) {
+    long count = 0;
+    const auto begin = Time::now();
+    for (; Time::now() - begin < std::chrono::milliseconds(150); ++count) work();
+    const double spent = std::chrono::duration<double, std::nano>(Time::now() - begin).count();
+    least = std::min(least, spent / static_cast<double>(count));
+  }
+  return least;
+}
+
+int time_files(int argc, char** argv) {
+  for (int i = 2; i < argc; ++i) {
+    std::ifstream in(argv[i]);
+    std::stringstream text;
+    text << in.rdbuf();
+    const auto vector = json::parse(text.str());
+    if (!vector) return 1;
+    Answers answers;
+    for (const Value& secret : value_at(*vector, "secrets").items()) {
+      answers.values[std::string(text_at(secret, "id"))] = answer_of(secret);
+    }
+    const std::string source = bytes_at(*vector, "template").value_or("");
+    const auto parse = [&] { return tmpl::Template::parse("t", source, options_of(*vector)); };
+    const auto parsed = parse();
+    if (!parsed || !parsed->evaluate(answers)) return 1;
+    std::printf("%s parse %.0f ns execute %.0f ns\n", fs::path(argv[i]).stem().c_str(),
+                nanoseconds([&] { (void)parse(); }),
+                nanoseconds([&] { (void)parsed->evaluate(answers); }));
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace keybearer
+
+int main(int argc, char** argv) {
+  if (argc > 2 && std::strcmp(argv[1], "--time") == 0) return keybearer::time_files(argc, argv);
+  if (argc > 1) return keybearer::run_files(argc, argv);
+  std::puts("usage: template_vectors FILE.jsonl... | --time BENCH.json...");
+  return 64;
+}
