@@ -10,9 +10,14 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
+#include <set>
+#include <utility>
 
 #include "base/fd.hpp"
 #include "base/log.hpp"
@@ -23,10 +28,21 @@ namespace {
 
 constexpr std::string_view kLeftover = ".keybearer-";  // .NAME.keybearer-XXXXXXXXXXXX
 
+// A change set may have a thousand files: so many are written, synced and renamed together. Synced
+// together because the first sync of a journalling file system takes the others with it.
+constexpr std::size_t kTogether = 100;
+
+struct Folder {
+  UniqueFd fd;
+  bool shared = false;     // writable by others, with the sticky bit
+  bool strangers = false;  // neither ours nor root's
+};
+using Folders = std::map<std::string, std::shared_ptr<const Folder>>;  // by path, each opened once
+
 struct Location {
-  UniqueFd folder;
-  std::string folder_path;
+  std::shared_ptr<const Folder> folder;
   std::string name;
+  [[nodiscard]] int dir() const { return folder->fd.get(); }
 };
 
 std::unexpected<Error> refuse(const std::string& path, const std::string& why) {
@@ -58,21 +74,32 @@ result<> make_folders(const std::string& path, const std::string& destination) {
 }
 
 // Others must not be able to put something of theirs in our place.
-result<> safe_folder(int folder, const std::string& folder_path, const std::string& destination) {
+result<std::shared_ptr<const Folder>> open_folder(const std::string& path,
+                                                  const std::string& destination,
+                                                  Folders& folders) {
+  auto& known = folders[path];
+  if (known) return known;
+  Folder folder{UniqueFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
   struct stat info{};
-  if (fstat(folder, &info) != 0) return refuse_errno(destination, "folder", errno);
-  if ((info.st_mode & 002) == 0) return {};
-  if ((info.st_mode & S_ISVTX) == 0) {
-    return refuse(destination,
-                  "folder " + folder_path +
-                      " is writable by others: they could replace the file; chmod o-w it");
+  if (!folder.fd || fstat(folder.fd.get(), &info) != 0)
+    return refuse_errno(destination, ("folder " + path).c_str(), errno);
+  folder.shared = (info.st_mode & 002) != 0;
+  folder.strangers = info.st_uid != geteuid() && info.st_uid != 0;
+  if (folder.shared && (info.st_mode & S_ISVTX) == 0) {
+    return refuse(
+        destination,
+        "folder " + path + " is writable by others: they could replace the file; chmod o-w it");
   }
-  log::warn("file.shared_folder", "the folder is shared with others; better one of its own",
-            {{"path", destination}});
-  return {};
+  if (folder.shared) {
+    log::warn("file.shared_folder", "the folder is shared with others; better one of its own",
+              {{"path", destination}});
+  }
+  known = std::make_shared<const Folder>(std::move(folder));
+  return known;
 }
 
-result<Location> locate(const config::Template& spec) {
+// Follows links, but only where nobody else can have made them.
+result<Location> locate(const config::Template& spec, Folders& folders) {
   std::string path = spec.destination;
   for (int links = 0; links < 8; ++links) {
     auto [folder_path, name] = split(path);
@@ -82,25 +109,26 @@ result<Location> locate(const config::Template& spec) {
       if (auto made = make_folders(folder_path, spec.destination); !made)
         return std::unexpected(made.error());
     }
-    Location at{UniqueFd(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-                folder_path, name};
-    if (!at.folder) return refuse_errno(spec.destination, ("folder " + folder_path).c_str(), errno);
-    if (auto safe = safe_folder(at.folder.get(), folder_path, spec.destination); !safe)
-      return std::unexpected(safe.error());
+    auto folder = open_folder(folder_path, spec.destination, folders);
+    if (!folder) return std::unexpected(folder.error());
+    const Location at{std::move(*folder), name};
 
     struct stat info{};
-    if (fstatat(at.folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno == ENOENT) return at;
-      return refuse_errno(spec.destination, "destination", errno);
+    const bool there = fstatat(at.dir(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there && errno != ENOENT) return refuse_errno(spec.destination, "destination", errno);
+    if ((links > 0 || (there && S_ISLNK(info.st_mode))) &&
+        (at.folder->shared || at.folder->strangers)) {
+      return refuse(spec.destination, "is a link through " + folder_path +
+                                          ", which others can write; name the file itself");
     }
-    if (S_ISREG(info.st_mode)) return at;
+    if (!there || S_ISREG(info.st_mode)) return at;
     if (S_ISDIR(info.st_mode))
       return refuse(spec.destination, "is a folder; the destination must be a file");
     if (!S_ISLNK(info.st_mode))
       return refuse(spec.destination,
                     "is a pipe, socket or device; the destination must be a regular file");
     char target[4096];
-    const ssize_t n = readlinkat(at.folder.get(), name.c_str(), target, sizeof target);
+    const ssize_t n = readlinkat(at.dir(), name.c_str(), target, sizeof target);
     if (n <= 0 || n == sizeof target)
       return refuse(spec.destination, "is a link that can't be read");
     const std::string_view to(target, static_cast<std::size_t>(n));
@@ -147,15 +175,23 @@ std::string random_suffix() {
 
 // A file that is written and waits for its rename.
 struct Prepared {
+  std::size_t index;  // of its result
   Location at;
+  const config::Template* spec;
   std::string temporary;
-  UniqueFd lock;  // the file itself, locked until it is in its place
-  const config::Template* spec = nullptr;
-  Prepared() = default;
-  Prepared(Prepared&&) noexcept = default;
-  Prepared& operator=(Prepared&&) noexcept = default;
+  UniqueFd fd;  // locked until it is in its place, so that sweep_leftovers of another instance lets
+                // it be
+  Prepared(std::size_t i, Location where, const config::Template* of)
+      : index(i), at(std::move(where)), spec(of) {}
+  Prepared(Prepared&& other) noexcept
+      : index(other.index),
+        at(std::move(other.at)),
+        spec(other.spec),
+        temporary(std::exchange(other.temporary, {})),
+        fd(std::move(other.fd)) {}
+  Prepared& operator=(Prepared&&) = delete;
   ~Prepared() {
-    if (!temporary.empty()) unlinkat(at.folder.get(), temporary.c_str(), 0);
+    if (!temporary.empty()) unlinkat(at.dir(), temporary.c_str(), 0);
   }
 };
 
@@ -172,7 +208,7 @@ result<> set_mode_and_owner(int fd, const config::Template& spec, const Owner& o
 
 bool up_to_date(const Location& at, const FileWrite& file, const Owner& owner) {
   const UniqueFd fd(
-      openat(at.folder.get(), at.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+      openat(at.dir(), at.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat info{};
   if (!fd || fstat(fd.get(), &info) != 0) return false;
   return static_cast<std::size_t>(info.st_size) == file.content.size() &&
@@ -183,7 +219,7 @@ bool up_to_date(const Location& at, const FileWrite& file, const Owner& owner) {
 
 result<bool> write_in_place(const Location& at, const FileWrite& file, const Owner& owner) {
   const UniqueFd fd(
-      openat(at.folder.get(), at.name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+      openat(at.dir(), at.name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return refuse_errno(file.spec->destination, "opening", errno);
   if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set)
     return std::unexpected(set.error());
@@ -195,29 +231,21 @@ result<bool> write_in_place(const Location& at, const FileWrite& file, const Own
   return true;
 }
 
-result<Prepared> prepare(Location at, const FileWrite& file, const Owner& owner) {
-  Prepared prepared;
-  prepared.at = std::move(at);
-  prepared.spec = file.spec;
+result<> write_temporary(Prepared& prepared, std::string_view content, const Owner& owner) {
+  const std::string& destination = prepared.spec->destination;
   const std::string name =
       "." + prepared.at.name.substr(0, 200) + std::string(kLeftover) + random_suffix();
-  UniqueFd fd(openat(prepared.at.folder.get(), name.c_str(),
-                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return refuse_errno(file.spec->destination, "can't write in its folder", errno);
+  prepared.fd = UniqueFd(openat(prepared.at.dir(), name.c_str(),
+                                O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!prepared.fd) return refuse_errno(destination, "can't write in its folder", errno);
   prepared.temporary = name;
-  flock(fd.get(),
-        LOCK_EX | LOCK_NB);  // until it is closed: sweep_leftovers of another instance lets it be
-  if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set)
-    return std::unexpected(set.error());
-  if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written)
-    return std::unexpected(written.error());
-  if (fsync(fd.get()) != 0) return refuse_errno(file.spec->destination, "writing", errno);
-  prepared.lock = std::move(fd);
-  return prepared;
+  flock(prepared.fd.get(), LOCK_EX | LOCK_NB);
+  if (auto set = set_mode_and_owner(prepared.fd.get(), *prepared.spec, owner); !set) return set;
+  return write_all(prepared.fd.get(), content, destination);
 }
 
 result<bool> put_in_place(Prepared& prepared) {
-  const int folder = prepared.at.folder.get();
+  const int folder = prepared.at.dir();
   const std::string& name = prepared.at.name;
   if (prepared.spec->backup) {
     const std::string backup = name + ".bak";
@@ -236,34 +264,62 @@ result<bool> put_in_place(Prepared& prepared) {
 
 }  // namespace
 
+namespace {
+
+// nullopt: there is nothing left to do for this file, and its result says what was done.
+std::optional<Prepared> begin(const FileWrite& file, std::size_t index, Folders& folders,
+                              result<bool>& outcome) {
+  const auto owner = owner_of(file.spec->user, file.spec->group);
+  if (!owner) {
+    outcome = std::unexpected(Error(owner.error()).within(file.spec->destination));
+    return std::nullopt;
+  }
+  auto at = locate(*file.spec, folders);
+  if (!at) {
+    outcome = std::unexpected(at.error());
+    return std::nullopt;
+  }
+  if (up_to_date(*at, file, *owner)) return std::nullopt;
+  if (file.spec->in_place) {
+    outcome = write_in_place(*at, file, *owner);
+    return std::nullopt;
+  }
+  Prepared prepared(index, std::move(*at), file.spec);
+  if (auto written = write_temporary(prepared, file.content, *owner); !written) {
+    outcome = std::unexpected(written.error());
+    return std::nullopt;
+  }
+  return prepared;
+}
+
+// Syncs, renames and forgets what is prepared.
+void finish(std::vector<Prepared>& prepared, std::vector<result<bool>>& results) {
+  for (Prepared& ready : prepared) {
+    if (fsync(ready.fd.get()) != 0)
+      results[ready.index] = refuse_errno(ready.spec->destination, "writing", errno);
+  }
+  for (Prepared& ready : prepared) {
+    if (results[ready.index]) results[ready.index] = put_in_place(ready);
+  }
+  prepared.clear();
+}
+
+}  // namespace
+
 std::vector<result<bool>> write_files(const std::vector<FileWrite>& files) {
   std::vector<result<bool>> results(files.size(), result<bool>(false));
-  std::vector<std::pair<std::size_t, Prepared>> prepared;
+  Folders folders;
+  std::set<std::shared_ptr<const Folder>> changed;
+  std::vector<Prepared> prepared;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const auto owner = owner_of(files[i].spec->user, files[i].spec->group);
-    if (!owner) {
-      results[i] = std::unexpected(Error(owner.error()).within(files[i].spec->destination));
-      continue;
+    if (auto ready = begin(files[i], i, folders, results[i])) {
+      changed.insert(ready->at.folder);
+      prepared.push_back(std::move(*ready));
     }
-    auto at = locate(*files[i].spec);
-    if (!at) {
-      results[i] = std::unexpected(at.error());
-    } else if (up_to_date(*at, files[i], *owner)) {
-      results[i] = false;
-    } else if (files[i].spec->in_place) {
-      results[i] = write_in_place(*at, files[i], *owner);
-    } else if (auto ready = prepare(std::move(*at), files[i], *owner)) {
-      prepared.emplace_back(i, std::move(*ready));
-    } else {
-      results[i] = std::unexpected(ready.error());
-    }
+    if (prepared.size() == kTogether) finish(prepared, results);
   }
-  std::map<std::string, int> folders;  // each is synced once
-  for (auto& [i, ready] : prepared) {
-    results[i] = put_in_place(ready);
-    folders.emplace(ready.at.folder_path, ready.at.folder.get());
-  }
-  for (const auto& [path, fd] : folders) fsync(fd);
+  finish(prepared, results);
+  for (const auto& folder : changed) fsync(folder->fd.get());
   return results;
 }
 
@@ -278,18 +334,24 @@ result<> check_destination(const config::Template& spec) {
     return refuse_errno(spec.destination, ("folder " + folder_path).c_str(), errno);
   }
   probe.create_dest_dirs = false;
-  const auto at = locate(probe);
+  Folders folders;
+  const auto at = locate(probe, folders);
   if (!at) return std::unexpected(at.error());
-  if (faccessat(at->folder.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+  if (faccessat(at->dir(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
     return refuse_errno(spec.destination, ("folder " + folder_path).c_str(), errno);
   }
   return {};
 }
 
 void sweep_leftovers(const std::vector<const config::Template*>& specs) {
-  std::map<std::string, bool> folders;
-  for (const config::Template* spec : specs) folders.emplace(split(spec->destination).first, true);
-  for (const auto& [path, unused] : folders) {
+  std::set<std::string> folders;
+  for (const config::Template* spec : specs) {
+    folders.insert(split(spec->destination).first);
+    const std::unique_ptr<char, decltype(&std::free)> target(
+        realpath(spec->destination.c_str(), nullptr), &std::free);
+    if (target) folders.insert(split(target.get()).first);
+  }
+  for (const std::string& path : folders) {
     DIR* folder = opendir(path.c_str());
     if (folder == nullptr) continue;
     while (const dirent* entry = readdir(folder)) {
@@ -299,9 +361,10 @@ void sweep_leftovers(const std::vector<const config::Template*>& specs) {
       const UniqueFd fd(
           openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
       struct stat info{};
-      // Who still writes one holds a lock on it.
-      if (fd && fstat(fd.get(), &info) == 0 && info.st_uid == geteuid() && S_ISREG(info.st_mode) &&
-          flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+      // Who still writes one holds a lock on it. As root it may have been given to another user
+      // already.
+      if (fd && fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) &&
+          (info.st_uid == geteuid() || geteuid() == 0) && flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
         unlinkat(dirfd(folder), entry->d_name, 0);
       }
     }

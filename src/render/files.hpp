@@ -4,8 +4,8 @@
 //
 // A write: an exclusive temporary file in the target's folder (opened once, everything relative to
 // it), mode and owner before the content, fsync, rename, fsync of the folder. Errors are of kind io
-// (73) and name path and remedy. A link as destination: its target is replaced when both folders
-// are safe. Rules: behaviour.md sections 3, 6 and 7; open(2), rename(2).
+// (73) and name path and remedy. A link as destination: its target is replaced when nobody else can
+// write in the folders on the way. Rules: behaviour.md sections 3, 6 and 7; open(2), rename(2).
 
 #include <string>
 #include <string_view>
@@ -22,8 +22,8 @@ struct FileWrite {
   std::string_view content;
 };
 
-// Writes those that differ, all of them before any is renamed; each folder is synced once. One
-// result per file, in order: true when it was written, false when the disk already had it.
+// Writes those that differ, a hundred at a time, and syncs each folder once. One result per file,
+// in order: true when it was written, false when the disk already had it.
 [[nodiscard]] std::vector<result<bool>> write_files(const std::vector<FileWrite>& files);
 
 // Can it be written at all? Finds what write_files would refuse, without writing.

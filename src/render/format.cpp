@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace keybearer::render {
 namespace {
@@ -99,9 +100,17 @@ result<> append_ini_value(Secret& out, const FormatEntry& entry) {
   return {};
 }
 
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  }
+  return text;
+}
+
 result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
   Secret out;
   std::vector<std::string> sections;
+  std::set<std::string> names;  // SECTION]key
   for (const FormatEntry& entry : entries) {
     if (entry.path.size() != 2)
       return refuse(entry.path.back(),
@@ -115,6 +124,10 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
       if (!sections.empty()) out.push_back('\n');
       out.append("[" + section + "]\n");
       sections.push_back(section);
+    }
+    if (!names.insert(section + "]" + lower_case(entry.path.back())).second) {
+      return refuse(entry.path.back(),
+                    "comes twice in its section (upper and lower case are the same there)");
     }
     if (const auto appended = append_ini_value(out, entry); !appended)
       return std::unexpected(appended.error());

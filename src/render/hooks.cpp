@@ -1,5 +1,7 @@
 #include "render/hooks.hpp"
 
+#include <algorithm>
+
 #include "base/backoff.hpp"
 #include "base/hook.hpp"
 #include "base/log.hpp"
@@ -29,14 +31,22 @@ struct Hooks::Run {
 };
 
 std::vector<std::string> masked_lines(std::string output, const std::vector<Secret>& masked) {
+  std::vector<std::string_view> words;
   for (const Secret& secret : masked) {
     const std::string_view content = secret.reveal();
     for (std::size_t begin = 0; begin < content.size();) {
       const auto end = std::min(content.find_first_of(" \t\r\n=\"',;", begin), content.size());
-      if (end - begin >= kShortestMasked) replace_all(output, content.substr(begin, end - begin));
+      if (end - begin >= kShortestMasked) words.push_back(content.substr(begin, end - begin));
       begin = end + 1;
     }
   }
+  // The longest first, so that no rest of one is left.
+  std::ranges::sort(words, [](std::string_view a, std::string_view b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  const auto repeated = std::ranges::unique(words);
+  words.erase(repeated.begin(), repeated.end());
+  for (const std::string_view word : words) replace_all(output, word);
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < output.size();) {
     const auto end = std::min(output.find('\n', begin), output.size());

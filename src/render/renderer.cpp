@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "config/scalars.hpp"
 #include "render/format.hpp"
 #include "render/value.hpp"
 
@@ -16,6 +17,7 @@ using config::Problem;
 struct FileTarget {
   std::vector<std::vector<std::string>> paths;  // with a format: of each value
   std::vector<RenderedValue> values;
+  std::optional<Error> error;  // the format can't hold them
 };
 
 struct VariableTarget {
@@ -29,7 +31,7 @@ struct FromTarget {
   const config::EnvFrom* spec;
   tmpl::Dependency dependency;
   std::uint64_t generation = 0;
-  std::vector<std::pair<std::string, Secret>> variables;
+  std::vector<std::pair<std::string, Secret>> variables;  // the last good ones
   std::optional<Error> error;
   bool has_value = false;
 };
@@ -58,6 +60,36 @@ std::string variable_name(const config::EnvFrom& spec, std::string_view key) {
   return name;
 }
 
+using Variables = std::vector<std::pair<std::string, Secret>>;
+
+// Who writes the secret chooses the keys: a name that takes over the program is refused.
+result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
+                               bool allow_reserved) {
+  for (const std::string& key : spec.keys) {
+    if (data.find(key) == nullptr) return fail(ErrorKind::not_found, "no key \"" + key + "\"");
+  }
+  if (!data.is_map()) return fail(ErrorKind::not_found, "has no keys");
+  Variables made;
+  for (const auto& [key, member] : data.entries()) {
+    if (!spec.keys.empty() && std::ranges::find(spec.keys, key.as_text()) == spec.keys.end())
+      continue;
+    std::string name = variable_name(spec, key.as_text());
+    if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
+      return fail(ErrorKind::render, "a key that makes no variable name; use names or keys");
+    }
+    if (!allow_reserved && config::reserved_variable_name(name)) {
+      return fail(
+          ErrorKind::render,
+          name + " is a reserved name; use prefix, names or keys, or exec.allow_reserved_env");
+    }
+    if (std::ranges::find(made, name, &Variables::value_type::first) != made.end()) {
+      return fail(ErrorKind::render, "two keys make the variable " + name + "; use names or keys");
+    }
+    made.emplace_back(std::move(name), text_of(member));
+  }
+  return made;
+}
+
 }  // namespace
 
 struct Renderer::Impl {
@@ -76,6 +108,7 @@ struct Renderer::Impl {
   void add_file(const config::Template& spec);
   void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
                    Evaluation& evaluation);
+  static void compose(FileTarget& target, RenderedFile& file);
   void update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
 };
 
@@ -211,13 +244,19 @@ void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool u
                                  Evaluation& evaluation) {
   FileTarget& target = file_targets[i];
   RenderedFile& file = files[i];
-  bool changed = false, all = true;
+  bool changed = file.generation == 0, all = true;
   for (RenderedValue& value : target.values) {
     changed = value.update(source, use_defaults) || changed;
     all = collect(value, evaluation) && all;
   }
-  evaluation.complete = evaluation.complete && all;
-  if (!all || (!changed && file.generation > 0)) return;
+  if (all && changed) compose(target, file);
+  if (target.error) evaluation.errors.push_back(*target.error);
+  evaluation.complete = evaluation.complete && all && file.generation > 0;
+}
+
+// The file's content from its values.
+void Renderer::Impl::compose(FileTarget& target, RenderedFile& file) {
+  target.error.reset();
   file.used.clear();
   for (const RenderedValue& value : target.values) {
     for (std::string& id : ids(value.used())) file.used.push_back(std::move(id));
@@ -230,8 +269,7 @@ void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool u
       entries.push_back({target.paths[k], &target.values[k].value()});
     auto written = write_format(file.spec->format, entries);
     if (!written) {
-      evaluation.errors.push_back(std::move(written).error().within(file.spec->destination));
-      evaluation.complete = evaluation.complete && file.generation > 0;
+      target.error = std::move(written).error().within(file.spec->destination);
       return;
     }
     file.content = std::move(*written);
@@ -248,32 +286,22 @@ void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source,
     evaluation.complete = false;
     return;
   }
-  if (target.has_value && source.generation(target.dependency) == target.generation) return;
-  target.generation = source.generation(target.dependency);
-  std::vector<std::pair<std::string, Secret>> made;
-  const Value& data = data_of(*answer);
-  const auto& wanted = target.spec->keys;
-  const auto refuse = [&](ErrorKind kind, const std::string& text) {
-    evaluation.errors.push_back({kind, "env_from " + target.dependency.path + ": " + text});
-    evaluation.used.push_back(target.dependency.id);
-    evaluation.complete = evaluation.complete && target.has_value;
-  };
-  for (const std::string& key : wanted) {
-    if (data.find(key) == nullptr) return refuse(ErrorKind::not_found, "no key \"" + key + "\"");
-  }
-  if (data.is_map()) {
-    for (const auto& [key, member] : data.entries()) {
-      if (!wanted.empty() && std::ranges::find(wanted, key.as_text()) == wanted.end()) continue;
-      std::string name = variable_name(*target.spec, key.as_text());
-      const auto twice = std::ranges::find(made, name, &std::pair<std::string, Secret>::first);
-      if (twice != made.end())
-        return refuse(ErrorKind::render,
-                      "two keys make the variable " + name + "; use names or keys");
-      made.emplace_back(std::move(name), text_of(member));
+  const std::uint64_t generation = source.generation(target.dependency);
+  if (target.generation == 0 || generation != target.generation) {
+    target.generation = generation;
+    target.error.reset();
+    if (auto made = variables_of(*target.spec, data_of(*answer), config->exec.allow_reserved_env)) {
+      target.variables = std::move(*made);
+      target.has_value = true;
+    } else {
+      target.error = std::move(made).error().within("env_from " + target.dependency.path);
     }
   }
-  target.variables = std::move(made);
-  target.has_value = true;
+  if (target.error) {
+    evaluation.errors.push_back(*target.error);
+    evaluation.used.push_back(target.dependency.id);
+  }
+  evaluation.complete = evaluation.complete && target.has_value;
 }
 
 Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {

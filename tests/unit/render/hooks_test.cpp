@@ -1,0 +1,123 @@
+#include "render/hooks.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+using namespace keybearer;
+using namespace keybearer::render;
+namespace asio = boost::asio;
+
+namespace {
+
+std::vector<std::string> masked(const std::string& output,
+                                std::initializer_list<const char*> contents) {
+  std::vector<Secret> secrets;
+  for (const char* content : contents) secrets.emplace_back(content);
+  return masked_lines(output, secrets);
+}
+
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    char name[] = "/tmp/keybearer-hooks-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::string read(const std::string& name) const {
+    std::ostringstream out;
+    out << std::ifstream(path / name).rdbuf();
+    return out.str();
+  }
+};
+
+config::Template shell(const Folder& folder, const std::string& command) {
+  config::Template spec;
+  spec.destination = folder.path / "file";
+  spec.command.argv = {"/bin/sh", "-c", "cd \"$DIR\" && " + command};
+  return spec;
+}
+
+EnvBlock environment(const Folder& folder) {
+  EnvBlock out;
+  out.set("DIR", folder.path.string());
+  out.set("PATH", "/usr/bin:/bin");
+  return out;
+}
+
+// Runs until every command has run once, and then until none is tried again.
+void run_all(asio::io_context& context, Hooks& hooks) {
+  asio::co_spawn(context, hooks.idle(), [&context](std::exception_ptr failure) {
+    if (failure) std::rethrow_exception(failure);
+    context.stop();
+  });
+  context.run();
+  context.restart();
+}
+
+}  // namespace
+
+TEST_CASE("output of commands has no word of the file's content") {
+  using Lines = std::vector<std::string>;
+  CHECK(masked("got s3cret99\n\nok\n", {"password = s3cret99\n"}) == Lines{"got [masked]", "ok"});
+  CHECK(masked("a=\"hunter22\";b", {"X=\"hunter22\""}) == Lines{"a=\"[masked]\";b"});
+  CHECK(masked("no newline at the end", {}) == Lines{"no newline at the end"});
+  CHECK(masked("", {"s3cret99"}).empty());
+  // A shorter word that begins a longer one leaves nothing of it.
+  CHECK(masked("secret1234", {"secret secret1234"}) == Lines{"[masked]"});
+  CHECK(masked("masked", {"masked masked"}) == Lines{"[masked]"});
+  CHECK(masked("twice-abcdef-abcdef", {"abcdef"}) == Lines{"twice-[masked]-[masked]"});
+}
+
+TEST_CASE("a command runs once for a change, with the given environment only") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  const auto spec = shell(folder, "echo \"run ${VAULT_TOKEN-none}\" >>log");
+  setenv("VAULT_TOKEN", "canary", 1);
+  hooks.start(spec, environment(folder), {});
+  run_all(context, hooks);
+  unsetenv("VAULT_TOKEN");
+  CHECK(folder.read("log") == "run none\n");
+  context.run();  // nothing is left to do
+  CHECK(folder.read("log") == "run none\n");
+}
+
+TEST_CASE("a command that fails is tried again until it succeeds") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  const auto spec = shell(folder, "echo x >>log; test $(wc -l <log) -ge 2");
+  hooks.start(spec, environment(folder), {});
+  run_all(context, hooks);
+  CHECK(folder.read("log") == "x\n");
+  context.run();  // its retry, about a second later
+  CHECK(folder.read("log") == "x\nx\n");
+}
+
+TEST_CASE("a command that hangs is killed with all that it started") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  auto hooks = std::make_unique<Hooks>(context.get_executor(), random);
+  auto spec = shell(folder, "test -e pid && exit 0; sleep 1000 & echo $! >pid; wait");
+  spec.command_timeout = std::chrono::milliseconds(200);
+  hooks->start(spec, environment(folder), {});
+  run_all(context, *hooks);
+  const pid_t started = std::stoi(folder.read("pid"));
+  std::string state;  // gone, or a zombie that waits for init
+  std::ifstream stat("/proc/" + std::to_string(started) + "/stat");
+  std::getline(stat, state);
+  CHECK((state.empty() || state.find(") Z ") != std::string::npos));
+  context.run();  // its retry succeeds
+}
