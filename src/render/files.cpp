@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -17,6 +18,8 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "base/fd.hpp"
@@ -28,9 +31,9 @@ namespace {
 
 constexpr std::string_view kLeftover = ".keybearer-";  // .NAME.keybearer-XXXXXXXXXXXX
 
-// A change set may have a thousand files: so many are written, synced and renamed together. Synced
-// together because the first sync of a journalling file system takes the others with it.
+// A change set may have a thousand files: so many are written, synced and renamed together.
 constexpr std::size_t kTogether = 100;
+constexpr std::size_t kSyncers = 8;
 
 struct Folder {
   UniqueFd fd;
@@ -292,11 +295,32 @@ std::optional<Prepared> begin(const FileWrite& file, std::size_t index, Folders&
   return prepared;
 }
 
+// To sync is to wait. In parallel, a journalling file system takes many in one commit: a thousand
+// files in half a second instead of two. The helpers touch descriptors only.
+std::vector<int> sync_all(const std::vector<Prepared>& prepared) {
+  std::vector<int> errors(prepared.size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = 0; (i = next++) < prepared.size();)
+      errors[i] = fsync(prepared[i].fd.get()) == 0 ? 0 : errno;
+  };
+  std::vector<std::jthread> helpers;
+  try {
+    while (helpers.size() + 1 < std::min(kSyncers, prepared.size() / 4)) helpers.emplace_back(work);
+  } catch (const std::system_error&) {  // a limit on threads: fewer do it as well
+  }
+  work();
+  helpers.clear();
+  return errors;
+}
+
 // Syncs, renames and forgets what is prepared.
 void finish(std::vector<Prepared>& prepared, std::vector<result<bool>>& results) {
-  for (Prepared& ready : prepared) {
-    if (fsync(ready.fd.get()) != 0)
-      results[ready.index] = refuse_errno(ready.spec->destination, "writing", errno);
+  const std::vector<int> errors = sync_all(prepared);
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const Prepared& ready = prepared[i];
+    if (errors[i] != 0)
+      results[ready.index] = refuse_errno(ready.spec->destination, "writing", errors[i]);
   }
   for (Prepared& ready : prepared) {
     if (results[ready.index]) results[ready.index] = put_in_place(ready);
