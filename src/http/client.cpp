@@ -19,7 +19,6 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 constexpr Duration kIdleLimit = 60s;          // an unused connection is closed after this
-constexpr std::size_t kMaxIdle = 2;           // unused connections to one server
 constexpr std::size_t kReadSize = 16 * 1024;  // the buffer lives only while an answer is read
 
 struct Idle {
@@ -172,7 +171,7 @@ std::unique_ptr<Stream> PooledClient::take_idle(std::size_t server) {
 
 void PooledClient::keep_idle(std::size_t server, std::unique_ptr<Stream> stream) {
   auto& idle = pools_[server].idle;
-  if (idle.size() >= kMaxIdle) idle.erase(idle.begin());
+  if (idle.size() >= static_cast<std::size_t>(options_.max_connections)) idle.erase(idle.begin());
   idle.push_back({std::move(stream), Clock::now()});
   sweep_later();
 }

@@ -1,0 +1,229 @@
+#include "config/load.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace keybearer::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A file in a folder of its own, and an environment.
+struct House {
+  std::string folder = "/tmp/keybearer-config-XXXXXX";
+  std::map<std::string, std::string> env;
+  Input input;
+  House() {
+    REQUIRE(mkdtemp(folder.data()) != nullptr);
+    input.env = [this](const std::string& name) -> std::optional<std::string> {
+      const auto at = env.find(name);
+      if (at == env.end()) return std::nullopt;
+      return at->second;
+    };
+  }
+  ~House() { [[maybe_unused]] const int ignored = std::system(("rm -rf " + folder).c_str()); }
+
+  std::string write(const std::string& name, const std::string& text) {
+    std::ofstream(folder + "/" + name) << text;
+    return folder + "/" + name;
+  }
+  std::expected<Loaded, std::vector<Problem>> load(const std::string& text) {
+    input.paths = {write("agent.toml", text)};
+    return config::load(input);
+  }
+  // The problems of a file, as "LINE: TEXT" lines.
+  std::string problems(const std::string& text) {
+    const auto loaded = load(text);
+    std::string out;
+    if (loaded) return out;
+    for (const Problem& problem : loaded.error()) {
+      const auto colon = problem.place.find(".toml:");
+      const std::string line =
+          colon == std::string::npos
+              ? problem.place
+              : problem.place.substr(colon + 6, problem.place.find(':', colon + 6) - colon - 6);
+      out += line + ": " + problem.text + "\n";
+    }
+    return out;
+  }
+};
+
+const std::string kToken = "[auto_auth.method]\ntype = \"token\"\ntoken = \"t\"\n";
+
+TEST_CASE("a mistake is named with its place, key and what was expected") {
+  struct {
+    std::string text, problem;
+  } rows[] = {
+      {"lgo_level = \"info\"", "5: lgo_level: unknown key; did you mean \"log_level\"?"},
+      {"[vault]\ntimeout = \"5x\"", "vault.timeout: bad duration \"5x\""},
+      {"[vault]\ntimeout = true",
+       "vault.timeout: expected a duration such as \"90s\", got a boolean"},
+      {"[vault]\nmax_connections = 0",
+       "vault.max_connections: expected a whole number from 1 to 1000"},
+      {"[exec]\ncommand = []", "exec.command: empty"},
+      {"[exec]\nrestart_stop_signal = \"SIGNOPE\"",
+       "exec.restart_stop_signal: bad signal \"SIGNOPE\""},
+      {"[exec]\nready = {}", "exec.ready: not supported yet"},
+      {"[lease]\nrenew_at = 1.5", "lease.renew_at: expected a number above 0 and at most 1"},
+      {"[[template]]\ndestination = \"x\"\ncontents = \"\"\nperms = 600",
+       "write the mode as a string, such as \"0640\""},
+      {"[[template]]\ndestination = \"x\"\ncontents = \"\"\nsource = \"/etc/passwd\"",
+       "exclude each other"},
+      {"[[template]]\ncontents = \"\"", "template.destination: required"},
+      {"[env]\nLD_PRELOAD = \"x\"", "env.LD_PRELOAD: a reserved name"},
+      {"[env]\n\"a-b\" = \"x\"", "env.a-b: not a variable name"},
+      {"[env.A]\nsecret = \"kv/app\"", "env.A: secret and key go together"},
+      {"[vault]\nnamespace = \"${NOT_SET}\"", "the environment variable NOT_SET is not set"},
+      {"[[listener]]\naddress = \"x\"", "listener: not supported yet"},
+  };
+  for (const auto& [text, problem] : rows) {
+    House house;
+    CAPTURE(text);
+    CAPTURE(house.problems(kToken + text));
+    const std::string expected = problem.starts_with("5: ") ? problem.substr(3) : problem;
+    CHECK(house
+              .problems((text.starts_with("[") ? kToken : "") + text +
+                        (text.starts_with("[") ? "" : "\n" + kToken))
+              .find(expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("all mistakes of all files come together") {
+  House house;
+  const std::string text = house.problems("a = 1\n[vault]\nb = 2\ntimeout = \"x\"\n" + kToken);
+  CHECK(text.find("1: a: unknown key") != std::string::npos);
+  CHECK(text.find("3: vault.b: unknown key") != std::string::npos);
+  CHECK(text.find("4: vault.timeout: bad duration") != std::string::npos);
+}
+
+TEST_CASE("text that is no TOML, and a file that is not there") {
+  House house;
+  CHECK(house.problems("a = = 1").find("not valid TOML") != std::string::npos);
+  house.input.paths = {house.folder + "/nope.toml"};
+  const auto loaded = config::load(house.input);
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().front().text == "can't be read: No such file or directory");
+}
+
+TEST_CASE("the command line beats the environment beats the file; an empty variable is none") {
+  House house;
+  const std::string file = "[vault]\naddress = \"http://127.0.0.1:1\"\n" + kToken;
+  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:1");
+  house.env = {{"VAULT_URL", "http://127.0.0.1:2"}};
+  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:2");
+  house.env["VAULT_ADDR"] = "";
+  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:2");
+  house.env["VAULT_ADDR"] = "http://127.0.0.1:3";
+  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:3");
+  house.input.flags.address = "http://127.0.0.1:4";
+  const auto loaded = house.load(file);
+  CHECK(loaded->config.vault.address.front() == "http://127.0.0.1:4");
+  for (const Origin& origin : loaded->origins) {
+    if (origin.key == "vault.address") CHECK(origin.from == "command line");
+  }
+}
+
+TEST_CASE("without a method, the environment chooses one; without any, both ways are named") {
+  House house;
+  const auto nothing = config::load(house.input);
+  REQUIRE_FALSE(nothing.has_value());
+  CHECK(nothing.error().front().text.find("VAULT_TOKEN") != std::string::npos);
+  CHECK(nothing.error().front().text.find("VAULT_ROLE_ID") != std::string::npos);
+  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  CHECK(config::load(house.input)->config.auto_auth.method.type == "approle");
+  house.env["VAULT_TOKEN"] = "t";
+  const auto token = config::load(house.input);
+  CHECK(token->config.auto_auth.method.type == "token");
+  for (const Origin& origin : token->origins) CHECK(origin.value != "t");  // masked
+}
+
+TEST_CASE("a missing secret_id names the key and the variable") {
+  House house;
+  const std::string text =
+      house.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\n");
+  CHECK(text.find("auto_auth.method.secret_id: required; set it, secret_id_file_path, or "
+                  "VAULT_SECRET_ID") != std::string::npos);
+  CHECK(
+      house.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\nsecret_id = \"\"\n")
+          .empty());
+}
+
+TEST_CASE("later files override scalars and append arrays of tables") {
+  House house;
+  house.input.paths = {
+      house.write(
+          "1.toml",
+          kToken + "[vault]\ntimeout = \"1s\"\nmax_connections = 3\n[[secret]]\npath = \"a\"\n"),
+      house.write("2.toml", "[vault]\ntimeout = \"2s\"\n[[secret]]\npath = \"b\"\n")};
+  const auto loaded = config::load(house.input);
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->config.vault.timeout == 2s);
+  CHECK(loaded->config.vault.max_connections == 3);
+  CHECK(loaded->config.secrets.size() == 2);
+}
+
+TEST_CASE("a secret's own settings are laid over the file's") {
+  House house;
+  const auto loaded = house.load(
+      kToken +
+      "[lease]\nrenew_at = 0.5\n[template_config]\nstatic_secret_render_interval = \"1m\"\n"
+      "[[secret]]\npath = \"/kv/app/\"\nlease = { drain = \"5s\" }\n"
+      "[[secret]]\npath = \"b\"\nstatic_secret_render_interval = \"never\"\n");
+  REQUIRE(loaded.has_value());
+  const auto& [first, second] = std::pair(loaded->config.secrets[0], loaded->config.secrets[1]);
+  CHECK(first.path == "kv/app");
+  CHECK(first.lease.renew_at == 0.5);
+  CHECK(first.lease.drain == 5s);
+  CHECK(first.interval.every == 1min);
+  CHECK(second.interval.never);
+}
+
+TEST_CASE("durations") {
+  struct {
+    const char* text;
+    Duration value;
+  } rows[] = {{"250ms", 250ms}, {"90s", 90s},    {"1h30m", 90min}, {"5", 5s},
+              {"0.5", 500ms},   {"1.5h", 90min}, {"0s", 0s}};
+  for (const auto& [text, value] : rows) {
+    CAPTURE(text);
+    REQUIRE(parse_duration(text).has_value());
+    CHECK(*parse_duration(text) == value);
+  }
+  for (const char* bad : {"", "-5s", "5x", "s", "5 s", "1h 30m", "1e300h"})
+    CHECK_FALSE(parse_duration(bad).has_value());
+}
+
+// The example as it stands, and with every setting taken out of its comment.
+std::string uncommented(const std::string& text) {
+  std::istringstream in(text);
+  std::string out;
+  for (std::string line; std::getline(in, line);) {
+    const bool setting = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    out += (setting ? line.substr(1) : line) + "\n";
+  }
+  return out;
+}
+
+TEST_CASE("agent.toml.example is good as it stands, and every key in it is known") {
+  std::ifstream in(KEYBEARER_SOURCE_DIR "/agent.toml.example");
+  std::stringstream text;
+  text << in.rdbuf();
+  REQUIRE(!text.str().empty());
+  House house;
+  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  CHECK(house.problems(text.str()) == "");
+  // What remains then is files that are not there.
+  std::istringstream problems(house.problems(uncommented(text.str())));
+  for (std::string line; std::getline(problems, line);) {
+    CAPTURE(line);
+    CHECK(line.find("No such file or directory") != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace keybearer::config
