@@ -160,7 +160,7 @@ class AppRole final : public Engine {
     }
     if (path == "secret-id/lookup" || path == "secret-id/destroy") {
       const auto it = r.secret_ids.find(std::string(text_at(call.body, "secret_id")));
-      return at_secret_id(call, r, it, path.ends_with("destroy"));
+      return at_secret_id(r, it, path.ends_with("destroy"));
     }
     if (path == "secret-id-accessor/lookup" || path == "secret-id-accessor/destroy") {
       const auto accessor = text_at(call.body, "secret_id_accessor");
@@ -169,15 +169,13 @@ class AppRole final : public Engine {
       if (it == r.secret_ids.end())
         return refuse(404, "failed to find accessor entry for secret_id_accessor: \"" +
                                std::string(accessor) + "\"");
-      return at_secret_id(call, r, it, path.ends_with("destroy"));
+      return at_secret_id(r, it, path.ends_with("destroy"));
     }
     return nothing_there();
   }
 
-  static Answer at_secret_id(const Call& call, Role& r,
-                             std::map<std::string, SecretId>::iterator it, bool destroy) {
+  static Answer at_secret_id(Role& r, std::map<std::string, SecretId>::iterator it, bool destroy) {
     if (it == r.secret_ids.end()) return done();
-    if (!destroy && it->second.expired(call.now)) return done();
     if (!destroy) return ok(described(it->second));
     r.secret_ids.erase(it);
     return done();

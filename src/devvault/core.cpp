@@ -185,10 +185,14 @@ http::ServerResponse Core::handle(const http::ServerRequest& request, WallTime n
   if (!path.starts_with("/v1/")) return finish(call, nothing_there(), request);
   call.operation = *operation;
   call.path = unescape(path.substr(4), false);
-  if (call.operation == Operation::patch &&
-      request.header("Content-Type") != "application/merge-patch+json") {
-    return finish(call, refuse(415, "PATCH requires Content-Type of application/merge-patch+json"),
-                  request);
+  if (call.operation == Operation::patch) {
+    const auto type = request.header("Content-Type");
+    if (type.empty()) return finish(call, refuse(400, "mime: no media type"), request);
+    if (type != "application/merge-patch+json") {
+      return finish(call,
+                    refuse(415, "PATCH requires Content-Type of application/merge-patch+json"),
+                    request);
+    }
   }
   const bool writes = call.operation == Operation::update || call.operation == Operation::patch;
   if (writes && !request.body.empty()) {

@@ -32,7 +32,7 @@ Value described(const Token& token, WallTime now, bool show_id) {
                       {"type", token.batch ? "batch" : "service"}});
   if (!token.endless()) out.set("issue_time", rfc3339(token.created));
   out.set("renewable", token.renewable && !token.batch && !token.endless());
-  if (token.period > Seconds(0)) out.set("period", number(token.period));
+  if (token.period > Seconds(0) && token.role.empty()) out.set("period", number(token.period));
   if (!token.role.empty()) out.set("role", token.role);
   if (token.was_renewed) {
     out.set("last_renewal", rfc3339(token.renewed));
@@ -77,8 +77,9 @@ class TokenAuth final : public Engine {
       return done();
     }
     if (kind == "lookup" && token == nullptr) return refuse(403, "bad token");
-    if (by_accessor && token == nullptr)
-      return refuse(kind == "revoke-accessor" ? 400 : 403, "invalid accessor");
+    if (by_accessor && token == nullptr) {
+      return refuse(400, "1 error occurred:\n\t* invalid accessor\n\n");
+    }
     if (kind == "lookup" || kind == "lookup-accessor")
       return ok(described(*token, call.now, !by_accessor));
     if (kind == "renew" || kind == "renew-accessor") return renew(call, token);

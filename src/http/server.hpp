@@ -27,8 +27,8 @@ namespace keybearer::http {
 struct ServerRequest {
   std::string method;
   std::string target;  // as it came: path and query, escaped
-  std::vector<std::pair<std::string, std::string>> headers;
-  Secret body;
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  Secret body = {};
 
   // The first header of that name (no case), or "".
   [[nodiscard]] std::string_view header(std::string_view name) const;

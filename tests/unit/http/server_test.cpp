@@ -1,0 +1,210 @@
+#include "http/server.hpp"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include "script_server.hpp"
+
+using namespace keybearer;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using http::Server;
+using http::ServerOptions;
+using http::ServerRequest;
+using http::ServerResponse;
+using test::Loop;
+
+namespace {
+
+http::Url any_port() {
+  http::Url url = *http::parse_url("http://127.0.0.1:1");
+  url.port = "0";
+  return url;
+}
+
+// Says what came; waits for a minute at /slow, throws at /bug.
+asio::awaitable<ServerResponse> echo(ServerRequest request) {
+  if (request.target == "/bug") throw std::runtime_error("bug");
+  if (request.target == "/slow") co_await sleep_for(50ms);
+  const std::string text = request.method + " " + request.target + " " +
+                           std::string(request.header("x-a")) + " " +
+                           std::string(request.body.reveal());
+  co_return ServerResponse{
+      .content_type = "text/plain", .headers = {{"X-B", "b"}}, .body = Secret(text)};
+}
+
+struct House {
+  Loop loop;
+  Server server;
+  bool ended = false;
+
+  explicit House(ServerOptions options = {.address = any_port()})
+      : server(loop.context.get_executor(), std::move(options), echo) {
+    REQUIRE(server.listen());
+    asio::co_spawn(loop.context, server.run(), [this](std::exception_ptr) { ended = true; });
+  }
+  ~House() {
+    server.stop();
+    while (!ended && loop.context.run_one_for(5s) != 0) {
+    }
+  }
+
+  // Sends the bytes and reads until the server closes, or all of `until` has come.
+  std::string talk(std::string bytes, std::string until = "\r\n\r\nnever") {
+    return loop.run(exchange(std::move(bytes), std::move(until)));
+  }
+  asio::awaitable<std::string> exchange(std::string bytes, std::string until) {
+    asio::ip::tcp::socket socket(loop.context);
+    const auto port = static_cast<std::uint16_t>(std::stoul(server.address().port));
+    co_await socket.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
+    co_await asio::async_write(socket, asio::buffer(bytes), asio::use_awaitable);
+    std::string got;
+    boost::system::error_code error;
+    while (!error && got.find(until) == std::string::npos) {
+      std::string more(4096, '\0');
+      more.resize(co_await socket.async_read_some(
+          asio::buffer(more), asio::redirect_error(asio::use_awaitable, error)));
+      got += more;
+    }
+    co_return got;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a request is handed over whole and answered") {
+  House house;
+  const std::string got = house.talk(
+      "PUT /a?b=c HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 5\r\nConnection: "
+      "close\r\n\r\nhello");
+  CHECK(got.starts_with("HTTP/1.1 200 OK\r\nDate: "));
+  CHECK(got.find("\r\nX-B: b\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: "
+                 "18\r\n\r\n") != std::string::npos);
+  CHECK(got.ends_with("PUT /a?b=c 1 hello"));
+}
+
+TEST_CASE("several requests go over one connection, also sent all at once") {
+  House house;
+  const std::string one = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string got =
+      house.talk(one + "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(got.find("GET /1") < got.find("GET /2"));
+  CHECK(got.find("GET /2") != std::string::npos);
+}
+
+TEST_CASE("a HEAD is answered without a body") {
+  House house;
+  CHECK(
+      house.talk("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("what is over a limit or no HTTP is refused and the connection closed") {
+  House house({.address = any_port(), .max_header = 1000, .max_body = 10});
+  CHECK(house.talk("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  CHECK(house.talk("GET / HTTP/1.1\r\nX: " + std::string(2000, 'x') + "\r\n\r\n")
+            .starts_with("HTTP/1.1 431 "));
+  CHECK(house.talk("PUT / HTTP/1.1\r\nContent-Length: 11\r\n\r\n12345678901")
+            .starts_with("HTTP/1.1 413 "));
+  CHECK(
+      house
+          .talk("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n")
+          .starts_with("HTTP/1.1 413 "));
+}
+
+TEST_CASE("a client that stays silent or slow is dropped") {
+  House house({.address = any_port(), .request_timeout = 20ms, .idle_timeout = 20ms});
+  CHECK(house.talk("").empty());
+  CHECK(house.talk("GET / HT").empty());
+}
+
+TEST_CASE("a bug in a handler is a 500 and the server goes on") {
+  House house;
+  CHECK(house.talk("GET /bug HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 500 "));
+  CHECK(house.talk("GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("stop answers what is in progress and closes what is idle") {
+  House house;
+  std::string slow, idle = "open";
+  const auto keep = [](std::string& where) {
+    return [&where](std::exception_ptr, std::string got) { where = std::move(got); };
+  };
+  asio::co_spawn(house.loop.context,
+                 house.exchange("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", "never"), keep(slow));
+  asio::co_spawn(house.loop.context, house.exchange("", "never"), keep(idle));
+  house.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");  // both are accepted by now
+  house.server.stop();
+  while ((slow.empty() || !house.ended) && house.loop.context.run_one_for(5s) != 0) {
+  }
+  CHECK(slow.starts_with("HTTP/1.1 200 "));
+  CHECK(slow.find("Connection: close") != std::string::npos);
+  CHECK(idle.empty());
+}
+
+TEST_CASE("connections over the limit wait for their turn") {
+  House house({.address = any_port(), .max_connections = 1});
+  int done = 0;
+  for (int i = 0; i < 3; ++i) {
+    asio::co_spawn(
+        house.loop.context,
+        house.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "never"),
+        [&done](std::exception_ptr, std::string got) {
+          CHECK(got.starts_with("HTTP/1.1 200 "));
+          ++done;
+        });
+  }
+  while (done < 3 && house.loop.context.run_one_for(5s) != 0) {
+  }
+  CHECK(done == 3);
+}
+
+TEST_CASE("only loopback is listened on, and a port in use is said so") {
+  Loop loop;
+  for (const char* text :
+       {"http://0.0.0.0:1", "http://10.0.0.1:1", "http://[::]:1", "https://127.0.0.1:1"}) {
+    Server server(loop.context.get_executor(), {.address = *http::parse_url(text)}, echo);
+    const auto listening = server.listen();
+    REQUIRE_FALSE(listening);
+    CHECK(listening.error().kind == ErrorKind::config);
+  }
+  House house;
+  Server second(loop.context.get_executor(), {.address = house.server.address()}, echo);
+  const auto listening = second.listen();
+  REQUIRE_FALSE(listening);
+  CHECK(listening.error().text.find("in use") != std::string::npos);
+}
+
+TEST_CASE("a unix socket is ours alone, replaces a stale one and goes with the server") {
+  std::string folder = "/tmp/kb-http-XXXXXX";
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  const std::string path = folder + "/s";
+  {
+    asio::io_context context;
+    asio::local::stream_protocol::acceptor stale(context,
+                                                 asio::local::stream_protocol::endpoint(path));
+  }
+  {
+    House house({.address = *http::parse_url("unix://" + path)});
+    struct stat info{};
+    REQUIRE(stat(path.c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0600);
+    http::ClientOptions options;
+    options.addresses = {house.server.address()};
+    const auto client = http::make_client(house.loop.context.get_executor(), options);
+    const auto response = house.loop.run(client->send({.method = "GET", .target = "/x"}));
+    REQUIRE(response);
+    CHECK(response->body.reveal() == "GET /x  ");
+    Loop other;
+    Server second(other.context.get_executor(), {.address = *http::parse_url("unix://" + path)},
+                  echo);
+    CHECK_FALSE(second.listen());
+  }
+  struct stat info{};
+  CHECK(stat(path.c_str(), &info) != 0);
+  rmdir(folder.c_str());
+}
