@@ -403,7 +403,7 @@ AuthLoop::AuthLoop(vault::Client& client, const config::AutoAuth& config, StartR
                    Duration stop_margin, Random& random, Alarm alarm)
     : impl_(new Impl{.client = client,
                      .config = config,
-                     .rules = std::move(rules),
+                     .rules = rules,
                      .stop_margin = stop_margin,
                      .random = random,
                      .alarm = std::move(alarm)}) {}

@@ -29,8 +29,8 @@ template <class Closable>
 class Deadline {
  public:
   // `target` must outlive this object; it is closed once.
-  Deadline(boost::asio::any_io_executor executor, Instant at, Closable& target)
-      : timer_(std::move(executor), at), passed_(std::make_shared<bool>(false)) {
+  Deadline(const boost::asio::any_io_executor& executor, Instant at, Closable& target)
+      : timer_(executor, at), passed_(std::make_shared<bool>(false)) {
     timer_.async_wait([passed = passed_, &target](const boost::system::error_code& error) {
       if (error || *passed) return;
       *passed = true;

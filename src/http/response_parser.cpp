@@ -122,7 +122,7 @@ Response ResponseParser::take() {
 std::optional<Duration> parse_retry_after(std::string_view text, WallTime now) {
   unsigned seconds = 0;
   const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, seconds);
+  const auto [end, error] = std::from_chars(last - text.size(), last, seconds);
   if (error == std::errc{} && end == last) {
     return std::min<Duration>(std::chrono::seconds(seconds), kLongestRetryAfter);
   }
