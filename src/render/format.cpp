@@ -4,6 +4,8 @@
 #include <array>
 #include <set>
 
+#include "render/format_nested.hpp"
+
 namespace keybearer::render {
 namespace {
 
@@ -49,6 +51,23 @@ result<> append_docker_env(Secret& out, const FormatEntry& entry) {
   out.push_back('=');
   out.append(value);
   out.push_back('\n');
+  return {};
+}
+
+result<> append_shell(Secret& out, const FormatEntry& entry) {
+  const std::string& name = entry.path.back();
+  if (entry.path.size() > 1) return refuse(name, "a shell file has no sections");
+  if (!variable_name(name)) return refuse(name, "not a variable name");
+  out.append("export " + name + "='");
+  for (const char c : entry.value->reveal()) {
+    if (c == '\0') return refuse(name, "its value has a NUL byte, which no variable can hold");
+    if (c == '\'') {
+      out.append("'\\''");
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.append("'\n");
   return {};
 }
 
@@ -138,12 +157,32 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
 }  // namespace
 
 result<Secret> write_format(config::Format format, const std::vector<FormatEntry>& entries) {
-  if (format == config::Format::ini) return write_ini(entries);
+  auto* append = append_env;
+  switch (format) {
+    case config::Format::raw:
+    case config::Format::env:
+      break;
+    case config::Format::docker_env:
+      append = append_docker_env;
+      break;
+    case config::Format::shell:
+      append = append_shell;
+      break;
+    case config::Format::ini:
+      return write_ini(entries);
+    case config::Format::json:
+      return write_json(entries);
+    case config::Format::yaml:
+      return write_yaml(entries);
+    case config::Format::toml:
+      return write_toml(entries);
+    case config::Format::properties:
+      return write_properties(entries);
+  }
   Secret out;
   for (const FormatEntry& entry : entries) {
-    const auto appended =
-        format == config::Format::env ? append_env(out, entry) : append_docker_env(out, entry);
-    if (!appended) return std::unexpected(appended.error());
+    if (const auto appended = append(out, entry); !appended)
+      return std::unexpected(appended.error());
   }
   return out;
 }

@@ -6,6 +6,9 @@
 //   both read it back exactly docker-env  NAME=value, raw, for docker's --env-file: a newline can't
 //   be written ini         Python's configparser (ConfigParser(), with its %-interpolation) reads
 //   it back exactly
+//   shell       export NAME='value', for a POSIX shell
+//   json, yaml, toml   strings, in the nesting of `values`
+//   properties  java.util.Properties; sections become SECTION.name
 //
 // What a format can't hold is refused (kind render), naming the key and why, never the value.
 

@@ -199,3 +199,91 @@ TEST_CASE("an ini file refuses keys and sections that come twice, as configparse
   CHECK(key.text() ==
         "error: key: comes twice in its section (upper and lower case are the same there)");
 }
+
+TEST_CASE("a shell file exports what a shell reads back") {
+  std::vector<std::string> values = kAwkward;
+  values.insert(values.end(), kManyLines.begin(), kManyLines.end());
+  std::vector<std::pair<std::vector<std::string>, std::string>> entries;
+  std::string expected;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    entries.push_back({{"V" + std::to_string(i)}, values[i]});
+    expected += values[i] + '\0';
+  }
+  const std::string print =
+      "set -eu; . \"$F\"; /usr/bin/python3 -c 'import os, sys\n"
+      "for i in range(" +
+      std::to_string(values.size()) +
+      "):\n"
+      "    sys.stdout.buffer.write(os.environb[b\"V%d\" % i] + b\"\\0\")'";
+  CHECK(output_of(Written(Format::shell, entries).text(), print) == expected);
+}
+
+TEST_CASE("json, yaml and toml are what their readers give back, nested") {
+  std::vector<std::string> values = kAwkward;
+  values.insert(values.end(), kManyLines.begin(), kManyLines.end());
+  values.insert(values.end(), {std::string("nul\0in", 6), "c1 \xc2\x85 \xe2\x80\xa8 \xef\xbb\xbf",
+                               "\xf0\x9f\x94\x91", "</script>"});
+  std::vector<std::pair<std::vector<std::string>, std::string>> entries;
+  std::string expected;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::string key = "k " + std::to_string(i) + " \"\\.#";
+    if (i % 3 == 0) {
+      entries.push_back({{"top" + key}, values[i]});
+    } else if (i % 3 == 1) {
+      entries.push_back({{"section" + std::to_string(i), key}, values[i]});
+    } else {
+      entries.push_back({{"section" + std::to_string(i - 1), "in ner", key}, values[i]});
+    }
+    expected += values[i] + '\0';
+  }
+  const std::string head =
+      "/usr/bin/python3 -c 'import json, os, sys\n"
+      "text = open(os.environ[\"F\"], \"rb\").read()\n";
+  const std::string tail =
+      "def walk(d):\n"
+      "    for v in d.values():\n"
+      "        if isinstance(v, dict): yield from walk(v)\n"
+      "        else:\n"
+      "            assert isinstance(v, str), v\n"
+      "            yield v\n"
+      "sys.stdout.buffer.write(b\"\".join(v.encode() + b\"\\0\" for v in walk(d)))'";
+  const auto reads = [&](Format format, const std::string& how) {
+    return output_of(Written(format, entries).text(), head + how + tail) == expected;
+  };
+  CHECK(reads(Format::json, "d = json.loads(text)\n"));
+  CHECK(reads(Format::yaml, "import yaml\nd = yaml.safe_load(text)\n"));
+  CHECK(reads(Format::toml, "import tomllib\nd = tomllib.loads(text.decode())\n"));
+}
+
+TEST_CASE("json and yaml are pleasant to read") {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> entries = {
+      {{"a"}, "1"}, {{"db", "user"}, "u"}, {{"db", "deep", "x"}, "y"}, {{"z"}, "2"}};
+  CHECK(Written(Format::json, entries).text() == R"({
+  "a": "1",
+  "db": {
+    "user": "u",
+    "deep": {
+      "x": "y"
+    }
+  },
+  "z": "2"
+}
+)");
+  CHECK(Written(Format::yaml, entries).text() == R"("a": "1"
+"db":
+  "user": "u"
+  "deep":
+    "x": "y"
+"z": "2"
+)");
+  CHECK(one(Format::json, {"k"}, "canary\xff") ==
+        "error: k: it is not UTF-8, which this format needs");
+}
+
+TEST_CASE("properties have Java's escapes") {
+  CHECK(one(Format::properties, {"db", "pass word"}, "  a=b:c #!\\\n\xc3\xa4\xf0\x9f\x94\x91 ") ==
+        "db.pass\\ word=\\ \\ a=b:c #!\\\\\\u000a\\u00e4\\ud83d\\udd11 \n");
+  CHECK(one(Format::properties, {"#a=b:c!"}, "") == "\\#a\\=b\\:c\\!=\n");
+  CHECK(Written(Format::properties, {{{"a.b"}, "1"}, {{"a", "b"}, "2"}}).text() ==
+        "error: a.b: a key that comes twice");
+}
