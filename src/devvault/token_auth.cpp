@@ -15,21 +15,22 @@ struct TokenRole {
 };
 
 Value described(const Token& token, WallTime now, bool show_id) {
-  Value out = object({{"accessor", token.accessor},
-                      {"creation_time", number(epoch(token.created))},
-                      {"creation_ttl", number(token.ttl)},
-                      {"display_name", token.display_name},
-                      {"entity_id", token.entity_id},
-                      {"expire_time", token.endless() ? Value() : Value(rfc3339(token.expires))},
-                      {"explicit_max_ttl", number(token.explicit_max_ttl)},
-                      {"id", show_id ? token.id : ""},
-                      {"meta", token.meta},
-                      {"num_uses", number(token.num_uses)},
-                      {"orphan", token.parent.empty()},
-                      {"path", token.path},
-                      {"policies", strings(token.policies)},
-                      {"ttl", number(token.endless() ? Seconds(0) : left(token.expires, now))},
-                      {"type", token.batch ? "batch" : "service"}});
+  Value out = object(
+      {{"accessor", token.accessor},
+       {"creation_time", number(epoch(token.created))},
+       {"creation_ttl", number(token.ttl)},
+       {"display_name", token.display_name},
+       {"entity_id", token.entity_id},
+       {"expire_time", token.endless() ? Value() : Value(rfc3339(token.expires))},
+       {"explicit_max_ttl", number(token.role.empty() ? token.explicit_max_ttl : Seconds(0))},
+       {"id", show_id ? token.id : ""},
+       {"meta", token.meta},
+       {"num_uses", number(token.num_uses)},
+       {"orphan", token.parent.empty()},
+       {"path", token.path},
+       {"policies", strings(token.policies)},
+       {"ttl", number(token.endless() ? Seconds(0) : left(token.expires, now))},
+       {"type", token.batch ? "batch" : "service"}});
   if (!token.endless()) out.set("issue_time", rfc3339(token.created));
   out.set("renewable", token.renewable && !token.batch && !token.endless());
   if (token.period > Seconds(0) && token.role.empty()) out.set("period", number(token.period));
@@ -204,6 +205,11 @@ class TokenAuth final : public Engine {
     token.parent = orphan ? "" : parent.accessor;
     std::vector<std::string> warnings;
     set_ttl(call, token, warnings);
+    for (const std::string& policy : token.policies) {
+      if (policy != "root" && !store_.policies.contains(policy)) {
+        warnings.push_back("Policy \"" + policy + "\" does not exist");
+      }
+    }
     const Token& made = store_.add_token(std::move(token), call.now);
     Answer answer = token_answer(made, made.ttl);
     answer.warnings = std::move(warnings);
@@ -218,10 +224,7 @@ class TokenAuth final : public Engine {
     const Seconds most = token.explicit_max_ttl > Seconds(0)
                              ? std::min(token.explicit_max_ttl, kDefaultTtl)
                              : kDefaultTtl;
-    const bool told = !value_at(call.body, "ttl").is_nil();
-    std::vector<std::string> said;
-    token.ttl = Store::renewed_ttl(asked, most, call.now, call.now, said);
-    if (told) warnings = std::move(said);
+    token.ttl = Store::renewed_ttl(asked, most, call.now, call.now, warnings);
   }
 
   // "" or why not.

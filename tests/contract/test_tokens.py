@@ -86,7 +86,11 @@ def test_a_secret_id_of_our_own_and_its_end(server):
 def test_a_secret_id_expires(server):
     role = server.approle(secret_id_ttl="1s")
     secret = server.post(f"auth/approle/role/{role}/secret-id").data["secret_id"]
+    data = server.post(f"auth/approle/role/{role}/secret-id/lookup", {"secret_id": secret}).data
+    assert data["secret_id_ttl"] == 1 and data["expiration_time"] > data["creation_time"]
     assert server.login(role, secret).status == 200
+    if server.kind == "vault":
+        return  # 1.14.2 goes on taking it until its tidying up, some time later, has thrown it away
     refused = server.until(lambda: [answer for answer in [server.login(role, secret)] if answer.status != 200])
     assert (refused[0].status, refused[0].errors) == (400, ["invalid secret id"])
 
@@ -215,10 +219,17 @@ def test_token_roles(server):
     made = server.post(f"auth/token/create/{name}", {"policies": ["app"]}).auth
     assert (made["lease_duration"], made["orphan"], made["policies"]) == (30, True, ["app", "default"])
     data = server.get("auth/token/lookup-self", token=made["client_token"]).data
-    assert (data["role"], data["explicit_max_ttl"]) == (name, 3600) and "period" not in data
+    assert (data["role"], data["explicit_max_ttl"]) == (name, 0) and "period" not in data  # the role's own
     assert server.post("auth/token/renew-self", {"increment": "1h"}, token=made["client_token"]).auth["lease_duration"] == 30
     assert server.post(f"auth/token/create/{name}", {"policies": ["other"]}).status == 400
     assert server.post("auth/token/create/none", {"policies": ["app"]}).status == 400
+
+
+def test_what_a_new_token_does_not_get_is_a_warning(server):
+    answer = server.post("auth/token/create", {"policies": ["no-such"], "explicit_max_ttl": "1h"})
+    assert answer.auth["lease_duration"] == 3600
+    assert answer.warnings == ['TTL of "768h" exceeded the effective max_ttl of "1h"; TTL value is capped accordingly',
+                               'Policy "no-such" does not exist']
 
 
 def test_policies_are_kept_and_checked(server):

@@ -1,0 +1,228 @@
+#include <doctest/doctest.h>
+
+#include <boost/asio/ssl.hpp>
+#include <fstream>
+
+#include "certificates.hpp"
+#include "script_server.hpp"
+
+using namespace keybearer;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using test::Certificates;
+using test::Loop;
+
+namespace {
+
+// Answers one request of each connection with "200 a"; tells what the client said of itself.
+class TlsServer {
+ public:
+  TlsServer(Loop& loop, const Certificates& certificates, const std::string& name)
+      : loop_(loop),
+        context_(asio::ssl::context::tls_server),
+        acceptor_(loop.context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
+        tasks_(loop.context.get_executor()) {
+    context_.use_certificate_chain_file(certificates.path(name + ".pem"));
+    context_.use_private_key_file(certificates.path(name + ".key"), asio::ssl::context::pem);
+    context_.load_verify_file(certificates.path("ca.pem"));
+    context_.set_verify_mode(asio::ssl::verify_peer);  // asks for a client certificate, wants none
+    tasks_.spawn(accept_all());
+  }
+  ~TlsServer() {
+    loop_.run([](TaskGroup& tasks) -> asio::awaitable<bool> {
+      tasks.cancel();
+      co_await tasks.join();
+      co_return true;
+    }(tasks_));
+  }
+
+  std::string server_name;  // SNI of the last connection
+  std::string client;       // CN of its client certificate
+  int connections = 0;
+  bool only_tls11 = false;
+
+  [[nodiscard]] std::string port() const {
+    return std::to_string(acceptor_.local_endpoint().port());
+  }
+
+ private:
+  using Socket = asio::ssl::stream<asio::ip::tcp::socket>;
+
+  asio::awaitable<void> accept_all() {
+    for (;;) {
+      auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
+      ++connections;
+      tasks_.spawn(serve(std::make_unique<Socket>(std::move(socket), context_)));
+    }
+  }
+  asio::awaitable<void> serve(std::unique_ptr<Socket> socket) {
+    boost::system::error_code error;
+    SSL* const ssl = socket->native_handle();
+    if (only_tls11) SSL_set_max_proto_version(ssl, TLS1_1_VERSION);
+    co_await socket->async_handshake(asio::ssl::stream_base::server,
+                                     asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    server_name = name == nullptr ? "" : name;
+    if (const X509* peer = SSL_get0_peer_certificate(ssl)) {
+      char text[100] = "";
+      X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, text, sizeof text);
+      client = text;
+    }
+    std::string bytes(4096, '\0');
+    while (!error) {
+      co_await socket->async_read_some(asio::buffer(bytes),
+                                       asio::redirect_error(asio::use_awaitable, error));
+      if (error) break;
+      co_await asio::async_write(
+          *socket, asio::buffer(std::string_view("HTTP/1.1 200 X\r\nContent-Length: 1\r\n\r\na")),
+          asio::redirect_error(asio::use_awaitable, error));
+    }
+  }
+
+  Loop& loop_;
+  asio::ssl::context context_;
+  asio::ip::tcp::acceptor acceptor_;
+  TaskGroup tasks_;
+};
+
+struct House {
+  Certificates certificates;
+  Loop loop;
+  http::ClientOptions options;
+  std::unique_ptr<TlsServer> server;
+  std::unique_ptr<http::Client> client;
+
+  explicit House(const std::string& names, long seconds = 3600) {
+    certificates.make("server", names, seconds);
+    server = std::make_unique<TlsServer>(loop, certificates, "server");
+    options.ca_cert = certificates.path("ca.pem");
+  }
+  ~House() { client.reset(); }
+
+  void connect_to(const std::string& host) {
+    options.addresses = {*http::parse_url("https://" + host + ":" + server->port())};
+    client = http::make_client(loop.context.get_executor(), options);
+  }
+  result<http::Response> get() { return loop.run(client->send({.method = "GET", .target = "/"})); }
+  // "200", or the error without its address.
+  std::string told() {
+    const auto response = get();
+    if (response) return std::to_string(response->status);
+    CHECK(response.error().kind == ErrorKind::tls);
+    return response.error().text.substr(options.addresses[0].text().size() + 2);
+  }
+  std::string told(const std::string& host) {
+    connect_to(host);
+    return told();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a certificate of the authority for this name or address is trusted") {
+  House house("DNS:localhost,IP:127.0.0.1");
+  CHECK(house.told("localhost") == "200");
+  CHECK(house.server->server_name == "localhost");
+  CHECK(house.told("127.0.0.1") == "200");
+  CHECK(house.server->server_name.empty());  // RFC 6066: no address as SNI
+}
+
+TEST_CASE("a certificate for other names is refused, and both names are told") {
+  House house("DNS:vault.internal,IP:10.0.0.5");
+  CHECK(house.told("localhost") ==
+        "the server's certificate is for vault.internal, 10.0.0.5, not for localhost; set "
+        "vault.tls_server_name or use "
+        "a name it is for");
+  CHECK(house.told("127.0.0.1").find("not for 127.0.0.1") != std::string::npos);
+  house.options.tls_server_name = "vault.internal";
+  CHECK(house.told("127.0.0.1") == "200");
+  CHECK(house.server->server_name == "vault.internal");
+}
+
+TEST_CASE("a certificate of an unknown authority is refused") {
+  House house("DNS:localhost");
+  const Certificates others;
+  house.options.ca_cert = others.path("ca.pem");
+  const std::string said = house.told("localhost");
+  CHECK(said.find("not trusted") != std::string::npos);
+  CHECK(said.find("vault.ca_cert") != std::string::npos);
+  house.options.ca_cert.clear();  // the system's
+  CHECK(house.told("localhost").find("not trusted") != std::string::npos);
+}
+
+TEST_CASE("a certificate that has expired is refused") {
+  House house("DNS:localhost", -60);
+  CHECK(house.told("localhost") == "the server's certificate has expired");
+}
+
+TEST_CASE("verification can be switched off") {
+  House house("DNS:elsewhere", -60);
+  house.options.ca_cert.clear();
+  house.options.tls_skip_verify = true;
+  CHECK(house.told("localhost") == "200");
+}
+
+TEST_CASE("the client's certificate is sent") {
+  House house("DNS:localhost");
+  house.certificates.make("client", "DNS:one");
+  house.options.client_cert = house.certificates.path("client.pem");
+  house.options.client_key = house.certificates.path("client.key");
+  CHECK(house.told("localhost") == "200");
+  CHECK(house.server->client == "client");
+  CHECK(house.told() == "200");
+  CHECK(house.server->connections == 1);
+}
+
+TEST_CASE("a changed file is used for the next connection, a broken one is not") {
+  House house("DNS:localhost");
+  const Certificates others;
+  house.connect_to("localhost");
+  CHECK(house.told() == "200");
+  const auto reconnect = [&house] {  // the kept connection is too old by then
+    Clock::freeze(Clock::now() + 2min);
+    Timer earliest(house.loop.context, Instant{});
+    earliest.async_wait([](const boost::system::error_code&) {});
+    while (house.loop.context.poll() != 0) {
+    }
+    Clock::thaw();
+  };
+  std::ofstream(house.certificates.path("ca.pem")) << "garbage";
+  reconnect();
+  CHECK(house.told() == "200");
+  CHECK(house.server->connections == 2);
+  std::filesystem::copy_file(others.path("ca.pem"), house.certificates.path("ca.pem"),
+                             std::filesystem::copy_options::overwrite_existing);
+  reconnect();
+  CHECK(house.told().find("not trusted") != std::string::npos);
+}
+
+TEST_CASE("files that can't be read are named") {
+  House house("DNS:localhost");
+  house.options.ca_cert = "/nonexistent/ca.pem";
+  CHECK(house.told("localhost").find("vault.ca_cert /nonexistent/ca.pem") != std::string::npos);
+  house.options.ca_cert = house.certificates.path("ca.pem");
+  house.options.client_cert = house.certificates.path("server.pem");
+  house.options.client_key = house.certificates.path("ca.pem");
+  CHECK(house.told("localhost").find("vault.client_key") != std::string::npos);
+}
+
+TEST_CASE("old TLS versions are refused") {
+  House house("DNS:localhost");
+  house.server->only_tls11 = true;
+  CHECK(house.told("localhost").starts_with("TLS handshake failed"));
+}
+
+TEST_CASE("a server that speaks plain http is told apart") {
+  Loop loop;
+  test::ScriptServer plain(loop);
+  plain.scripts.push_back({"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"});
+  http::ClientOptions options;
+  options.addresses = {*http::parse_url("https" + plain.address().substr(4))};
+  options.connect_timeout = 200ms;
+  const auto client = http::make_client(loop.context.get_executor(), options);
+  const auto response = loop.run(client->send({.method = "GET", .target = "/"}));
+  REQUIRE_FALSE(response);
+  // the test's server waits for the end of a header that never comes
+  CHECK(response.error().text.find("no answer within 200 ms (TLS handshake)") != std::string::npos);
+}
