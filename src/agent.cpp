@@ -27,6 +27,7 @@ using asio::awaitable;
 using namespace std::chrono_literals;
 
 constexpr Duration kRevocations = 5s;  // all of them together, at the end
+constexpr Duration kGather = 100ms;    // at the start, answers are collected so long
 constexpr Duration kLookForKeyAgain =
     2s;  // at the first start, for a key that is not in its secret yet
 
@@ -296,15 +297,15 @@ awaitable<void> Agent::render() {
   for (;;) {
     evaluated_ = secrets_.changed().generation();
     render_pass();
-    Instant wake = key_look_at_.value_or(Instant::max());
-    // At the start: once per level of look-ups, not once per answer.
-    do {
-      const bool changed = co_await secrets_.changed().wait(
-          secrets_.changed().generation() == evaluated_ ? evaluated_
-                                                        : secrets_.changed().generation(),
-          wake);
-      if (!changed) break;
-    } while (!ready_ && !secrets_.settled() && !secrets_.start_failure());
+    const Instant wake = key_look_at_.value_or(Instant::max());
+    (void)co_await secrets_.changed().wait(evaluated_, wake);
+    // At the start: once per level of look-ups, not once per answer; but who is there does not wait
+    // for who hangs.
+    const Instant latest = std::min(wake, Clock::now() + kGather);
+    bool more = true;
+    while (more && !ready_ && !secrets_.settled() && !secrets_.start_failure()) {
+      more = co_await secrets_.changed().wait(secrets_.changed().generation(), latest);
+    }
     if (key_look_at_ && Clock::now() >= *key_look_at_) {
       key_look_at_.reset();
       for (const std::string& id : key_secrets_) secrets_.refresh(id);
@@ -617,9 +618,10 @@ awaitable<void> Agent::clean_up() {
 }
 
 awaitable<void> Agent::revoke() {
+  const Instant deadline = Clock::now() + kRevocations;
   if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once))
     co_await secrets_.revoke_all();
-  co_await auth_.revoke();
+  if (Clock::now() + 100ms < deadline) co_await auth_.revoke();
 }
 
 }  // namespace

@@ -228,7 +228,8 @@ void read_secret_rule(Context& context, const toml::table& table, const std::str
     read_lease(lease_reader, rule.lease);
   }
   read_lease(r, rule.lease);
-  r.unsupported({"on_error", "namespace", "check_interval", "max_stale", "on_stale"});
+  r.unsupported({"on_error", "namespace", "check_interval", "max_stale", "on_stale", "start_grace",
+                 "exit_on_retry_failure"});
   config.secrets.push_back(std::move(rule));
 }
 
@@ -306,8 +307,6 @@ void read_template(Context& context, const toml::table& table, const std::string
                  {"toml", Format::toml},
                  {"properties", Format::properties},
                  {"shell", Format::shell}});
-  if (t.format > Format::ini)
-    r.problem("format", "not supported yet; \"raw\", \"env\", \"docker-env\" and \"ini\" are");
   if (const toml::table* values = r.table("values"))
     read_values(context, *values, prefix + ".values", t.values);
   r.read_mode("perms", t.perms);
@@ -482,7 +481,7 @@ void read_top(Context& context, const toml::table& table, Config& config) {
   }
   r.unsupported({"exit_after_auth", "log_rotate_bytes", "log_rotate_duration",
                  "log_rotate_max_files", "state", "listener", "api_proxy", "cache", "metrics",
-                 "control"});
+                 "control", "agent_api"});
 }
 
 }  // namespace
@@ -497,6 +496,7 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   Loaded loaded;
   const toml::table table = read_files(input, context, loaded.config.files);
   read_top(context, table, loaded.config);
+  warn_of_readable_secret(loaded.config);
   apply_environment(context.env, loaded.config, context.origins, context.problems);
   apply_flags(input.flags, loaded.config, context.origins, context.problems);
   name_instance(loaded.config);

@@ -233,6 +233,7 @@ void Reader::read_fraction(std::string_view key, double& out) {
   }
   std::string text = std::to_string(out);
   while (text.ends_with('0')) text.pop_back();
+  if (text.ends_with('.')) text.pop_back();
   record(key, node, text);
 }
 

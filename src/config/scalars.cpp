@@ -26,6 +26,8 @@ std::string quoted(std::string_view text) {
 }
 
 bool take_number(std::string_view& text, double& value) {
+  // from_chars alone would take "inf", "nan" and "-1".
+  if (text.empty() || (text[0] != '.' && (text[0] < '0' || text[0] > '9'))) return false;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (error != std::errc{}) return false;
@@ -44,22 +46,25 @@ result<Duration> parse_duration(std::string_view whole) {
   };
   std::string_view text = whole;
   if (text.empty() || text[0] == '-' || text[0] == '+') return bad();
+  constexpr double kCentury = 3.2e12;
   double total = 0;
-  while (!text.empty()) {
+  for (bool first = true; !text.empty(); first = false) {
     double number = 0;
     if (!take_number(text, number)) return bad();
     constexpr std::pair<std::string_view, double> kUnits[] = {
         {"ms", 1},        {"us", 1e-3},  {"µs", 1e-3}, {"ns", 1e-6},
         {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}};
-    if (text.empty() && total == 0)
-      return Duration(static_cast<Duration::rep>(std::llround(number * 1000)));
+    if (text.empty() && first) {
+      total = number * 1000;
+      break;
+    }
     const auto unit =
         std::ranges::find_if(kUnits, [&text](const auto& u) { return text.starts_with(u.first); });
     if (unit == std::end(kUnits)) return bad();
     text.remove_prefix(unit->first.size());
     total += number * unit->second;
   }
-  if (total > 3.2e12) return bad();  // a century
+  if (total > kCentury) return bad();
   return Duration(static_cast<Duration::rep>(std::llround(total)));
 }
 

@@ -96,6 +96,7 @@ void check_environment(const Config& config, Problems& problems) {
 void check_templates(const Config& config, Problems& problems) {
   std::set<std::string> destinations;
   for (const Template& t : config.templates) {
+    if (!t.enabled) continue;
     const std::string place = where(t.place, "the configuration");
     readable(t.source, "template.source", place, problems);
     const std::string destination =
@@ -167,15 +168,16 @@ void add_warnings(Config& config) {
                                 " is plain http: tokens and secrets travel readable; use https");
     }
   }
+}
+
+void warn_of_readable_secret(Config& config) {
   const Method& method = config.auto_auth.method;
-  const bool literal =
-      method.place.text.find(".toml") != std::string::npos && !method.secret_id.empty();
+  if (method.secret_id.empty() && method.token.empty()) return;
   for (const std::string& file : config.files) {
-    if (literal && others_can_read(file)) {
-      config.warnings.push_back(
-          file +
-          " may hold a secret_id and others can read it: chmod 600, or use secret_id_file_path");
-    }
+    if (!method.place.text.starts_with(file + ":") || !others_can_read(file)) continue;
+    config.warnings.push_back(
+        file + " holds a " + (method.token.empty() ? "secret_id" : "token") +
+        " and others can read it: chmod 600, or keep it in a file of its own");
   }
 }
 

@@ -20,5 +20,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
 void name_instance(Config& config);
 void validate(const Config& config, std::vector<Problem>& problems);
 void add_warnings(Config& config);
+// Before the environment overrides: what the file itself says.
+void warn_of_readable_secret(Config& config);
 
 }  // namespace keybearer::config

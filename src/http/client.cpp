@@ -1,10 +1,11 @@
+#include "http/client.hpp"
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <deque>
 
-#include "http/client.hpp"
 #include "http/deadline.hpp"
 #include "http/redirect.hpp"
 #include "http/response_parser.hpp"

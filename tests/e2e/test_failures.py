@@ -343,7 +343,7 @@ def test_wrong_usage_of_the_command_line(s):
 def test_without_any_file(s):
     value = kv_base(s)
     token = s.vault.create_token(policies=["kv-reader"], ttl="10m")
-    agent = s.start("run", "--env", "OTHER=kv/app#value", "--env-from", "kv/data/app", "--", *s.app_command("--life", "0"),
+    agent = s.start("run", "--env", "OTHER=kv/data/app#value", "--env-from", "kv/data/app", "--", *s.app_command("--life", "0"),
                     env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": token})
     assert agent.wait_exit(5) == 0, agent.stderr
     env = s.runlog.starts()[0]["env"]
