@@ -85,7 +85,8 @@ Step SecretSchedule::answered(Life life, Instant now) {
     case Kind::dynamic:
     case Kind::token:
       // A token without end is kept; a lease of no time is none.
-      if (life.ttl <= Duration::zero()) return pending_ = life.kind == Kind::token ? Step{} : at_interval(now);
+      if (life.ttl <= Duration::zero())
+        return pending_ = life.kind == Kind::token ? Step{} : at_interval(now);
       if (life.renewable && rules_.lease.strategy == config::LeaseStrategy::renew) {
         return pending_ = {Step::Do::renew, now + due(life.ttl, rules_.lease.renew_at,
                                                       rules_.lease.min_remaining, early_)};
