@@ -1,6 +1,7 @@
 #include "config/load.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -196,6 +197,144 @@ TEST_CASE("durations") {
   }
   for (const char* bad : {"", "-5s", "5x", "s", "5 s", "1h 30m", "1e300h"})
     CHECK_FALSE(parse_duration(bad).has_value());
+}
+
+TEST_CASE("what the reference has and this version has not is refused by name, never ignored") {
+  const std::string rows[] = {
+      "exec.ready = {}",
+      "exec.splay = \"1s\"",
+      "exec.stdout = \"x\"",
+      "exec.watchdog = true",
+      "lease.check_interval = \"1m\"",
+      "template_config.max_stale = \"1h\"",
+      "vault.tls_pin_sha256 = []",
+      "vault.proxy_address = \"x\"",
+      "auto_auth.verify_identity = {}",
+      "auto_auth.sink = []",
+      "listener = []",
+      "cache = {}",
+      "state.path = \"x\"",
+      "control.socket = \"x\"",
+      "metrics.enabled = true",
+      "api_proxy = {}",
+      "agent_api.enable_quit = true",
+      "exit_after_auth = true",
+      "log_rotate_bytes = 1",
+  };
+  for (const std::string& row : rows) {
+    House house;
+    CAPTURE(row);
+    // Of `state.path` the table is what is refused.
+    const std::string text =
+        house.problems(row + "\nauto_auth.method = { type = \"token\", token = \"t\" }\n");
+    CAPTURE(text);
+    CHECK(text.find(": not supported yet\n") != std::string::npos);
+    CHECK(text.find("unknown key") == std::string::npos);
+  }
+}
+
+TEST_CASE("a login method that is not built is not called unknown") {
+  const std::pair<std::string, std::string> rows[] = {
+      {"kubernetes", "auto_auth.method.type: auth method \"kubernetes\": not supported yet\n"},
+      {"kerberos", "auto_auth.method.type: auth method \"kerberos\": not supported\n"},
+      {"magic", "auth method \"magic\": unknown; expected"}};
+  for (const auto& [type, problem] : rows) {
+    House house;
+    CHECK(house.problems("[auto_auth.method]\ntype = \"" + type + "\"\nrole = \"x\"\n")
+              .find(problem) != std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "two writers of one file and two secrets of one name are refused; a disabled one is none") {
+  const std::string two =
+      "[[template]]\ncontents = \"a\"\ndestination = \"/tmp/x\"\n"
+      "[[template]]\ncontents = \"b\"\ndestination = \"/tmp/./x\"\n";
+  House house;
+  CHECK(house.problems(kToken + two).find("is written by another template") != std::string::npos);
+  CHECK(house.problems(kToken + two + "enabled = false\n").empty());
+  CHECK(house
+            .problems(
+                kToken +
+                "[[secret]]\npath = \"a\"\nname = \"n\"\n[[secret]]\npath = \"b\"\nname = \"n\"\n")
+            .find("\"n\" is used twice") != std::string::npos);
+}
+
+TEST_CASE("formats are known by their names") {
+  for (const std::string format :
+       {"env", "docker-env", "ini", "json", "yaml", "toml", "properties", "shell"}) {
+    House house;
+    CHECK(house.problems(kToken + "[[template]]\ndestination = \"x\"\nformat = \"" + format +
+                         "\"\nvalues = { a = \"b\" }\n") == "");
+  }
+  House house;
+  CHECK(
+      house.problems(kToken + "[[template]]\ndestination = \"x\"\nformat = \"xml\"\nvalues = {}\n")
+          .find("bad value \"xml\"; expected one of") != std::string::npos);
+}
+
+TEST_CASE("a secret in a file that others can read is warned of; one from the environment is not") {
+  House house;
+  const std::string approle = "[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\n";
+  const auto warnings = [&house](const std::string& text) {
+    return house.load(text)->config.warnings.size();
+  };
+  CHECK(warnings(approle + "secret_id = \"s\"\n") == 1);
+  CHECK(warnings(kToken) == 1);
+  REQUIRE(chmod((house.folder + "/agent.toml").c_str(), 0600) == 0);
+  CHECK(warnings(kToken) == 0);
+  REQUIRE(chmod((house.folder + "/agent.toml").c_str(), 0644) == 0);
+  house.env = {{"VAULT_SECRET_ID", "s"}};
+  CHECK(warnings(approle) == 0);
+  CHECK(warnings(approle + "[vault]\naddress = \"http://10.0.0.1:8200\"\n") == 1);
+  CHECK(warnings(approle + "[vault]\naddress = \"http://127.0.0.1:8200\"\n") == 0);
+  CHECK(warnings(approle + "[vault]\ntls_skip_verify = true\n") == 1);
+}
+
+TEST_CASE("flags of the command line are checked as a file is") {
+  House house;
+  house.env = {{"VAULT_TOKEN", "t"}};
+  house.input.flags.env = {"DB=database/creds/app#password", "BAD", "PATH=kv/a#b"};
+  house.input.flags.templates = {"nocolon"};
+  const auto loaded = config::load(house.input);
+  REQUIRE_FALSE(loaded.has_value());
+  std::string all;
+  for (const Problem& problem : loaded.error()) all += problem.place + ": " + problem.text + "\n";
+  CHECK(all.find("command line: --env BAD: expected NAME=PATH#KEY") != std::string::npos);
+  CHECK(all.find("command line: --template nocolon: expected SOURCE:DESTINATION") !=
+        std::string::npos);
+  CHECK(all.find("env.PATH: a reserved name") != std::string::npos);
+  house.input.flags = {};
+  house.input.flags.env = {"DB=database/creds/app#password"};
+  const auto good = config::load(house.input);
+  REQUIRE(good.has_value());
+  CHECK(good->config.env.front().value.secret == "database/creds/app");
+  CHECK(good->config.env.front().value.key == "password");
+}
+
+TEST_CASE("a bad variable is named") {
+  for (const std::string name :
+       {"VAULT_SKIP_VERIFY", "VAULT_CLIENT_TIMEOUT", "VAULT_MAX_RETRIES", "VAULT_LOG_LEVEL"}) {
+    House house;
+    house.env = {{"VAULT_TOKEN", "t"}, {name, "maybe"}};
+    const auto loaded = config::load(house.input);
+    REQUIRE_FALSE(loaded.has_value());
+    CHECK(loaded.error().front().place == "environment " + name);
+  }
+}
+
+TEST_CASE("a folder's files are read by name; one without any is a mistake") {
+  House house;
+  house.write("2.toml", "[vault]\nmax_connections = 2\n");
+  house.write("1.toml", kToken + "[vault]\nmax_connections = 1\n");
+  house.write("notes.txt", "not toml");
+  house.input.paths = {house.folder};
+  const auto loaded = config::load(house.input);
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->config.vault.max_connections == 2);
+  CHECK(loaded->config.name == "1");
+  house.input.paths = {"/proc/self/task"};
+  CHECK_FALSE(config::load(house.input).has_value());
 }
 
 // The example as it stands, and with every setting taken out of its comment.
