@@ -10,7 +10,7 @@ namespace keybearer::tmpl {
 namespace {
 
 constexpr int kMaxDepth =
-    2000;  // of templates that call templates: each level takes our stack (Go: 100,000)
+    400;  // of templates that call templates: each level takes our stack (Go: 100,000)
 constexpr std::size_t kMaxOutput = 64u << 20;
 
 bool can_be_nil(Param param) {
@@ -286,7 +286,9 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
     case Type::nil:
       break;
     default:
-      fail("range can't iterate over " + sprint({&value, 1}));
+      // Go shows the value, which may be a secret here.
+      fail("range can't iterate over " +
+           (result_.used.empty() ? sprint({&value, 1}) : type_name(value)));
   }
   if (!any) {
     pop(inside);

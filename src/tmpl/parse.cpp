@@ -154,7 +154,7 @@ class Parser {
   struct Deeper {
     explicit Deeper(Parser& p) : parser(p) {
       if (++parser.depth_ > kMaxDepth)
-        parser.fail("too many nested control structures or parentheses (at most 1000)");
+        parser.fail("too many nested control structures or parentheses (at most 500)");
     }
     Deeper(const Deeper&) = delete;
     ~Deeper() { --parser.depth_; }
