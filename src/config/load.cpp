@@ -354,6 +354,9 @@ void read_env(Context& context, Reader& top, Config& config) {
     EnvVar variable;
     variable.name = key.str();
     variable.value = read_value(context, node, "env." + variable.name, true, &variable);
+    const ValueSource& value = variable.value;
+    if (value.secret.empty() && value.source.empty())
+      context.origin("env." + variable.name, "(template text)", value.place.text);
     config.env.push_back(std::move(variable));
   }
 }
@@ -499,7 +502,10 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   warn_of_readable_secret(loaded.config);
   apply_environment(context.env, loaded.config, context.origins, context.problems);
   apply_flags(input.flags, loaded.config, context.origins, context.problems);
-  name_instance(loaded.config);
+  if (loaded.config.name.empty()) {
+    name_instance(loaded.config);
+    context.origin("name", loaded.config.name, "default");
+  }
   validate(loaded.config, context.problems);
   if (!context.problems.empty()) {
     if (input.also) {

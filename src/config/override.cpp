@@ -202,6 +202,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     variable.value.secret = text.substr(equals + 1, hash - equals - 1);
     variable.value.key = text.substr(hash + 1);
     variable.value.place = {from};
+    set("env." + variable.name, variable.value.secret + "#" + variable.value.key);
     std::erase_if(config.env, [&variable](const EnvVar& v) { return v.name == variable.name; });
     config.env.push_back(std::move(variable));
   }

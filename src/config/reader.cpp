@@ -75,7 +75,9 @@ const toml::node* Reader::find(std::string_view key) {
 }
 
 void Reader::record(std::string_view key, const toml::node* node, const std::string& value) {
-  context_.origin(name_of(key), value, node != nullptr ? place_of(*node) : "default");
+  std::string name = name_of(key);
+  if (context_.item > 0) name.insert(name.find('.'), "[" + std::to_string(context_.item) + "]");
+  context_.origin(name, value, node != nullptr ? place_of(*node) : "default");
 }
 
 void Reader::wrong_type(const toml::node& node, std::string_view key, std::string_view expected) {
@@ -300,6 +302,9 @@ void Reader::read(std::string_view key, std::vector<std::string>& out) {
     else
       context_.problem(item, name_of(key), expanded.error().text);
   }
+  std::string all;
+  for (const std::string& one : out) all += (all.empty() ? "" : ", ") + one;
+  record(key, node, all);
 }
 
 void Reader::read(std::string_view key, std::vector<int>& out) {
@@ -367,11 +372,13 @@ void Reader::each_table(std::string_view key,
   if (array == nullptr)
     return wrong_type(*node, key, "an array of tables: [[" + name_of(key) + "]]");
   for (const toml::node& item : *array) {
+    ++context_.item;
     if (item.as_table() != nullptr)
       use(*item.as_table(), name_of(key));
     else
       wrong_type(item, key, "a table");
   }
+  context_.item = 0;
 }
 
 void Reader::unsupported(std::initializer_list<std::string_view> keys) {

@@ -24,6 +24,7 @@ struct Context {
   std::vector<Problem> problems;
   std::vector<Origin> origins;
   std::function<std::optional<std::string>(const std::string&)> env;
+  int item = 0;  // of the array of tables that is being read, from 1
 
   void problem(const toml::node& node, const std::string& key, const std::string& text);
   void origin(const std::string& key, std::string value, std::string from);

@@ -323,6 +323,28 @@ TEST_CASE("a bad variable is named") {
   }
 }
 
+TEST_CASE(
+    "each of several tables, each variable and the name have an origin, and no text is shown") {
+  House house;
+  house.input.flags.env = {"B=kv/app#b"};
+  const auto loaded = house.load(kToken +
+                                 "[[secret]]\npath = \"a\"\n[[secret]]\npath = \"b\"\n"
+                                 "[env]\nA = \"hush\"\n[exec]\ncommand = [\"x\", \"y\"]\n");
+  REQUIRE(loaded.has_value());
+  std::map<std::string, std::string> shown;
+  for (const Origin& origin : loaded->origins) {
+    shown[origin.key] = origin.value;
+    CHECK(origin.value.find("hush") == std::string::npos);
+  }
+  CHECK(shown["secret[1].path"] == "a");
+  CHECK(shown["secret[2].path"] == "b");
+  CHECK(shown["env.A"] == "(template text)");
+  CHECK(shown["env.B"] == "kv/app#b");
+  CHECK(shown["name"] == "agent");
+  CHECK(shown["exec.command"] == "x y");
+  CHECK(shown["auto_auth.method.token"] == "********");
+}
+
 TEST_CASE("a folder's files are read by name; one without any is a mistake") {
   House house;
   house.write("2.toml", "[vault]\nmax_connections = 2\n");
