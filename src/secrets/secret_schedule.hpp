@@ -59,7 +59,7 @@ class SecretSchedule {
   // `early` in [0, 1): this secret's place in the jitter ranges (leases and intervals: up to 10 %
   // earlier).
   explicit SecretSchedule(ScheduleRules rules, double early)
-      : rules_(std::move(rules)), early_(early), backoff_(rules_.retry) {}
+      : rules_(rules), early_(early), backoff_(rules_.retry) {}
 
   [[nodiscard]] Step answered(Life life, Instant now);
   [[nodiscard]] Step unchanged(Instant now);

@@ -163,7 +163,7 @@ awaitable<void> Secrets::Impl::revoke_replaced_when_due() {
     const auto due = std::ranges::find_if(
         replaced, [](const Replaced& r) { return r.revoke_at && *r.revoke_at <= Clock::now(); });
     if (due == replaced.end()) continue;
-    const Replaced gone = *due;
+    const Replaced gone = std::move(*due);
     replaced.erase(due);
     const auto revoked = gone.lease_id.empty()
                              ? co_await client.revoke_self(gone.token)
