@@ -71,7 +71,7 @@ struct Shared {
   Event replaced_changed;
   std::size_t unsettled = 0;  // entries in State::pending
   std::size_t given_up = 0;   // entries given up for this start
-  bool held_back_said = false;
+  Instant held_back_quiet_until{};
 };
 
 // The one way into another state: one log line and one event per change.

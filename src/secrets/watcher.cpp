@@ -17,6 +17,8 @@ using Kinds = tmpl::Dependency::Kind;
 constexpr Duration kDeniedLookMin =
     5s;  // a denied or absent secret that once was there is asked for ever more rarely
 
+constexpr Duration kHeldBackQuiet = 1min;  // said once, not for each request
+
 std::string seconds(Duration time) {
   return std::to_string(time.count() / 1000) + "s";
 }
@@ -25,11 +27,11 @@ std::string seconds(Duration time) {
 awaitable<void> admitted(Shared& shared) {
   const Instant at = shared.budget.take(Clock::now());
   if (at <= Clock::now()) co_return;
-  if (!std::exchange(shared.held_back_said, true)) {
+  if (Clock::now() >= shared.held_back_quiet_until) {
+    shared.held_back_quiet_until = Clock::now() + kHeldBackQuiet;
     log::warn("budget.held_back", "requests are held back: more than vault.budget allows");
   }
   co_await sleep_until(at);
-  shared.held_back_said = false;
 }
 
 Secret body_of(const tmpl::Dependency& dependency) {

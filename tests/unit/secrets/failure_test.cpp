@@ -268,6 +268,12 @@ TEST_CASE_FIXTURE(House, "the budget holds requests back, and says so once") {
   CHECK(http->asked.size() == 10);
   CHECK(secrets->settled());
   CHECK(lines("held back") == 1);
+  for (int i = 0; i < 30; ++i) {  // somebody asks for too much, for half a minute
+    for (const auto& each : all) secrets->refresh(each.id);
+    io.advance(1s);
+  }
+  CHECK(http->asked.size() <= 10 + 3 + 30);
+  CHECK(lines("held back") == 1);
 }
 
 TEST_CASE_FIXTURE(House, "an answer that is not Vault's is an outage, never a value") {

@@ -144,6 +144,26 @@ TEST_CASE("a renewal without an answer") {
   }
 }
 
+TEST_CASE("less than min_remaining is not handed out: new credentials at once") {
+  auto schedule = made({.renew_at = 0.9});  // 30 s, which can't be extended
+  const Step due = schedule.answered(lease_of(30s), t0);
+  CHECK(due.at == t0 + 20s);
+  const Step step = schedule.renewed(10s, due.at);
+  CHECK(step.what == Do::read);
+  CHECK(step.at == due.at);
+}
+
+TEST_CASE("a lease of no time is none: the interval counts") {
+  auto schedule = made({}, {.every = 10s});
+  for (const bool renewable : {true, false}) {
+    const Kind kind = renewable ? Kind::dynamic : Kind::fixed_lease;
+    const Step step = schedule.answered({.kind = kind, .renewable = renewable}, t0);
+    CHECK(step.what == Do::read);
+    CHECK(step.at == t0 + 10s);
+    CHECK_FALSE(schedule.end());
+  }
+}
+
 TEST_CASE("a renewal that is refused leads to new credentials at once") {
   auto schedule = made();
   (void)schedule.answered(lease_of(1h), t0);
