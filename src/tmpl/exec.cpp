@@ -1,5 +1,7 @@
 #include "tmpl/exec.hpp"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 
 #include "tmpl/format.hpp"
@@ -534,12 +536,23 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
   }
   for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *(*args)[i + 1]);
   if (final != nullptr) values[given] = checked(*final, param(given));
+  if (disabled(function)) fail("error calling " + name + ": function is disabled");
   try {
     return Operand::element(function.call(*this, values));
   } catch (const CallError& error) {
     at(node);
     fail("error calling " + name + ": " + error.text);
   }
+}
+
+// Go's own functions can't be denied (consul-template: function_denylist, names or globs).
+bool Evaluation::disabled(const Function& function) const {
+  if (options_.function_denylist.empty()) return false;
+  const auto builtins = builtin_functions();
+  if (&function >= builtins.data() && &function < builtins.data() + builtins.size()) return false;
+  return std::ranges::any_of(options_.function_denylist, [&function](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), std::string(function.name).c_str(), 0) == 0;
+  });
 }
 
 // A value that comes from somewhere against the parameter it goes to (Go: validateType).

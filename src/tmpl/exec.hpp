@@ -92,6 +92,7 @@ class Evaluation {
   Value any_argument(const Operand& dot, const Node& node);
   Value checked(Operand operand, Param param);
   Value constant(const NumberNode& number);
+  [[nodiscard]] bool disabled(const Function& function) const;
   void not_a_function(const std::vector<NodePtr>* args, const Operand* final);
 
   [[nodiscard]] std::size_t mark() const { return variables_.size(); }

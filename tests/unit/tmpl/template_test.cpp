@@ -1,0 +1,74 @@
+#include "tmpl/template.hpp"
+
+#include <doctest/doctest.h>
+
+#include "json/json.hpp"
+
+namespace keybearer::tmpl {
+namespace {
+
+class OneSecret final : public DataSource {
+ public:
+  [[nodiscard]] const Value* find(const Dependency& dependency) override {
+    return dependency.id == "vault.read(kv/data/app)" ? &answer_ : nullptr;
+  }
+
+ private:
+  Value answer_ = *json::parse(R"({"data":{"data":{"user":"ann","pass":"hunter2"}}})");
+};
+
+// The text, or the error.
+std::string render(std::string text, Options options = {}) {
+  auto parsed = Template::parse("t", std::move(text), std::move(options));
+  if (!parsed) return parsed.error().text;
+  OneSecret source;
+  auto output = parsed->evaluate(source);
+  return output ? std::string(output->text.reveal()) : output.error().text;
+}
+
+TEST_CASE("a secret's fields are rendered") {
+  CHECK(render("{{ with secret \"kv/data/app\" }}{{ .Data.data.user | toUpper }}{{ end }}") ==
+        "ANN");
+}
+
+TEST_CASE("a denied function parses and fails when it is called; Go's own can't be denied") {
+  const Options options{.function_denylist = {"env", "base64*", "printf"}};
+  CHECK(render("{{ env \"HOME\" }}", options).ends_with("error calling env: function is disabled"));
+  CHECK(render("{{ base64Encode \"x\" }}", options)
+            .ends_with("error calling base64Encode: function is disabled"));
+  CHECK(render("{{ if false }}{{ env \"HOME\" }}{{ end }}{{ printf \"%d\" 5 }}", options) == "5");
+}
+
+TEST_CASE("a missing key names template, line, column and key") {
+  CHECK(
+      render("\n{{ with secret \"kv/data/app\" }}{{ .Data.data.nope }}{{ end }}") ==
+      "template: t:2:39: executing \"t\" at <.Data.data.nope>: map has no entry for key \"nope\"");
+}
+
+TEST_CASE("no error shows a secret's value") {
+  const std::string inside = "{{ with secret \"kv/data/app\" }}";
+  for (const char* text : {"{{ range .Data.data.pass }}{{ end }}", "{{ parseInt .Data.data.pass }}",
+                           "{{ .Data.data.pass.x }}", "{{ index .Data.data.pass \"k\" }}",
+                           "{{ lt .Data.data.pass 1 }}"}) {
+    const std::string error = render(inside + text + "{{ end }}");
+    CAPTURE(text);
+    CHECK(error.find("template: t:1:") == 0);
+    CHECK(error.find("hunter") == std::string::npos);
+  }
+}
+
+TEST_CASE("endless recursion is an error") {
+  CHECK(render("{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}")
+            .find("maximum template depth") != std::string::npos);
+  CHECK(render("{{ define \"a\" }}{{ executeTemplate \"a\" }}{{ end }}{{ executeTemplate \"a\" }}")
+            .find("maximum template depth") != std::string::npos);
+}
+
+TEST_CASE("Consul's functions are known and refused") {
+  CHECK(render("{{ key \"a\" }}") ==
+        "template: t:1: function \"key\" is a Consul function; keybearer reads Vault and OpenBao "
+        "only");
+}
+
+}  // namespace
+}  // namespace keybearer::tmpl
