@@ -137,6 +137,7 @@ void append(std::string& out, const Value& value) {
       out += std::to_string(value.as_int());
       break;
     case Type::uint64:
+    case Type::byte:
       out += std::to_string(value.as_uint());
       break;
     case Type::number:
@@ -146,7 +147,9 @@ void append(std::string& out, const Value& value) {
       append_quoted(out, value.as_text());
       break;
     case Type::list:
-    case Type::strings: {
+    case Type::strings:
+    case Type::ints:
+    case Type::lists: {
       out += '[';
       for (const Value& item : value.items()) {
         if (out.back() != '[') out += ',';

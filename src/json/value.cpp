@@ -40,6 +40,7 @@ int rank(Type type) {
     case Type::integer:
     case Type::int64:
     case Type::uint64:
+    case Type::byte:
       return 2;
     case Type::float64:
       return 3;
@@ -124,6 +125,8 @@ Value::~Value() {
       break;
     case Type::list:
     case Type::strings:
+    case Type::ints:
+    case Type::lists:
       delete bits_.items;
       break;
     case Type::object:
@@ -222,6 +225,7 @@ bool Value::deep_equal(const Value& a, const Value& b) noexcept {
     case Type::integer:
     case Type::int64:
     case Type::uint64:
+    case Type::byte:
       return a.bits_.i == b.bits_.i;
     case Type::float64:
       return a.bits_.d == b.bits_.d;
@@ -232,6 +236,8 @@ bool Value::deep_equal(const Value& a, const Value& b) noexcept {
       return a.as_text() == b.as_text();
     case Type::list:
     case Type::strings:
+    case Type::ints:
+    case Type::lists:
       return a.bits_.items == b.bits_.items || a.items() == b.items();
     case Type::object:
       return a.as_object() == b.as_object();

@@ -29,12 +29,15 @@ enum class Type : std::uint8_t {
   integer,     // int
   int64,       // int64
   uint64,      // uint64
+  byte,        // uint8: what indexing a string gives
   float64,     // float64
   complex128,  // complex128
   number,      // json.Number: string kind, text as it came
   string,      // string
   list,        // []interface {}
   strings,     // []string
+  ints,        // []int
+  lists,       // [][]interface {}
   map,         // map[string]interface {}
   string_map,  // map[string]string
   any_map,     // map[interface {}]interface {}  (parseYAML)
@@ -75,9 +78,11 @@ class Value {
   static Value uint64(std::uint64_t u) noexcept {
     return {Type::uint64, static_cast<std::int64_t>(u)};
   }
+  static Value byte(std::uint8_t b) noexcept { return {Type::byte, b}; }
   static Value complex128(double re, double im);
   static Value number(std::string_view text) { return {Type::number, text}; }  // json.Number
   static Value list(List items) { return list(Type::list, std::move(items)); }
+  static Value list(Type type, List items);  // list, strings, ints or lists
   static Value strings(List items) { return list(Type::strings, std::move(items)); }
   static Value map();           // an empty map[string]interface {}
   static Value map(Type type);  // map, string_map or any_map
@@ -89,7 +94,7 @@ class Value {
     return type_ == Type::string || type_ == Type::number;
   }
   [[nodiscard]] bool is_list() const noexcept {
-    return type_ == Type::list || type_ == Type::strings;
+    return type_ >= Type::list && type_ <= Type::lists;
   }
   [[nodiscard]] bool is_map() const noexcept {
     return type_ == Type::map || type_ == Type::string_map || type_ == Type::any_map;
@@ -97,14 +102,14 @@ class Value {
 
   // Each for its own types only (checked in debug builds).
   [[nodiscard]] bool as_bool() const noexcept { return bits_.i != 0; }
-  [[nodiscard]] std::int64_t as_int() const noexcept { return bits_.i; }  // integer, int64
+  [[nodiscard]] std::int64_t as_int() const noexcept { return bits_.i; }  // integer, int64, byte
   [[nodiscard]] std::uint64_t as_uint() const noexcept {
     return static_cast<std::uint64_t>(bits_.i);
   }
   [[nodiscard]] double as_double() const noexcept { return bits_.d; }
   [[nodiscard]] std::pair<double, double> as_complex() const noexcept;
   [[nodiscard]] std::string_view as_text() const noexcept;  // string, number
-  [[nodiscard]] const List& items() const noexcept;         // list, strings
+  [[nodiscard]] const List& items() const noexcept;         // lists
   [[nodiscard]] List& items() noexcept;
   [[nodiscard]] const std::shared_ptr<Object>& as_object() const noexcept;
 
@@ -138,7 +143,6 @@ class Value {
 
   Value(Type type, std::int64_t i) noexcept : type_(type) { bits_.i = i; }
   Value(Type type, std::string_view text);
-  static Value list(Type type, List items);
   static bool deep_equal(const Value& a, const Value& b) noexcept;
   [[nodiscard]] bool counted() const noexcept {
     return type_ >= Type::complex128;  // everything from here on lives on the heap

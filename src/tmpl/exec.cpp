@@ -78,7 +78,8 @@ std::string type_of(const Operand& operand) {
 
 // An element of a typed container is no interface.
 Operand element_of(const Value& container, const Value& element) {
-  const bool typed = container.type() == Type::strings || container.type() == Type::string_map;
+  const bool typed = container.type() == Type::strings || container.type() == Type::ints ||
+                     container.type() == Type::lists || container.type() == Type::string_map;
   return typed ? Operand(element) : Operand::element(element);
 }
 
@@ -94,6 +95,7 @@ bool truth(const Value& value) {
     case Type::int64:
       return value.as_int() != 0;
     case Type::uint64:
+    case Type::byte:
       return value.as_uint() != 0;
     case Type::float64:
       return value.as_double() != 0;
@@ -246,7 +248,9 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
   bool any = false;
   switch (value.type()) {
     case Type::list:
-    case Type::strings: {
+    case Type::strings:
+    case Type::ints:
+    case Type::lists: {
       const Value held = value;  // the list may be changed meanwhile: as many as there were
       const std::size_t count = held.items().size();
       any = count != 0;
@@ -271,15 +275,18 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
     }
     case Type::integer:
     case Type::int64:
-    case Type::uint64: {
+    case Type::uint64:
+    case Type::byte: {
       if (decl.size() > 1)
         fail("can't use " + sprint({&value, 1}) + " to iterate over more than one variable");
-      const bool negative = value.type() != Type::uint64 && value.as_int() < 0;
+      const bool negative =
+          (value.type() == Type::integer || value.type() == Type::int64) && value.as_int() < 0;
       const std::uint64_t count = negative ? 0 : value.as_uint();
       any = count != 0;
       for (std::uint64_t i = 0; i < count; ++i) {
         Value element = value.type() == Type::integer ? Value::integer(static_cast<std::int64_t>(i))
                         : value.type() == Type::int64 ? Value::int64(static_cast<std::int64_t>(i))
+                        : value.type() == Type::byte  ? Value::byte(static_cast<std::uint8_t>(i))
                                                       : Value::uint64(i);
         if (!iterate(Operand(), Operand(std::move(element)))) break;
       }

@@ -347,6 +347,7 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
       break;
     }
     case Type::uint64:
+    case Type::byte:
       integer(value.as_uint(), false, verb, value, false);
       break;
     case Type::float64:
@@ -372,6 +373,8 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
       break;
     case Type::list:
     case Type::strings:
+    case Type::ints:
+    case Type::lists:
       list(value, verb, depth);
       break;
     case Type::map:
@@ -551,6 +554,8 @@ std::string type_name(const Value& value) {
       return "int64";
     case Type::uint64:
       return "uint64";
+    case Type::byte:
+      return "uint8";
     case Type::float64:
       return "float64";
     case Type::complex128:
@@ -563,6 +568,10 @@ std::string type_name(const Value& value) {
       return "[]interface {}";
     case Type::strings:
       return "[]string";
+    case Type::ints:
+      return "[]int";
+    case Type::lists:
+      return "[][]interface {}";
     case Type::map:
       return "map[string]interface {}";
     case Type::string_map:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "tmpl/sprig/sprig.hpp"
+
 namespace keybearer::tmpl {
 namespace {
 
@@ -91,8 +93,16 @@ std::string_view param_name(Param param) {
 }
 
 const Function* find_function(std::string_view name) {
-  for (const auto table :
-       {builtin_functions(), text_functions(), data_functions(), vault_functions()}) {
+  const bool is_sprig = name.starts_with("sprig_");
+  const auto tables = is_sprig
+                          ? std::to_array({sprig::crypto_functions(), sprig::date_functions(),
+                                           sprig::dict_functions(), sprig::list_functions(),
+                                           sprig::number_functions(), sprig::text_functions(),
+                                           sprig::type_functions(), std::span<const Function>()})
+                          : std::to_array({builtin_functions(), text_functions(), data_functions(),
+                                           vault_functions(), yaml_functions(), time_functions(),
+                                           spew_functions(), file_functions()});
+  for (const auto table : tables) {
     const auto at = std::ranges::lower_bound(table, name, {}, &Function::name);
     if (at != table.end() && at->name == name) return &*at;
   }

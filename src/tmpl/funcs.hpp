@@ -59,5 +59,9 @@ struct CallError {
 [[nodiscard]] std::span<const Function> text_functions();
 [[nodiscard]] std::span<const Function> data_functions();
 [[nodiscard]] std::span<const Function> vault_functions();
+[[nodiscard]] std::span<const Function> yaml_functions();  // and TOML
+[[nodiscard]] std::span<const Function> time_functions();
+[[nodiscard]] std::span<const Function> spew_functions();
+[[nodiscard]] std::span<const Function> file_functions();  // writeToFile, plugin, sockaddr
 
 }  // namespace keybearer::tmpl

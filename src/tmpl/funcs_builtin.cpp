@@ -21,6 +21,7 @@ Basic basic_kind(const Value& value) {
     case Type::int64:
       return Basic::integer;
     case Type::uint64:
+    case Type::byte:
       return Basic::uinteger;
     case Type::float64:
       return Basic::floating;
@@ -136,6 +137,7 @@ std::size_t index_of(const Value& index, std::size_t size) {
       i = index.as_int();
       break;
     case Type::uint64:
+    case Type::byte:
       i = static_cast<std::int64_t>(index.as_uint());
       break;
     case Type::nil:
@@ -157,7 +159,7 @@ Value index(Evaluation&, Arguments a) {
       const std::size_t at = index_of(i, item.size());
       if (at >= item.size()) throw CallError{"index out of range: " + std::to_string(at)};
       item = item.is_list() ? Value(item.items()[at])
-                            : Value::uint64(static_cast<unsigned char>(item.as_text()[at]));
+                            : Value::byte(static_cast<unsigned char>(item.as_text()[at]));
     } else if (item.is_map()) {
       const bool any_key = item.type() == Type::any_map;
       if (i.is_nil() && !any_key) throw CallError{"value is nil; should be string"};
@@ -193,12 +195,14 @@ Value slice(Evaluation&, Arguments a) {
     throw CallError{"invalid slice index: " + std::to_string(bounds[1]) + " > " +
                     std::to_string(bounds[2])};
   }
-  if (item.is_text()) return Value(item.as_text().substr(bounds[0], bounds[1] - bounds[0]));
+  if (item.is_text()) {
+    const std::string_view part = item.as_text().substr(bounds[0], bounds[1] - bounds[0]);
+    return item.type() == Type::number ? Value::number(part) : Value(part);
+  }
   const auto& items = item.items();
   List part(items.begin() + static_cast<std::ptrdiff_t>(bounds[0]),
             items.begin() + static_cast<std::ptrdiff_t>(bounds[1]));
-  return item.type() == Type::strings ? Value::strings(std::move(part))
-                                      : Value::list(std::move(part));
+  return Value::list(item.type(), std::move(part));
 }
 
 Value call(Evaluation&, Arguments a) {

@@ -29,6 +29,7 @@ class Encoder {
         out += std::to_string(value.as_int());
         break;
       case Type::uint64:
+      case Type::byte:
         out += std::to_string(value.as_uint());
         break;
       case Type::float64:
@@ -42,6 +43,8 @@ class Encoder {
         break;
       case Type::list:
       case Type::strings:
+      case Type::ints:
+      case Type::lists:
         list(value, depth);
         break;
       case Type::map:

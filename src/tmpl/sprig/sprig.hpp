@@ -1,0 +1,22 @@
+#pragma once
+// The sprig functions that consul-template ships, each with the prefix sprig_: one table per
+// subject, sorted by name.
+//
+// Source: github.com/Masterminds/sprig v3.3.0, HermeticTxtFuncMap.
+
+#include <span>
+
+#include "tmpl/funcs.hpp"
+
+namespace keybearer::tmpl::sprig {
+
+[[nodiscard]] std::span<const Function> crypto_functions();  // hashes, certificates, passwords
+[[nodiscard]] std::span<const Function> date_functions();
+[[nodiscard]] std::span<const Function> dict_functions();
+[[nodiscard]] std::span<const Function> list_functions();
+[[nodiscard]] std::span<const Function> number_functions();
+[[nodiscard]] std::span<const Function> text_functions();  // strings, regex, paths, URLs, semver
+[[nodiscard]] std::span<const Function>
+type_functions();  // conversions, defaults, reflection, JSON
+
+}  // namespace keybearer::tmpl::sprig
