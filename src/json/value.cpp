@@ -145,15 +145,22 @@ std::string_view Value::as_text() const noexcept {
   return bits_.text->text;
 }
 const List& Value::items() const noexcept {
-  return bits_.items->items;
+  static const List none;
+  return bits_.items != nullptr ? bits_.items->items : none;
 }
 List& Value::items() noexcept {
+  if (bits_.items == nullptr) bits_.items = new Items{1, {}};
   return bits_.items->items;
 }
 const std::shared_ptr<Object>& Value::as_object() const noexcept {
   return bits_.held->object;
 }
 const std::vector<Value::Entry>& Value::entries() const noexcept {
+  static const std::vector<Entry> none;
+  return bits_.entries != nullptr ? bits_.entries->entries : none;
+}
+std::vector<Value::Entry>& Value::own_entries() {
+  if (bits_.entries == nullptr) bits_.entries = new Entries{1, {}};
   return bits_.entries->entries;
 }
 
@@ -172,7 +179,7 @@ const Value* Value::find_key(const Value& key) const noexcept {
 }
 
 void Value::set_key(const Value& key, Value value) {
-  auto& all = bits_.entries->entries;
+  auto& all = own_entries();
   const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
   if (at != all.end() && compare_keys(at->key, key) == 0) {
     at->value = std::move(value);
@@ -182,7 +189,7 @@ void Value::set_key(const Value& key, Value value) {
 }
 
 bool Value::erase(const Value& key) {
-  auto& all = bits_.entries->entries;
+  auto& all = own_entries();
   const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
   if (at == all.end() || compare_keys(at->key, key) != 0) return false;
   all.erase(at);
@@ -190,7 +197,7 @@ bool Value::erase(const Value& key) {
 }
 
 void Value::append_sorted(Value key, Value value) {
-  bits_.entries->entries.push_back(Entry{std::move(key), std::move(value)});
+  own_entries().push_back(Entry{std::move(key), std::move(value)});
 }
 
 std::size_t Value::size() const noexcept {
@@ -201,6 +208,7 @@ std::size_t Value::size() const noexcept {
 }
 
 Value Value::deep_copy() const {
+  if (is_nil_of()) return *this;
   if (is_list()) {
     List copy;
     copy.reserve(items().size());
@@ -209,7 +217,7 @@ Value Value::deep_copy() const {
   }
   if (is_map()) {
     Value copy = map(type_);
-    copy.bits_.entries->entries.reserve(entries().size());
+    copy.own_entries().reserve(entries().size());
     for (const auto& [key, value] : entries()) copy.append_sorted(key, value.deep_copy());
     return copy;
   }
@@ -217,7 +225,7 @@ Value Value::deep_copy() const {
 }
 
 bool Value::deep_equal(const Value& a, const Value& b) noexcept {
-  if (a.type_ != b.type_) return false;
+  if (a.type_ != b.type_ || a.is_nil_of() != b.is_nil_of()) return false;
   switch (a.type_) {
     case Type::nil:
       return true;

@@ -86,6 +86,8 @@ class Value {
   static Value strings(List items) { return list(Type::strings, std::move(items)); }
   static Value map();           // an empty map[string]interface {}
   static Value map(Type type);  // map, string_map or any_map
+  // Go's nil slice or map of a list's or map's type: empty, but null in JSON.
+  static Value nil_of(Type type) noexcept { return {type, std::int64_t{0}}; }
   static Value object(std::shared_ptr<Object> object);
 
   [[nodiscard]] Type type() const noexcept { return type_; }
@@ -95,6 +97,9 @@ class Value {
   }
   [[nodiscard]] bool is_list() const noexcept {
     return type_ >= Type::list && type_ <= Type::lists;
+  }
+  [[nodiscard]] bool is_nil_of() const noexcept {  // made by nil_of
+    return (is_list() || is_map()) && bits_.count == nullptr;
   }
   [[nodiscard]] bool is_map() const noexcept {
     return type_ == Type::map || type_ == Type::string_map || type_ == Type::any_map;
@@ -144,8 +149,10 @@ class Value {
   Value(Type type, std::int64_t i) noexcept : type_(type) { bits_.i = i; }
   Value(Type type, std::string_view text);
   static bool deep_equal(const Value& a, const Value& b) noexcept;
+  [[nodiscard]] std::vector<Entry>& own_entries();
   [[nodiscard]] bool counted() const noexcept {
-    return type_ >= Type::complex128;  // everything from here on lives on the heap
+    // Everything from here on lives on the heap, but for nil lists and maps.
+    return type_ >= Type::complex128 && bits_.count != nullptr;
   }
 
   Type type_;

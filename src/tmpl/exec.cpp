@@ -59,13 +59,13 @@ bool assignable(const Value& value, Param param) {
 Value zero(Param param) {
   switch (param) {
     case Param::any_list:
-      return Value::list({});
+      return Value::nil_of(Type::list);
     case Param::strings:
-      return Value::strings({});
+      return Value::nil_of(Type::strings);
     case Param::any_map:
-      return Value::map(Type::map);
+      return Value::nil_of(Type::map);
     case Param::string_map:
-      return Value::map(Type::string_map);
+      return Value::nil_of(Type::string_map);
     default:
       return {};
   }

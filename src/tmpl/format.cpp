@@ -285,6 +285,10 @@ void Printer::floating(double value, char32_t verb, const Value& whole) {
 }
 
 void Printer::list(const Value& value, char32_t verb, int depth) {
+  if (flags.sharp_v && value.is_nil_of()) {
+    out_ += type_name(value) + "(nil)";
+    return;
+  }
   if (flags.sharp_v) {
     out_ += type_name(value) + "{";
     for (std::size_t i = 0; i < value.items().size(); ++i) {
@@ -303,6 +307,10 @@ void Printer::list(const Value& value, char32_t verb, int depth) {
 }
 
 void Printer::map(const Value& value, char32_t verb, int depth) {
+  if (flags.sharp_v && value.is_nil_of()) {
+    out_ += type_name(value) + "(nil)";
+    return;
+  }
   out_ += flags.sharp_v ? type_name(value) + "{" : std::string("map[");
   bool first = true;
   for (const auto& [key, member] : value.entries()) {

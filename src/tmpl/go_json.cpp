@@ -17,6 +17,10 @@ class Encoder {
   std::string out;
 
   void append(const Value& value, int depth) {
+    if (value.is_nil_of()) {
+      out += "null";
+      return;
+    }
     switch (value.type()) {
       case Type::nil:
         out += "null";

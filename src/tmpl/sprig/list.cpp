@@ -1,9 +1,190 @@
+// sprig's list.go: every function takes a list of any type and gives a list of its own. The must*
+// forms return what the others panic with: the same text for a template.
+
+#include <algorithm>
+#include <cmath>
+
+#include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 
 namespace keybearer::tmpl::sprig {
+namespace {
+
+Value list(Evaluation&, Arguments a) {
+  return Value::list(List(a.begin(), a.end()));
+}
+
+Value push(Evaluation&, Arguments a) {
+  List out = elements(a[0], "Cannot push on type ");
+  out.push_back(a[1]);
+  return Value::list(std::move(out));
+}
+Value prepend(Evaluation&, Arguments a) {
+  List out = elements(a[0], "Cannot prepend on type ");
+  out.insert(out.begin(), a[1]);
+  return Value::list(std::move(out));
+}
+Value concat(Evaluation&, Arguments a) {
+  List out;
+  for (const Value& one : a) {
+    if (!one.is_nil() && !one.is_list())
+      throw CallError{"Cannot concat type " + std::string(kind_name(one)) + " as list"};
+    const List& more = elements(one, "");
+    out.insert(out.end(), more.begin(), more.end());
+  }
+  return out.empty() ? Value::nil_of(Type::list) : Value::list(std::move(out));
+}
+
+Value first(Evaluation&, Arguments a) {
+  const List& all = elements(a[0], "Cannot find first on type ");
+  return all.empty() ? Value() : all.front();
+}
+Value last(Evaluation&, Arguments a) {
+  const List& all = elements(a[0], "Cannot find last on type ");
+  return all.empty() ? Value() : all.back();
+}
+Value rest(Evaluation&, Arguments a) {
+  const List& all = elements(a[0], "Cannot find rest on type ");
+  if (all.empty()) return Value::nil_of(Type::list);
+  return Value::list(List(all.begin() + 1, all.end()));
+}
+Value initial(Evaluation&, Arguments a) {
+  const List& all = elements(a[0], "Cannot find initial on type ");
+  if (all.empty()) return Value::nil_of(Type::list);
+  return Value::list(List(all.begin(), all.end() - 1));
+}
+Value reverse(Evaluation&, Arguments a) {
+  const List& all = elements(a[0], "Cannot find reverse on type ");
+  return Value::list(List(all.rbegin(), all.rend()));
+}
+
+Value compact(Evaluation&, Arguments a) {
+  List out;
+  for (const Value& item : elements(a[0], "Cannot compact on type ")) {
+    if (!is_empty(item)) out.push_back(item);
+  }
+  return Value::list(std::move(out));
+}
+bool holds(std::span<const Value> list, const Value& value) {
+  return std::ranges::find(list, value) != list.end();
+}
+Value uniq(Evaluation&, Arguments a) {
+  List out;
+  for (const Value& item : elements(a[0], "Cannot find uniq on type ")) {
+    if (!holds(out, item)) out.push_back(item);
+  }
+  return Value::list(std::move(out));
+}
+Value without(Evaluation&, Arguments a) {
+  List out;
+  for (const Value& item : elements(a[0], "Cannot find without on type ")) {
+    if (!holds(a.subspan(1), item)) out.push_back(item);
+  }
+  return Value::list(std::move(out));
+}
+Value has(Evaluation&, Arguments a) {
+  return !a[1].is_nil() && holds(elements(a[1], "Cannot find has on type "), a[0]);
+}
+
+// Of the list's own type, as a Go slice of a slice is.
+Value slice(Evaluation&, Arguments a) {
+  const List& all = elements(a[0], "list should be type of slice or array but ");
+  if (all.empty()) return {};
+  const auto size = static_cast<std::int64_t>(all.size());
+  const std::int64_t start = a.size() > 1 ? to_int64(a[1]) : 0;
+  const std::int64_t end = a.size() > 2 ? to_int64(a[2]) : size;
+  if (start < 0 || end < start || end > size)
+    throw CallError{"reflect.Value.Slice: slice index out of bounds"};
+  return Value::list(a[0].type(), List(all.begin() + start, all.begin() + end));
+}
+
+// Go's own arithmetic in floating point: it decides what a size below 1 does.
+Value chunk(Evaluation&, Arguments a) {
+  const List& all = elements(a[1], "Cannot chunk type ");
+  const std::int64_t size = a[0].as_int();
+  const auto length = static_cast<double>(all.size());
+  const std::int64_t chunks = truncated(std::floor((length - 1) / static_cast<double>(size)) + 1);
+  if (chunks < 0) throw CallError{"runtime error: makeslice: len out of range"};
+  List out;
+  std::size_t at = 0;
+  for (std::int64_t i = 0; i < chunks; ++i) {
+    std::int64_t count = size;
+    if (i == chunks - 1) {
+      count = truncated(std::floor(std::fmod(length, static_cast<double>(size))));
+      if (count == 0) count = size;
+    }
+    if (count < 0) throw CallError{"runtime error: makeslice: len out of range"};
+    if (at + static_cast<std::size_t>(count) > all.size())
+      throw CallError{"reflect: slice index out of range"};
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(at);
+    out.push_back(Value::list(List(begin, begin + count)));
+    at += static_cast<std::size_t>(count);
+  }
+  return Value::list(Type::lists, std::move(out));
+}
+
+// A []string is sorted in place, as Go does; everything else gives a new list.
+Value sort_alpha(Evaluation&, Arguments a) {
+  if (!a[0].is_list()) return Value::strings({Value(strval(a[0]))});
+  Value out = strslice(a[0]);
+  if (!out.is_nil_of()) std::ranges::sort(out.items(), {}, &Value::as_text);
+  return out;
+}
+Value join(Evaluation&, Arguments a) {
+  const Value parts = strslice(a[1]);
+  std::string out;
+  bool is_first = true;
+  for (const Value& part : parts.items()) {
+    if (!std::exchange(is_first, false)) out += a[0].as_text();
+    out += part.as_text();
+  }
+  return out;
+}
+Value to_strings(Evaluation&, Arguments a) {
+  return strslice(a[0]);
+}
+
+constexpr Function kFunctions[] = {
+    {"sprig_append", push, "aa"},
+    {"sprig_chunk", chunk, "ia"},
+    {"sprig_compact", compact, "a"},
+    {"sprig_concat", concat, "a", true},
+    {"sprig_first", first, "a"},
+    {"sprig_has", has, "aa"},
+    {"sprig_initial", initial, "a"},
+    {"sprig_join", join, "sa"},
+    {"sprig_last", last, "a"},
+    {"sprig_list", list, "a", true},
+    {"sprig_mustAppend", push, "aa"},
+    {"sprig_mustChunk", chunk, "ia"},
+    {"sprig_mustCompact", compact, "a"},
+    {"sprig_mustFirst", first, "a"},
+    {"sprig_mustHas", has, "aa"},
+    {"sprig_mustInitial", initial, "a"},
+    {"sprig_mustLast", last, "a"},
+    {"sprig_mustPrepend", prepend, "aa"},
+    {"sprig_mustPush", push, "aa"},
+    {"sprig_mustRest", rest, "a"},
+    {"sprig_mustReverse", reverse, "a"},
+    {"sprig_mustSlice", slice, "aa", true},
+    {"sprig_mustUniq", uniq, "a"},
+    {"sprig_mustWithout", without, "aa", true},
+    {"sprig_prepend", prepend, "aa"},
+    {"sprig_push", push, "aa"},
+    {"sprig_rest", rest, "a"},
+    {"sprig_reverse", reverse, "a"},
+    {"sprig_slice", slice, "aa", true},
+    {"sprig_sortAlpha", sort_alpha, "a", false, true},
+    {"sprig_toStrings", to_strings, "a"},
+    {"sprig_tuple", list, "a", true},
+    {"sprig_uniq", uniq, "a"},
+    {"sprig_without", without, "aa", true},
+};
+
+}  // namespace
 
 std::span<const Function> list_functions() {
-  return {};
+  return kFunctions;
 }
 
 }  // namespace keybearer::tmpl::sprig
