@@ -22,6 +22,7 @@ bool can_be_nil(Param param) {
     case Param::strings:
     case Param::any_map:
     case Param::string_map:
+    case Param::location:
       return true;
     default:
       return false;
@@ -52,6 +53,10 @@ bool assignable(const Value& value, Param param) {
       return value.type() == Type::map;
     case Param::string_map:
       return value.type() == Type::string_map;
+    case Param::time:
+    case Param::duration:
+    case Param::location:
+      return value.type() == Type::object && value.as_object()->type_name() == param_name(param);
   }
   return false;
 }
@@ -103,7 +108,9 @@ bool truth(const Value& value) {
       return value.as_complex() != std::pair(0.0, 0.0);
     case Type::object: {
       const Struct* object = as_struct(value);
-      return object == nullptr || !object->is_nil();
+      if (object == nullptr) return true;
+      const auto number = object->number();
+      return number ? number->as_int() != 0 : !object->is_nil();
     }
     default:
       return value.size() != 0;
@@ -483,7 +490,7 @@ Operand Evaluation::field(const Operand& dot, const std::string& name, const Nod
   const Value& value = receiver.value;
   if (const Struct* object = as_struct(value)) {
     if (const Function* method = object->method(name))
-      return call(dot, *method, node, name, args, final);
+      return call(dot, *method, node, name, args, final, &value);
     const auto member = object->field(name);
     if (object->is_nil() && member)
       fail("nil pointer evaluating " + type_of(receiver) + "." + name);
@@ -491,6 +498,8 @@ Operand Evaluation::field(const Operand& dot, const std::string& name, const Nod
       if (has_args) fail(name + " has arguments but cannot be invoked as function");
       return Operand(*member);
     }
+    if (object->hides(name))
+      fail(name + " is an unexported field of struct type " + type_name(value));
   } else if (value.is_map()) {
     if (has_args) fail(name + " is not a method but has arguments");
     if (const Value* member = value.find(name)) return element_of(value, *member);
@@ -514,7 +523,7 @@ Operand Evaluation::and_or(const Operand& dot, const Function& function,
 
 Operand Evaluation::call(const Operand& dot, const Function& function, const Node& node,
                          const std::string& name, const std::vector<NodePtr>* args,
-                         const Operand* final) {
+                         const Operand* final, const Value* on) {
   const std::size_t given = args != nullptr ? args->size() - 1 : 0;
   const std::size_t total = given + (final != nullptr ? 1 : 0);
   const std::size_t declared = function.params.size();
@@ -544,11 +553,12 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
   for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *(*args)[i + 1]);
   if (final != nullptr) values[given] = checked(*final, param(given));
   if (disabled(function)) fail("error calling " + name + ": function is disabled");
+  if (on != nullptr) called_on = *on;
   try {
     return Operand::element(function.call(*this, values));
   } catch (const CallError& error) {
     at(node);
-    fail("error calling " + name + ": " + error.text);
+    fail(error.bare ? error.text : "error calling " + name + ": " + error.text);
   }
 }
 
@@ -614,6 +624,10 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
     case Param::string:
       if (node.type == NodeType::string) return static_cast<const StringNode&>(node).value;
       expected("string");
+      break;
+    case Param::duration:
+      if (number != nullptr && number->is_int) return duration_object(number->int_value);
+      expected("integer");
       break;
     case Param::integer:
     case Param::int64:

@@ -56,6 +56,7 @@ class Evaluation {
   [[nodiscard]] Value ask(Dependency dependency, bool& there);
   [[nodiscard]] std::string execute_template(const std::string& name, Value dot);
   std::map<std::string, Value> scratch;
+  Value called_on;  // what a method was called on
 
  private:
   enum class Flow { normal, break_, continue_ };
@@ -85,7 +86,8 @@ class Evaluation {
   Operand variable_node(const Operand& dot, const VariableNode& node,
                         const std::vector<NodePtr>* args, const Operand* final);
   Operand call(const Operand& dot, const Function& function, const Node& node,
-               const std::string& name, const std::vector<NodePtr>* args, const Operand* final);
+               const std::string& name, const std::vector<NodePtr>* args, const Operand* final,
+               const Value* on = nullptr);
   Operand and_or(const Operand& dot, const Function& function, const std::vector<NodePtr>& args,
                  const Operand* final);
   Value argument(const Operand& dot, Param param, const Node& node);

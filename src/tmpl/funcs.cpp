@@ -59,6 +59,12 @@ Param param_of(char letter) {
       return Param::any_map;
     case 'T':
       return Param::string_map;
+    case 't':
+      return Param::time;
+    case 'd':
+      return Param::duration;
+    case 'L':
+      return Param::location;
     default:
       return Param::any;
   }
@@ -88,6 +94,12 @@ std::string_view param_name(Param param) {
       return "map[string]interface {}";
     case Param::string_map:
       return "map[string]string";
+    case Param::time:
+      return "time.Time";
+    case Param::duration:
+      return "time.Duration";
+    case Param::location:
+      return "*time.Location";
   }
   return {};
 }
