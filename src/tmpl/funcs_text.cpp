@@ -10,6 +10,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_strings.hpp"
+#include "tmpl/object.hpp"
 #include "tmpl/regex.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/unicode.hpp"
@@ -181,8 +182,9 @@ double as_float(const Value& v) {
 }
 
 template <class Int, class Uint, class Float>
-Value arithmetic(const char* name, const Value& a, const Value& b, Int on_int, Uint on_uint,
+Value arithmetic(const char* name, const Value& left, const Value& right, Int on_int, Uint on_uint,
                  Float on_float) {
+  const Value a = plain(left), b = plain(right);
   const auto known = [](const Value& v) { return is_signed(v) || is_unsigned(v) || is_float(v); };
   if (!known(b))
     throw CallError{std::string(name) + ": unknown type for \"" + type_name(b) + "\" (" +

@@ -83,6 +83,12 @@ std::string zone_name(const Zone& zone) {
   return tz != nullptr && (*tz == '\0' || std::string_view(tz) == "UTC") ? "UTC" : "Local";
 }
 
+Time from_clock(WallTime now) {
+  const auto count = std::chrono::nanoseconds(now.time_since_epoch()).count();
+  const std::int64_t seconds = floor_div(count, kSecond);
+  return {seconds, static_cast<std::int32_t>(count - seconds * kSecond), {}};
+}
+
 Civil civil(const Time& time) {
   const LocalZone zone = zone_at(time.zone, time.seconds);
   const std::int64_t seconds = time.seconds + zone.offset;

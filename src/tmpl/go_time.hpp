@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.hpp"
+
 namespace keybearer::tmpl::go_time {
 
 struct Zone {
@@ -29,6 +31,8 @@ struct Time {
 inline constexpr std::int64_t kZeroSeconds = -62135596800;  // 0001-01-01 00:00:00 UTC: Go's zero
 inline constexpr std::string_view kRfc3339 = "2006-01-02T15:04:05Z07:00";
 inline constexpr std::string_view kRfc3339Nano = "2006-01-02T15:04:05.999999999Z07:00";
+
+[[nodiscard]] Time from_clock(WallTime now);  // in UTC
 
 struct Civil {
   std::int64_t year = 1;
