@@ -105,15 +105,17 @@ std::string_view param_name(Param param) {
 }
 
 const Function* find_function(std::string_view name) {
-  const bool is_sprig = name.starts_with("sprig_");
-  const auto tables = is_sprig
-                          ? std::to_array({sprig::crypto_functions(), sprig::date_functions(),
-                                           sprig::dict_functions(), sprig::list_functions(),
-                                           sprig::number_functions(), sprig::text_functions(),
-                                           sprig::type_functions(), std::span<const Function>()})
-                          : std::to_array({builtin_functions(), text_functions(), data_functions(),
-                                           vault_functions(), yaml_functions(), time_functions(),
-                                           spew_functions(), file_functions()});
+  using Table = std::span<const Function>;
+  const auto tables =
+      name.starts_with("sprig_")
+          ? std::array<Table, 9>{sprig::crypto_functions(),  sprig::date_functions(),
+                                 sprig::dict_functions(),    sprig::list_functions(),
+                                 sprig::number_functions(),  sprig::path_functions(),
+                                 sprig::pattern_functions(), sprig::text_functions(),
+                                 sprig::type_functions()}
+          : std::array<Table, 9>{builtin_functions(), text_functions(), data_functions(),
+                                 vault_functions(),   yaml_functions(), time_functions(),
+                                 spew_functions(),    file_functions()};
   for (const auto table : tables) {
     const auto at = std::ranges::lower_bound(table, name, {}, &Function::name);
     if (at != table.end() && at->name == name) return &*at;
