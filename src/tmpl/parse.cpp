@@ -113,7 +113,7 @@ class Parser {
 
   [[noreturn]] void fail(const std::string& text) {
     throw ParseError{"template: " + name_ + ":" + std::to_string(token_[0].line) + ": " + text,
-                     token_[0].line};
+                     token_[0].line, token_[0].pos};
   }
   [[noreturn]] void unexpected(const Token& token, const std::string& context) {
     if (token.type == Tok::error) {
