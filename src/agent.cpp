@@ -85,15 +85,15 @@ awaitable<void> within(Duration limit, awaitable<void> task) {
 
 class Agent {
  public:
-  Agent(asio::io_context& context, const config::Config& config, Job job,
-        render::Renderer renderer);
+  Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer,
+        Show show);
   Agent(const Agent&) = delete;
   ~Agent();
   awaitable<void> run();
   [[nodiscard]] int code() const { return code_; }
 
  private:
-  [[nodiscard]] bool once() const { return job_ == Job::run_once || job_ == Job::render_once; }
+  [[nodiscard]] bool once() const { return job_ != Job::run && job_ != Job::render; }
   [[nodiscard]] bool with_program() const { return job_ == Job::run || job_ == Job::run_once; }
 
   awaitable<void> guarded(awaitable<void> task);
@@ -125,6 +125,7 @@ class Agent {
   const config::Config& config_;
   config::AutoAuth auto_auth_;  // with the job's defaults
   Job job_;
+  Show show_;
   render::Renderer renderer_;
   Random random_;
   vault::Client client_;
@@ -186,11 +187,12 @@ config::AutoAuth auth_of(const config::Config& config, Job job) {
 }
 
 Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
-             render::Renderer renderer)
+             render::Renderer renderer, Show show)
     : context_(context),
       config_(config),
       auto_auth_(auth_of(config, job)),
       job_(job),
+      show_(std::move(show)),
       renderer_(std::move(renderer)),
       client_(http::make_client(context.get_executor(), client_options(config)),
               config.vault.name_space),
@@ -407,6 +409,7 @@ void Agent::report(const std::vector<Error>& errors) {
 
 // False: a file can't be written and nothing was there before.
 bool Agent::write() {
+  if (job_ == Job::show) return true;
   std::vector<render::FileWrite> writes;
   std::vector<const render::RenderedFile*> files;
   for (const render::RenderedFile& file : renderer_.files()) {
@@ -495,6 +498,7 @@ void Agent::became_ready() {
   if (end_code_) return;
   ready_ = true;
   key_look_at_.reset();
+  if (job_ == Job::show) return end(show_(renderer_.files()));
   if (job_ == Job::render_once) {
     tasks_.spawn(guarded([](Agent* agent) -> awaitable<void> {
       co_await agent->hooks_.idle();
@@ -604,7 +608,7 @@ awaitable<void> Agent::tell(std::string event, std::string reason) {
 }
 
 awaitable<void> Agent::clean_up() {
-  if (job_ != Job::render_once) {
+  if (job_ != Job::render_once && job_ != Job::show) {
     std::vector<const config::Template*> specs;
     for (const render::RenderedFile& file : renderer_.files()) specs.push_back(file.spec);
     render::remove_files(specs);
@@ -646,12 +650,12 @@ http::ClientOptions client_options(const config::Config& config) {
   return options;
 }
 
-int run_agent(const config::Config& config, Job job, render::Renderer renderer) {
+int run_agent(const config::Config& config, Job job, render::Renderer renderer, Show show) {
   asio::io_context context(1);
   std::exception_ptr failure;
   int code = 0;
   {
-    Agent agent(context, config, job, std::move(renderer));
+    Agent agent(context, config, job, std::move(renderer), std::move(show));
     asio::co_spawn(context, agent.run(), [&](std::exception_ptr e) {
       failure = std::move(e);
       context.stop();  // idle connections have timers of their own

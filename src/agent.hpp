@@ -2,6 +2,9 @@
 // The main job: owns the server connection, the token, the secrets, the templates and the program;
 // decides in which order they start, what meets what, in which order they stop, and the exit code.
 
+#include <functional>
+#include <vector>
+
 #include "config/config.hpp"
 #include "http/client.hpp"
 #include "render/renderer.hpp"
@@ -13,10 +16,14 @@ enum class Job {
   run_once,     // the same for a job: no restart on changes
   render,       // files, kept fresh
   render_once,  // files, then the end
+  show,         // as render_once, but nothing is written and no command runs
 };
 
 // Blocks until all is over; returns keybearer's exit code.
-[[nodiscard]] int run_agent(const config::Config& config, Job job, render::Renderer renderer);
+// `show`, of Job::show, gets the files when all are there, and returns the exit code.
+using Show = std::function<int(const std::vector<render::RenderedFile>&)>;
+[[nodiscard]] int run_agent(const config::Config& config, Job job, render::Renderer renderer,
+                            Show show = {});
 
 // [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
 [[nodiscard]] http::ClientOptions client_options(const config::Config& config);

@@ -19,6 +19,15 @@ constexpr const char* kRenderFooter = R"(
 Examples:
   keybearer render --once -c agent.toml
   keybearer render --once --template app.env.tmpl:app.env
+  keybearer render --diff -c agent.toml
+  keybearer render app.env.tmpl > app.env
+  keybearer render --values secrets.json - < app.env.tmpl
+
+--values tries templates with made-up secrets, without any server. The file maps paths to what .Data is:
+  {"kv/data/app": {"data": {"user": "ann"}}, "database/creds/app": {"username": "u", "password": "p"},
+   "kv/metadata": ["app", "team/"], "kv/data/none": null}
+With it, -c shows the files (as --dry-run does) unless --once writes them; no command runs.
+Values are masked in --dry-run and --diff, but for made-up ones; TEMPLATE writes them.
 )";
 constexpr const char* kCheckFooter = R"(
 Examples:
@@ -57,6 +66,20 @@ void add_input(CLI::App& command, config::Input& input) {
       .add_option("--template", flags.templates,
                   "SOURCE:DESTINATION, a file to render; may be repeated")
       ->allow_extra_args(false);
+}
+
+void add_preview(CLI::App& command, RenderOptions& options) {
+  command.add_flag("--once", options.once, "write and exit");
+  command.add_flag("--dry-run", options.dry_run,
+                   "write nothing, run no command: show what would be written, values masked");
+  command.add_flag("--diff", options.diff,
+                   "the same as a unified diff against what is on the disk, values masked");
+  command.add_flag("--show-values", options.show_values,
+                   "with --dry-run and --diff: show the values too, on a terminal only");
+  command.add_option("--values", options.values,
+                     "JSON file with made-up secrets (- for standard input): no server is asked");
+  command.add_option("TEMPLATE", options.source,
+                     "one template, to standard output (- reads it from standard input)");
 }
 
 void add_env(CLI::App& command, config::Input& input) {
@@ -101,9 +124,9 @@ int main(int argc, char** argv) {
 
   RenderOptions render_options;
   auto* render_command =
-      app.add_subcommand("render", "write the files and keep them fresh; no program");
+      app.add_subcommand("render", "write the files and keep them fresh, or show them; no program");
   add_input(*render_command, render_options.input);
-  render_command->add_flag("--once", render_options.once, "write and exit");
+  add_preview(*render_command, render_options);
   render_command->footer(kRenderFooter);
 
   CheckOptions check_options;

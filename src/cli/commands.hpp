@@ -29,8 +29,13 @@ struct RunOptions {
 struct RenderOptions {
   config::Input input;
   bool once = false;
+  bool dry_run = false, diff = false;
+  bool show_values = false;
+  std::string values;  // file with made-up secrets: no server
+  std::string source;  // one template to standard output; "-": standard input
 };
 [[nodiscard]] int render(const RenderOptions& options);
+[[nodiscard]] int render_files(const RenderOptions& options);  // writes them, once or for ever
 
 struct CheckOptions {
   config::Input input;

@@ -15,6 +15,7 @@
 #include "base/log.hpp"
 #include "base/spawn.hpp"
 #include "cli/commands.hpp"
+#include "cli/terminal.hpp"
 #include "render/renderer.hpp"
 #include "vault/client.hpp"
 
@@ -41,10 +42,6 @@ std::vector<tmpl::Dependency> wanted(const config::Config& config) {
     if (seen.insert(dependency.id).second) unique.push_back(std::move(dependency));
   }
   return unique;
-}
-
-void complain(const std::string& text) {
-  std::fprintf(stderr, "keybearer: %s\n", text.c_str());
 }
 
 int code_of(const Error& error) {

@@ -42,14 +42,14 @@ int run(const RunOptions& options) {
   return run_job(loaded->config, options.once ? Job::run_once : Job::run);
 }
 
-int render(const RenderOptions& options) {
-  open_standard_descriptors();
+int render_files(const RenderOptions& options) {
   const auto loaded = start(options.input);
   if (!loaded) return loaded.error();
   if (loaded->config.templates.empty()) {
     print_problems(
         {{"template",
-          "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION"}});
+          "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION "
+          "(TEMPLATE alone goes to standard output)"}});
     return kConfig;
   }
   return run_job(loaded->config, options.once ? Job::render_once : Job::render);

@@ -9,6 +9,7 @@
 #include "base/hardening.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
+#include "cli/terminal.hpp"
 #include "http/client.hpp"
 
 namespace keybearer::cli {
@@ -26,7 +27,7 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
   config::Input with_templates = input;
   with_templates.also = template_problems;
   auto loaded = config::load(with_templates);
-  if (!loaded) return loaded;
+  if (!loaded || input.offline) return loaded;
   std::vector<config::Problem> problems;
   for (const std::string& address : loaded->config.vault.address) {
     if (const auto url = http::parse_url(address); !url)
@@ -42,9 +43,7 @@ std::vector<config::Problem> template_problems(const config::Config& config) {
 }
 
 void print_problems(const std::vector<config::Problem>& problems) {
-  for (const config::Problem& problem : problems) {
-    std::fprintf(stderr, "keybearer: %s: %s\n", problem.place.c_str(), problem.text.c_str());
-  }
+  for (const config::Problem& problem : problems) complain(problem.place + ": " + problem.text);
 }
 
 std::expected<render::Renderer, int> load_templates(const config::Config& config) {
@@ -54,6 +53,21 @@ std::expected<render::Renderer, int> load_templates(const config::Config& config
   return std::unexpected(kTemplate);
 }
 
+int open_log(const config::Config& config, log::Level default_level) {
+  const auto opened = log::open({.level = config.log_level.value_or(default_level),
+                                 .format = config.log_format.value_or(default_format()),
+                                 .file = config.log_file,
+                                 .name = config.name});
+  if (opened) return kOk;
+  print_problems({{"log_file", opened.error().text}});
+  return kConfig;
+}
+
+void harden(const config::Config& config) {
+  signal(SIGPIPE, SIG_IGN);
+  if (config.hardening) harden_process();
+}
+
 std::expected<config::Loaded, int> start(const config::Input& input) {
   auto loaded = load_configuration(input);
   if (!loaded) {
@@ -61,16 +75,9 @@ std::expected<config::Loaded, int> start(const config::Input& input) {
     return std::unexpected(kConfig);
   }
   const config::Config& config = loaded->config;
-  const auto opened = log::open({.level = config.log_level.value_or(log::Level::info),
-                                 .format = config.log_format.value_or(default_format()),
-                                 .file = config.log_file,
-                                 .name = config.name});
-  if (!opened) {
-    print_problems({{"log_file", opened.error().text}});
-    return std::unexpected(kConfig);
-  }
-  signal(SIGPIPE, SIG_IGN);
-  if (config.hardening) harden_process();
+  if (const int code = open_log(config, log::Level::info); code != kOk)
+    return std::unexpected(code);
+  harden(config);
   for (const std::string& warning : config.warnings) log::warn("config.warning", warning);
   std::string files;
   for (const std::string& file : config.files) files += (files.empty() ? "" : ", ") + file;

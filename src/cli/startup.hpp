@@ -3,6 +3,7 @@
 
 #include <expected>
 
+#include "base/log.hpp"
 #include "config/load.hpp"
 #include "render/renderer.hpp"
 
@@ -18,6 +19,10 @@ void print_problems(const std::vector<config::Problem>& problems);
 
 // The templates, or exit code 65 after having said why.
 [[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config);
+
+// kOk, or the exit code after having said why. The configuration's own level wins.
+[[nodiscard]] int open_log(const config::Config& config, log::Level default_level);
+void harden(const config::Config& config);
 
 // Loads, opens the log, hardens the process. An error is an exit code, said already.
 [[nodiscard]] std::expected<config::Loaded, int> start(const config::Input& input);

@@ -506,7 +506,7 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
     name_instance(loaded.config);
     context.origin("name", loaded.config.name, "default");
   }
-  validate(loaded.config, context.problems);
+  validate(loaded.config, input.offline, context.problems);
   if (!context.problems.empty()) {
     if (input.also) {
       for (Problem& problem : input.also(loaded.config))

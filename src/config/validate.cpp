@@ -139,9 +139,11 @@ void name_instance(Config& config) {
   config.name = path.empty() ? "keybearer" : path;
 }
 
-void validate(const Config& config, Problems& problems) {
-  check_method(config.auto_auth, problems);
-  check_vault(config.vault, problems);
+void validate(const Config& config, bool offline, Problems& problems) {
+  if (!offline) {
+    check_method(config.auto_auth, problems);
+    check_vault(config.vault, problems);
+  }
   check_environment(config, problems);
   check_templates(config, problems);
   check_secrets(config, problems);

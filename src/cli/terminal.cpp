@@ -1,0 +1,70 @@
+#include "cli/terminal.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace keybearer::cli {
+namespace {
+
+constexpr std::string_view kBold = "\x1b[1m", kRed = "\x1b[31m", kBoldRed = "\x1b[1;31m",
+                           kGreen = "\x1b[32m", kCyan = "\x1b[36m", kPlain = "\x1b[0m";
+
+// Each line in the colour that `of` says; an empty colour leaves it as it is.
+template <class Of>
+std::string painted(std::string_view text, Of of) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    const std::string_view colour = of(line);
+    out += colour;
+    out += line;
+    if (!colour.empty()) out += kPlain;
+    if (end == std::string_view::npos) break;
+    out += '\n';
+    text.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+bool colour_on(int descriptor) {
+  if (isatty(descriptor) == 0) return false;
+  const char* no_colour = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return (no_colour == nullptr || *no_colour == '\0') &&
+         (terminal == nullptr || std::string_view(terminal) != "dumb");
+}
+
+std::string painted_error(std::string_view text) {
+  return painted(text, [first = true](std::string_view line) mutable -> std::string_view {
+    if (std::exchange(first, false)) return kBold;
+    if (line.starts_with("  --> ")) return kCyan;
+    return line.starts_with("  | ") &&
+                   line.find_first_not_of(" \t^", 4) == std::string_view::npos &&
+                   line.ends_with('^')
+               ? kBoldRed
+               : std::string_view{};
+  });
+}
+
+std::string painted_diff(std::string_view text) {
+  return painted(text, [](std::string_view line) -> std::string_view {
+    if (line.starts_with("--- ") || line.starts_with("+++ ")) return kBold;
+    if (line.starts_with("@@ ")) return kCyan;
+    if (line.starts_with('-')) return kRed;
+    return line.starts_with('+') ? kGreen : std::string_view{};
+  });
+}
+
+void complain(std::string_view text) {
+  std::string line = "keybearer: " + std::string(text);
+  if (colour_on(STDERR_FILENO)) line = painted_error(line);
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+}  // namespace keybearer::cli
