@@ -53,6 +53,7 @@ class Object {
  public:
   virtual ~Object() = default;
   [[nodiscard]] virtual std::string_view type_name() const = 0;  // as Go's %T: "*dependency.Secret"
+  [[nodiscard]] virtual bool equals(const Object& other) const { return this == &other; }
 };
 
 class Value {

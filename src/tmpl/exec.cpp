@@ -22,6 +22,7 @@ bool can_be_nil(Param param) {
     case Param::strings:
     case Param::any_map:
     case Param::string_map:
+    case Param::location:
       return true;
     default:
       return false;
@@ -52,6 +53,10 @@ bool assignable(const Value& value, Param param) {
       return value.type() == Type::map;
     case Param::string_map:
       return value.type() == Type::string_map;
+    case Param::time:
+    case Param::duration:
+    case Param::location:
+      return value.type() == Type::object && value.as_object()->type_name() == param_name(param);
   }
   return false;
 }
@@ -83,6 +88,13 @@ Operand element_of(const Value& container, const Value& element) {
   return typed ? Operand(element) : Operand::element(element);
 }
 
+// Go digs one level into an interface: nothing is left of a nil one.
+void unwrap(Operand& value) {
+  if (!value.in_interface) return;
+  value.in_interface = false;
+  if (value.value.is_nil()) value.valid = false;
+}
+
 }  // namespace
 
 bool truth(const Value& value) {
@@ -103,7 +115,9 @@ bool truth(const Value& value) {
       return value.as_complex() != std::pair(0.0, 0.0);
     case Type::object: {
       const Struct* object = as_struct(value);
-      return object == nullptr || !object->is_nil();
+      if (object == nullptr) return true;
+      const auto number = object->number();
+      return number ? number->as_int() != 0 : !object->is_nil();
     }
     default:
       return value.size() != 0;
@@ -134,7 +148,7 @@ Output Evaluation::run(const std::string& own_name) {
   variables_.push_back({"$", Operand()});
   template_name_ = own_name;
   if (tree != trees_.trees.end()) (void)walk_list(Operand(), tree->second);
-  result_.text = Secret(out_);
+  result_.text = Secret(std::move(out_));
   return std::move(result_);
 }
 
@@ -348,15 +362,12 @@ Operand& Evaluation::variable(std::string_view name) {
 Operand Evaluation::pipeline(const Operand& dot, const PipeNode* pipe) {
   if (pipe == nullptr) return {};
   at(*pipe);
-  Operand value;
-  const Operand* final = nullptr;
-  for (const Node* step : pipe->cmds) {
-    value = command(dot, as<CommandNode>(*step), final);
-    if (value.in_interface) {  // Go digs one level into an interface: nothing is left of a nil one
-      value.in_interface = false;
-      if (value.value.is_nil()) value.valid = false;
-    }
-    final = &value;
+  Operand value = command(dot, as<CommandNode>(*pipe->cmds.front()), nullptr);
+  unwrap(value);
+  for (const Node* step : pipe->cmds.subspan(1)) {
+    const Operand previous = std::move(value);
+    value = command(dot, as<CommandNode>(*step), &previous);
+    unwrap(value);
   }
   for (const Node* declared : pipe->decl) {
     const std::string_view name = as<VariableNode>(*declared).name;
@@ -374,10 +385,7 @@ void Evaluation::not_a_function(Args args, const Operand* final) {
   }
 }
 
-Operand Evaluation::command(const Operand& dot, const CommandNode& command, const Operand* final) {
-  const Operand previous =
-      final != nullptr ? *final : Operand();  // `final` is where our result will go
-  const Operand* last = final != nullptr ? &previous : nullptr;
+Operand Evaluation::command(const Operand& dot, const CommandNode& command, const Operand* last) {
   const Node& first = *command.args.front();
   switch (first.type) {
     case NodeType::field:
@@ -484,7 +492,7 @@ Operand Evaluation::field(const Operand& dot, std::string_view name, const Node&
   const Value& value = receiver.value;
   if (const Struct* object = as_struct(value)) {
     if (const Function* method = object->method(name))
-      return call(dot, *method, node, name, args, final);
+      return call(dot, *method, node, name, args, final, &value);
     const auto member = object->field(name);
     if (object->is_nil() && member)
       fail("nil pointer evaluating " + type_of(receiver) + "." + std::string(name));
@@ -492,6 +500,8 @@ Operand Evaluation::field(const Operand& dot, std::string_view name, const Node&
       if (has_args) fail(std::string(name) + " has arguments but cannot be invoked as function");
       return Operand(*member);
     }
+    if (object->hides(name))
+      fail(std::string(name) + " is an unexported field of struct type " + type_name(value));
   } else if (value.is_map()) {
     if (has_args) fail(std::string(name) + " is not a method but has arguments");
     if (const Value* member = value.find(name)) return element_of(value, *member);
@@ -514,7 +524,7 @@ Operand Evaluation::and_or(const Operand& dot, const Function& function, Args ar
 }
 
 Operand Evaluation::call(const Operand& dot, const Function& function, const Node& node,
-                         std::string_view name, Args args, const Operand* final) {
+                         std::string_view name, Args args, const Operand* final, const Value* on) {
   const std::size_t given = args.empty() ? 0 : args.size() - 1;
   const std::size_t total = given + (final != nullptr ? 1 : 0);
   const std::size_t declared = function.params.size();
@@ -542,18 +552,19 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
   }
   for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *args[i + 1]);
   if (final != nullptr) values[given] = checked(*final, param(given));
-  if (disabled(function)) fail("error calling " + std::string(name) + ": function is disabled");
+  if (!options_.function_denylist.empty() && disabled(function))
+    fail("error calling " + std::string(name) + ": function is disabled");
+  if (on != nullptr) called_on = *on;
   try {
     return Operand::element(function.call(*this, values));
   } catch (const CallError& error) {
     at(node);
-    fail("error calling " + std::string(name) + ": " + error.text);
+    fail(error.bare ? error.text : "error calling " + std::string(name) + ": " + error.text);
   }
 }
 
 // Go's own functions can't be denied (consul-template: function_denylist, names or globs).
 bool Evaluation::disabled(const Function& function) const {
-  if (options_.function_denylist.empty()) return false;
   const auto builtins = builtin_functions();
   if (&function >= builtins.data() && &function < builtins.data() + builtins.size()) return false;
   return std::ranges::any_of(options_.function_denylist, [&function](const std::string& pattern) {
@@ -610,6 +621,10 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
     case Param::string:
       if (node.type == NodeType::string) return *as<StringNode>(node).value;
       expected("string");
+      break;
+    case Param::duration:
+      if (number != nullptr && number->is_int) return duration_object(number->int_value);
+      expected("integer");
       break;
     case Param::integer:
     case Param::int64:

@@ -56,6 +56,7 @@ class Evaluation {
   [[nodiscard]] Value ask(Dependency dependency, bool& there);
   [[nodiscard]] std::string execute_template(const std::string& name, Value dot);
   std::map<std::string, Value> scratch;
+  Value called_on;  // what a method was called on
 
  private:
   using Args =
@@ -84,7 +85,7 @@ class Evaluation {
   Operand variable_node(const Operand& dot, const VariableNode& node, Args args,
                         const Operand* final);
   Operand call(const Operand& dot, const Function& function, const Node& node,
-               std::string_view name, Args args, const Operand* final);
+               std::string_view name, Args args, const Operand* final, const Value* on = nullptr);
   Operand and_or(const Operand& dot, const Function& function, Args args, const Operand* final);
   Value argument(const Operand& dot, Param param, const Node& node);
   Value any_argument(const Operand& dot, const Node& node);

@@ -393,11 +393,18 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
     case Type::object: {
       const Struct* object = as_struct(value);
       std::string text;
-      if (object == nullptr || object->is_nil())
-        text = "<nil>";
+      if (object == nullptr || object->is_nil()) {
+        pad("<nil>");
+        break;
+      }
+      const auto number = object->number();
+      const bool as_text = std::u32string_view(U"vsxXq").find(verb) != std::u32string_view::npos;
+      if (number && (flags.sharp_v || !as_text)) return print(*number, verb, depth);
+      object->print(text);
+      if (object->method("String") != nullptr && as_text && !flags.sharp_v)
+        string(text, verb, value);
       else
-        object->print(text);
-      pad(text);
+        pad(text);
       break;
     }
   }

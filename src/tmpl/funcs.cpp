@@ -59,6 +59,12 @@ Param param_of(char letter) {
       return Param::any_map;
     case 'T':
       return Param::string_map;
+    case 't':
+      return Param::time;
+    case 'd':
+      return Param::duration;
+    case 'L':
+      return Param::location;
     default:
       return Param::any;
   }
@@ -88,25 +94,50 @@ std::string_view param_name(Param param) {
       return "map[string]interface {}";
     case Param::string_map:
       return "map[string]string";
+    case Param::time:
+      return "time.Time";
+    case Param::duration:
+      return "time.Duration";
+    case Param::location:
+      return "*time.Location";
   }
   return {};
 }
 
-const Function* find_function(std::string_view name) {
-  const bool is_sprig = name.starts_with("sprig_");
-  const auto tables = is_sprig
-                          ? std::to_array({sprig::crypto_functions(), sprig::date_functions(),
-                                           sprig::dict_functions(), sprig::list_functions(),
-                                           sprig::number_functions(), sprig::text_functions(),
-                                           sprig::type_functions(), std::span<const Function>()})
-                          : std::to_array({builtin_functions(), text_functions(), data_functions(),
-                                           vault_functions(), yaml_functions(), time_functions(),
-                                           spew_functions(), file_functions()});
-  for (const auto table : tables) {
-    const auto at = std::ranges::lower_bound(table, name, {}, &Function::name);
-    if (at != table.end() && at->name == name) return &*at;
+namespace {
+
+// All functions by a hash of their names, made at the first look-up.
+class Index {
+ public:
+  Index() {
+    for (const auto table :
+         {builtin_functions(), text_functions(), data_functions(), vault_functions(),
+          yaml_functions(), time_functions(), spew_functions(), file_functions(),
+          sprig::crypto_functions(), sprig::date_functions(), sprig::dict_functions(),
+          sprig::list_functions(), sprig::number_functions(), sprig::text_functions(),
+          sprig::type_functions()}) {
+      for (const Function& function : table) *slot(function.name) = &function;
+    }
   }
-  return nullptr;
+  // The function's place, or the free one where it would be.
+  const Function** slot(std::string_view name) {
+    std::size_t hash = 0;
+    for (const char c : name) hash = hash * 31 + static_cast<unsigned char>(c);
+    for (;; ++hash) {
+      const Function*& at = slots_[hash % slots_.size()];
+      if (at == nullptr || at->name == name) return &at;
+    }
+  }
+
+ private:
+  std::array<const Function*, 1024> slots_{};  // three times as many as functions
+};
+
+}  // namespace
+
+const Function* find_function(std::string_view name) {
+  static Index index;
+  return *index.slot(name);
 }
 
 std::string refused_function(std::string_view name) {

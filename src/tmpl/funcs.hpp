@@ -26,6 +26,9 @@ enum class Param : std::uint8_t {
   strings,     // []string
   any_map,     // map[string]interface {}
   string_map,  // map[string]string
+  time,        // time.Time
+  duration,    // time.Duration
+  location,    // *time.Location
 };
 [[nodiscard]] std::string_view param_name(Param param);
 
@@ -41,12 +44,13 @@ struct Function {
   enum class Special : std::uint8_t { none, and_, or_, call } special = Special::none;
 };
 // Letters in `params`: a any, s string, i int, l int64, u uint64, f float64, b bool, A any_list, S
-// strings, M any_map, T string_map.
+// strings, M any_map, T string_map, t time, d duration, L location.
 [[nodiscard]] Param param_of(char letter);
 
 // "error calling NAME: TEXT".
 struct CallError {
   std::string text;
+  bool bare = false;  // the text alone
 };
 
 [[nodiscard]] const Function* find_function(std::string_view name);

@@ -39,14 +39,15 @@ Basic basic_kind(const Value& value) {
   throw CallError{"incompatible types for comparison: " + type_name(a) + " and " + type_name(b)};
 }
 
-bool equal(const Value& a, const Value& b) {
+bool equal(const Value& left, const Value& right) {
+  const Value a = plain(left), b = plain(right);
   const Basic ka = basic_kind(a), kb = basic_kind(b);
   if (ka != kb) {
     if (ka == Basic::integer && kb == Basic::uinteger)
       return a.as_int() >= 0 && static_cast<std::uint64_t>(a.as_int()) == b.as_uint();
     if (ka == Basic::uinteger && kb == Basic::integer) return equal(b, a);
     if (a.is_nil() || b.is_nil()) return false;
-    incompatible(a, b);
+    incompatible(left, right);
   }
   switch (ka) {
     case Basic::boolean:
@@ -65,12 +66,13 @@ bool equal(const Value& a, const Value& b) {
       break;
   }
   if (a.is_nil() || b.is_nil()) return a.is_nil() && b.is_nil();
-  if (a.type() == Type::object && b.type() == Type::object) return a.as_object() == b.as_object();
+  if (a.type() == Type::object && b.type() == Type::object) return a == b;
   if (a.type() == b.type()) throw CallError{"non-comparable type " + type_name(a)};
   throw CallError{"non-comparable types " + type_name(a) + ", " + type_name(b)};
 }
 
-bool less(const Value& a, const Value& b) {
+bool less(const Value& left, const Value& right) {
+  const Value a = plain(left), b = plain(right);
   const Basic ka = basic_kind(a), kb = basic_kind(b);
   if (a.is_nil() || b.is_nil() || ka == Basic::invalid)
     throw CallError{"invalid type for comparison"};
@@ -80,7 +82,7 @@ bool less(const Value& a, const Value& b) {
       return a.as_int() < 0 || static_cast<std::uint64_t>(a.as_int()) < b.as_uint();
     if (ka == Basic::uinteger && kb == Basic::integer)
       return b.as_int() >= 0 && a.as_uint() < static_cast<std::uint64_t>(b.as_int());
-    incompatible(a, b);
+    incompatible(left, right);
   }
   switch (ka) {
     case Basic::floating:

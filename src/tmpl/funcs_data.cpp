@@ -1,12 +1,11 @@
 // consul-template's functions on JSON, base64, lists and maps: template/funcs.go,
 // template/scratch.go.
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "json/json.hpp"
+#include "tmpl/base64.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
@@ -16,72 +15,25 @@
 namespace keybearer::tmpl {
 namespace {
 
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-std::string encoded(std::string_view text, bool url) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 3) {
-    const std::size_t n = std::min<std::size_t>(3, text.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      bits = bits << 8 | (k < n ? static_cast<unsigned char>(text[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += k <= n ? kAlphabet[bits >> (18 - 6 * k) & 63] : '=';
-  }
-  if (url)
-    std::ranges::transform(out, out.begin(), [](char c) {
-      return c == '+' ? '-' : c == '/' ? '_' : c;
-    });
-  return out;
-}
-
-// encoding/base64 with padding; CR and LF are passed over.
-std::string decoded(const char* function, std::string_view text, bool url) {
-  std::string out;
-  std::uint32_t bits = 0;
-  int count = 0, padding = 0;
-  const auto corrupt = [&](std::size_t at) {
+Value decoded(const char* function, const Value& text, bool url) {
+  const auto bytes = base64_decoded(text.as_text(), url);
+  if (!bytes)
     throw CallError{std::string(function) + ": illegal base64 data at input byte " +
-                    std::to_string(at)};
-  };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '\r' || c == '\n') continue;
-    if (c == '=' && count % 4 >= 2) {
-      ++padding;
-      if (++count % 4 == 0) {
-        const auto rest = text.find_first_not_of("\r\n", i + 1);
-        if (rest != std::string_view::npos) corrupt(rest);
-      }
-      bits <<= 6;
-    } else {
-      if (padding > 0) corrupt(i);
-      if (url) c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
-      const auto digit = kAlphabet.find(c);
-      if (digit == std::string_view::npos || c == '\0') corrupt(i);
-      bits = bits << 6 | static_cast<std::uint32_t>(digit);
-      ++count;
-    }
-    if (count % 4 == 0) {
-      for (int k = 0; k < 3 - padding; ++k) out += static_cast<char>(bits >> (16 - 8 * k) & 255);
-      bits = 0;
-    }
-  }
-  if (count % 4 != 0) corrupt(text.size() - static_cast<std::size_t>(count % 4));
-  return out;
+                    std::to_string(bytes.error())};
+  return Value(*bytes);
 }
 
 Value base64_encode(Evaluation&, Arguments a) {
-  return encoded(a[0].as_text(), false);
+  return base64(a[0].as_text());
 }
 Value base64_decode(Evaluation&, Arguments a) {
-  return decoded("base64Decode", a[0].as_text(), false);
+  return decoded("base64Decode", a[0], false);
 }
 Value base64_url_encode(Evaluation&, Arguments a) {
-  return encoded(a[0].as_text(), true);
+  return base64(a[0].as_text(), true);
 }
 Value base64_url_decode(Evaluation&, Arguments a) {
-  return decoded("base64URLDecode", a[0].as_text(), true);
+  return decoded("base64URLDecode", a[0], true);
 }
 
 // parseJSON's numbers are float64: the text form of an answer's numbers is not kept.

@@ -9,115 +9,21 @@
 
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
+#include "tmpl/go_strings.hpp"
+#include "tmpl/object.hpp"
 #include "tmpl/regex.hpp"
 #include "tmpl/strconv.hpp"
+#include "tmpl/unicode.hpp"
 #include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  if (from.empty()) {  // Go: between all runes
-    while (!text.empty()) {
-      out += to;
-      const auto width = decode_rune(text).width;
-      out += text.substr(0, width);
-      text.remove_prefix(width);
-    }
-    return out += to;
-  }
-  for (std::size_t at = 0; (at = text.find(from)) != std::string_view::npos;) {
-    out += text.substr(0, at);
-    out += to;
-    text.remove_prefix(at + from.size());
-  }
-  return out += text;
-}
-
-bool is_unicode_space(char32_t c) {
-  return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
-}
-
-std::string_view trimmed(std::string_view text, bool (*cut)(char32_t, std::string_view),
-                         std::string_view set) {
-  while (!text.empty()) {
-    const Rune rune = decode_rune(text);
-    if (!cut(rune.code, set)) break;
-    text.remove_prefix(rune.width);
-  }
-  while (!text.empty()) {
-    std::size_t begin = text.size() - 1;
-    while (begin > 0 && text.size() - begin < 4 &&
-           (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
-      --begin;
-    Rune rune = decode_rune(text.substr(begin));
-    if (begin + rune.width != text.size()) rune = {};
-    if (!cut(rune.code, set)) break;
-    text.remove_suffix(rune.width);
-  }
-  return text;
-}
-
-bool in_set(char32_t c, std::string_view set) {
-  while (!set.empty()) {
-    const Rune rune = decode_rune(set);
-    if (rune.code == c) return true;
-    set.remove_prefix(rune.width);
-  }
-  return false;
-}
-std::string_view trim_space_view(std::string_view text) {
-  return trimmed(text, [](char32_t c, std::string_view) { return is_unicode_space(c); }, {});
-}
-
-// Letters of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic; others have no case or stay as
-// they are.
-char32_t upper(char32_t c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 0xE0 && c <= 0xFE && c != 0xF7)) return c - 32;
-  if (c == 0xFF) return 0x178;
-  if (c == 0xB5) return 0x39C;
-  if (c >= 0x100 && c <= 0x137) return c == 0x131 ? 'I' : c & ~1u;
-  if (c >= 0x139 && c <= 0x148) return (c & 1) != 0 ? c : c - 1;
-  if (c >= 0x14A && c <= 0x177) return c & ~1u;
-  if (c == 0x17F) return 'S';
-  if (c >= 0x3B1 && c <= 0x3C9) return c == 0x3C2 ? 0x3A3 : c - 32;
-  if (c >= 0x430 && c <= 0x44F) return c - 32;
-  if (c >= 0x450 && c <= 0x45F) return c - 80;
-  return c;
-}
-char32_t lower(char32_t c) {
-  if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7)) return c + 32;
-  if (c >= 0x100 && c <= 0x137) return c == 0x130 ? 'i' : c | 1;
-  if (c >= 0x139 && c <= 0x148) return (c & 1) != 0 ? c + 1 : c;
-  if (c >= 0x14A && c <= 0x177) return c | 1;
-  if (c >= 0x391 && c <= 0x3A9) return c + 32;
-  if (c >= 0x410 && c <= 0x42F) return c + 32;
-  if (c >= 0x400 && c <= 0x40F) return c + 80;
-  return c;
-}
-
-std::string mapped(std::string_view text, char32_t (*change)(char32_t)) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const Rune rune = decode_rune(text);
-    if (rune.code < 0x80)
-      out += static_cast<char>(change(rune.code));
-    else
-      append_rune(out, change(rune.code));
-    text.remove_prefix(rune.width);
-  }
-  return out;
-}
-
 Value to_lower(Evaluation&, Arguments a) {
-  return mapped(a[0].as_text(), lower);
+  return mapped(a[0].as_text(), tmpl::to_lower);
 }
 Value to_upper(Evaluation&, Arguments a) {
-  return mapped(a[0].as_text(), upper);
+  return mapped(a[0].as_text(), tmpl::to_upper);
 }
 Value to_title(Evaluation&, Arguments a) {
   std::string out;
@@ -125,18 +31,18 @@ Value to_title(Evaluation&, Arguments a) {
   char32_t before = ' ';
   while (!text.empty()) {
     const Rune rune = decode_rune(text);
-    const bool starts = !is_alphanumeric(before) && (before < 0x80 || is_unicode_space(before));
-    append_rune(out, starts ? upper(rune.code) : rune.code);
+    const bool starts = !is_alphanumeric(before) && (before < 0x80 || is_space(before));
+    append_rune(out, starts ? tmpl::to_title(rune.code) : rune.code);
     before = rune.code;
     text.remove_prefix(rune.width);
   }
   return out;
 }
 Value trim(Evaluation&, Arguments a) {
-  return trimmed(a[1].as_text(), in_set, a[0].as_text());
+  return trimmed(a[1].as_text(), a[0].as_text());
 }
 Value trim_space(Evaluation&, Arguments a) {
-  return trim_space_view(a[0].as_text());
+  return trimmed_space(a[0].as_text());
 }
 Value trim_prefix(Evaluation&, Arguments a) {
   std::string_view text = a[1].as_text();
@@ -152,30 +58,13 @@ Value replace_all(Evaluation&, Arguments a) {
   return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text());
 }
 
-List split_text(std::string_view text, std::string_view separator) {
-  List parts;
-  if (separator.empty()) {
-    while (!text.empty()) {
-      const auto width = decode_rune(text).width;
-      parts.emplace_back(text.substr(0, width));
-      text.remove_prefix(width);
-    }
-    return parts;
-  }
-  for (;;) {
-    const auto at = text.find(separator);
-    parts.emplace_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + separator.size());
-  }
-}
 Value split(Evaluation&, Arguments a) {
-  const std::string_view text = trim_space_view(a[1].as_text());
+  const std::string_view text = trimmed_space(a[1].as_text());
   return Value::strings(text.empty() ? List{} : split_text(text, a[0].as_text()));
 }
 Value split_to_map(Evaluation&, Arguments a) {
   Value map = Value::map(Type::string_map);
-  const std::string_view text = trim_space_view(a[2].as_text());
+  const std::string_view text = trimmed_space(a[2].as_text());
   if (text.empty()) return map;
   for (const Value& part : split_text(text, a[0].as_text())) {
     const auto at = part.as_text().find(a[1].as_text());
@@ -293,8 +182,9 @@ double as_float(const Value& v) {
 }
 
 template <class Int, class Uint, class Float>
-Value arithmetic(const char* name, const Value& a, const Value& b, Int on_int, Uint on_uint,
+Value arithmetic(const char* name, const Value& left, const Value& right, Int on_int, Uint on_uint,
                  Float on_float) {
+  const Value a = plain(left), b = plain(right);
   const auto known = [](const Value& v) { return is_signed(v) || is_unsigned(v) || is_float(v); };
   if (!known(b))
     throw CallError{std::string(name) + ": unknown type for \"" + type_name(b) + "\" (" +

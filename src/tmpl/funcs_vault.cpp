@@ -10,6 +10,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
+#include "tmpl/time_object.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -34,7 +35,7 @@ class NilPointer final : public Struct {
 // A part of the answer with Go's field names for its members.
 struct FieldName {
   std::string_view go, json;
-  enum class As { text, number, boolean, map, strings, string_map } as;
+  enum class As { text, number, boolean, map, strings, string_map, time } as;
 };
 
 Value go_value(const Value& member, FieldName::As as) {
@@ -49,15 +50,16 @@ Value go_value(const Value& member, FieldName::As as) {
     case FieldName::As::boolean:
       return member.type() == Type::boolean && member.as_bool();
     case FieldName::As::map:
-      return member.is_map() ? member : Value::map();
+      return member.is_map() ? member : Value::nil_of(Type::map);
     case FieldName::As::strings:
-      return Value::strings(member.is_list() ? member.items() : List{});
+      return member.is_list() ? Value::strings(member.items()) : Value::nil_of(Type::strings);
+    case FieldName::As::time:
+      return time_object_from(member.is_text() ? member.as_text() : std::string_view());
     case FieldName::As::string_map: {
+      if (!member.is_map()) return Value::nil_of(Type::string_map);
       Value map = Value::map(Type::string_map);
-      if (member.is_map()) {
-        for (const auto& [key, value] : member.entries())
-          map.append_sorted(key, value.is_text() ? Value(value.as_text()) : Value(""));
-      }
+      for (const auto& [key, value] : member.entries())
+        map.append_sorted(key, value.is_text() ? Value(value.as_text()) : Value(""));
       return map;
     }
   }
@@ -73,6 +75,12 @@ class Part : public Struct {
     const auto at = std::ranges::find(fields_, name, &FieldName::go);
     if (at == fields_.end()) return std::nullopt;
     return go_value(value_at(json_, at->json), at->as);
+  }
+  [[nodiscard]] std::vector<Field> fields() const override {
+    std::vector<Field> out;
+    for (const FieldName& name : fields_)
+      out.push_back({name.go, go_value(value_at(json_, name.json), name.as)});
+    return out;
   }
 
  protected:
@@ -97,7 +105,7 @@ constexpr FieldName kAuthFields[] = {
     {"LeaseDuration", "lease_duration", As::number}, {"Renewable", "renewable", As::boolean}};
 constexpr FieldName kWrapFields[] = {{"Token", "token", As::text},
                                      {"TTL", "ttl", As::number},
-                                     {"CreationTime", "creation_time", As::text},
+                                     {"CreationTime", "creation_time", As::time},
                                      {"WrappedAccessor", "wrapped_accessor", As::text}};
 constexpr std::string_view kAuthNames[] = {"ClientToken", "Accessor",      "Policies",
                                            "Metadata",    "LeaseDuration", "Renewable"};
@@ -112,6 +120,12 @@ class SecretStruct final : public Part {
     if (name == "WrapInfo")
       return pointer("*dependency.SecretWrapInfo", "wrap_info", kWrapFields, kWrapNames);
     return Part::field(name);
+  }
+  [[nodiscard]] std::vector<Field> fields() const override {
+    std::vector<Field> out = Part::fields();
+    out.push_back({"Auth", *field("Auth")});
+    out.push_back({"WrapInfo", *field("WrapInfo")});
+    return out;
   }
 
  private:
@@ -131,7 +145,14 @@ class PkiStruct final : public Struct {
   [[nodiscard]] std::optional<Value> field(std::string_view name) const override {
     if (name == "Data") return pki_object(bundle_);
     const Value* member = bundle_.find(name);
-    return member == nullptr ? std::nullopt : std::optional<Value>(*member);
+    if (member == nullptr) return std::nullopt;
+    return member->is_list() && member->size() == 0 ? Value::nil_of(Type::strings) : *member;
+  }
+  [[nodiscard]] std::vector<Field> fields() const override {
+    std::vector<Field> out;
+    for (const std::string_view name : {"Cert", "Key", "CA", "CAChain"})
+      out.push_back({name, field(name).value_or(Value())});
+    return out;
   }
 
  private:

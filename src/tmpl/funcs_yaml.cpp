@@ -1,9 +1,30 @@
+// consul-template's functions on YAML and TOML: template/funcs.go.
+
 #include "tmpl/funcs.hpp"
+#include "tmpl/go_strings.hpp"
+#include "tmpl/yaml.hpp"
 
 namespace keybearer::tmpl {
+namespace {
+
+Value parse_yaml(Evaluation&, Arguments a) {
+  if (a[0].as_text().empty()) return Value::map();
+  return yaml::read(a[0].as_text());
+}
+Value to_yaml(Evaluation&, Arguments a) {
+  const std::string text = yaml::write(a[0]);
+  return Value(trimmed_space(text));
+}
+
+constexpr Function kFunctions[] = {
+    {"parseYAML", parse_yaml, "s"},
+    {"toYAML", to_yaml, "a"},
+};
+
+}  // namespace
 
 std::span<const Function> yaml_functions() {
-  return {};
+  return kFunctions;
 }
 
 }  // namespace keybearer::tmpl

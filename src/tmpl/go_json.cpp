@@ -4,7 +4,9 @@
 
 #include "tmpl/format.hpp"
 #include "tmpl/funcs.hpp"
+#include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
+#include "tmpl/time_object.hpp"
 #include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
@@ -55,6 +57,12 @@ class Encoder {
       case Type::string_map:
         map(value, depth);
         break;
+      case Type::object:
+        if (const Struct* known = as_struct(value)) {
+          object(*known, depth);
+          break;
+        }
+        [[fallthrough]];
       default:
         throw CallError{std::string(function_) + ": json: unsupported type: " + type_name(value)};
     }
@@ -88,6 +96,29 @@ class Encoder {
       append(member, depth + 1);
     }
     if (!first) line(depth);
+    out += '}';
+  }
+  void object(const Struct& object, int depth) {
+    if (object.is_nil()) {
+      out += "null";
+    } else if (const auto* time = dynamic_cast<const TimeObject*>(&object)) {
+      out += '"' + strict_rfc3339(time->time) + '"';
+    } else if (const auto number = object.number()) {
+      append(*number, depth);
+    } else {
+      members(object.fields(), depth);
+    }
+  }
+  void members(const std::vector<Struct::Field>& fields, int depth) {
+    out += '{';
+    for (const auto& [name, value] : fields) {
+      if (&name != &fields.front().name) out += ',';
+      line(depth + 1);
+      text(name);
+      out += pretty_ ? ": " : ":";
+      append(value, depth + 1);
+    }
+    if (!fields.empty()) line(depth);
     out += '}';
   }
   // As ES6: exponent form below 1e-6 and from 1e21.

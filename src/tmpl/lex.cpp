@@ -43,9 +43,8 @@ Tok word_type(std::string_view word) {
                                {"with", Tok::with},
                                {"true", Tok::boolean},
                                {"false", Tok::boolean}};
-  if (word.size() > 8) return Tok::identifier;
   for (const auto& [name, type] : kKeywords) {
-    if (name == word) return type;
+    if (name[0] == word[0] && name == word) return type;
   }
   return Tok::identifier;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "json/value.hpp"
 
@@ -14,9 +15,21 @@ struct Function;
 
 class Struct : public Object {
  public:
+  struct Field {
+    std::string_view name;
+    Value value;
+  };
+
   // nullopt: no such field.
   [[nodiscard]] virtual std::optional<Value> field(std::string_view name) const = 0;
+  // A field that only Go's own package sees.
+  [[nodiscard]] virtual bool hides(std::string_view) const { return false; }
+  // The exported fields, in Go's order.
+  [[nodiscard]] virtual std::vector<Field> fields() const { return {}; }
+  // A method finds the value it was called on in Evaluation::called_on.
   [[nodiscard]] virtual const Function* method(std::string_view) const { return nullptr; }
+  // A named integer (time.Month, time.Duration): the int or int64 that it is.
+  [[nodiscard]] virtual std::optional<Value> number() const { return std::nullopt; }
   [[nodiscard]] virtual bool is_nil() const { return false; }  // a nil pointer of this type
   virtual void print(std::string& out) const {
     out += type_name();
@@ -31,9 +44,17 @@ class Struct : public Object {
 // store.
 [[nodiscard]] Value scratch_object();
 
+// A time.Duration.
+[[nodiscard]] Value duration_object(std::int64_t nanoseconds);
+
 [[nodiscard]] inline const Struct* as_struct(const Value& value) {
-  return value.type() == Type::object ? dynamic_cast<const Struct*>(value.as_object().get())
-                                      : nullptr;
+  return value.type() == Type::object ? static_cast<const Struct*>(value.as_object().get())
+                                      : nullptr;  // there are no other objects
+}
+// A named integer as the int or int64 that it is; every other value as it is.
+[[nodiscard]] inline Value plain(const Value& value) {
+  const Struct* object = as_struct(value);
+  return object == nullptr ? value : object->number().value_or(value);
 }
 
 }  // namespace keybearer::tmpl

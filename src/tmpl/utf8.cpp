@@ -1,5 +1,7 @@
 #include "tmpl/utf8.hpp"
 
+#include "tmpl/unicode.hpp"
+
 namespace keybearer::tmpl {
 
 Rune decode_rune(std::string_view text) {
@@ -47,13 +49,7 @@ std::size_t count_runes(std::string_view text) {
 bool is_alphanumeric(char32_t c) {
   if (c < 0x80)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  // Blocks that hold letters; what is not one there (signs, blanks) is rare in templates.
-  if (c < 0xAA || c == 0xD7 || c == 0xF7) return false;
-  if (c >= 0x2000 && c < 0x2C00) return c == 0x2071 || c == 0x207F || (c >= 0x2100 && c <= 0x218F);
-  if (c >= 0x3000 && c <= 0x3004) return false;
-  if (c >= 0x3008 && c <= 0x3020) return false;
-  return c >= 0xC0 && c != kReplacement && !(c >= 0xD800 && c < 0xF900) &&
-         !(c >= 0x1F000 && c < 0x20000);
+  return is_letter(c) || is_digit(c);
 }
 
 bool is_print(char32_t c) {

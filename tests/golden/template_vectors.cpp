@@ -104,6 +104,12 @@ WallTime parse_now(std::string_view text) {
   std::string copy(text);
   const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
   if (rest != nullptr && *rest == '.') fraction = std::strtod(rest, nullptr);
+  const auto sign = copy.find_first_of("+-", sizeof "2006-01-02T15" - 1);
+  if (sign != std::string::npos) {
+    int hours = 0, minutes = 0;
+    std::sscanf(copy.c_str() + sign + 1, "%d:%d", &hours, &minutes);
+    fraction -= (copy[sign] == '-' ? -1 : 1) * (hours * 60 + minutes) * 60;
+  }
   return std::chrono::system_clock::from_time_t(timegm(&parts)) +
          std::chrono::duration_cast<WallTime::duration>(std::chrono::duration<double>(fraction));
 }

@@ -34,7 +34,7 @@ CORNERS = [
     (r"toml\+\+/", r"src/(config|devvault)/"),
     (r"CLI/", r"src/cli/"),
     (r"re2/", r"src/tmpl/regex"),
-    (r"yaml-cpp/", r"src/tmpl/"),
+    (r"yaml\.h", r"src/tmpl/yaml_read"),
     (r"(fmt|spdlog)/.*", r".*\.cpp$|tests/"),  # heavy: not in headers
 ]
 

@@ -1,0 +1,22 @@
+#pragma once
+// Go's package strings, as far as templates need it.
+
+#include <string>
+#include <string_view>
+
+#include "json/value.hpp"
+
+namespace keybearer::tmpl {
+
+// strings.ReplaceAll: an empty `from` stands between all characters.
+[[nodiscard]] std::string replaced(std::string_view text, std::string_view from,
+                                   std::string_view to);
+// strings.Trim and strings.TrimSpace.
+[[nodiscard]] std::string_view trimmed(std::string_view text, std::string_view set);
+[[nodiscard]] std::string_view trimmed_space(std::string_view text);
+// strings.Map; a byte that is not valid becomes U+FFFD.
+[[nodiscard]] std::string mapped(std::string_view text, char32_t (*change)(char32_t));
+// strings.SplitN; `most` below 0: all parts. An empty separator cuts into characters.
+[[nodiscard]] List split_text(std::string_view text, std::string_view separator, int most = -1);
+
+}  // namespace keybearer::tmpl

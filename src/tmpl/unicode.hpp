@@ -1,0 +1,21 @@
+#pragma once
+// Characters by category and their simple case mappings, as Go's package unicode has them.
+
+#include <cstdint>
+
+namespace keybearer::tmpl {
+
+[[nodiscard]] bool is_upper(char32_t c);   // Lu
+[[nodiscard]] bool is_lower(char32_t c);   // Ll
+[[nodiscard]] bool is_title(char32_t c);   // Lt
+[[nodiscard]] bool is_letter(char32_t c);  // L
+[[nodiscard]] bool is_digit(char32_t c);   // Nd
+[[nodiscard]] bool is_number(char32_t c);  // N
+[[nodiscard]] bool is_punct(char32_t c);   // P
+[[nodiscard]] bool is_space(char32_t c);   // White_Space
+
+[[nodiscard]] char32_t to_upper(char32_t c);
+[[nodiscard]] char32_t to_lower(char32_t c);
+[[nodiscard]] char32_t to_title(char32_t c);
+
+}  // namespace keybearer::tmpl
