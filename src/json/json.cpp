@@ -5,6 +5,7 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 namespace keybearer::json {
@@ -37,8 +38,11 @@ class Builder {
   bool StartObject() { return start(); }
   bool StartArray() { return start(); }
   bool EndArray(rapidjson::SizeType count) {
-    List items(std::make_move_iterator(stack_.end() - count),
-               std::make_move_iterator(stack_.end()));
+    List items;
+    // As much room as Go's decoder makes: a spew of the list shows it.
+    if (count != 0) items.reserve(std::bit_ceil(std::size_t{count}));
+    items.assign(std::make_move_iterator(stack_.end() - count),
+                 std::make_move_iterator(stack_.end()));
     stack_.resize(stack_.size() - count);
     --depth_;
     return add(Value::list(std::move(items)));

@@ -28,11 +28,13 @@ result<> append_env(Secret& out, const FormatEntry& entry) {
   if (!variable_name(name)) return refuse(name, "not a variable name");
   out.append(name);
   out.append("=\"");
+  entry.at.begin = out.size();
   for (const char c : entry.value->reveal()) {
     if (c == '\0') return refuse(name, "its value has a NUL byte, which no variable can hold");
     if (c == '\\' || c == '"' || c == '$' || c == '`') out.push_back('\\');
     out.push_back(c);
   }
+  entry.at.end = out.size();
   out.append("\"\n");
   return {};
 }
@@ -49,6 +51,7 @@ result<> append_docker_env(Secret& out, const FormatEntry& entry) {
   }
   out.append(name);
   out.push_back('=');
+  entry.at = {out.size(), out.size() + value.size()};
   out.append(value);
   out.push_back('\n');
   return {};
@@ -59,6 +62,7 @@ result<> append_shell(Secret& out, const FormatEntry& entry) {
   if (entry.path.size() > 1) return refuse(name, "a shell file has no sections");
   if (!variable_name(name)) return refuse(name, "not a variable name");
   out.append("export " + name + "='");
+  entry.at.begin = out.size();
   for (const char c : entry.value->reveal()) {
     if (c == '\0') return refuse(name, "its value has a NUL byte, which no variable can hold");
     if (c == '\'') {
@@ -67,6 +71,7 @@ result<> append_shell(Secret& out, const FormatEntry& entry) {
       out.push_back(c);
     }
   }
+  entry.at.end = out.size();
   out.append("'\n");
   return {};
 }
@@ -111,10 +116,12 @@ result<> append_ini_value(Secret& out, const FormatEntry& entry) {
                   "its value begins or ends with a blank, which no reader of ini files gives back");
   out.append(name);
   out.append(" = ");
+  entry.at.begin = out.size();
   for (const char c : value) {
     if (c == '%') out.push_back('%');
     out.push_back(c);
   }
+  entry.at.end = out.size();
   out.push_back('\n');
   return {};
 }

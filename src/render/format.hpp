@@ -1,13 +1,12 @@
 #pragma once
 // Names and values to the bytes of a file, escaped so that no value can add a line, a key or a
-// section. Pure.
+// section. Pure. The readers that give back exactly the value:
 //
 //   env         NAME="value": a POSIX shell's `.` and systemd's EnvironmentFile (systemd.exec(5))
-//   both read it back exactly docker-env  NAME=value, raw, for docker's --env-file: a newline can't
-//   be written ini         Python's configparser (ConfigParser(), with its %-interpolation) reads
-//   it back exactly
-//   shell       export NAME='value', for a POSIX shell
-//   json, yaml, toml   strings, in the nesting of `values`
+//   docker-env  NAME=value, raw: docker's --env-file; a line break can't be written
+//   ini         Python's configparser (ConfigParser(), with its %-interpolation)
+//   shell       export NAME='value': a POSIX shell
+//   json, yaml, toml   strings, in the nesting of `values`: JSON, YAML 1.1 and 1.2, TOML 1.0
 //   properties  java.util.Properties; sections become SECTION.name
 //
 // What a format can't hold is refused (kind render), naming the key and why, never the value.
@@ -18,12 +17,14 @@
 #include "base/error.hpp"
 #include "base/secret.hpp"
 #include "config/config.hpp"
+#include "tmpl/template.hpp"
 
 namespace keybearer::render {
 
 struct FormatEntry {
   std::vector<std::string> path;  // sections, then the name
   const Secret* value;            // not owned
+  mutable tmpl::Range at = {};    // set by write_format: where in its text the value stands
 };
 
 [[nodiscard]] result<Secret> write_format(config::Format format,

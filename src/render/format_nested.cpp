@@ -44,6 +44,13 @@ bool append_quoted(Secret& out, std::string_view text) {
   return true;
 }
 
+bool append_value(Secret& out, const FormatEntry& entry) {
+  entry.at.begin = out.size() + 1;
+  if (!append_quoted(out, entry.value->reveal())) return false;
+  entry.at.end = out.size() - 1;
+  return true;
+}
+
 // As java.util.Properties.load reads it: ISO 8859-1 with escapes.
 bool append_java(Secret& out, std::string_view text, bool key) {
   bool leading = true;
@@ -101,7 +108,7 @@ result<Secret> write_json(const std::vector<FormatEntry>& entries) {
       out.push_back('{');
       open.push_back(entry.path[level]);
     }
-    if (!append_quoted(out, entry.value->reveal())) return not_utf8(entry);
+    if (!append_value(out, entry)) return not_utf8(entry);
   }
   close_to(0);
   out.append("\n}\n");
@@ -120,7 +127,7 @@ result<Secret> write_yaml(const std::vector<FormatEntry>& entries) {
       out.append(section ? ":\n" : ": ");
       if (section) open.push_back(entry.path[level]);
     }
-    if (!append_quoted(out, entry.value->reveal())) return not_utf8(entry);
+    if (!append_value(out, entry)) return not_utf8(entry);
     out.push_back('\n');
   }
   return out;
@@ -135,7 +142,7 @@ result<Secret> write_toml(const std::vector<FormatEntry>& entries) {
       if (!append_quoted(out, entry.path[level])) return not_utf8(entry);
     }
     out.append(" = ");
-    if (!append_quoted(out, entry.value->reveal())) return not_utf8(entry);
+    if (!append_value(out, entry)) return not_utf8(entry);
     out.push_back('\n');
   }
   return out;
@@ -151,7 +158,9 @@ result<Secret> write_properties(const std::vector<FormatEntry>& entries) {
       return fail(ErrorKind::render, name + ": a key that comes twice");
     if (!append_java(out, name, true)) return not_utf8(entry);
     out.push_back('=');
+    entry.at.begin = out.size();
     if (!append_java(out, entry.value->reveal(), false)) return not_utf8(entry);
+    entry.at.end = out.size();
     out.push_back('\n');
   }
   return out;

@@ -43,8 +43,9 @@ std::optional<std::string> read_source(const std::string& path) {
   char buffer[16384];
   for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;)
     text.append(buffer, n);
+  const bool bad = std::ferror(file) != 0;  // a folder can be opened, too
   std::fclose(file);
-  return text;
+  return bad ? std::nullopt : std::optional(std::move(text));
 }
 
 std::string variable_name(const config::EnvFrom& spec, std::string_view key) {
@@ -143,7 +144,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {
-    problems.push_back({source.place.text, parsed.error().with_source(text)});
+    problems.push_back({source.place.text, parsed.error().with_source(text, shown)});
     return;
   }
   out.emplace_back(name, std::move(*parsed), source.default_value);
@@ -263,6 +264,7 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file) {
   }
   if (file.spec->format == config::Format::raw) {
     file.content = target.values.front().value().clone();
+    file.printed = target.values.front().printed();
   } else {
     std::vector<FormatEntry> entries;
     for (std::size_t k = 0; k < target.values.size(); ++k)
@@ -273,6 +275,8 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file) {
       return;
     }
     file.content = std::move(*written);
+    file.printed.clear();
+    for (const FormatEntry& entry : entries) file.printed.push_back(entry.at);
   }
   ++file.generation;
 }

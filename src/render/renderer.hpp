@@ -17,6 +17,7 @@ namespace keybearer::render {
 struct RenderedFile {
   const config::Template* spec = nullptr;  // the configuration's
   Secret content;                          // the last good one
+  std::vector<tmpl::Range> printed;        // of the content: what is not the template's own text
   std::uint64_t generation = 0;            // grows when the content is made anew; 0: none yet
   std::vector<std::string> used;           // ids of dependencies
 };

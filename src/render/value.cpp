@@ -50,6 +50,7 @@ bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks) {
 
 void RenderedValue::take(Secret value) {
   value_ = std::move(value);
+  printed_ = {{0, value_.size()}};
   has_value_ = true;
 }
 
@@ -76,13 +77,14 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
     if (!missing_.empty()) return;  // it may be only for lack of these
     missing_key_ = output.error().missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
-                   output.error().with_source(parsed.text())};
+                   output.error().with_source(parsed.text(), parsed.name())};
     return;
   }
   used_ = std::move(output->used);
   missing_ = std::move(output->missing);
   if (missing_.empty()) {
     take(std::move(output->text));
+    printed_ = std::move(output->printed);
     fell_back_ = false;
   }
 }

@@ -42,6 +42,7 @@ class RenderedValue {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool has_value() const { return has_value_; }
   [[nodiscard]] const Secret& value() const { return value_; }
+  [[nodiscard]] const std::vector<tmpl::Range>& printed() const { return printed_; }
   [[nodiscard]] const std::vector<tmpl::Dependency>& used() const { return used_; }
   [[nodiscard]] const std::vector<tmpl::Dependency>& missing() const { return missing_; }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
@@ -57,6 +58,7 @@ class RenderedValue {
   std::optional<std::string> fallback_;
   bool evaluated_ = false, has_value_ = false, missing_key_ = false, fell_back_ = false;
   Secret value_;
+  std::vector<tmpl::Range> printed_;  // of value_: what is not the template's own text
   std::vector<tmpl::Dependency> used_, missing_;
   std::vector<std::uint64_t> generations_;  // of used_, at the last evaluation
   std::optional<Error> error_;

@@ -161,12 +161,14 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
   auto variables = std::exchange(variables_, {});
   const auto outer_name = std::exchange(template_name_, tree->first);
   std::string outer = std::exchange(out_, {});
+  const std::size_t printed = result_.printed.size();
   const Operand root = dot.is_nil() ? Operand() : Operand(std::move(dot));
   variables_.push_back({"$", root});
   (void)walk_list(root, tree->second);
   template_name_ = outer_name;
   variables_ = std::move(variables);
   --depth_;
+  result_.printed.resize(printed);
   return std::exchange(out_, std::move(outer));
 }
 
@@ -342,11 +344,13 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
 
 void Evaluation::print(const Node& node, const Operand& value) {
   at(node);
+  const std::size_t before = out_.size();
   if (!value.valid || value.nil_interface()) {
     out_ += "<no value>";
   } else {
     append_value(out_, value.value);
   }
+  if (out_.size() > before) result_.printed.push_back({before, out_.size()});
   if (out_.size() > kMaxOutput) fail("the output is larger than 64 MiB");
 }
 

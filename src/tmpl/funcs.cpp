@@ -114,8 +114,8 @@ class Index {
          {builtin_functions(), text_functions(), data_functions(), vault_functions(),
           yaml_functions(), time_functions(), spew_functions(), file_functions(),
           sprig::crypto_functions(), sprig::date_functions(), sprig::dict_functions(),
-          sprig::list_functions(), sprig::number_functions(), sprig::text_functions(),
-          sprig::type_functions()}) {
+          sprig::list_functions(), sprig::number_functions(), sprig::path_functions(),
+          sprig::pattern_functions(), sprig::text_functions(), sprig::type_functions()}) {
       for (const Function& function : table) *slot(function.name) = &function;
     }
   }

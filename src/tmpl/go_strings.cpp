@@ -88,6 +88,7 @@ List split_text(std::string_view text, std::string_view separator, int most) {
     text.remove_prefix(at + separator.size());
   }
   parts.emplace_back(text);
+  parts.shrink_to_fit();  // as in Go, where spew shows the room of a list
   return parts;
 }
 

@@ -96,9 +96,9 @@ class Parser {
   }
 
   [[noreturn]] void fail(const std::string& text) {
-    const auto line = tokens_.all[std::min(read_, tokens_.all.size()) - 1].line;
-    throw ParseError{"template: " + name_ + ":" + std::to_string(line) + ": " + text,
-                     static_cast<int>(line)};
+    const Token& last = tokens_.all[std::min(read_, tokens_.all.size()) - 1];
+    throw ParseError{"template: " + name_ + ":" + std::to_string(last.line) + ": " + text,
+                     static_cast<int>(last.line), last.pos};
   }
   [[noreturn]] void unexpected(const Token& token, std::string_view context) {
     if (token.type == Tok::error) {
@@ -511,7 +511,7 @@ std::expected<TreeSet, ParseError> parse(std::string_view text, const std::strin
                                          const std::string& shown_name, std::string_view left,
                                          std::string_view right) {
   if (text.size() > kMaxText)
-    return std::unexpected(ParseError{"template: " + shown_name + ": larger than 64 MiB", 0});
+    return std::unexpected(ParseError{"template: " + shown_name + ": larger than 64 MiB", 0, 0});
   try {
     return Parser(text, shown_name, left, right).run(own_name);
   } catch (ParseError& error) {

@@ -15,6 +15,7 @@ namespace keybearer::tmpl {
 struct ParseError {
   std::string text;  // "template: NAME:LINE: ..."
   int line = 0;
+  std::size_t pos = 0;  // byte offset of the token at fault
 };
 
 // The templates defined by one text, by name; the text itself has the name given to parse().

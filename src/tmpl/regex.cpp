@@ -2,87 +2,232 @@
 
 #include <re2/re2.h>
 
-#include <vector>
+#include <algorithm>
 
 #include "tmpl/funcs.hpp"
+#include "tmpl/unicode.hpp"
 #include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-struct Regex {
-  explicit Regex(std::string_view pattern)
-      : re(re2::StringPiece(pattern.data(), pattern.size()), RE2::Quiet) {
-    if (!re.ok()) throw CallError{"error parsing regexp: " + re.error()};
-  }
-  RE2 re;
-};
+re2::StringPiece piece(std::string_view text) {
+  return {text.data(), text.size()};
+}
 
-// Go's Expand: the longest sequence of letters, digits and underscores is the name.
-std::string expanded(const RE2& re, std::string_view replacement,
-                     const std::vector<re2::StringPiece>& groups) {
+// Go's regexp/syntax.ErrorCode.
+std::string_view reason(RE2::ErrorCode code) {
+  switch (code) {
+    case RE2::ErrorBadEscape:
+      return "invalid escape sequence";
+    case RE2::ErrorBadCharClass:
+      return "invalid character class";
+    case RE2::ErrorBadCharRange:
+      return "invalid character class range";
+    case RE2::ErrorMissingBracket:
+      return "missing closing ]";
+    case RE2::ErrorMissingParen:
+      return "missing closing )";
+    case RE2::ErrorUnexpectedParen:
+      return "unexpected )";
+    case RE2::ErrorTrailingBackslash:
+      return "trailing backslash at end of expression";
+    case RE2::ErrorRepeatArgument:
+      return "missing argument to repetition operator";
+    case RE2::ErrorRepeatSize:
+      return "invalid repeat count";
+    case RE2::ErrorRepeatOp:
+      return "invalid nested repetition operator";
+    case RE2::ErrorBadPerlOp:
+      return "invalid or unsupported Perl syntax";
+    case RE2::ErrorBadUTF8:
+      return "invalid UTF-8";
+    case RE2::ErrorBadNamedCapture:
+      return "invalid named capture";
+    default:
+      return "expression too large";
+  }
+}
+
+// Go also knows (?<name>...), which this RE2 writes (?P<name>...).
+std::string with_named_groups(std::string_view pattern) {
   std::string out;
-  for (std::size_t i = 0; i < replacement.size(); ++i) {
-    if (replacement[i] != '$' || i + 1 == replacement.size()) {
-      out += replacement[i];
-      continue;
-    }
-    if (replacement[i + 1] == '$') {
-      out += '$';
+  bool in_class = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const std::string_view rest = pattern.substr(i);
+    if (rest.starts_with("\\Q") && !in_class) {
+      const auto end = std::min(pattern.find("\\E", i), pattern.size());
+      out += pattern.substr(i, end - i);
+      i = end - 1;
+    } else if (rest[0] == '\\') {
+      out += rest.substr(0, 2);
       ++i;
-      continue;
+    } else if (!in_class && rest.size() > 3 && rest.starts_with("(?<") && rest[3] != '=' &&
+               rest[3] != '!') {
+      out += "(?P<";
+      i += 2;
+    } else {
+      if (rest[0] == '[' && !in_class) {
+        in_class = true;
+        // A ] right behind the opening is a member of the class.
+        const std::size_t member = rest.substr(1).starts_with('^') ? 2 : 1;
+        if (rest.size() > member && rest[member] == ']') {
+          out += rest.substr(0, member);
+          i += member;
+        }
+      } else if (rest[0] == ']') {
+        in_class = false;
+      }
+      out += pattern[i];
     }
-    const bool braced = replacement[i + 1] == '{';
-    std::size_t begin = i + (braced ? 2 : 1), end = begin;
-    while (end < replacement.size() && static_cast<unsigned char>(replacement[end]) < 0x80 &&
-           is_alphanumeric(static_cast<unsigned char>(replacement[end])))
-      ++end;
-    const std::string name(replacement.substr(begin, end - begin));
-    if (name.empty() || (braced && (end >= replacement.size() || replacement[end] != '}'))) {
-      out += '$';
-      continue;
-    }
-    std::size_t group = groups.size();
-    if (name.find_first_not_of("0123456789") == std::string::npos && name.size() < 6) {
-      group = std::stoul(name);
-    } else if (const auto at = re.NamedCapturingGroups().find(name);
-               at != re.NamedCapturingGroups().end()) {
-      group = static_cast<std::size_t>(at->second);
-    }
-    if (group < groups.size())
-      out.append(groups[group].data() == nullptr ? "" : groups[group].data(), groups[group].size());
-    i = end - (braced ? 0 : 1);
   }
   return out;
 }
 
+// The name behind a '$': its text and how long it is with its braces; nothing: the '$' is itself.
+struct Reference {
+  std::string_view name;
+  std::size_t length = 0;
+};
+std::optional<Reference> reference(std::string_view text) {
+  const bool braced = text.starts_with('{');
+  if (braced) text.remove_prefix(1);
+  std::size_t end = 0;
+  while (end < text.size()) {
+    const Rune rune = decode_rune(text.substr(end));
+    if (!is_alphanumeric(rune.code)) break;
+    end += rune.width;
+  }
+  if (end == 0 || (braced && (end == text.size() || text[end] != '}'))) return std::nullopt;
+  return Reference{text.substr(0, end), end + (braced ? 2 : 0)};
+}
+
+// The number of a group; -1: it is a name.
+int number_of(std::string_view name) {
+  if (name.size() > 8 || (name.size() > 1 && name[0] == '0')) return -1;
+  int number = 0;
+  for (const char c : name) {
+    if (c < '0' || c > '9') return -1;
+    number = number * 10 + (c - '0');
+  }
+  return number;
+}
+
+// Go's Regexp.Expand.
+void expand(std::string& out, const RE2& re, std::string_view replacement,
+            const Regex::Match& match) {
+  for (;;) {
+    const auto dollar = replacement.find('$');
+    out += replacement.substr(0, dollar);
+    if (dollar == std::string_view::npos) return;
+    replacement.remove_prefix(dollar + 1);
+    if (replacement.starts_with('$')) {
+      out += '$';
+      replacement.remove_prefix(1);
+      continue;
+    }
+    const auto found = reference(replacement);
+    if (!found) {
+      out += '$';
+      continue;
+    }
+    int group = number_of(found->name);
+    if (group < 0) {
+      const auto& names = re.NamedCapturingGroups();
+      const auto at = names.find(std::string(found->name));
+      group = at == names.end() ? -1 : at->second;
+    }
+    if (group >= 0 && std::cmp_less(group, match.size()))
+      out += match[static_cast<std::size_t>(group)];
+    replacement.remove_prefix(found->length);
+  }
+}
+
+std::size_t width_at(std::string_view text, std::size_t at) {
+  return at < text.size() ? decode_rune(text.substr(at)).width : 1;
+}
+
 }  // namespace
 
+Regex::Regex(std::string_view pattern) {
+  re_ = std::make_unique<RE2>(with_named_groups(pattern), RE2::Quiet);
+  if (re_->ok()) return;
+  const bool whole =
+      re_->error_code() == RE2::ErrorMissingParen || re_->error_code() == RE2::ErrorUnexpectedParen;
+  throw CallError{"error parsing regexp: " + std::string(reason(re_->error_code())) + ": `" +
+                  (whole ? std::string(pattern) : re_->error_arg()) + "`"};
+}
+Regex::~Regex() = default;
+
+bool Regex::find_from(std::string_view text, std::size_t at, Match& match) const {
+  std::vector<re2::StringPiece> groups(static_cast<std::size_t>(re_->NumberOfCapturingGroups()) +
+                                       1);
+  if (!re_->Match(piece(text), at, text.size(), RE2::UNANCHORED, groups.data(),
+                  static_cast<int>(groups.size())))
+    return false;
+  match.clear();
+  for (const re2::StringPiece& group : groups) {
+    match.push_back(group.data() == nullptr ? std::string_view()
+                                            : std::string_view(group.data(), group.size()));
+  }
+  return true;
+}
+
+bool Regex::matches(std::string_view text) const {
+  return RE2::PartialMatch(piece(text), *re_);
+}
+
+std::optional<Regex::Match> Regex::find(std::string_view text) const {
+  Match match;
+  return find_from(text, 0, match) ? std::optional(match) : std::nullopt;
+}
+
+std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t most) const {
+  std::vector<Match> all;
+  Match match;
+  std::size_t at = 0, last_end = std::string_view::npos;
+  while ((most < 0 || std::cmp_less(all.size(), most)) && at <= text.size() &&
+         find_from(text, at, match)) {
+    const auto begin = static_cast<std::size_t>(match[0].data() - text.data());
+    const std::size_t end = begin + match[0].size();
+    const bool is_empty_here = end == at;
+    // An empty match right behind another is none.
+    const bool counts = !is_empty_here || begin != last_end;
+    at = is_empty_here ? at + width_at(text, at) : end;
+    last_end = end;
+    if (counts) all.push_back(match);
+  }
+  return all;
+}
+
+std::string Regex::replace_all(std::string_view text, std::string_view replacement,
+                               bool literal) const {
+  std::string out;
+  Match match;
+  std::size_t at = 0, last_end = 0;
+  while (at <= text.size() && find_from(text, at, match)) {
+    const auto begin = static_cast<std::size_t>(match[0].data() - text.data());
+    const std::size_t end = begin + match[0].size();
+    out += text.substr(last_end, begin - last_end);
+    if (end > last_end || begin == 0) {
+      if (literal)
+        out += replacement;
+      else
+        expand(out, *re_, replacement, match);
+    }
+    last_end = end;
+    at = std::max(at + width_at(text, at), end);
+  }
+  return out += text.substr(last_end);
+}
+
 bool regex_matches(std::string_view pattern, std::string_view text) {
-  const Regex regex(pattern);
-  return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), regex.re);
+  return Regex(pattern).matches(text);
 }
 
 std::string regex_replace(std::string_view pattern, std::string_view replacement,
                           std::string_view text) {
-  const Regex regex(pattern);
-  const re2::StringPiece input(text.data(), text.size());
-  std::vector<re2::StringPiece> groups(
-      static_cast<std::size_t>(regex.re.NumberOfCapturingGroups()) + 1);
-  std::string out;
-  std::size_t at = 0, copied = 0;
-  std::size_t last_end = std::string_view::npos;
-  while (at <= text.size() && regex.re.Match(input, at, text.size(), RE2::UNANCHORED, groups.data(),
-                                             static_cast<int>(groups.size()))) {
-    const auto begin = static_cast<std::size_t>(groups[0].data() - text.data());
-    const std::size_t end = begin + groups[0].size();
-    out += text.substr(copied, begin - copied);
-    if (end > begin || begin != last_end)
-      out += expanded(regex.re, replacement, groups);  // no empty match right after one
-    copied = last_end = end;
-    at = end > begin ? end : end + (end < text.size() ? decode_rune(text.substr(end)).width : 1);
-  }
-  return out + std::string(text.substr(std::min(copied, text.size())));
+  return Regex(pattern).replace_all(text, replacement);
 }
 
 }  // namespace keybearer::tmpl

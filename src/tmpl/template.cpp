@@ -5,6 +5,7 @@
 
 #include "tmpl/exec.hpp"
 #include "tmpl/parse.hpp"
+#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 
@@ -25,6 +26,45 @@ std::size_t line_of(std::string_view text, std::size_t pos) {
   return 1 + static_cast<std::size_t>(std::count(
                  text.begin(),
                  text.begin() + static_cast<std::ptrdiff_t>(std::min(pos, text.size())), '\n'));
+}
+
+std::size_t column_of(std::string_view text, std::size_t pos) {
+  const auto newline = pos == 0 ? std::string_view::npos : text.rfind('\n', pos - 1);
+  return newline == std::string_view::npos ? pos : pos - newline - 1;
+}
+
+// What a terminal may be shown of a template's line: no control characters, and of a long line the
+// part around the column, which becomes the one within that part.
+std::string shown_line(std::string_view line, std::size_t& column) {
+  constexpr std::size_t kWidth = 160, kBefore = 100;
+  column = std::min(column, line.size());
+  std::size_t from = column > kBefore && line.size() > kWidth ? column - kBefore : 0;
+  while (from > 0 && (line[from] & '\xc0') == '\x80') --from;
+  std::size_t to = std::min(line.size(), from + kWidth);
+  while (to < line.size() && (line[to] & '\xc0') == '\x80') ++to;
+  std::string shown = from > 0 ? "..." : "";
+  column -= from;
+  column += shown.size();
+  for (const char c : line.substr(from, to - from))
+    shown += (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == '\x7f' ? '?' : c;
+  return to < line.size() ? shown + "..." : shown;
+}
+
+// As many columns of a terminal as the text takes.
+std::string blanks_under(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    const char32_t c = rune.code;
+    const bool wide = (c >= 0x1100 && c <= 0x115f) || (c >= 0x2e80 && c <= 0xa4cf) ||
+                      (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xf900 && c <= 0xfaff) ||
+                      (c >= 0xfe30 && c <= 0xfe6f) || (c >= 0xff00 && c <= 0xff60) ||
+                      (c >= 0xffe0 && c <= 0xffe6) || (c >= 0x1f300 && c <= 0x1faff) ||
+                      (c >= 0x20000 && c <= 0x3fffd);
+    out += c == '\t' ? "\t" : wide ? "  " : " ";
+    text.remove_prefix(rune.width);
+  }
+  return out;
 }
 
 }  // namespace
@@ -49,9 +89,13 @@ std::expected<Template, TemplateError> Template::parse(std::string name, std::st
   if (!impl->options.now) impl->options.now = wall_now;
   auto trees = tmpl::parse(impl->text, "", impl->name, impl->options.left_delimiter,
                            impl->options.right_delimiter);
-  if (!trees)
+  if (!trees) {
+    const ParseError& error = trees.error();
+    const auto line = static_cast<std::size_t>(error.line);
+    const bool known = line_of(impl->text, error.pos) == line;
     return std::unexpected(
-        TemplateError{trees.error().text, static_cast<std::size_t>(trees.error().line), 0});
+        TemplateError{error.text, line, known ? column_of(impl->text, error.pos) : 0});
+  }
   impl->trees = std::move(*trees);
   return Template(std::move(impl));
 }
@@ -62,28 +106,29 @@ std::expected<Output, TemplateError> Template::evaluate(DataSource& source) cons
     return evaluation.run("");
   } catch (const ExecError& error) {
     const std::string_view text = impl_->text;
-    const std::size_t line = line_of(text, error.pos);
-    const auto newline = error.pos == 0 ? std::string_view::npos : text.rfind('\n', error.pos - 1);
-    const std::size_t column =
-        newline == std::string_view::npos ? error.pos : error.pos - newline - 1;
-    return std::unexpected(TemplateError{error.text, line, column, error.missing_key,
-                                         std::move(evaluation.asked().used),
-                                         std::move(evaluation.asked().missing)});
+    return std::unexpected(TemplateError{
+        error.text, line_of(text, error.pos), column_of(text, error.pos), error.missing_key,
+        std::move(evaluation.asked().used), std::move(evaluation.asked().missing)});
   }
 }
 
-std::string TemplateError::with_source(std::string_view template_text) const {
+std::string TemplateError::with_source(std::string_view template_text,
+                                       std::string_view name) const {
   if (line == 0) return text;
   for (std::size_t i = 1; i < line; ++i) {
     const auto newline = template_text.find('\n');
     if (newline == std::string_view::npos) return text;
     template_text.remove_prefix(newline + 1);
   }
-  const std::string_view source = template_text.substr(0, template_text.find('\n'));
-  std::string caret;
-  for (const char c : source.substr(0, std::min(column, source.size())))
-    caret += c == '\t' ? '\t' : ' ';
-  return text + "\n  | " + std::string(source) + "\n  | " + caret + "^";
+  std::size_t at = column;
+  const std::string source = shown_line(template_text.substr(0, template_text.find('\n')), at);
+  std::string place;
+  if (!name.empty()) {
+    place = "\n  --> " + std::string(name) + ":" + std::to_string(line) + ":" +
+            std::to_string(column + 1);
+  }
+  return text + place + "\n  | " + source + "\n  | " +
+         blanks_under(std::string_view(source).substr(0, at)) + "^";
 }
 
 }  // namespace keybearer::tmpl

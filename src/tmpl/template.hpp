@@ -82,12 +82,20 @@ struct TemplateError {
   // What had been asked for until then. With something missing, the error may only be for lack of
   // it.
   std::vector<Dependency> used = {}, missing = {};
-  // The text, the source line and a caret under the column; nothing secret in it.
-  [[nodiscard]] std::string with_source(std::string_view template_text) const;
+  // The text, the place as an editor takes it ("--> app.env:3:10", columns from 1; when `name` is
+  // given), the source line and a caret under the column. Of the template only, nothing secret.
+  [[nodiscard]] std::string with_source(std::string_view template_text,
+                                        std::string_view name = {}) const;
+};
+
+// Bytes [begin, end) of a text.
+struct Range {
+  std::size_t begin = 0, end = 0;
 };
 
 struct Output {
   Secret text;
+  std::vector<Range> printed;       // what actions printed; the rest is the template's own text
   std::vector<Dependency> used;     // in the order of first use
   std::vector<Dependency> missing;  // not empty: the text is not to be used
 };

@@ -4,6 +4,7 @@
 
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
+#include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
@@ -14,6 +15,13 @@ std::string_view without_zero_decimals(std::string_view text) {
   const auto last = text.find_last_not_of('0');
   const bool cut = last != std::string_view::npos && text[last] == '.' && last + 1 < text.size();
   return cut ? text.substr(0, last) : text;
+}
+
+// Of the named integers cast knows these two; a duration is no number for it.
+std::optional<std::int64_t> month(const Value& value) {
+  const std::string_view type = value.as_object()->type_name();
+  if (type != "time.Month" && type != "time.Weekday") return std::nullopt;
+  return plain(value).as_int();
 }
 
 }  // namespace
@@ -38,6 +46,8 @@ std::int64_t to_int64(const Value& value) {
     case Type::number:
     case Type::string:
       return parse_int(without_zero_decimals(value.as_text()), 0).value_or(0);
+    case Type::object:
+      return month(value).value_or(0);
     default:
       return 0;
   }
@@ -58,6 +68,8 @@ double to_float64(const Value& value) {
     case Type::number:
     case Type::string:
       return parse_float(value.as_text()).value_or(0);
+    case Type::object:
+      return static_cast<double>(month(value).value_or(0));
     default:
       return 0;
   }
@@ -111,8 +123,11 @@ std::string_view kind_name(const Value& value) {
     case Type::string_map:
     case Type::any_map:
       return "map";
-    case Type::object:
+    case Type::object: {
+      const Value number = plain(value);
+      if (number.type() != Type::object) return kind_name(number);
       return value.as_object()->type_name().starts_with('*') ? "ptr" : "struct";
+    }
   }
   return {};
 }

@@ -15,7 +15,9 @@ namespace keybearer::tmpl::sprig {
 [[nodiscard]] std::span<const Function> dict_functions();
 [[nodiscard]] std::span<const Function> list_functions();
 [[nodiscard]] std::span<const Function> number_functions();
-[[nodiscard]] std::span<const Function> text_functions();  // strings, regex, paths, URLs, semver
+[[nodiscard]] std::span<const Function> path_functions();     // and URLs, semantic versions
+[[nodiscard]] std::span<const Function> pattern_functions();  // regular expressions
+[[nodiscard]] std::span<const Function> text_functions();     // strings
 [[nodiscard]] std::span<const Function>
 type_functions();  // conversions, defaults, reflection, JSON
 

@@ -1,0 +1,30 @@
+#pragma once
+// Go's net/url, as far as templates need it. Errors name the reason and never the address: it often
+// holds a password.
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace keybearer::tmpl {
+
+struct UserInfo {
+  std::string name;
+  std::optional<std::string> password;
+  [[nodiscard]] std::string text() const;  // escaped
+};
+
+struct Url {
+  std::string scheme, opaque, host, path, query, fragment;  // path and fragment are unescaped
+  std::optional<UserInfo> user;
+
+  [[nodiscard]] std::string hostname() const;  // without port and brackets
+  // URL.String of a URL that was put together, not parsed.
+  [[nodiscard]] std::string text() const;
+};
+
+// url.Parse.
+[[nodiscard]] std::expected<Url, std::string> parse_url(std::string_view raw);
+
+}  // namespace keybearer::tmpl

@@ -1,0 +1,116 @@
+// sprig's regex.go. The must* forms return Go's error; the others panic with "regexp: Compile(...)"
+// before it.
+
+#include <algorithm>
+
+#include "tmpl/regex.hpp"
+#include "tmpl/sprig/convert.hpp"
+#include "tmpl/sprig/sprig.hpp"
+#include "tmpl/strconv.hpp"
+#include "tmpl/utf8.hpp"
+
+namespace keybearer::tmpl::sprig {
+namespace {
+
+// strconv.CanBackquote.
+bool can_backquote(std::string_view text) {
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    if (!rune.valid() || rune.code == 0xFEFF || rune.code == '`' || rune.code == 0x7F ||
+        (rune.code < ' ' && rune.code != '\t'))
+      return false;
+    text.remove_prefix(rune.width);
+  }
+  return true;
+}
+
+using Call = Value (*)(Evaluation&, Arguments);
+// regexp.MustCompile's panic.
+template <Call call>
+Value panicking(Evaluation& e, Arguments a) {
+  try {
+    return call(e, a);
+  } catch (const CallError& error) {
+    const std::string pattern(a[0].as_text());
+    const std::string shown = can_backquote(pattern) ? "`" + pattern + "`" : quote(pattern);
+    throw CallError{"regexp: Compile(" + shown + "): " + error.text};
+  }
+}
+
+Value match(Evaluation&, Arguments a) {
+  return Regex(a[0].as_text()).matches(a[1].as_text());
+}
+Value match_or_false(Evaluation& e, Arguments a) {
+  try {
+    return match(e, a);
+  } catch (const CallError&) {
+    return false;
+  }
+}
+Value find(Evaluation&, Arguments a) {
+  const auto found = Regex(a[0].as_text()).find(a[1].as_text());
+  return found ? found->front() : std::string_view();
+}
+Value find_all(Evaluation&, Arguments a) {
+  List out;
+  for (const auto& found : Regex(a[0].as_text()).find_all(a[1].as_text(), a[2].as_int()))
+    out.emplace_back(found.front());
+  return out.empty() ? Value::nil_of(Type::strings) : Value::strings(std::move(out));
+}
+Value replace_all(Evaluation&, Arguments a) {
+  return Regex(a[0].as_text()).replace_all(a[1].as_text(), a[2].as_text());
+}
+Value replace_all_literal(Evaluation&, Arguments a) {
+  return Regex(a[0].as_text()).replace_all(a[1].as_text(), a[2].as_text(), true);
+}
+Value split(Evaluation&, Arguments a) {
+  const Regex regex(a[0].as_text());
+  const std::string_view text = a[1].as_text();
+  const std::int64_t most = a[2].as_int();
+  if (most == 0) return Value::nil_of(Type::strings);
+  if (a[0].size() != 0 && text.empty()) return Value::strings({Value("")});
+  List parts;
+  std::size_t begin = 0, end = 0;
+  for (const auto& found : regex.find_all(text, most)) {
+    if (most > 0 && std::cmp_equal(parts.size(), most - 1)) break;
+    end = static_cast<std::size_t>(found.front().data() - text.data());
+    const std::size_t next = end + found.front().size();
+    if (next != 0) parts.emplace_back(text.substr(begin, end - begin));
+    begin = next;
+  }
+  if (end != text.size()) parts.emplace_back(text.substr(begin));
+  // Go: an empty result of a list that was never made.
+  return Value::strings(std::move(parts));
+}
+Value quote_meta(Evaluation&, Arguments a) {
+  std::string out;
+  for (const char c : a[0].as_text()) {
+    if (std::string_view("\\.+*?()|[]{}^$").contains(c)) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+constexpr Function kFunctions[] = {
+    {"sprig_mustRegexFind", find, "ss"},
+    {"sprig_mustRegexFindAll", find_all, "ssi"},
+    {"sprig_mustRegexMatch", match, "ss"},
+    {"sprig_mustRegexReplaceAll", replace_all, "sss"},
+    {"sprig_mustRegexReplaceAllLiteral", replace_all_literal, "sss"},
+    {"sprig_mustRegexSplit", split, "ssi"},
+    {"sprig_regexFind", panicking<find>, "ss"},
+    {"sprig_regexFindAll", panicking<find_all>, "ssi"},
+    {"sprig_regexMatch", match_or_false, "ss"},
+    {"sprig_regexQuoteMeta", quote_meta, "s"},
+    {"sprig_regexReplaceAll", panicking<replace_all>, "sss"},
+    {"sprig_regexReplaceAllLiteral", panicking<replace_all_literal>, "sss"},
+    {"sprig_regexSplit", panicking<split>, "ssi"},
+};
+
+}  // namespace
+
+std::span<const Function> pattern_functions() {
+  return kFunctions;
+}
+
+}  // namespace keybearer::tmpl::sprig
