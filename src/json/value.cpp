@@ -7,9 +7,10 @@
 namespace keybearer {
 
 // The heap parts. Each begins with its count, so that Value can count without knowing which it is.
-struct Value::Text {
+struct Value::Text {  // one block: the characters follow
   std::uint32_t count;
-  std::string text;
+  std::size_t size;
+  [[nodiscard]] char* data() { return reinterpret_cast<char*>(this + 1); }
 };
 struct Value::Items {
   std::uint32_t count;
@@ -73,7 +74,8 @@ constexpr auto kBeforeText = [](const Value::Entry& entry, std::string_view key)
 }  // namespace
 
 Value::Value(Type type, std::string_view text) : type_(type) {
-  bits_.text = new Text{1, std::string(text)};
+  bits_.text = new (::operator new(sizeof(Text) + text.size())) Text{1, text.size()};
+  std::copy(text.begin(), text.end(), bits_.text->data());
 }
 
 Value Value::complex128(double re, double im) {
@@ -121,7 +123,7 @@ Value::~Value() {
       break;
     case Type::number:
     case Type::string:
-      delete bits_.text;
+      ::operator delete(bits_.text);
       break;
     case Type::list:
     case Type::strings:
@@ -142,7 +144,7 @@ std::pair<double, double> Value::as_complex() const noexcept {
   return {bits_.complex->re, bits_.complex->im};
 }
 std::string_view Value::as_text() const noexcept {
-  return bits_.text->text;
+  return {bits_.text->data(), bits_.text->size};
 }
 const List& Value::items() const noexcept {
   static const List none;

@@ -88,6 +88,13 @@ Operand element_of(const Value& container, const Value& element) {
   return typed ? Operand(element) : Operand::element(element);
 }
 
+// Go digs one level into an interface: nothing is left of a nil one.
+void unwrap(Operand& value) {
+  if (!value.in_interface) return;
+  value.in_interface = false;
+  if (value.value.is_nil()) value.valid = false;
+}
+
 }  // namespace
 
 bool truth(const Value& value) {
@@ -117,11 +124,12 @@ bool truth(const Value& value) {
   }
 }
 
-void Evaluation::fail(const std::string& text, bool missing_key) {
+void Evaluation::fail(std::string_view text, bool missing_key) {
   const std::string name(template_name_.empty() ? std::string_view(shown_name_) : template_name_);
   ExecError error{"template: " + shown_name_, 0, missing_key};
   if (node_ != nullptr) {
-    const std::string_view before = text_.substr(0, std::min(node_->pos, text_.size()));
+    const std::string_view before =
+        text_.substr(0, std::min<std::size_t>(node_->pos, text_.size()));
     const auto newline = before.rfind('\n');
     const std::size_t column =
         newline == std::string_view::npos ? before.size() : before.size() - newline - 1;
@@ -130,7 +138,8 @@ void Evaluation::fail(const std::string& text, bool missing_key) {
                   quote(name) + " at <" + node_text(*node_) + ">";
     error.pos = node_->pos;
   }
-  error.text += ": " + text;
+  error.text += ": ";
+  error.text += text;
   throw error;
 }
 
@@ -138,8 +147,8 @@ Output Evaluation::run(const std::string& own_name) {
   const auto tree = trees_.trees.find(own_name);
   variables_.push_back({"$", Operand()});
   template_name_ = own_name;
-  if (tree != trees_.trees.end()) (void)walk_list(Operand(), tree->second.get());
-  result_.text = Secret(out_);
+  if (tree != trees_.trees.end()) (void)walk_list(Operand(), tree->second);
+  result_.text = Secret(std::move(out_));
   return std::move(result_);
 }
 
@@ -155,7 +164,7 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
   const std::size_t printed = result_.printed.size();
   const Operand root = dot.is_nil() ? Operand() : Operand(std::move(dot));
   variables_.push_back({"$", root});
-  (void)walk_list(root, tree->second.get());
+  (void)walk_list(root, tree->second);
   template_name_ = outer_name;
   variables_ = std::move(variables);
   --depth_;
@@ -182,7 +191,7 @@ Value Evaluation::ask(Dependency dependency, bool& there) {
 
 Evaluation::Flow Evaluation::walk_list(const Operand& dot, const ListNode* list) {
   if (list == nullptr) return Flow::normal;
-  for (const NodePtr& node : list->nodes) {
+  for (const Node* node : list->nodes) {
     if (const Flow flow = walk(dot, *node); flow != Flow::normal) return flow;
   }
   return Flow::normal;
@@ -192,24 +201,24 @@ Evaluation::Flow Evaluation::walk(const Operand& dot, const Node& node) {
   at(node);
   switch (node.type) {
     case NodeType::text:
-      out_ += static_cast<const TextNode&>(node).text;
+      out_ += as<TextNode>(node).text;
       if (out_.size() > kMaxOutput) fail("the output is larger than 64 MiB");
       return Flow::normal;
     case NodeType::action: {
-      const PipeNode& pipe = *static_cast<const ActionNode&>(node).pipe;
+      const PipeNode& pipe = *as<ActionNode>(node).pipe;
       const Operand value = pipeline(dot, &pipe);
       if (pipe.decl.empty()) print(node, value);
       return Flow::normal;
     }
     case NodeType::if_:
     case NodeType::with:
-      return walk_branch(dot, static_cast<const BranchNode&>(node));
+      return walk_branch(dot, as<BranchNode>(node));
     case NodeType::range:
-      return walk_range(dot, static_cast<const BranchNode&>(node));
+      return walk_range(dot, as<BranchNode>(node));
     case NodeType::list:
-      return walk_list(dot, &static_cast<const ListNode&>(node));
+      return walk_list(dot, &as<ListNode>(node));
     case NodeType::template_:
-      walk_template(dot, static_cast<const TemplateNode&>(node));
+      walk_template(dot, as<TemplateNode>(node));
       return Flow::normal;
     case NodeType::break_:
       return Flow::break_;
@@ -222,12 +231,12 @@ Evaluation::Flow Evaluation::walk(const Operand& dot, const Node& node) {
 
 Evaluation::Flow Evaluation::walk_branch(const Operand& dot, const BranchNode& branch) {
   const std::size_t before = mark();
-  const Operand value = pipeline(dot, branch.pipe.get());
+  const Operand value = pipeline(dot, branch.pipe);
   Flow flow = Flow::normal;
   if (truth(value.value)) {
-    flow = walk_list(branch.type == NodeType::with ? value : dot, branch.list.get());
+    flow = walk_list(branch.type == NodeType::with ? value : dot, branch.list);
   } else {
-    flow = walk_list(dot, branch.else_list.get());
+    flow = walk_list(dot, branch.else_list);
   }
   pop(before);
   return flow;
@@ -236,20 +245,20 @@ Evaluation::Flow Evaluation::walk_branch(const Operand& dot, const BranchNode& b
 Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& range) {
   at(range);
   const std::size_t before = mark();
-  const Operand over = pipeline(dot, range.pipe.get());
+  const Operand over = pipeline(dot, range.pipe);
   const std::size_t inside = mark();
   const auto& decl = range.pipe->decl;
 
   Flow result = Flow::normal;
   const auto iterate = [&](const Operand& index, const Operand& element) {
     if (!decl.empty() && range.pipe->is_assign) {
-      variable(decl[0]->ident[0]) = decl.size() > 1 ? index : element;
-      if (decl.size() > 1) variable(decl[1]->ident[0]) = element;
+      variable(as<VariableNode>(*decl[0]).name) = decl.size() > 1 ? index : element;
+      if (decl.size() > 1) variable(as<VariableNode>(*decl[1]).name) = element;
     } else if (!decl.empty()) {
       variables_[inside - 1].value = element;
       if (decl.size() > 1) variables_[inside - 2].value = index;
     }
-    const Flow flow = walk_list(element, range.list.get());
+    const Flow flow = walk_list(element, range.list);
     pop(inside);
     return flow != Flow::break_;
   };
@@ -310,7 +319,7 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
   }
   if (!any) {
     pop(inside);
-    result = walk_list(dot, range.else_list.get());
+    result = walk_list(dot, range.else_list);
   }
   pop(before);
   return result;
@@ -322,12 +331,12 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
   if (tree == trees_.trees.end()) fail("template " + quote(call.name) + " not defined");
   if (depth_ >= kMaxDepth)
     fail("exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")");
-  const Operand inner = pipeline(dot, call.pipe.get());
+  const Operand inner = pipeline(dot, call.pipe);
   ++depth_;
   auto variables = std::exchange(variables_, {});
   const auto outer_name = std::exchange(template_name_, tree->first);
   variables_.push_back({"$", inner});
-  (void)walk_list(inner, tree->second.get());
+  (void)walk_list(inner, tree->second);
   template_name_ = outer_name;
   variables_ = std::move(variables);
   --depth_;
@@ -347,77 +356,72 @@ void Evaluation::print(const Node& node, const Operand& value) {
 
 // --- evaluating ---
 
-Operand& Evaluation::variable(const std::string& name) {
+Operand& Evaluation::variable(std::string_view name) {
   for (auto it = variables_.rbegin(); it != variables_.rend(); ++it) {
     if (it->name == name) return it->value;
   }
-  fail("undefined variable: " + name);
+  fail("undefined variable: " + std::string(name));
 }
 
 Operand Evaluation::pipeline(const Operand& dot, const PipeNode* pipe) {
   if (pipe == nullptr) return {};
   at(*pipe);
-  Operand value;
-  const Operand* final = nullptr;
-  for (const auto& step : pipe->cmds) {
-    value = command(dot, *step, final);
-    if (value.in_interface) {  // Go digs one level into an interface: nothing is left of a nil one
-      value.in_interface = false;
-      if (value.value.is_nil()) value.valid = false;
-    }
-    final = &value;
+  Operand value = command(dot, as<CommandNode>(*pipe->cmds.front()), nullptr);
+  unwrap(value);
+  for (const Node* step : pipe->cmds.subspan(1)) {
+    const Operand previous = std::move(value);
+    value = command(dot, as<CommandNode>(*step), &previous);
+    unwrap(value);
   }
-  for (const auto& declared : pipe->decl) {
+  for (const Node* declared : pipe->decl) {
+    const std::string_view name = as<VariableNode>(*declared).name;
     if (pipe->is_assign)
-      variable(declared->ident[0]) = value;
+      variable(name) = value;
     else
-      variables_.push_back({declared->ident[0], value});
+      variables_.push_back({name, value});
   }
   return value;
 }
 
-void Evaluation::not_a_function(const std::vector<NodePtr>* args, const Operand* final) {
-  if ((args != nullptr && args->size() > 1) || final != nullptr) {
-    fail("can't give argument to non-function " + node_text(*(*args)[0]));
+void Evaluation::not_a_function(Args args, const Operand* final) {
+  if (args.size() > 1 || final != nullptr) {
+    fail("can't give argument to non-function " + node_text(*args[0]));
   }
 }
 
-Operand Evaluation::command(const Operand& dot, const CommandNode& command, const Operand* final) {
-  const Operand previous =
-      final != nullptr ? *final : Operand();  // `final` is where our result will go
-  const Operand* last = final != nullptr ? &previous : nullptr;
+Operand Evaluation::command(const Operand& dot, const CommandNode& command, const Operand* last) {
   const Node& first = *command.args.front();
   switch (first.type) {
     case NodeType::field:
-      return field_node(dot, static_cast<const FieldNode&>(first), &command.args, last);
+      return field_node(dot, as<FieldNode>(first), command.args, last);
     case NodeType::chain:
-      return chain_node(dot, static_cast<const ChainNode&>(first), &command.args, last);
+      return chain_node(dot, as<ChainNode>(first), command.args, last);
     case NodeType::identifier: {
-      const auto& identifier = static_cast<const IdentifierNode&>(first);
+      const auto& identifier = as<IdentifierNode>(first);
       at(identifier);
-      return call(dot, *identifier.function, command, identifier.name, &command.args, last);
+      return call(dot, *identifier.function, command, identifier.name, command.args, last);
     }
     case NodeType::pipe:
-      not_a_function(&command.args, last);
-      return pipeline(dot, &static_cast<const PipeNode&>(first));
+      not_a_function(command.args, last);
+      return pipeline(dot, &as<PipeNode>(first));
     case NodeType::variable:
-      return variable_node(dot, static_cast<const VariableNode&>(first), &command.args, last);
+      return variable_node(dot, as<VariableNode>(first), command.args, last);
     default:
       break;
   }
   at(first);
-  not_a_function(&command.args, last);
+  not_a_function(command.args, last);
   switch (first.type) {
     case NodeType::boolean:
-      return Operand(Value(static_cast<const BoolNode&>(first).value));
+      return Operand(Value(as<BoolNode>(first).value));
     case NodeType::dot:
       return dot;
     case NodeType::nil:
       fail("nil is not a command");
     case NodeType::number:
-      return Operand(constant(static_cast<const NumberNode&>(first)));
+      return Operand(constant(as<NumberNode>(first)));
     case NodeType::string:
-      return Operand(static_cast<const StringNode&>(first).value);
+      return Operand(*as<StringNode>(first).value);
     default:
       fail("can't evaluate command " + quote(node_text(first)));
   }
@@ -425,24 +429,24 @@ Operand Evaluation::command(const Operand& dot, const CommandNode& command, cons
 
 Value Evaluation::constant(const NumberNode& n) {
   at(n);
-  if (n.is_complex) return Value::complex128(n.complex_value.real(), n.complex_value.imag());
+  if (n.is_complex) return Value::complex128(n.re, n.im);
   const bool hex = n.text.size() > 2 && n.text[0] == '0' &&
                    (n.text[1] == 'x' || n.text[1] == 'X') &&
-                   n.text.find_first_of("pP") == std::string::npos;
-  if (n.is_float && !hex && !n.is_char && n.text.find_first_of(".eEpP") != std::string::npos)
+                   n.text.find_first_of("pP") == std::string_view::npos;
+  if (n.is_float && !hex && !n.is_char && n.text.find_first_of(".eEpP") != std::string_view::npos)
     return Value(n.float_value);
   if (n.is_int) return Value::integer(n.int_value);
-  fail(n.text + " overflows int");
+  fail(std::string(n.text) + " overflows int");
 }
 
-Operand Evaluation::field_node(const Operand& dot, const FieldNode& node,
-                               const std::vector<NodePtr>* args, const Operand* final) {
+Operand Evaluation::field_node(const Operand& dot, const FieldNode& node, Args args,
+                               const Operand* final) {
   at(node);
-  return field_chain(dot, dot, node, node.ident, 0, args, final);
+  return field_chain(dot, dot, node, node.fields, args, final);
 }
 
-Operand Evaluation::chain_node(const Operand& dot, const ChainNode& node,
-                               const std::vector<NodePtr>* args, const Operand* final) {
+Operand Evaluation::chain_node(const Operand& dot, const ChainNode& node, Args args,
+                               const Operand* final) {
   at(node);
   if (node.node->type == NodeType::nil)
     fail("indirection through explicit nil in " + node_text(node));
@@ -450,71 +454,69 @@ Operand Evaluation::chain_node(const Operand& dot, const ChainNode& node,
   Operand receiver;
   switch (node.node->type) {
     case NodeType::pipe:
-      receiver = pipeline(dot, &static_cast<const PipeNode&>(*node.node));
+      receiver = pipeline(dot, &as<PipeNode>(*node.node));
       break;
     case NodeType::identifier: {
-      const auto& identifier = static_cast<const IdentifierNode&>(*node.node);
-      receiver = call(dot, *identifier.function, identifier, identifier.name, nullptr, nullptr);
+      const auto& identifier = as<IdentifierNode>(*node.node);
+      receiver = call(dot, *identifier.function, identifier, identifier.name, {}, nullptr);
       break;
     }
     default:
       fail("can't evaluate " + node_text(*node.node));
   }
-  return field_chain(dot, std::move(receiver), node, node.fields, 0, args, final);
+  return field_chain(dot, std::move(receiver), node, node.fields, args, final);
 }
 
-Operand Evaluation::variable_node(const Operand& dot, const VariableNode& node,
-                                  const std::vector<NodePtr>* args, const Operand* final) {
+Operand Evaluation::variable_node(const Operand& dot, const VariableNode& node, Args args,
+                                  const Operand* final) {
   at(node);
-  const Operand value = variable(node.ident[0]);
-  if (node.ident.size() == 1) {
+  const Operand value = variable(node.name);
+  if (node.fields.empty()) {
     not_a_function(args, final);
     return value;
   }
-  return field_chain(dot, value, node, node.ident, 1, args, final);
+  return field_chain(dot, value, node, node.fields, args, final);
 }
 
 Operand Evaluation::field_chain(const Operand& dot, Operand receiver, const Node& node,
-                                const std::vector<std::string>& ident, std::size_t first,
-                                const std::vector<NodePtr>* args, const Operand* final) {
-  for (std::size_t i = first; i + 1 < ident.size(); ++i)
-    receiver = field(dot, ident[i], node, nullptr, nullptr, receiver);
-  return field(dot, ident.back(), node, args, final, receiver);
+                                Names fields, Args args, const Operand* final) {
+  for (const std::string_view name : fields.first(fields.size() - 1))
+    receiver = field(dot, name, node, {}, nullptr, receiver);
+  return field(dot, fields.back(), node, args, final, receiver);
 }
 
-Operand Evaluation::field(const Operand& dot, const std::string& name, const Node& node,
-                          const std::vector<NodePtr>* args, const Operand* final,
-                          const Operand& receiver) {
+Operand Evaluation::field(const Operand& dot, std::string_view name, const Node& node, Args args,
+                          const Operand* final, const Operand& receiver) {
   if (!receiver.valid) {
     if (options_.error_on_missing_key) fail("nil data; no entry for key " + quote(name), true);
     return {};
   }
-  if (receiver.nil_interface()) fail("nil pointer evaluating interface {}." + name);
-  const bool has_args = (args != nullptr && args->size() > 1) || final != nullptr;
+  if (receiver.nil_interface()) fail("nil pointer evaluating interface {}." + std::string(name));
+  const bool has_args = args.size() > 1 || final != nullptr;
   const Value& value = receiver.value;
   if (const Struct* object = as_struct(value)) {
     if (const Function* method = object->method(name))
       return call(dot, *method, node, name, args, final, &value);
     const auto member = object->field(name);
     if (object->is_nil() && member)
-      fail("nil pointer evaluating " + type_of(receiver) + "." + name);
+      fail("nil pointer evaluating " + type_of(receiver) + "." + std::string(name));
     if (member) {
-      if (has_args) fail(name + " has arguments but cannot be invoked as function");
+      if (has_args) fail(std::string(name) + " has arguments but cannot be invoked as function");
       return Operand(*member);
     }
     if (object->hides(name))
-      fail(name + " is an unexported field of struct type " + type_name(value));
+      fail(std::string(name) + " is an unexported field of struct type " + type_name(value));
   } else if (value.is_map()) {
-    if (has_args) fail(name + " is not a method but has arguments");
+    if (has_args) fail(std::string(name) + " is not a method but has arguments");
     if (const Value* member = value.find(name)) return element_of(value, *member);
     if (options_.error_on_missing_key) fail("map has no entry for key " + quote(name), true);
     return value.type() == Type::string_map ? Operand(Value("")) : Operand::element({});
   }
-  fail("can't evaluate field " + name + " in type " + type_of(receiver));
+  fail("can't evaluate field " + std::string(name) + " in type " + type_of(receiver));
 }
 
-Operand Evaluation::and_or(const Operand& dot, const Function& function,
-                           const std::vector<NodePtr>& args, const Operand* final) {
+Operand Evaluation::and_or(const Operand& dot, const Function& function, Args args,
+                           const Operand* final) {
   Value value;
   for (std::size_t i = 1; i < args.size(); ++i) {
     value = argument(dot, Param::any, *args[i]);
@@ -526,23 +528,21 @@ Operand Evaluation::and_or(const Operand& dot, const Function& function,
 }
 
 Operand Evaluation::call(const Operand& dot, const Function& function, const Node& node,
-                         const std::string& name, const std::vector<NodePtr>* args,
-                         const Operand* final, const Value* on) {
-  const std::size_t given = args != nullptr ? args->size() - 1 : 0;
+                         std::string_view name, Args args, const Operand* final, const Value* on) {
+  const std::size_t given = args.empty() ? 0 : args.size() - 1;
   const std::size_t total = given + (final != nullptr ? 1 : 0);
   const std::size_t declared = function.params.size();
   const std::size_t fixed = function.variadic ? declared - 1 : declared;
   if (function.variadic && total < fixed) {
-    fail("wrong number of args for " + name + ": want at least " + std::to_string(fixed) + " got " +
-         std::to_string(given));
+    fail("wrong number of args for " + std::string(name) + ": want at least " +
+         std::to_string(fixed) + " got " + std::to_string(given));
   }
   if (!function.variadic && total != declared) {
-    fail("wrong number of args for " + name + ": want " + std::to_string(declared) + " got " +
-         std::to_string(total));
+    fail("wrong number of args for " + std::string(name) + ": want " + std::to_string(declared) +
+         " got " + std::to_string(total));
   }
   if (function.special == Function::Special::and_ || function.special == Function::Special::or_) {
-    static const std::vector<NodePtr> none;
-    return and_or(dot, function, args != nullptr ? *args : none, final);
+    return and_or(dot, function, args, final);
   }
   const auto param = [&](std::size_t i) {
     return param_of(function.params[std::min(i, declared - 1)]);
@@ -554,21 +554,21 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     many.resize(total);
     values = many;
   }
-  for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *(*args)[i + 1]);
+  for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *args[i + 1]);
   if (final != nullptr) values[given] = checked(*final, param(given));
-  if (disabled(function)) fail("error calling " + name + ": function is disabled");
+  if (!options_.function_denylist.empty() && disabled(function))
+    fail("error calling " + std::string(name) + ": function is disabled");
   if (on != nullptr) called_on = *on;
   try {
     return Operand::element(function.call(*this, values));
   } catch (const CallError& error) {
     at(node);
-    fail(error.bare ? error.text : "error calling " + name + ": " + error.text);
+    fail(error.bare ? error.text : "error calling " + std::string(name) + ": " + error.text);
   }
 }
 
 // Go's own functions can't be denied (consul-template: function_denylist, names or globs).
 bool Evaluation::disabled(const Function& function) const {
-  if (options_.function_denylist.empty()) return false;
   const auto builtins = builtin_functions();
   if (&function >= builtins.data() && &function < builtins.data() + builtins.size()) return false;
   return std::ranges::any_of(options_.function_denylist, [&function](const std::string& pattern) {
@@ -599,34 +599,31 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
       if (can_be_nil(param)) return zero(param);
       fail("cannot assign nil to " + std::string(param_name(param)));
     case NodeType::field:
-      return checked(field_node(dot, static_cast<const FieldNode&>(node), nullptr, nullptr), param);
+      return checked(field_node(dot, as<FieldNode>(node), {}, nullptr), param);
     case NodeType::variable:
-      return checked(variable_node(dot, static_cast<const VariableNode&>(node), nullptr, nullptr),
-                     param);
+      return checked(variable_node(dot, as<VariableNode>(node), {}, nullptr), param);
     case NodeType::pipe:
-      return checked(pipeline(dot, &static_cast<const PipeNode&>(node)), param);
+      return checked(pipeline(dot, &as<PipeNode>(node)), param);
     case NodeType::identifier: {
-      const auto& identifier = static_cast<const IdentifierNode&>(node);
-      return checked(call(dot, *identifier.function, node, identifier.name, nullptr, nullptr),
-                     param);
+      const auto& identifier = as<IdentifierNode>(node);
+      return checked(call(dot, *identifier.function, node, identifier.name, {}, nullptr), param);
     }
     case NodeType::chain:
-      return checked(chain_node(dot, static_cast<const ChainNode&>(node), nullptr, nullptr), param);
+      return checked(chain_node(dot, as<ChainNode>(node), {}, nullptr), param);
     default:
       break;
   }
   const auto expected = [&](const char* what) {
     fail(std::string("expected ") + what + "; found " + node_text(node));
   };
-  const auto* number =
-      node.type == NodeType::number ? static_cast<const NumberNode*>(&node) : nullptr;
+  const auto* number = node.type == NodeType::number ? &as<NumberNode>(node) : nullptr;
   switch (param) {
     case Param::boolean:
-      if (node.type == NodeType::boolean) return Value(static_cast<const BoolNode&>(node).value);
+      if (node.type == NodeType::boolean) return Value(as<BoolNode>(node).value);
       expected("bool");
       break;
     case Param::string:
-      if (node.type == NodeType::string) return static_cast<const StringNode&>(node).value;
+      if (node.type == NodeType::string) return *as<StringNode>(node).value;
       expected("string");
       break;
     case Param::duration:
@@ -660,11 +657,11 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
 Value Evaluation::any_argument(const Operand&, const Node& node) {
   switch (node.type) {
     case NodeType::boolean:
-      return Value(static_cast<const BoolNode&>(node).value);
+      return Value(as<BoolNode>(node).value);
     case NodeType::number:
-      return constant(static_cast<const NumberNode&>(node));
+      return constant(as<NumberNode>(node));
     case NodeType::string:
-      return static_cast<const StringNode&>(node).value;
+      return *as<StringNode>(node).value;
     default:
       fail("can't handle assignment of " + node_text(node) + " to empty interface argument");
   }

@@ -59,6 +59,8 @@ class Evaluation {
   Value called_on;  // what a method was called on
 
  private:
+  using Args =
+      std::span<const Node* const>;  // of a command: the function itself is the first; empty: none
   enum class Flow { normal, break_, continue_ };
   struct Variable {
     std::string_view name;
@@ -74,34 +76,29 @@ class Evaluation {
 
   Operand pipeline(const Operand& dot, const PipeNode* pipe);
   Operand command(const Operand& dot, const CommandNode& command, const Operand* final);
-  Operand field_chain(const Operand& dot, Operand receiver, const Node& node,
-                      const std::vector<std::string>& ident, std::size_t first,
-                      const std::vector<NodePtr>* args, const Operand* final);
-  Operand field(const Operand& dot, const std::string& name, const Node& node,
-                const std::vector<NodePtr>* args, const Operand* final, const Operand& receiver);
-  Operand field_node(const Operand& dot, const FieldNode& node, const std::vector<NodePtr>* args,
-                     const Operand* final);
-  Operand chain_node(const Operand& dot, const ChainNode& node, const std::vector<NodePtr>* args,
-                     const Operand* final);
-  Operand variable_node(const Operand& dot, const VariableNode& node,
-                        const std::vector<NodePtr>* args, const Operand* final);
+  Operand field_chain(const Operand& dot, Operand receiver, const Node& node, Names fields,
+                      Args args, const Operand* final);
+  Operand field(const Operand& dot, std::string_view name, const Node& node, Args args,
+                const Operand* final, const Operand& receiver);
+  Operand field_node(const Operand& dot, const FieldNode& node, Args args, const Operand* final);
+  Operand chain_node(const Operand& dot, const ChainNode& node, Args args, const Operand* final);
+  Operand variable_node(const Operand& dot, const VariableNode& node, Args args,
+                        const Operand* final);
   Operand call(const Operand& dot, const Function& function, const Node& node,
-               const std::string& name, const std::vector<NodePtr>* args, const Operand* final,
-               const Value* on = nullptr);
-  Operand and_or(const Operand& dot, const Function& function, const std::vector<NodePtr>& args,
-                 const Operand* final);
+               std::string_view name, Args args, const Operand* final, const Value* on = nullptr);
+  Operand and_or(const Operand& dot, const Function& function, Args args, const Operand* final);
   Value argument(const Operand& dot, Param param, const Node& node);
   Value any_argument(const Operand& dot, const Node& node);
   Value checked(Operand operand, Param param);
   Value constant(const NumberNode& number);
   [[nodiscard]] bool disabled(const Function& function) const;
-  void not_a_function(const std::vector<NodePtr>* args, const Operand* final);
+  void not_a_function(Args args, const Operand* final);
 
   [[nodiscard]] std::size_t mark() const { return variables_.size(); }
   void pop(std::size_t mark) { variables_.resize(mark); }
-  Operand& variable(const std::string& name);
+  Operand& variable(std::string_view name);
   void at(const Node& node) { node_ = &node; }
-  [[noreturn]] void fail(const std::string& text, bool missing_key = false);
+  [[noreturn]] void fail(std::string_view text, bool missing_key = false);
 
   const TreeSet& trees_;
   const std::string& shown_name_;

@@ -104,23 +104,40 @@ std::string_view param_name(Param param) {
   return {};
 }
 
-const Function* find_function(std::string_view name) {
-  using Table = std::span<const Function>;
-  const auto tables =
-      name.starts_with("sprig_")
-          ? std::array<Table, 9>{sprig::crypto_functions(),  sprig::date_functions(),
-                                 sprig::dict_functions(),    sprig::list_functions(),
-                                 sprig::number_functions(),  sprig::path_functions(),
-                                 sprig::pattern_functions(), sprig::text_functions(),
-                                 sprig::type_functions()}
-          : std::array<Table, 9>{builtin_functions(), text_functions(), data_functions(),
-                                 vault_functions(),   yaml_functions(), time_functions(),
-                                 spew_functions(),    file_functions()};
-  for (const auto table : tables) {
-    const auto at = std::ranges::lower_bound(table, name, {}, &Function::name);
-    if (at != table.end() && at->name == name) return &*at;
+namespace {
+
+// All functions by a hash of their names, made at the first look-up.
+class Index {
+ public:
+  Index() {
+    for (const auto table :
+         {builtin_functions(), text_functions(), data_functions(), vault_functions(),
+          yaml_functions(), time_functions(), spew_functions(), file_functions(),
+          sprig::crypto_functions(), sprig::date_functions(), sprig::dict_functions(),
+          sprig::list_functions(), sprig::number_functions(), sprig::path_functions(),
+          sprig::pattern_functions(), sprig::text_functions(), sprig::type_functions()}) {
+      for (const Function& function : table) *slot(function.name) = &function;
+    }
   }
-  return nullptr;
+  // The function's place, or the free one where it would be.
+  const Function** slot(std::string_view name) {
+    std::size_t hash = 0;
+    for (const char c : name) hash = hash * 31 + static_cast<unsigned char>(c);
+    for (;; ++hash) {
+      const Function*& at = slots_[hash % slots_.size()];
+      if (at == nullptr || at->name == name) return &at;
+    }
+  }
+
+ private:
+  std::array<const Function*, 1024> slots_{};  // three times as many as functions
+};
+
+}  // namespace
+
+const Function* find_function(std::string_view name) {
+  static Index index;
+  return *index.slot(name);
 }
 
 std::string refused_function(std::string_view name) {

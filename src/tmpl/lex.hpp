@@ -3,12 +3,14 @@
 // the two can be read side by side; positions and error texts are the same.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace keybearer::tmpl {
 
-enum class Tok {
+enum class Tok : std::uint8_t {
   error,
   boolean,
   character,
@@ -47,60 +49,17 @@ enum class Tok {
 
 struct Token {
   Tok type = Tok::eof;
-  std::size_t pos = 0;
-  std::string_view text;  // into the template's text; of an error: into the lexer's message
-  int line = 1;
+  std::uint32_t line = 1;
+  std::uint32_t pos = 0;
+  std::uint32_t size = 0;
 };
 
-class Lexer {
- public:
-  Lexer(std::string_view input, std::string_view left, std::string_view right)
-      : input_(input), left_(left), right_(right) {}
-  [[nodiscard]] Token next();
-
- private:
-  static constexpr int kEof = -1;
-
-  Token lex_text();
-  Token lex_left_delim();
-  Token lex_comment();
-  Token lex_right_delim();
-  Token lex_inside_action();
-  Token lex_space();
-  Token lex_identifier();
-  Token lex_field_or_variable(Tok type);
-  Token lex_quoted(char quote, Tok type, const char* unterminated);
-  Token lex_raw();
-  Token lex_number();
-
-  int read();
-  void backup();
-  [[nodiscard]] int peek();
-  void ignore() {
-    count_lines();
-    start_ = pos_;
-  }
-  void count_lines();
-  Token emit(Tok type);
-  Token fail(std::string message);
-  bool accept(std::string_view any);
-  void accept_run(std::string_view any);
-  bool scan_number();
-  [[nodiscard]] bool at_terminator();
-  [[nodiscard]] bool at_right_delim(bool& trim) const;
-  [[nodiscard]] bool starts_with(std::size_t at, std::string_view what) const {
-    return at <= input_.size() && input_.substr(at).starts_with(what);
-  }
-  [[nodiscard]] bool left_trim_at(std::size_t at) const;
-  [[nodiscard]] bool right_trim_at(std::size_t at) const;
-
-  std::string_view input_, left_, right_;
-  std::size_t pos_ = 0, start_ = 0, width_ = 0;
-  int line_ = 1;  // of start_
-  bool inside_ = false;
-  bool over_ = false;
-  int parens_ = 0;
-  std::string message_;
+struct Tokens {
+  std::vector<Token> all;  // ends with an eof or an error
+  std::string error;       // the text of the error
 };
+
+// `input` is less than 4 GiB.
+[[nodiscard]] Tokens lex(std::string_view input, std::string_view left, std::string_view right);
 
 }  // namespace keybearer::tmpl

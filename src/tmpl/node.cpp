@@ -5,107 +5,143 @@
 namespace keybearer::tmpl {
 namespace {
 
-std::string joined(const std::vector<std::string>& parts, const char* before_each) {
+// Appends, so that the text of a big tree is built once.
+class Printer {
+ public:
   std::string out;
-  for (const std::string& part : parts) out += before_each + part;
-  return out;
-}
 
-std::string pipe_text(const PipeNode& pipe) {
-  std::string out;
-  for (const auto& variable : pipe.decl) out += (out.empty() ? "" : ", ") + node_text(*variable);
-  if (!pipe.decl.empty()) out += pipe.is_assign ? " = " : " := ";
-  bool first = true;
-  for (const auto& command : pipe.cmds) {
-    if (!first) out += " | ";
-    first = false;
-    out += node_text(*command);
+  void print(const Node& node) {
+    switch (node.type) {
+      case NodeType::text:
+        out += as<TextNode>(node).text;
+        break;
+      case NodeType::action:
+        out += "{{";
+        print(*as<ActionNode>(node).pipe);
+        out += "}}";
+        break;
+      case NodeType::boolean:
+        out += as<BoolNode>(node).value ? "true" : "false";
+        break;
+      case NodeType::chain:
+        operand(*as<ChainNode>(node).node);
+        names(as<ChainNode>(node).fields);
+        break;
+      case NodeType::command:
+        command(as<CommandNode>(node));
+        break;
+      case NodeType::dot:
+        out += '.';
+        break;
+      case NodeType::else_:
+        out += "{{else}}";
+        break;
+      case NodeType::end:
+        out += "{{end}}";
+        break;
+      case NodeType::break_:
+        out += "{{break}}";
+        break;
+      case NodeType::continue_:
+        out += "{{continue}}";
+        break;
+      case NodeType::nil:
+        out += "nil";
+        break;
+      case NodeType::field:
+        names(as<FieldNode>(node).fields);
+        break;
+      case NodeType::identifier:
+        out += as<IdentifierNode>(node).name;
+        break;
+      case NodeType::if_:
+        branch("if", as<BranchNode>(node));
+        break;
+      case NodeType::range:
+        branch("range", as<BranchNode>(node));
+        break;
+      case NodeType::with:
+        branch("with", as<BranchNode>(node));
+        break;
+      case NodeType::list:
+        for (const Node* child : as<ListNode>(node).nodes) print(*child);
+        break;
+      case NodeType::number:
+        out += as<NumberNode>(node).text;
+        break;
+      case NodeType::pipe:
+        pipe(as<PipeNode>(node));
+        break;
+      case NodeType::string:
+        out += as<StringNode>(node).quoted;
+        break;
+      case NodeType::template_: {
+        const auto& call = as<TemplateNode>(node);
+        out += "{{template " + quote(call.name);
+        if (call.pipe != nullptr) {
+          out += ' ';
+          print(*call.pipe);
+        }
+        out += "}}";
+        break;
+      }
+      case NodeType::variable:
+        out += as<VariableNode>(node).name;
+        names(as<VariableNode>(node).fields);
+        break;
+    }
   }
-  return out;
-}
 
-std::string command_text(const CommandNode& command) {
-  std::string out;
-  for (const NodePtr& argument : command.args) {
-    if (!out.empty()) out += ' ';
-    out +=
-        argument->type == NodeType::pipe ? "(" + node_text(*argument) + ")" : node_text(*argument);
+ private:
+  void names(Names parts) {
+    for (const std::string_view part : parts) {
+      out += '.';
+      out += part;
+    }
   }
-  return out;
-}
-
-std::string branch_text(const char* name, const BranchNode& branch) {
-  std::string out =
-      std::string("{{") + name + " " + node_text(*branch.pipe) + "}}" + node_text(*branch.list);
-  if (branch.else_list) out += "{{else}}" + node_text(*branch.else_list);
-  return out + "{{end}}";
-}
+  void operand(const Node& node) {
+    if (node.type == NodeType::pipe) out += '(';
+    print(node);
+    if (node.type == NodeType::pipe) out += ')';
+  }
+  void command(const CommandNode& command) {
+    for (const Node* argument : command.args) {
+      if (argument != command.args.front()) out += ' ';
+      operand(*argument);
+    }
+  }
+  void pipe(const PipeNode& pipe) {
+    for (const Node* variable : pipe.decl) {
+      if (variable != pipe.decl.front()) out += ", ";
+      print(*variable);
+    }
+    if (!pipe.decl.empty()) out += pipe.is_assign ? " = " : " := ";
+    for (const Node* step : pipe.cmds) {
+      if (step != pipe.cmds.front()) out += " | ";
+      print(*step);
+    }
+  }
+  void branch(const char* name, const BranchNode& branch) {
+    out += "{{";
+    out += name;
+    out += ' ';
+    print(*branch.pipe);
+    out += "}}";
+    print(*branch.list);
+    if (branch.else_list != nullptr) {
+      out += "{{else}}";
+      print(*branch.else_list);
+    }
+    out += "{{end}}";
+  }
+};
 
 }  // namespace
 
 std::string node_text(const Node& node) {
-  switch (node.type) {
-    case NodeType::text:
-      return std::string(static_cast<const TextNode&>(node).text);
-    case NodeType::action:
-      return "{{" + node_text(*static_cast<const ActionNode&>(node).pipe) + "}}";
-    case NodeType::boolean:
-      return static_cast<const BoolNode&>(node).value ? "true" : "false";
-    case NodeType::chain: {
-      const auto& chain = static_cast<const ChainNode&>(node);
-      const std::string inner = node_text(*chain.node);
-      return (chain.node->type == NodeType::pipe ? "(" + inner + ")" : inner) +
-             joined(chain.fields, ".");
-    }
-    case NodeType::command:
-      return command_text(static_cast<const CommandNode&>(node));
-    case NodeType::dot:
-      return ".";
-    case NodeType::else_:
-      return "{{else}}";
-    case NodeType::end:
-      return "{{end}}";
-    case NodeType::break_:
-      return "{{break}}";
-    case NodeType::continue_:
-      return "{{continue}}";
-    case NodeType::nil:
-      return "nil";
-    case NodeType::field:
-      return joined(static_cast<const FieldNode&>(node).ident, ".");
-    case NodeType::identifier:
-      return static_cast<const IdentifierNode&>(node).name;
-    case NodeType::if_:
-      return branch_text("if", static_cast<const BranchNode&>(node));
-    case NodeType::range:
-      return branch_text("range", static_cast<const BranchNode&>(node));
-    case NodeType::with:
-      return branch_text("with", static_cast<const BranchNode&>(node));
-    case NodeType::list: {
-      std::string out;
-      for (const NodePtr& child : static_cast<const ListNode&>(node).nodes)
-        out += node_text(*child);
-      return out;
-    }
-    case NodeType::number:
-      return static_cast<const NumberNode&>(node).text;
-    case NodeType::pipe:
-      return pipe_text(static_cast<const PipeNode&>(node));
-    case NodeType::string:
-      return static_cast<const StringNode&>(node).quoted;
-    case NodeType::template_: {
-      const auto& call = static_cast<const TemplateNode&>(node);
-      return "{{template " + quote(call.name) + (call.pipe ? " " + node_text(*call.pipe) : "") +
-             "}}";
-    }
-    case NodeType::variable: {
-      const auto& ident = static_cast<const VariableNode&>(node).ident;
-      std::string out = ident.front();
-      for (std::size_t i = 1; i < ident.size(); ++i) out += "." + ident[i];
-      return out;
-    }
-  }
-  return {};
+  Printer printer;
+  printer.print(node);
+  return std::move(printer.out);
 }
 
 }  // namespace keybearer::tmpl

@@ -1,12 +1,18 @@
 #pragma once
 // The tree of a parsed template. Mirrors Go's text/template/parse/node.go: same nodes, same
 // positions, and node_text() prints them as Go does in error messages.
+//
+// Nodes live in a tree's arena and point into the template's text; they are freed together.
 
-#include <complex>
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <forward_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "json/value.hpp"
@@ -14,6 +20,45 @@
 namespace keybearer::tmpl {
 
 struct Function;
+
+// Memory for nodes: handed out in order, freed at once.
+class Arena {
+ public:
+  template <class T, class... Args>
+  T* make(Args&&... args) {
+    static_assert(std::is_trivially_destructible_v<T>);
+    return new (take(sizeof(T), alignof(T))) T{std::forward<Args>(args)...};
+  }
+  template <class T>
+  std::span<const T> keep(std::span<const T> items) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (items.empty()) return {};
+    void* to = take(items.size_bytes(), alignof(T));
+    std::memcpy(to, items.data(), items.size_bytes());
+    return {static_cast<const T*>(to), items.size()};
+  }
+  const Value* keep(Value value) { return &values_.emplace_front(std::move(value)); }
+  std::string_view keep_text(std::string text) { return values_.emplace_front(text).as_text(); }
+
+ private:
+  void* take(std::size_t bytes, std::size_t align) {
+    const std::size_t at = (used_ + align - 1) & ~(align - 1);
+    if (blocks_.empty() || at + bytes > size_) return grow(bytes);
+    used_ = at + bytes;
+    return blocks_.back().get() + at;
+  }
+  void* grow(std::size_t bytes) {
+    size_ = std::max(bytes, blocks_.empty() ? kFirst : kBlock);
+    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size_));
+    used_ = bytes;
+    return blocks_.back().get();
+  }
+
+  static constexpr std::size_t kFirst = 2048, kBlock = 16384;
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  std::size_t size_ = 0, used_ = 0;
+  std::forward_list<Value> values_;
+};
 
 enum class NodeType : std::uint8_t {
   text,
@@ -41,91 +86,74 @@ enum class NodeType : std::uint8_t {
 };
 
 struct Node {
-  Node(NodeType t, std::size_t p) : type(t), pos(p) {}
-  virtual ~Node() = default;
   NodeType type;
-  std::size_t pos;  // byte offset in the template's text
+  std::uint32_t pos;  // byte offset in the template's text
 };
-using NodePtr = std::unique_ptr<Node>;
+using Names = std::span<const std::string_view>;
 
-struct ListNode final : Node {
-  explicit ListNode(std::size_t p) : Node(NodeType::list, p) {}
-  std::vector<NodePtr> nodes;
+struct ListNode : Node {
+  std::span<const Node* const> nodes;
 };
-struct TextNode final : Node {
-  TextNode(std::size_t p, std::string_view t) : Node(NodeType::text, p), text(t) {}
-  std::string_view text;  // into the template's text
+struct TextNode : Node {
+  std::string_view text;
 };
-struct CommandNode final : Node {
-  explicit CommandNode(std::size_t p) : Node(NodeType::command, p) {}
-  std::vector<NodePtr> args;
+struct CommandNode : Node {
+  std::span<const Node* const> args;
 };
-struct VariableNode final : Node {
-  VariableNode(std::size_t p, std::vector<std::string> i)
-      : Node(NodeType::variable, p), ident(std::move(i)) {}
-  std::vector<std::string> ident;  // the name with its $, then fields
+struct VariableNode : Node {
+  std::string_view name;  // with its $
+  Names fields;
 };
-struct PipeNode final : Node {
-  PipeNode(std::size_t p, int l) : Node(NodeType::pipe, p), line(l) {}
-  int line;
-  bool is_assign = false;
-  std::vector<std::unique_ptr<VariableNode>> decl;
-  std::vector<std::unique_ptr<CommandNode>> cmds;
+struct PipeNode : Node {
+  std::uint32_t line;
+  bool is_assign;
+  std::span<const Node* const> decl;  // VariableNode
+  std::span<const Node* const> cmds;  // CommandNode
 };
-struct ActionNode final : Node {
-  ActionNode(std::size_t p, std::unique_ptr<PipeNode> pi)
-      : Node(NodeType::action, p), pipe(std::move(pi)) {}
-  std::unique_ptr<PipeNode> pipe;
+struct ActionNode : Node {
+  const PipeNode* pipe;
 };
-struct IdentifierNode final : Node {
-  IdentifierNode(std::size_t p, std::string n, const Function* f)
-      : Node(NodeType::identifier, p), name(std::move(n)), function(f) {}
-  std::string name;
+struct IdentifierNode : Node {
+  std::string_view name;
   const Function* function;
 };
-struct FieldNode final : Node {
-  FieldNode(std::size_t p, std::vector<std::string> i)
-      : Node(NodeType::field, p), ident(std::move(i)) {}
-  std::vector<std::string> ident;
+struct FieldNode : Node {
+  Names fields;
 };
-struct ChainNode final : Node {
-  ChainNode(std::size_t p, NodePtr n) : Node(NodeType::chain, p), node(std::move(n)) {}
-  NodePtr node;
-  std::vector<std::string> fields;
+struct ChainNode : Node {
+  const Node* node;
+  Names fields;
 };
-struct BoolNode final : Node {
-  BoolNode(std::size_t p, bool v) : Node(NodeType::boolean, p), value(v) {}
+struct BoolNode : Node {
   bool value;
 };
-struct NumberNode final : Node {
-  NumberNode(std::size_t p, std::string t) : Node(NodeType::number, p), text(std::move(t)) {}
-  std::string text;
+struct NumberNode : Node {
+  std::string_view text;
   bool is_int = false, is_uint = false, is_float = false, is_complex = false, is_char = false;
   std::int64_t int_value = 0;
   std::uint64_t uint_value = 0;
   double float_value = 0;
-  std::complex<double> complex_value;
+  double re = 0, im = 0;  // of a complex one
 };
-struct StringNode final : Node {
-  StringNode(std::size_t p, std::string q, std::string_view t)
-      : Node(NodeType::string, p), quoted(std::move(q)), value(t) {}
-  std::string quoted;
-  Value value;
+struct StringNode : Node {
+  std::string_view quoted;
+  const Value* value;
 };
-struct BareNode final : Node {  // dot, nil, end, else, break, continue
-  using Node::Node;
+struct BareNode : Node {};  // dot, nil, end, else, break, continue
+struct BranchNode : Node {  // if, range, with
+  const PipeNode* pipe;
+  const ListNode* list;
+  const ListNode* else_list;
 };
-struct BranchNode final : Node {  // if, range, with
-  BranchNode(NodeType t, std::size_t p) : Node(t, p) {}
-  std::unique_ptr<PipeNode> pipe;
-  std::unique_ptr<ListNode> list, else_list;
+struct TemplateNode : Node {
+  std::string_view name;
+  const PipeNode* pipe;
 };
-struct TemplateNode final : Node {
-  TemplateNode(std::size_t p, std::string n, std::unique_ptr<PipeNode> pi)
-      : Node(NodeType::template_, p), name(std::move(n)), pipe(std::move(pi)) {}
-  std::string name;
-  std::unique_ptr<PipeNode> pipe;
-};
+
+template <class T>
+const T& as(const Node& node) {
+  return static_cast<const T&>(node);
+}
 
 [[nodiscard]] std::string node_text(const Node& node);
 

@@ -8,9 +8,10 @@ namespace keybearer::tmpl {
 namespace {
 
 void simplify_complex(NumberNode& n) {
-  n.is_float = n.complex_value.imag() == 0;
+  n.is_float = n.im == 0;
   if (!n.is_float) return;
-  n.float_value = n.complex_value.real();
+  n.float_value = n.re;
+  if (std::abs(n.re) >= 9.2e18) return;
   n.is_int = static_cast<double>(static_cast<std::int64_t>(n.float_value)) == n.float_value;
   if (n.is_int) n.int_value = static_cast<std::int64_t>(n.float_value);
   n.is_uint = n.float_value >= 0 &&
@@ -30,64 +31,64 @@ std::size_t split_at(std::string_view text) {
 
 }  // namespace
 
-std::expected<std::unique_ptr<NumberNode>, std::string> make_number(const Token& token) {
-  const std::string text(token.text);
-  auto n = std::make_unique<NumberNode>(token.pos, text);
-  if (token.type == Tok::char_constant) {
+std::expected<NumberNode, std::string> make_number(Tok type, std::uint32_t pos,
+                                                   std::string_view text) {
+  NumberNode n{{NodeType::number, pos}, text};
+  if (type == Tok::char_constant) {
     const auto rune = unquote_char(text);
-    if (!rune) return std::unexpected("malformed character constant: " + text);
-    n->is_char = n->is_int = n->is_uint = n->is_float = true;
-    n->int_value = static_cast<std::int64_t>(*rune);
-    n->uint_value = *rune;
-    n->float_value = static_cast<double>(*rune);
+    if (!rune) return std::unexpected("malformed character constant: " + std::string(text));
+    n.is_char = n.is_int = n.is_uint = n.is_float = true;
+    n.int_value = static_cast<std::int64_t>(*rune);
+    n.uint_value = *rune;
+    n.float_value = static_cast<double>(*rune);
     return n;
   }
-  if (token.type == Tok::complex) {
+  if (type == Tok::complex) {
     const std::size_t at = split_at(text);
-    const auto re = parse_float(std::string_view(text).substr(0, at));
-    const auto im = parse_float(std::string_view(text).substr(at, text.size() - at - 1));
+    const auto re = parse_float(text.substr(0, at));
+    const auto im = parse_float(text.substr(at, text.size() - at - 1));
     if (!re || !im) return std::unexpected("syntax error scanning complex number");
-    n->is_complex = true;
-    n->complex_value = {*re, *im};
-    simplify_complex(*n);
+    n.is_complex = true;
+    n.re = *re;
+    n.im = *im;
+    simplify_complex(n);
     return n;
   }
   if (text.ends_with('i')) {
-    if (const auto im = parse_float(std::string_view(text).substr(0, text.size() - 1))) {
-      n->is_complex = true;
-      n->complex_value = {0, *im};
-      simplify_complex(*n);
+    if (const auto im = parse_float(text.substr(0, text.size() - 1))) {
+      n.is_complex = true;
+      n.im = *im;
+      simplify_complex(n);
       return n;
     }
   }
   if (const auto u = parse_uint(text, 0); u && text[0] != '+') {
-    n->is_uint = true;
-    n->uint_value = *u;
+    n.is_uint = true;
+    n.uint_value = *u;
   }
   if (const auto i = parse_int(text, 0)) {
-    n->is_int = true;
-    n->int_value = *i;
-    if (*i == 0) n->is_uint = true;
+    n.is_int = true;
+    n.int_value = *i;
+    if (*i == 0) n.is_uint = true;
   }
-  if (n->is_int || n->is_uint) {
-    n->is_float = true;
-    n->float_value =
-        n->is_int ? static_cast<double>(n->int_value) : static_cast<double>(n->uint_value);
+  if (n.is_int || n.is_uint) {
+    n.is_float = true;
+    n.float_value = n.is_int ? static_cast<double>(n.int_value) : static_cast<double>(n.uint_value);
   } else if (const auto f = parse_float(text)) {
-    if (text.find_first_of(".eEpP") == std::string::npos)
+    if (text.find_first_of(".eEpP") == std::string_view::npos)
       return std::unexpected("integer overflow: " + quote(text));
-    n->is_float = true;
-    n->float_value = *f;
+    n.is_float = true;
+    n.float_value = *f;
     if (std::abs(*f) < 9.2e18 && static_cast<double>(static_cast<std::int64_t>(*f)) == *f) {
-      n->is_int = true;
-      n->int_value = static_cast<std::int64_t>(*f);
+      n.is_int = true;
+      n.int_value = static_cast<std::int64_t>(*f);
     }
     if (*f >= 0 && *f < 1.8e19 && static_cast<double>(static_cast<std::uint64_t>(*f)) == *f) {
-      n->is_uint = true;
-      n->uint_value = static_cast<std::uint64_t>(*f);
+      n.is_uint = true;
+      n.uint_value = static_cast<std::uint64_t>(*f);
     }
   }
-  if (!n->is_int && !n->is_uint && !n->is_float)
+  if (!n.is_int && !n.is_uint && !n.is_float)
     return std::unexpected("illegal number syntax: " + quote(text));
   return n;
 }

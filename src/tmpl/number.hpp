@@ -3,15 +3,16 @@
 // parse.NumberNode).
 
 #include <expected>
-#include <memory>
 #include <string>
+#include <string_view>
 
 #include "tmpl/lex.hpp"
 #include "tmpl/node.hpp"
 
 namespace keybearer::tmpl {
 
-[[nodiscard]] std::expected<std::unique_ptr<NumberNode>, std::string> make_number(
-    const Token& token);
+// Of a token of the types number, char_constant and complex; or what is wrong with it.
+[[nodiscard]] std::expected<NumberNode, std::string> make_number(Tok type, std::uint32_t pos,
+                                                                 std::string_view text);
 
 }  // namespace keybearer::tmpl

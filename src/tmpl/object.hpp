@@ -48,8 +48,8 @@ class Struct : public Object {
 [[nodiscard]] Value duration_object(std::int64_t nanoseconds);
 
 [[nodiscard]] inline const Struct* as_struct(const Value& value) {
-  return value.type() == Type::object ? dynamic_cast<const Struct*>(value.as_object().get())
-                                      : nullptr;
+  return value.type() == Type::object ? static_cast<const Struct*>(value.as_object().get())
+                                      : nullptr;  // there are no other objects
 }
 // A named integer as the int or int64 that it is; every other value as it is.
 [[nodiscard]] inline Value plain(const Value& value) {

@@ -1,13 +1,13 @@
 #include "tmpl/parse.hpp"
 
 #include <algorithm>
-#include <array>
-#include <optional>
+#include <span>
 
 #include "tmpl/funcs.hpp"
 #include "tmpl/lex.hpp"
 #include "tmpl/number.hpp"
 #include "tmpl/strconv.hpp"
+#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -15,130 +15,114 @@ namespace {
 constexpr int kMaxDepth =
     1000;  // of nested control structures and parentheses; ours: Go's stack grows, ours does not
 
+constexpr std::size_t kMaxText = 64u << 20;
+
 // Is nothing in it but blanks, comments and definitions? (parse.IsEmptyTree)
 bool is_empty(const Node* node) {
   if (node == nullptr) return true;
   if (node->type == NodeType::text) {
-    return static_cast<const TextNode*>(node)->text.find_first_not_of(" \t\r\n\v\f") ==
-           std::string_view::npos;
+    return as<TextNode>(*node).text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
   }
-  if (node->type != NodeType::list) return false;
-  return std::ranges::all_of(static_cast<const ListNode*>(node)->nodes,
-                             [](const NodePtr& n) { return is_empty(n.get()); });
-}
-
-std::string token_text(const Token& token) {
-  if (token.type == Tok::eof) return "EOF";
-  if (token.type == Tok::error) return std::string(token.text);
-  if (token.type > Tok::keyword) return "<" + std::string(token.text) + ">";
-  if (token.text.size() > 10) {
-    std::string_view cut = token.text;  // %.10q: ten runes
-    std::size_t bytes = 0;
-    for (int i = 0; i < 10 && bytes < cut.size(); ++i) {
-      do {
-        ++bytes;
-      } while (bytes < cut.size() && (static_cast<unsigned char>(cut[bytes]) & 0xC0) == 0x80);
-    }
-    return quote(cut.substr(0, bytes)) + "...";
-  }
-  return quote(token.text);
+  return node->type == NodeType::list && std::ranges::all_of(as<ListNode>(*node).nodes, is_empty);
 }
 
 class Parser {
  public:
   Parser(std::string_view text, std::string shown_name, std::string_view left,
          std::string_view right)
-      : name_(std::move(shown_name)), lexer_(text, left, right) {}
+      : name_(std::move(shown_name)), text_(text), tokens_(lex(text, left, right)) {}
 
   TreeSet run(const std::string& own_name) {
-    auto root = std::make_unique<ListNode>(peek().pos);
+    const std::uint32_t pos = peek().pos;
+    const std::size_t from = nodes_.size();
     while (peek().type != Tok::eof) {
       if (peek().type == Tok::left_delim) {
-        const Token delim = next();
+        const std::size_t delim = at_;
+        (void)next();
         if (next_non_space().type == Tok::define) {
           definition();
           continue;
         }
-        backup2(delim);
+        at_ = delim;
       }
-      NodePtr node = text_or_action();
+      const Node* node = text_or_action();
       if (node->type == NodeType::end || node->type == NodeType::else_)
         fail("unexpected " + node_text(*node));
-      root->nodes.push_back(std::move(node));
+      nodes_.push_back(node);
     }
-    add(own_name, std::move(root));
+    add(own_name, list(pos, from));
     return std::move(set_);
   }
 
  private:
-  // Tokens, with up to three of look-ahead.
-  Token next() {
-    if (peeked_ > 0) {
-      --peeked_;
-    } else {
-      token_[0] = lexer_.next();
-      if (token_[0].type == Tok::error) {  // its text lives in the lexer
-        error_text_ = token_[0].text;
-        token_[0].text = error_text_;
-      }
-    }
-    return token_[static_cast<std::size_t>(peeked_)];
-  }
-  void backup() { ++peeked_; }
-  void backup2(const Token& t1) {
-    token_[1] = t1;
-    peeked_ = 2;
-  }
-  void backup3(const Token& t2, const Token& t1) {
-    token_[1] = t1;
-    token_[2] = t2;
-    peeked_ = 3;
-  }
-  const Token& peek() {
-    if (peeked_ > 0) return token_[static_cast<std::size_t>(peeked_ - 1)];
-    (void)next();
-    peeked_ = 1;
-    return token_[0];
-  }
-  Token next_non_space() {
-    Token token = next();
-    while (token.type == Tok::space) token = next();
+  // --- tokens: looked at in any order, read once; an error names the line of the last one read ---
+  const Token& next() {
+    const Token& token = tokens_.all[std::min(at_, tokens_.all.size() - 1)];
+    read_ = std::max(read_, ++at_);
     return token;
   }
-  Token peek_non_space() {
-    const Token token = next_non_space();
+  void backup() { --at_; }
+  const Token& peek() {
+    const Token& token = next();
     backup();
     return token;
   }
+  const Token& next_non_space() {
+    const Token* token = &next();
+    while (token->type == Tok::space) token = &next();
+    return *token;
+  }
+  const Token& peek_non_space() {  // skips the blanks
+    const Token& token = next_non_space();
+    backup();
+    return token;
+  }
+  [[nodiscard]] std::string_view text_of(const Token& token) const {
+    return token.type == Tok::error ? std::string_view(tokens_.error)
+                                    : text_.substr(token.pos, token.size);
+  }
+
+  // As Go shows a token: %.10q...
+  [[nodiscard]] std::string shown(const Token& token) const {
+    const std::string_view text = text_of(token);
+    if (token.type == Tok::eof) return "EOF";
+    if (token.type == Tok::error) return std::string(text);
+    if (token.type > Tok::keyword) return "<" + std::string(text) + ">";
+    if (text.size() <= 10) return quote(text);
+    std::size_t bytes = 0;
+    for (int runes = 0; runes < 10 && bytes < text.size(); ++runes)
+      bytes += decode_rune(text.substr(bytes)).width;
+    return quote(text.substr(0, bytes)) + "...";
+  }
 
   [[noreturn]] void fail(const std::string& text) {
-    throw ParseError{"template: " + name_ + ":" + std::to_string(token_[0].line) + ": " + text,
-                     token_[0].line, token_[0].pos};
+    const Token& last = tokens_.all[std::min(read_, tokens_.all.size()) - 1];
+    throw ParseError{"template: " + name_ + ":" + std::to_string(last.line) + ": " + text,
+                     static_cast<int>(last.line), last.pos};
   }
-  [[noreturn]] void unexpected(const Token& token, const std::string& context) {
+  [[noreturn]] void unexpected(const Token& token, std::string_view context) {
     if (token.type == Tok::error) {
       std::string extra;
       if (action_line_ != 0 && action_line_ != token.line) {
-        extra = " in action started at " + name_ + ":" + std::to_string(action_line_);
-        if (token.text.ends_with(" action"))
-          extra = extra.substr(std::string_view(" in action").size());
+        extra = tokens_.error.ends_with(" action") ? "" : " in action";
+        extra += " started at " + name_ + ":" + std::to_string(action_line_);
       }
-      fail(token_text(token) + extra);
+      fail(tokens_.error + extra);
     }
-    fail("unexpected " + token_text(token) + " in " + context);
+    fail("unexpected " + shown(token) + " in " + std::string(context));
   }
-  Token expect(Tok type, const std::string& context) {
-    const Token token = next_non_space();
+  const Token& expect(Tok type, std::string_view context) {
+    const Token& token = next_non_space();
     if (token.type != type) unexpected(token, context);
     return token;
   }
 
-  // A definition has variables of its own, and look-ahead of its own.
+  // --- scopes ---
+  // A definition has variables of its own.
   struct Fresh {
     explicit Fresh(Parser& p)
         : parser(p),
           vars(std::exchange(p.vars_, {"$"})),
-          peeked(std::exchange(p.peeked_, 0)),
           range_depth(std::exchange(p.range_depth_, 0)),
           action_line(std::exchange(p.action_line_, 0)) {}
     Fresh(const Fresh&) = delete;
@@ -148,8 +132,9 @@ class Parser {
       parser.action_line_ = action_line;
     }
     Parser& parser;
-    std::vector<std::string> vars;
-    int peeked, range_depth, action_line;
+    std::vector<std::string_view> vars;
+    int range_depth;
+    std::uint32_t action_line;
   };
   struct Deeper {
     explicit Deeper(Parser& p) : parser(p) {
@@ -161,57 +146,80 @@ class Parser {
     Parser& parser;
   };
 
-  void add(const std::string& name, std::unique_ptr<ListNode> root) {
+  // --- nodes ---
+  // The nodes that were put aside since `from`, as a list of their own.
+  std::span<const Node* const> taken(std::size_t from) {
+    const auto kept = set_.arena.keep(std::span<const Node* const>(nodes_).subspan(from));
+    nodes_.resize(from);
+    return kept;
+  }
+  const ListNode* list(std::uint32_t pos, std::size_t from) {
+    return set_.arena.make<ListNode>(Node{NodeType::list, pos}, taken(from));
+  }
+  const Node* bare(NodeType type, std::uint32_t pos) {
+    return set_.arena.make<BareNode>(Node{type, pos});
+  }
+
+  void add(const std::string& name, const ListNode* root) {
     auto& known = set_.trees[name];
-    if (is_empty(known.get())) {
-      known = std::move(root);
-    } else if (!is_empty(root.get())) {
+    if (is_empty(known)) {
+      known = root;
+    } else if (!is_empty(root)) {
       fail("template: multiple definition of template " + quote(name));
     }
   }
 
-  void definition() {
-    const Fresh fresh(*this);
-    const std::string context = "define clause";
-    const Token token = next_non_space();
-    if (token.type != Tok::string && token.type != Tok::raw_string) unexpected(token, context);
-    const std::string name = unquoted(token);
-    expect(Tok::right_delim, context);
-    auto [list, end] = item_list();
-    if (end->type != NodeType::end) fail("unexpected " + node_text(*end) + " in " + context);
-    add(name, std::move(list));
-  }
-
   std::string unquoted(const Token& token) {
-    auto text = unquote(token.text);
+    auto text = unquote(text_of(token));
     if (!text) fail("invalid syntax");
     return *std::move(text);
   }
+  std::string template_name(const Token& token, std::string_view context) {
+    if (token.type != Tok::string && token.type != Tok::raw_string) unexpected(token, context);
+    return unquoted(token);
+  }
 
-  std::pair<std::unique_ptr<ListNode>, NodePtr> item_list() {
-    auto list = std::make_unique<ListNode>(peek_non_space().pos);
+  void definition() {
+    const Fresh fresh(*this);
+    constexpr std::string_view kContext = "define clause";
+    const std::string name = template_name(next_non_space(), kContext);
+    expect(Tok::right_delim, kContext);
+    define(name, kContext);
+  }
+  void define(const std::string& name, std::string_view context) {
+    const auto [body, end] = item_list();
+    if (end->type != NodeType::end)
+      fail("unexpected " + node_text(*end) + " in " + std::string(context));
+    add(name, body);
+  }
+
+  // Up to {{end}} or {{else}}.
+  std::pair<const ListNode*, const Node*> item_list() {
+    const std::uint32_t pos = peek_non_space().pos;
+    const std::size_t from = nodes_.size();
     while (peek_non_space().type != Tok::eof) {
-      NodePtr node = text_or_action();
+      const Node* node = text_or_action();
       if (node->type == NodeType::end || node->type == NodeType::else_)
-        return {std::move(list), std::move(node)};
-      list->nodes.push_back(std::move(node));
+        return {list(pos, from), node};
+      nodes_.push_back(node);
     }
     fail("unexpected EOF");
   }
 
-  NodePtr text_or_action() {
-    const Token token = next_non_space();
-    if (token.type == Tok::text) return std::make_unique<TextNode>(token.pos, token.text);
+  const Node* text_or_action() {
+    const Token& token = next_non_space();
+    if (token.type == Tok::text)
+      return set_.arena.make<TextNode>(Node{NodeType::text, token.pos}, text_of(token));
     if (token.type != Tok::left_delim) unexpected(token, "input");
     action_line_ = token.line;
-    NodePtr node = action();
+    const Node* node = action();
     action_line_ = 0;
     return node;
   }
 
-  NodePtr action() {
+  const Node* action() {
     const Deeper deeper(*this);
-    const Token token = next_non_space();
+    const Token& token = next_non_space();
     switch (token.type) {
       case Tok::block:
         return block();
@@ -220,13 +228,13 @@ class Parser {
       case Tok::continue_:
         return loop_control(token, NodeType::continue_, "{{continue}}");
       case Tok::else_: {
-        const Token after = peek_non_space();
+        const Token& after = peek_non_space();
         if (after.type == Tok::if_ || after.type == Tok::with)
-          return std::make_unique<BareNode>(NodeType::else_, after.pos);
-        return std::make_unique<BareNode>(NodeType::else_, expect(Tok::right_delim, "else").pos);
+          return bare(NodeType::else_, after.pos);
+        return bare(NodeType::else_, expect(Tok::right_delim, "else").pos);
       }
       case Tok::end:
-        return std::make_unique<BareNode>(NodeType::end, expect(Tok::right_delim, "end").pos);
+        return bare(NodeType::end, expect(Tok::right_delim, "end").pos);
       case Tok::if_:
         return control(NodeType::if_, "if");
       case Tok::range:
@@ -239,26 +247,26 @@ class Parser {
         break;
     }
     backup();
-    const std::size_t pos = peek().pos;
-    return std::make_unique<ActionNode>(pos, pipeline("command", Tok::right_delim));
+    const std::uint32_t pos = peek().pos;
+    const PipeNode* pipe = pipeline("command", Tok::right_delim);
+    return set_.arena.make<ActionNode>(Node{NodeType::action, pos}, pipe);
   }
 
-  NodePtr loop_control(const Token& token, NodeType type, const std::string& context) {
-    const Token after = next_non_space();
+  const Node* loop_control(const Token& token, NodeType type, std::string_view context) {
+    const Token& after = next_non_space();
     if (after.type != Tok::right_delim) unexpected(after, context);
-    if (range_depth_ == 0) fail(context + " outside {{range}}");
-    return std::make_unique<BareNode>(type, token.pos);
+    if (range_depth_ == 0) fail(std::string(context) + " outside {{range}}");
+    return bare(type, token.pos);
   }
 
-  NodePtr control(NodeType type, const std::string& context) {
+  const Node* control(NodeType type, std::string_view context) {
     const Deeper deeper(*this);
     const std::size_t variables = vars_.size();
-    auto pipe = pipeline(context, Tok::right_delim);
-    auto branch = std::make_unique<BranchNode>(type, pipe->pos);
-    branch->pipe = std::move(pipe);
+    const PipeNode* pipe = pipeline(context, Tok::right_delim);
+    auto* branch = set_.arena.make<BranchNode>(Node{type, pipe->pos}, pipe, nullptr, nullptr);
     if (type == NodeType::range) ++range_depth_;
-    auto [list, next_node] = item_list();
-    branch->list = std::move(list);
+    const auto [body, next_node] = item_list();
+    branch->list = body;
     if (type == NodeType::range) --range_depth_;
     if (next_node->type == NodeType::else_) {
       const Tok chained = type == NodeType::if_    ? Tok::if_
@@ -266,101 +274,90 @@ class Parser {
                                                    : Tok::eof;
       if (chained != Tok::eof && peek().type == chained) {
         (void)next();
-        branch->else_list = std::make_unique<ListNode>(next_node->pos);
-        branch->else_list->nodes.push_back(control(type, context));
+        const std::size_t from = nodes_.size();
+        nodes_.push_back(control(type, context));
+        branch->else_list = list(next_node->pos, from);
       } else {
-        auto [else_list, end] = item_list();
+        const auto [else_list, end] = item_list();
         if (end->type != NodeType::end) fail("expected end; found " + node_text(*end));
-        branch->else_list = std::move(else_list);
+        branch->else_list = else_list;
       }
     }
     vars_.resize(variables);
     return branch;
   }
 
-  std::string template_name(const Token& token, const std::string& context) {
-    if (token.type != Tok::string && token.type != Tok::raw_string) unexpected(token, context);
-    return unquoted(token);
-  }
-
-  NodePtr block() {
-    const std::string context = "block clause";
-    const Token token = next_non_space();
-    const std::string name = template_name(token, context);
-    auto pipe = pipeline(context, Tok::right_delim);
+  const Node* block() {
+    constexpr std::string_view kContext = "block clause";
+    const Token& token = next_non_space();
+    const std::string name = template_name(token, kContext);
+    const PipeNode* pipe = pipeline(kContext, Tok::right_delim);
     {
       const Fresh fresh(*this);
-      auto [list, end] = item_list();
-      if (end->type != NodeType::end) fail("unexpected " + node_text(*end) + " in " + context);
-      add(name, std::move(list));
+      define(name, kContext);
     }
-    return std::make_unique<TemplateNode>(token.pos, name, std::move(pipe));
+    return call(token, name, pipe);
   }
 
-  NodePtr template_call() {
-    const std::string context = "template clause";
-    const Token token = next_non_space();
-    const std::string name = template_name(token, context);
-    std::unique_ptr<PipeNode> pipe;
+  const Node* template_call() {
+    constexpr std::string_view kContext = "template clause";
+    const Token& token = next_non_space();
+    const std::string name = template_name(token, kContext);
+    const PipeNode* pipe = nullptr;
     if (next_non_space().type != Tok::right_delim) {
       backup();
-      pipe = pipeline(context, Tok::right_delim);
+      pipe = pipeline(kContext, Tok::right_delim);
     }
-    return std::make_unique<TemplateNode>(token.pos, name, std::move(pipe));
+    return call(token, name, pipe);
+  }
+  const Node* call(const Token& token, const std::string& name, const PipeNode* pipe) {
+    return set_.arena.make<TemplateNode>(Node{NodeType::template_, token.pos},
+                                         set_.arena.keep_text(name), pipe);
   }
 
-  void declare(PipeNode& pipe, const Token& variable) {
-    pipe.decl.push_back(std::make_unique<VariableNode>(
-        variable.pos, std::vector<std::string>{std::string(variable.text)}));
-    vars_.emplace_back(variable.text);
+  // --- pipelines ---
+  void declare(const Token& variable) {
+    nodes_.push_back(set_.arena.make<VariableNode>(Node{NodeType::variable, variable.pos},
+                                                   text_of(variable), Names()));
+    vars_.push_back(text_of(variable));
   }
 
-  // "$x :=", "$x =", "$i, $x :=" in front of a pipeline.
-  void declarations(PipeNode& pipe, const std::string& context) {
-    for (;;) {
-      const Token variable = peek_non_space();
-      if (variable.type != Tok::variable) return;
+  // "$x :=", "$x =", "$i, $x :=" in front of a pipeline. Puts the variables aside; returns whether
+  // they are assigned to.
+  bool declarations(std::string_view context) {
+    for (int declared = 0;;) {
+      const Token& variable = peek_non_space();
+      if (variable.type != Tok::variable) return false;
+      const std::size_t before = at_;
       (void)next();
-      // In "$x foo" the blank must be given back: it makes $x an argument and not a declaration.
-      const Token adjacent = peek();
-      const Token after = peek_non_space();
+      const Token& after = next_non_space();
       if (after.type == Tok::assign || after.type == Tok::declare) {
-        pipe.is_assign = after.type == Tok::assign;
-        (void)next_non_space();
-        declare(pipe, variable);
-        return;
+        declare(variable);
+        return after.type == Tok::assign;
       }
-      if (after.type == Tok::character && after.text == ",") {
-        (void)next_non_space();
-        declare(pipe, variable);
-        if (context == "range" && pipe.decl.size() < 2) {
-          const Tok following = peek_non_space().type;
-          if (following == Tok::variable || following == Tok::right_delim ||
-              following == Tok::right_paren)
-            continue;
-          fail("range can only initialize variables");
-        }
-        fail("too many declarations in " + context);
+      if (after.type != Tok::character || text_of(after) != ",") {
+        at_ = before;  // an argument and not a declaration
+        return false;
       }
-      if (adjacent.type == Tok::space)
-        backup3(variable, adjacent);
-      else
-        backup2(variable);
-      return;
+      declare(variable);
+      if (context != "range" || ++declared >= 2)
+        fail("too many declarations in " + std::string(context));
+      const Tok following = peek_non_space().type;
+      if (following != Tok::variable && following != Tok::right_delim &&
+          following != Tok::right_paren)
+        fail("range can only initialize variables");
     }
   }
 
-  std::unique_ptr<PipeNode> pipeline(const std::string& context, Tok end) {
+  const PipeNode* pipeline(std::string_view context, Tok end) {
     const Deeper deeper(*this);
-    const Token first = peek_non_space();
-    auto pipe = std::make_unique<PipeNode>(first.pos, first.line);
-    declarations(*pipe, context);
+    const Token& first = peek_non_space();
+    const std::size_t from = nodes_.size();
+    const bool is_assign = declarations(context);
+    const std::size_t commands = nodes_.size();
     for (;;) {
-      const Token token = next_non_space();
-      if (token.type == end) {
-        check_pipeline(*pipe, context);
-        return pipe;
-      }
+      const Token& token = next_non_space();
+      if (token.type == end) break;
       switch (token.type) {
         case Tok::boolean:
         case Tok::char_constant:
@@ -379,14 +376,18 @@ class Parser {
           unexpected(token, context);
       }
       backup();
-      pipe->cmds.push_back(command());
+      nodes_.push_back(command());
     }
+    check_pipeline(std::span<const Node* const>(nodes_).subspan(commands), context);
+    const auto cmds = taken(commands);
+    const auto decl = taken(from);
+    return set_.arena.make<PipeNode>(Node{NodeType::pipe, first.pos}, first.line, is_assign, decl,
+                                     cmds);
   }
-
-  void check_pipeline(const PipeNode& pipe, const std::string& context) {
-    if (pipe.cmds.empty()) fail("missing value for " + context);
-    for (std::size_t i = 1; i < pipe.cmds.size(); ++i) {
-      switch (pipe.cmds[i]->args.front()->type) {
+  void check_pipeline(std::span<const Node* const> commands, std::string_view context) {
+    if (commands.empty()) fail("missing value for " + std::string(context));
+    for (std::size_t i = 1; i < commands.size(); ++i) {
+      switch (as<CommandNode>(*commands[i]).args.front()->type) {
         case NodeType::boolean:
         case NodeType::dot:
         case NodeType::nil:
@@ -399,12 +400,13 @@ class Parser {
     }
   }
 
-  std::unique_ptr<CommandNode> command() {
-    auto command = std::make_unique<CommandNode>(peek_non_space().pos);
+  const CommandNode* command() {
+    const std::uint32_t pos = peek_non_space().pos;
+    const std::size_t from = nodes_.size();
     for (;;) {
       (void)peek_non_space();
-      if (NodePtr node = operand()) command->args.push_back(std::move(node));
-      const Token token = next();
+      if (const Node* node = operand()) nodes_.push_back(node);
+      const Token& token = next();
       if (token.type == Tok::space) continue;
       if (token.type == Tok::right_delim || token.type == Tok::right_paren) {
         backup();
@@ -413,25 +415,24 @@ class Parser {
       }
       break;
     }
-    if (command->args.empty()) fail("empty command");
-    return command;
+    if (nodes_.size() == from) fail("empty command");
+    return set_.arena.make<CommandNode>(Node{NodeType::command, pos}, taken(from));
   }
 
-  NodePtr operand() {
-    NodePtr node = term();
-    if (!node || peek().type != Tok::field) return node;
-    const std::size_t pos = peek().pos;
-    std::vector<std::string> fields;
-    while (peek().type == Tok::field) fields.emplace_back(next().text.substr(1));
-    const auto extend = [&fields](std::vector<std::string> ident) {
-      ident.insert(ident.end(), fields.begin(), fields.end());
-      return ident;
-    };
+  const Node* operand() {
+    const Node* node = term();
+    if (node == nullptr || peek().type != Tok::field) return node;
+    const std::uint32_t pos = peek().pos;
+    names_.clear();
+    if (node->type == NodeType::field) names_.push_back(as<FieldNode>(*node).fields.front());
+    while (peek().type == Tok::field) names_.push_back(text_of(next()).substr(1));
+    const Names fields = set_.arena.keep(Names(names_));
     switch (node->type) {
       case NodeType::field:
-        return std::make_unique<FieldNode>(pos, extend(static_cast<FieldNode&>(*node).ident));
+        return set_.arena.make<FieldNode>(Node{NodeType::field, pos}, fields);
       case NodeType::variable:
-        return std::make_unique<VariableNode>(pos, extend(static_cast<VariableNode&>(*node).ident));
+        return set_.arena.make<VariableNode>(Node{NodeType::variable, pos},
+                                             as<VariableNode>(*node).name, fields);
       case NodeType::boolean:
       case NodeType::string:
       case NodeType::number:
@@ -439,53 +440,51 @@ class Parser {
       case NodeType::dot:
         fail("unexpected . after term " + quote(node_text(*node)));
       default:
-        break;
+        return set_.arena.make<ChainNode>(Node{NodeType::chain, pos}, node, fields);
     }
-    auto chain = std::make_unique<ChainNode>(pos, std::move(node));
-    chain->fields = std::move(fields);
-    return chain;
   }
 
-  NodePtr term() {
-    const Token token = next_non_space();
+  const Node* term() {
+    const Token& token = next_non_space();
+    const std::string_view text = text_of(token);
+    Arena& arena = set_.arena;
     switch (token.type) {
       case Tok::identifier: {
-        const Function* function = find_function(token.text);
+        const Function* function = find_function(text);
         if (function == nullptr) {
-          const auto reason = refused_function(token.text);
-          fail(reason.empty() ? "function " + quote(token.text) + " not defined" : reason);
+          const auto reason = refused_function(text);
+          fail(reason.empty() ? "function " + quote(text) + " not defined" : reason);
         }
         set_.changes_maps = set_.changes_maps || function->changes_maps;
-        return std::make_unique<IdentifierNode>(token.pos, std::string(token.text), function);
+        return arena.make<IdentifierNode>(Node{NodeType::identifier, token.pos}, text, function);
       }
       case Tok::dot:
-        return std::make_unique<BareNode>(NodeType::dot, token.pos);
+        return bare(NodeType::dot, token.pos);
       case Tok::nil:
-        return std::make_unique<BareNode>(NodeType::nil, token.pos);
+        return bare(NodeType::nil, token.pos);
       case Tok::variable:
-        if (std::ranges::find(vars_, token.text) == vars_.end())
-          fail("undefined variable " + quote(token.text));
-        return std::make_unique<VariableNode>(token.pos,
-                                              std::vector<std::string>{std::string(token.text)});
-      case Tok::field:
-        return std::make_unique<FieldNode>(
-            token.pos, std::vector<std::string>{std::string(token.text.substr(1))});
+        if (std::ranges::find(vars_, text) == vars_.end())
+          fail("undefined variable " + quote(text));
+        return arena.make<VariableNode>(Node{NodeType::variable, token.pos}, text, Names());
+      case Tok::field: {
+        const std::string_view name = text.substr(1);
+        return arena.make<FieldNode>(Node{NodeType::field, token.pos}, arena.keep(Names(&name, 1)));
+      }
       case Tok::boolean:
-        return std::make_unique<BoolNode>(token.pos, token.text == "true");
+        return arena.make<BoolNode>(Node{NodeType::boolean, token.pos}, text == "true");
       case Tok::char_constant:
       case Tok::complex:
       case Tok::number: {
-        auto number = make_number(token);
+        const auto number = make_number(token.type, token.pos, text);
         if (!number) fail(number.error());
-        return *std::move(number);
+        return arena.make<NumberNode>(*number);
       }
       case Tok::left_paren:
         return pipeline("parenthesized pipeline", Tok::right_paren);
       case Tok::string:
-      case Tok::raw_string: {
-        const std::string text = unquoted(token);
-        return std::make_unique<StringNode>(token.pos, std::string(token.text), text);
-      }
+      case Tok::raw_string:
+        return arena.make<StringNode>(Node{NodeType::string, token.pos}, text,
+                                      arena.keep(Value(unquoted(token))));
       default:
         break;
     }
@@ -494,12 +493,13 @@ class Parser {
   }
 
   std::string name_;
-  Lexer lexer_;
-  std::array<Token, 3> token_;
-  int peeked_ = 0;
-  std::string error_text_;
-  std::vector<std::string> vars_ = {"$"};
-  int action_line_ = 0;
+  std::string_view text_;
+  Tokens tokens_;
+  std::size_t at_ = 0, read_ = 0;   // the next token; how many were looked at
+  std::vector<const Node*> nodes_;  // put aside until their list is complete
+  std::vector<std::string_view> names_;
+  std::vector<std::string_view> vars_ = {"$"};
+  std::uint32_t action_line_ = 0;
   int range_depth_ = 0;
   int depth_ = 0;
   TreeSet set_;
@@ -510,6 +510,8 @@ class Parser {
 std::expected<TreeSet, ParseError> parse(std::string_view text, const std::string& own_name,
                                          const std::string& shown_name, std::string_view left,
                                          std::string_view right) {
+  if (text.size() > kMaxText)
+    return std::unexpected(ParseError{"template: " + shown_name + ": larger than 64 MiB", 0, 0});
   try {
     return Parser(text, shown_name, left, right).run(own_name);
   } catch (ParseError& error) {

@@ -20,7 +20,8 @@ struct ParseError {
 
 // The templates defined by one text, by name; the text itself has the name given to parse().
 struct TreeSet {
-  std::map<std::string, std::unique_ptr<ListNode>, std::less<>> trees;
+  Arena arena;
+  std::map<std::string, const ListNode*, std::less<>> trees;
   bool changes_maps = false;  // a function is used that changes a map in place
 };
 
