@@ -23,6 +23,7 @@ bool can_be_nil(Param param) {
     case Param::any_map:
     case Param::string_map:
     case Param::location:
+    case Param::version:
       return true;
     default:
       return false;
@@ -56,7 +57,11 @@ bool assignable(const Value& value, Param param) {
     case Param::time:
     case Param::duration:
     case Param::location:
+    case Param::version:
+    case Param::certificate:
       return value.type() == Type::object && value.as_object()->type_name() == param_name(param);
+    case Param::uint32:
+      break;
   }
   return false;
 }
@@ -638,6 +643,7 @@ Value Evaluation::argument(const Operand& dot, Param param, const Node& node) {
       }
       expected("integer");
       break;
+    case Param::uint32:
     case Param::uint64:
       if (number != nullptr && number->is_uint) return Value::uint64(number->uint_value);
       expected("unsigned integer");

@@ -65,6 +65,12 @@ Param param_of(char letter) {
       return Param::duration;
     case 'L':
       return Param::location;
+    case 'v':
+      return Param::uint32;
+    case 'V':
+      return Param::version;
+    case 'C':
+      return Param::certificate;
     default:
       return Param::any;
   }
@@ -100,6 +106,12 @@ std::string_view param_name(Param param) {
       return "time.Duration";
     case Param::location:
       return "*time.Location";
+    case Param::uint32:
+      return "uint32";
+    case Param::version:
+      return "*semver.Version";
+    case Param::certificate:
+      return "sprig.certificate";
   }
   return {};
 }

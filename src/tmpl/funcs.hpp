@@ -29,6 +29,9 @@ enum class Param : std::uint8_t {
   time,        // time.Time
   duration,    // time.Duration
   location,    // *time.Location
+  uint32,      // uint32: only constants have that type
+  version,     // *semver.Version
+  certificate  // sprig.certificate
 };
 [[nodiscard]] std::string_view param_name(Param param);
 
@@ -44,7 +47,8 @@ struct Function {
   enum class Special : std::uint8_t { none, and_, or_, call } special = Special::none;
 };
 // Letters in `params`: a any, s string, i int, l int64, u uint64, f float64, b bool, A any_list, S
-// strings, M any_map, T string_map, t time, d duration, L location.
+// strings, M any_map, T string_map, t time, d duration, L location, v uint32, V version, C
+// certificate.
 [[nodiscard]] Param param_of(char letter);
 
 // "error calling NAME: TEXT".

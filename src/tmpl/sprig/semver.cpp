@@ -4,10 +4,10 @@
 #include <array>
 
 #include "tmpl/exec.hpp"
-#include "tmpl/format.hpp"
 #include "tmpl/go_strings.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/regex.hpp"
+#include "tmpl/sprig/convert.hpp"
 #include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
@@ -112,11 +112,8 @@ class VersionObject final : public Struct {
 };
 
 const Version& version_of(const Value& value) {
-  const auto* object = value.type() == Type::object
-                           ? dynamic_cast<const VersionObject*>(value.as_object().get())
-                           : nullptr;
-  if (object != nullptr) return object->version;
-  throw CallError{"wrong type for value; expected *semver.Version; got " + type_name(value)};
+  if (value.is_nil()) throw CallError{kNilDereference};
+  return static_cast<const VersionObject&>(*value.as_object()).version;
 }
 const Version& self(const Evaluation& e) {
   return version_of(e.called_on);
@@ -204,9 +201,9 @@ constexpr Function kMethods[] = {
     {"Value", text, ""},
 };
 constexpr Function kPointerMethods[] = {
-    {"Compare", compare, "a"},          {"Equal", equal, "a"},
-    {"GreaterThan", greater_than, "a"}, {"GreaterThanEqual", greater_than_equal, "a"},
-    {"LessThan", less_than, "a"},       {"LessThanEqual", less_than_equal, "a"},
+    {"Compare", compare, "V"},          {"Equal", equal, "V"},
+    {"GreaterThan", greater_than, "V"}, {"GreaterThanEqual", greater_than_equal, "V"},
+    {"LessThan", less_than, "V"},       {"LessThanEqual", less_than_equal, "V"},
     {"Original", original, ""},
 };
 
