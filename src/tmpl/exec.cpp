@@ -148,6 +148,20 @@ void Evaluation::fail(std::string_view text, bool missing_key) {
   throw error;
 }
 
+std::string Evaluation::shown(const Value& value, std::string text) const {
+  if (result_.used.empty() || value.is_nil() || value.type() == Type::boolean) return text;
+  if (value.type() == Type::object) return as_struct(value)->is_nil() ? text : "[redacted]";
+  const auto known = [this](const Value& v) { return shown(v, "") != "[redacted]"; };
+  if (value.is_list()) return std::ranges::all_of(value.items(), known) ? text : "[redacted]";
+  if (value.is_map()) {
+    const bool all = std::ranges::all_of(value.entries(), [&known](const Value::Entry& entry) {
+      return known(entry.key) && known(entry.value);
+    });
+    return all ? text : "[redacted]";
+  }
+  return text_.find(sprint({&value, 1})) != std::string_view::npos ? text : "[redacted]";
+}
+
 Output Evaluation::run(const std::string& own_name) {
   const auto tree = trees_.trees.find(own_name);
   variables_.push_back({"$", Operand()});
@@ -269,6 +283,7 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
   };
   const Value& value = over.value;
   bool any = false;
+  std::int64_t rounds = 0;
   switch (value.type()) {
     case Type::list:
     case Type::strings:
@@ -318,9 +333,14 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
     case Type::nil:
       break;
     default:
-      // Go shows the value, which may be a secret here.
-      fail("range can't iterate over " +
-           (result_.used.empty() ? sprint({&value, 1}) : type_name(value)));
+      if (const Struct* object = as_struct(value); object != nullptr && object->is_channel()) {
+        while (const auto next = object->receive()) {
+          if (!iterate(Operand(Value::integer(rounds++)), Operand(*next))) break;
+        }
+        any = rounds != 0;
+        break;
+      }
+      fail("range can't iterate over " + shown(value, sprint({&value, 1})));
   }
   if (!any) {
     pop(inside);

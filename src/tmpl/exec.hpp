@@ -55,6 +55,9 @@ class Evaluation {
   // The answer, or nil and a record of what is missing.
   [[nodiscard]] Value ask(Dependency dependency, bool& there);
   [[nodiscard]] std::string execute_template(const std::string& name, Value dot);
+  // For error texts: `text`, which shows `value`, unless that may be of a secret. What stands in
+  // the template, or was made before a secret was asked for, is none.
+  [[nodiscard]] std::string shown(const Value& value, std::string text) const;
   std::map<std::string, Value> scratch;
   Value called_on;  // what a method was called on
 

@@ -13,48 +13,80 @@ namespace {
 
 struct Flags {
   bool minus = false, plus = false, sharp = false, space = false, zero = false;
-  bool plus_v = false, sharp_v = false;
+  bool plus_v = false, sharp_v = false;  // of %+v and %#v
   std::optional<int> width, precision;
 };
 
+constexpr int kLargest = 1'000'000;  // width and precision beyond this are no numbers
+
+bool is_one_of(char32_t verb, std::u32string_view verbs) {
+  return verbs.find(verb) != std::u32string_view::npos;
+}
+
+// fmt.pp and fmt.fmt in one: a value with a verb and flags, appended to a text.
 class Printer {
  public:
   explicit Printer(std::string& out) : out_(out) {}
 
-  void print(const Value& value, char32_t verb, int depth = 0);
+  void argument(const Value& value, char32_t verb);  // fmt.pp.printArg
   void format(std::string_view format, std::span<const Value> values);
-  Flags flags;
 
  private:
-  void pad(std::string_view text);
+  void value(const Value& value, char32_t verb, int depth);  // fmt.pp.printValue
+  void boolean(const Value& value, char32_t verb);
   void string(std::string_view text, char32_t verb, const Value& whole);
   void integer(std::uint64_t magnitude, bool negative, char32_t verb, const Value& whole,
                bool is_signed);
   void digits(std::uint64_t magnitude, bool negative, unsigned base, bool upper, char32_t verb);
+  void unicode(std::uint64_t code);
   void floating(double value, char32_t verb, const Value& whole);
-  void hex(std::string_view text, bool upper);
-  void bad(char32_t verb, const Value& value);
+  void complex(const Value& value, char32_t verb);
   void list(const Value& value, char32_t verb, int depth);
   void map(const Value& value, char32_t verb, int depth);
-  bool number_in(std::string_view format, std::size_t& i, std::optional<int>& number);
-  bool argument_number(std::string_view format, std::size_t& i, std::size_t count);
+  void object(const Value& value, char32_t verb, int depth);
+  bool by_method(const Struct& object, char32_t verb, const Value& whole);
+  void structure(const Struct& object, char32_t verb, int depth);
+  void pointer(const Struct& object, char32_t verb, const Value& whole);
+  void hex(std::string_view text, bool upper);
+  void bad(char32_t verb, const Value& value);
+  void between(bool first) {
+    if (!first) out_ += flags_.sharp_v ? ", " : " ";
+  }
+
+  void fill(int count) {
+    if (count > 0)
+      out_.append(static_cast<std::size_t>(count), flags_.zero && !flags_.minus ? '0' : ' ');
+  }
+  void pad(std::string_view text);
+  // Without zeros, which were put among the digits already.
+  void pad_blank(std::string_view text) {
+    const bool zero = std::exchange(flags_.zero, false);
+    pad(text);
+    flags_.zero = zero;
+  }
+
+  void extra(std::span<const Value> values);
+  void width(std::string_view format, std::size_t& i, std::span<const Value> values);
+  void precision(std::string_view format, std::size_t& i, std::span<const Value> values);
+  std::optional<int> star(std::span<const Value> values);
+  void argument_number(std::string_view format, std::size_t& i, std::size_t count);
 
   std::string& out_;
-  std::size_t argument_ = 0;
-  bool reordered_ = false, good_argument_ = true;
+  Flags flags_;
+  std::size_t next_ = 0;   // argument
+  bool erroring_ = false;  // inside %!v(...)
+  bool reordered_ = false, good_number_ = true, after_number_ = false;
 };
 
 void Printer::pad(std::string_view text) {
-  const int width = flags.width.value_or(0);
-  const auto runes = static_cast<int>(count_runes(text));
-  const auto fill = static_cast<std::size_t>(std::max(0, width - runes));
-  if (flags.minus) {
+  if (!flags_.width) {
     out_ += text;
-    out_.append(fill, ' ');
-  } else {
-    out_.append(fill, flags.zero ? '0' : ' ');
-    out_ += text;
+    return;
   }
+  const int blanks = *flags_.width - static_cast<int>(count_runes(text));
+  if (!flags_.minus) fill(blanks);
+  out_ += text;
+  if (flags_.minus) fill(blanks);
 }
 
 void Printer::bad(char32_t verb, const Value& value) {
@@ -66,43 +98,44 @@ void Printer::bad(char32_t verb, const Value& value) {
   } else {
     out_ += type_name(value);
     out_ += '=';
-    const Flags kept = std::exchange(flags, {});
-    print(value, 'v', 0);
-    flags = kept;
+    const bool outer = std::exchange(erroring_, true);
+    argument(value, 'v');
+    erroring_ = outer;
   }
   out_ += ')';
 }
 
+void Printer::boolean(const Value& value, char32_t verb) {
+  if (verb == 't' || verb == 'v')
+    pad(value.as_bool() ? "true" : "false");
+  else
+    bad(verb, value);
+}
+
 void Printer::hex(std::string_view text, bool upper) {
-  const char* digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
-  if (flags.precision) text = text.substr(0, static_cast<std::size_t>(*flags.precision));
+  const char* alphabet = upper ? "0123456789ABCDEFX" : "0123456789abcdefx";
+  if (flags_.precision) text = text.substr(0, static_cast<std::size_t>(*flags_.precision));
   std::string hex;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (flags.space && i > 0) hex += ' ';
-    if (flags.sharp && (flags.space || i == 0)) hex += upper ? "0X" : "0x";
-    hex += digits[static_cast<unsigned char>(text[i]) >> 4];
-    hex += digits[static_cast<unsigned char>(text[i]) & 15];
+    if (flags_.space && i > 0) hex += ' ';
+    if (flags_.sharp && (flags_.space || i == 0)) hex += {'0', alphabet[16]};
+    hex += alphabet[static_cast<unsigned char>(text[i]) >> 4];
+    hex += alphabet[static_cast<unsigned char>(text[i]) & 15];
   }
   pad(hex);
 }
 
 void Printer::string(std::string_view text, char32_t verb, const Value& whole) {
-  const auto cut = [this](std::string_view t) {
-    if (!flags.precision) return t;
+  if (verb == 'v') verb = flags_.sharp_v ? 'q' : 's';
+  if (flags_.precision && (verb == 's' || verb == 'q')) {
     std::size_t bytes = 0;
-    for (int n = 0; n < *flags.precision && bytes < t.size(); ++n)
-      bytes += decode_rune(t.substr(bytes)).width;
-    return t.substr(0, bytes);
-  };
+    for (int n = 0; n < *flags_.precision && bytes < text.size(); ++n)
+      bytes += decode_rune(text.substr(bytes)).width;
+    text = text.substr(0, bytes);
+  }
   switch (verb) {
-    case 'v':
-      if (flags.sharp_v) {
-        pad(quote(cut(text)));
-        return;
-      }
-      [[fallthrough]];
     case 's':
-      pad(cut(text));
+      pad(text);
       break;
     case 'x':
       hex(text, false);
@@ -110,16 +143,14 @@ void Printer::string(std::string_view text, char32_t verb, const Value& whole) {
     case 'X':
       hex(text, true);
       break;
-    case 'q': {
-      text = cut(text);
-      const bool backquotable =
-          flags.sharp && text.find('`') == std::string_view::npos &&
-          std::ranges::none_of(text, [](char c) {
-            return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
-          });
-      pad(backquotable ? "`" + std::string(text) + "`" : quote(text, flags.plus));
+    case 'q':
+      if (flags_.sharp && can_backquote(text))
+        pad("`" + std::string(text) + "`");
+      else if (flags_.width)
+        pad(quote(text, flags_.plus));
+      else
+        append_quoted(out_, text, flags_.plus);
       break;
-    }
     default:
       bad(verb, whole);
   }
@@ -128,24 +159,20 @@ void Printer::string(std::string_view text, char32_t verb, const Value& whole) {
 void Printer::digits(std::uint64_t u, bool negative, unsigned base, bool upper, char32_t verb) {
   std::string digits;
   int precision = 0;
-  if (flags.precision) {
-    precision = *flags.precision;
-    if (precision == 0 && u == 0) {
-      const bool zero = std::exchange(flags.zero, false);
-      pad("");
-      flags.zero = zero;
-      return;
-    }
-  } else if (flags.zero && !flags.minus && flags.width) {
-    precision = *flags.width - (negative || flags.plus || flags.space ? 1 : 0);
+  if (flags_.precision) {
+    precision = *flags_.precision;
+    if (precision == 0 && u == 0) return pad_blank("");
+  } else if (flags_.zero && !flags_.minus && flags_.width) {
+    precision = *flags_.width - (negative || flags_.plus || flags_.space ? 1 : 0);
   }
   const char* alphabet = upper ? "0123456789ABCDEFX" : "0123456789abcdefx";
   do {
     digits += alphabet[u % base];
     u /= base;
   } while (u != 0);
-  while (static_cast<int>(digits.size()) < precision) digits += '0';
-  if (flags.sharp) {
+  if (precision > static_cast<int>(digits.size()))
+    digits.append(static_cast<std::size_t>(precision) - digits.size(), '0');
+  if (flags_.sharp) {
     if (base == 2) digits += "b0";
     if (base == 8 && digits.back() != '0') digits += '0';
     if (base == 16) digits += {alphabet[16], '0'};
@@ -153,24 +180,43 @@ void Printer::digits(std::uint64_t u, bool negative, unsigned base, bool upper, 
   if (verb == 'O') digits += "o0";
   if (negative)
     digits += '-';
-  else if (flags.plus)
+  else if (flags_.plus)
     digits += '+';
-  else if (flags.space)
+  else if (flags_.space)
     digits += ' ';
   std::ranges::reverse(digits);
-  const bool zero = std::exchange(flags.zero, false);
-  pad(digits);
-  flags.zero = zero;
+  pad_blank(digits);
+}
+
+void Printer::unicode(std::uint64_t code) {
+  std::string text;
+  const int least = std::max(4, flags_.precision.value_or(4));
+  const std::uint64_t whole = code;
+  do {
+    text += "0123456789ABCDEF"[code % 16];
+    code /= 16;
+  } while (code != 0);
+  while (static_cast<int>(text.size()) < least) text += '0';
+  std::ranges::reverse(text);
+  text.insert(0, "U+");
+  if (flags_.sharp && whole <= 0x10FFFF && is_print(static_cast<char32_t>(whole))) {
+    text += " '";
+    append_rune(text, static_cast<char32_t>(whole));
+    text += "'";
+  }
+  pad_blank(text);
 }
 
 void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, const Value& whole,
                       bool is_signed) {
+  const std::uint64_t raw = negative ? 0 - magnitude : magnitude;
+  const char32_t rune = raw > 0x10FFFF ? kReplacement : static_cast<char32_t>(raw);
   switch (verb) {
     case 'v':
-      if (flags.sharp_v && !is_signed) {
-        const bool sharp = std::exchange(flags.sharp, true);
+      if (flags_.sharp_v && !is_signed) {
+        const bool sharp = std::exchange(flags_.sharp, true);
         digits(magnitude, negative, 16, false, verb);
-        flags.sharp = sharp;
+        flags_.sharp = sharp;
         break;
       }
       [[fallthrough]];
@@ -191,161 +237,228 @@ void Printer::integer(std::uint64_t magnitude, bool negative, char32_t verb, con
       digits(magnitude, negative, 16, true, verb);
       break;
     case 'c': {
-      std::string rune;
-      append_rune(
-          rune, negative || magnitude > 0x10FFFF ? kReplacement : static_cast<char32_t>(magnitude));
-      pad(rune);
+      std::string text;
+      append_rune(text, rune);
+      pad(text);
       break;
     }
     case 'q':
-      pad(quote_rune(
-          negative || magnitude > 0x10FFFF ? kReplacement : static_cast<char32_t>(magnitude),
-          flags.plus));
+      pad(quote_rune(rune, flags_.plus));
       break;
-    case 'U': {
-      std::string text;
-      std::uint64_t u = negative ? 0 - magnitude : magnitude;
-      do {
-        text += "0123456789ABCDEF"[u % 16];
-        u /= 16;
-      } while (u != 0);
-      while (static_cast<int>(text.size()) < std::max(4, flags.precision.value_or(4))) text += '0';
-      std::ranges::reverse(text);
-      text.insert(0, "U+");
-      if (flags.sharp && magnitude <= 0x10FFFF && !negative &&
-          is_print(static_cast<char32_t>(magnitude))) {
-        text += " '";
-        append_rune(text, static_cast<char32_t>(magnitude));
-        text += "'";
-      }
-      const bool zero = std::exchange(flags.zero, false);
-      pad(text);
-      flags.zero = zero;
+    case 'U':
+      unicode(raw);
       break;
-    }
     default:
       bad(verb, whole);
   }
 }
 
-void Printer::floating(double value, char32_t verb, const Value& whole) {
-  char kind = 'g';
-  int precision = -1;
-  switch (verb) {
-    case 'v':
-      break;
-    case 'e':
-    case 'E':
-    case 'f':
-    case 'F':
-      kind = verb == 'F' ? 'f' : static_cast<char>(verb);
-      precision = 6;
-      break;
-    case 'g':
-    case 'G':
-      kind = static_cast<char>(verb);
-      break;
-    default:
-      return bad(verb, whole);
+// %#g keeps the point and trailing zeros, up to `wanted` digits.
+std::string with_point(std::string_view number, int wanted, bool is_hex) {
+  const auto end = std::min(number.find_first_of(is_hex ? "pP" : "eEpP"), number.size());
+  std::string out(number.substr(0, end));
+  bool significant = false;
+  for (const char c : std::string_view(out).substr(1)) {
+    if (c == '.') continue;
+    significant = significant || c != '0';
+    if (significant) --wanted;
   }
-  if (flags.precision) precision = *flags.precision;
+  if (out.find('.') == std::string::npos) {
+    if (out.size() == 2 && out[1] == '0') --wanted;
+    out += '.';
+  }
+  if (wanted > 0) out.append(static_cast<std::size_t>(wanted), '0');
+  return out.append(number.substr(end));
+}
+
+void Printer::floating(double value, char32_t verb, const Value& whole) {
+  if (!is_one_of(verb, U"vbgGxXfFeE")) return bad(verb, whole);
+  const char kind = verb == 'v' ? 'g' : verb == 'F' ? 'f' : static_cast<char>(verb);
+  const int precision = flags_.precision.value_or(is_one_of(verb, U"feEF") ? 6 : -1);
   std::string text = format_float(value, kind, precision);
   if (text[0] != '-' && text[0] != '+') text.insert(0, "+");
-  if (flags.space && text[0] == '+' && !flags.plus) text[0] = ' ';
-  const bool special = text[1] == 'I' || text[1] == 'N';
-  const bool zero = flags.zero;
-  if (special) flags.zero = false;
-  if (flags.sharp && !special) {
-    // %#g keeps trailing zeros and the point.
-    const auto e = std::min(text.find_first_of("eE"), text.size());
-    std::string tail = text.substr(e);
-    std::string mantissa = text.substr(0, e);
-    int wanted = kind == 'g' || kind == 'G' ? (precision < 0 ? 6 : std::max(precision, 1)) : 0;
-    const auto first = mantissa.find_first_of("123456789");
-    int significant = 0;
-    for (std::size_t i = first == std::string::npos ? mantissa.size() - 1 : first;
-         i < mantissa.size(); ++i)
-      significant += mantissa[i] != '.';
-    if (mantissa.find('.') == std::string::npos) mantissa += '.';
-    while (significant++ < wanted) mantissa += '0';
-    text = mantissa + tail;
+  if (flags_.space && text[0] == '+' && !flags_.plus) text[0] = ' ';
+  if (text[1] == 'I' || text[1] == 'N') {
+    if (text[1] == 'N' && !flags_.space && !flags_.plus) text.erase(0, 1);
+    return pad_blank(text);
   }
-  if (flags.plus || text[0] != '+') {
-    if (flags.zero && !flags.minus && flags.width && *flags.width > static_cast<int>(text.size())) {
-      out_ += text[0];
-      out_.append(static_cast<std::size_t>(*flags.width) - text.size(), '0');
-      out_ += text.substr(1);
-    } else {
-      pad(text);
-    }
+  if (flags_.sharp && kind != 'b') {
+    const bool counts = kind == 'g' || kind == 'G' || kind == 'x';
+    text = with_point(text,
+                      !counts         ? 0
+                      : precision < 0 ? 6
+                                      : precision,
+                      kind == 'x' || kind == 'X');
+  }
+  if (!flags_.plus && text[0] == '+') return pad(std::string_view(text).substr(1));
+  const auto size = static_cast<int>(text.size());
+  if (flags_.zero && !flags_.minus && flags_.width.value_or(0) > size) {
+    out_ += text[0];
+    fill(*flags_.width - size);
+    out_ += std::string_view(text).substr(1);
   } else {
-    pad(text.substr(1));
+    pad(text);
   }
-  flags.zero = zero;
 }
 
-void Printer::list(const Value& value, char32_t verb, int depth) {
-  if (flags.sharp_v && value.is_nil_of()) {
-    out_ += type_name(value) + "(nil)";
-    return;
-  }
-  if (flags.sharp_v) {
-    out_ += type_name(value) + "{";
-    for (std::size_t i = 0; i < value.items().size(); ++i) {
-      if (i > 0) out_ += ", ";
-      print(value.items()[i], verb, depth + 1);
+void Printer::complex(const Value& value, char32_t verb) {
+  if (!is_one_of(verb, U"vbgGxXfFeE")) return bad(verb, value);
+  const auto [re, im] = value.as_complex();
+  out_ += '(';
+  floating(re, verb, value);
+  const bool plus = std::exchange(flags_.plus, true);
+  floating(im, verb, value);
+  flags_.plus = plus;
+  out_ += "i)";
+}
+
+void Printer::list(const Value& list, char32_t verb, int depth) {
+  if (flags_.sharp_v) {
+    out_ += type_name(list);
+    if (list.is_nil_of()) {
+      out_ += "(nil)";
+      return;
     }
-    out_ += '}';
-    return;
   }
-  out_ += '[';
-  for (std::size_t i = 0; i < value.items().size(); ++i) {
-    if (i > 0) out_ += ' ';
-    print(value.items()[i], verb, depth + 1);
+  out_ += flags_.sharp_v ? '{' : '[';
+  for (const Value& item : list.items()) {
+    between(&item == list.items().data());
+    value(item, verb, depth + 1);
   }
-  out_ += ']';
+  out_ += flags_.sharp_v ? '}' : ']';
 }
 
-void Printer::map(const Value& value, char32_t verb, int depth) {
-  if (flags.sharp_v && value.is_nil_of()) {
-    out_ += type_name(value) + "(nil)";
-    return;
+void Printer::map(const Value& map, char32_t verb, int depth) {
+  if (flags_.sharp_v) {
+    out_ += type_name(map);
+    if (map.is_nil_of()) {
+      out_ += "(nil)";
+      return;
+    }
+    out_ += '{';
+  } else {
+    out_ += "map[";
   }
-  out_ += flags.sharp_v ? type_name(value) + "{" : std::string("map[");
   bool first = true;
-  for (const auto& [key, member] : value.entries()) {
-    if (!first) out_ += flags.sharp_v ? ", " : " ";
-    first = false;
-    print(key, verb, depth + 1);
+  for (const auto& [key, member] : map.entries()) {
+    between(std::exchange(first, false));
+    value(key, verb, depth + 1);
     out_ += ':';
-    print(member, verb, depth + 1);
+    value(member, verb, depth + 1);
   }
-  out_ += flags.sharp_v ? '}' : ']';
+  out_ += flags_.sharp_v ? '}' : ']';
 }
 
-void Printer::print(const Value& value, char32_t verb, int depth) {
-  if (verb == 'T') {
-    string(type_name(value), 's', value);
-    return;
+// Stringer and GoStringer.
+bool Printer::by_method(const Struct& object, char32_t verb, const Value& whole) {
+  if (erroring_) return false;
+  if (flags_.sharp_v) {
+    const auto text = object.go_string();
+    if (text) pad(*text);
+    return text.has_value();
   }
-  switch (value.type()) {
-    case Type::nil:
-      if (depth > 0) {
-        if (flags.sharp_v)
-          out_ += "interface {}(nil)";
+  if (!is_one_of(verb, U"vsxXq") || object.method("String") == nullptr) return false;
+  if (object.is_nil()) {
+    out_ += "<nil>";
+  } else {
+    std::string text;
+    object.print(text);
+    string(text, verb, whole);
+  }
+  return true;
+}
+
+void Printer::pointer(const Struct& object, char32_t verb, const Value& whole) {
+  // Go prints an address, which differs in each run: so do we not.
+  const std::uint64_t address = object.is_nil() ? 0 : 0xC000000000;
+  const auto print_address = [&](bool sharp) {
+    const bool outer = std::exchange(flags_.sharp, sharp);
+    digits(address, false, 16, false, 'v');
+    flags_.sharp = outer;
+  };
+  switch (verb) {
+    case 'v':
+      if (flags_.sharp_v) {
+        out_ += "(" + std::string(object.type_name()) + ")(";
+        if (address == 0)
+          out_ += "nil";
         else
-          out_ += "<nil>";
-      } else if (verb == 'v') {
+          print_address(true);
+        out_ += ')';
+      } else if (address == 0) {
         pad("<nil>");
       } else {
-        bad(verb, value);
+        print_address(!flags_.sharp);
       }
       break;
+    case 'p':
+      print_address(!flags_.sharp);
+      break;
+    case 'b':
+    case 'o':
+    case 'd':
+    case 'x':
+    case 'X':
+      integer(address, false, verb, whole, false);
+      break;
+    default:
+      bad(verb, whole);
+  }
+}
+
+void Printer::structure(const Struct& object, char32_t verb, int depth) {
+  const auto fields = object.all_fields();
+  if (fields.empty()) return object.print(out_);
+  std::string_view type = object.type_name();
+  if (type.starts_with('*')) type.remove_prefix(1);
+  if (flags_.sharp_v) out_ += type;
+  out_ += '{';
+  for (const Struct::Field& field : fields) {
+    between(&field == fields.data());
+    if (flags_.plus_v || flags_.sharp_v) {
+      out_ += field.name;
+      out_ += ':';
+    }
+    value(field.value, verb, depth + 1);
+  }
+  out_ += '}';
+}
+
+void Printer::object(const Value& value, char32_t verb, int depth) {
+  const Struct& object = *as_struct(value);
+  if (by_method(object, verb, value)) return;
+  if (const auto number = object.number()) {
+    const std::int64_t i = number->as_int();
+    return integer(i < 0 ? 0 - static_cast<std::uint64_t>(i) : static_cast<std::uint64_t>(i), i < 0,
+                   verb, value, true);
+  }
+  const bool is_pointer = object.type_name().starts_with('*') || object.is_channel();
+  if (is_pointer && (depth > 0 || object.is_nil() || object.is_channel()))
+    return pointer(object, verb, value);
+  if (is_pointer) out_ += '&';
+  structure(object, verb, is_pointer ? depth + 1 : depth);
+}
+
+void Printer::argument(const Value& value, char32_t verb) {
+  if (verb == 'T') return string(type_name(value), 's', value);
+  if (verb == 'p' && value.type() != Type::object) return bad(verb, value);
+  if (value.is_nil()) {
+    if (verb == 'v')
+      pad("<nil>");
+    else
+      bad(verb, value);
+    return;
+  }
+  this->value(value, verb, 0);
+}
+
+void Printer::value(const Value& value, char32_t verb, int depth) {
+  switch (value.type()) {
+    case Type::nil:
+      out_ += flags_.sharp_v ? "interface {}(nil)" : "<nil>";
+      break;
     case Type::boolean:
-      if (verb == 't' || verb == 'v')
-        pad(value.as_bool() ? "true" : "false");
-      else
-        bad(verb, value);
+      boolean(value, verb);
       break;
     case Type::integer:
     case Type::int64: {
@@ -361,20 +474,9 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
     case Type::float64:
       floating(value.as_double(), verb, value);
       break;
-    case Type::complex128: {
-      if (std::u32string_view(U"vbgGxXfFeE").find(verb) == std::u32string_view::npos) {
-        bad(verb, value);
-        break;
-      }
-      const auto [re, im] = value.as_complex();
-      out_ += '(';
-      floating(re, verb, value);
-      const bool plus = std::exchange(flags.plus, true);
-      floating(im, verb, value);
-      flags.plus = plus;
-      out_ += "i)";
+    case Type::complex128:
+      complex(value, verb);
       break;
-    }
     case Type::number:
     case Type::string:
       string(value.as_text(), verb, value);
@@ -390,169 +492,159 @@ void Printer::print(const Value& value, char32_t verb, int depth) {
     case Type::any_map:
       map(value, verb, depth);
       break;
-    case Type::object: {
-      const Struct* object = as_struct(value);
-      std::string text;
-      if (object == nullptr || object->is_nil()) {
-        pad("<nil>");
-        break;
-      }
-      const auto number = object->number();
-      const bool as_text = std::u32string_view(U"vsxXq").find(verb) != std::u32string_view::npos;
-      if (number && (flags.sharp_v || !as_text)) return print(*number, verb, depth);
-      object->print(text);
-      if (object->method("String") != nullptr && as_text && !flags.sharp_v)
-        string(text, verb, value);
-      else
-        pad(text);
+    case Type::object:
+      object(value, verb, depth);
       break;
-    }
   }
 }
 
-// A number in the format, or '*' from the arguments.
-bool Printer::number_in(std::string_view format, std::size_t& i, std::optional<int>& number) {
+// --- formats: fmt.pp.doPrintf ---
+
+// A number in the format; one that is too large eats the rest (fmt.parsenum).
+std::optional<int> number_in(std::string_view format, std::size_t& i) {
+  int number = 0;
   const std::size_t begin = i;
-  int value = 0;
-  while (i < format.size() && format[i] >= '0' && format[i] <= '9') {
-    value = value * 10 + (format[i] - '0');
-    if (value > 1'000'000) {
-      number.reset();
-      while (i < format.size() && format[i] >= '0' && format[i] <= '9') ++i;
-      return true;
+  for (; i < format.size() && format[i] >= '0' && format[i] <= '9'; ++i) {
+    if (number > kLargest) {
+      i = format.size();
+      return std::nullopt;
     }
-    ++i;
+    number = number * 10 + (format[i] - '0');
   }
-  if (i == begin) return false;
-  number = value;
-  return true;
+  return i == begin ? std::nullopt : std::optional(number);
 }
 
-// "[3]" before a verb, width or precision.
-bool Printer::argument_number(std::string_view format, std::size_t& i, std::size_t count) {
-  if (i >= format.size() || format[i] != '[') return false;
+// "[3]" before a verb, width or precision (fmt.pp.argNumber).
+void Printer::argument_number(std::string_view format, std::size_t& i, std::size_t count) {
+  after_number_ = false;
+  if (i >= format.size() || format[i] != '[') return;
   reordered_ = true;
-  const auto close = format.find(']', i);
-  if (close == std::string_view::npos) {
-    good_argument_ = false;
+  const auto close = format.find(']', i + 1);
+  if (close == std::string_view::npos || format.size() - i < 3) {
+    good_number_ = false;
     ++i;
-    return false;
+    return;
   }
-  const auto number = parse_uint(format.substr(i + 1, close - i - 1), 10);
+  const std::string_view inside = format.substr(i + 1, close - i - 1);
+  std::size_t read = 0;
+  const auto number = number_in(inside, read);
   i = close + 1;
-  if (!number || *number < 1 || *number > count) {
-    good_argument_ = false;
-    return false;
+  after_number_ = number && read == inside.size();
+  if (after_number_ && *number >= 1 && static_cast<std::size_t>(*number) <= count)
+    next_ = static_cast<std::size_t>(*number) - 1;
+  else
+    good_number_ = false;
+}
+
+// '*': the number is the next argument.
+std::optional<int> Printer::star(std::span<const Value> values) {
+  after_number_ = false;
+  if (next_ >= values.size()) return std::nullopt;
+  const Value value = plain(values[next_++]);
+  switch (value.type()) {
+    case Type::integer:
+    case Type::int64:
+    case Type::uint64:
+    case Type::byte:
+      break;
+    default:
+      return std::nullopt;
   }
-  argument_ = static_cast<std::size_t>(*number) - 1;
-  return true;
+  const std::int64_t number = value.as_int();
+  if (number > kLargest || number < -kLargest) return std::nullopt;
+  return static_cast<int>(number);
+}
+
+void Printer::width(std::string_view format, std::size_t& i, std::span<const Value> values) {
+  if (i >= format.size() || format[i] != '*') {
+    flags_.width = number_in(format, i);
+    if (after_number_ && flags_.width) good_number_ = false;  // "%[3]2d"
+    return;
+  }
+  ++i;
+  flags_.width = star(values);
+  if (!flags_.width) out_ += "%!(BADWIDTH)";
+  if (flags_.width.value_or(0) < 0) {
+    flags_.width = -*flags_.width;
+    flags_.minus = true;
+    flags_.zero = false;
+  }
+}
+
+void Printer::precision(std::string_view format, std::size_t& i, std::span<const Value> values) {
+  if (i >= format.size() || format[i] != '.') return;
+  ++i;
+  if (after_number_) good_number_ = false;  // "%[3].2d"
+  argument_number(format, i, values.size());
+  if (i >= format.size() || format[i] != '*') {
+    flags_.precision = number_in(format, i).value_or(0);
+    return;
+  }
+  ++i;
+  flags_.precision = star(values);
+  if (flags_.precision.value_or(0) < 0) flags_.precision.reset();
+  if (!flags_.precision) out_ += "%!(BADPREC)";
+}
+
+void Printer::extra(std::span<const Value> values) {
+  flags_ = {};
+  out_ += "%!(EXTRA ";
+  for (const Value& value : values) {
+    if (&value != values.data()) out_ += ", ";
+    if (value.is_nil()) {
+      out_ += "<nil>";
+    } else {
+      out_ += type_name(value);
+      out_ += '=';
+      argument(value, 'v');
+    }
+  }
+  out_ += ')';
 }
 
 void Printer::format(std::string_view format, std::span<const Value> values) {
-  bool after_index = false;
   for (std::size_t i = 0; i < format.size();) {
-    good_argument_ = true;
     const auto percent = std::min(format.find('%', i), format.size());
     out_ += format.substr(i, percent - i);
     i = percent;
-    if (i >= format.size()) break;
-    ++i;
-    flags = {};
+    if (i++ >= format.size()) break;
+    good_number_ = true;
+    flags_ = {};
     for (; i < format.size(); ++i) {
-      const char c = format[i];
-      if (c == '#')
-        flags.sharp = true;
-      else if (c == '0')
-        flags.zero = true;
-      else if (c == '+')
-        flags.plus = true;
-      else if (c == '-')
-        flags.minus = true;
-      else if (c == ' ')
-        flags.space = true;
-      else
-        break;
+      bool* const flag = format[i] == '#'   ? &flags_.sharp
+                         : format[i] == '0' ? &flags_.zero
+                         : format[i] == '+' ? &flags_.plus
+                         : format[i] == '-' ? &flags_.minus
+                         : format[i] == ' ' ? &flags_.space
+                                            : nullptr;
+      if (flag == nullptr) break;
+      *flag = true;
     }
-    after_index = argument_number(format, i, values.size());
-    const auto star = [&](std::optional<int>& number, bool is_width) {
-      ++i;
-      const bool is_int = argument_ < values.size() && values[argument_].type() == Type::integer;
-      const bool wide =
-          argument_ < values.size() && (is_int || values[argument_].type() == Type::int64 ||
-                                        values[argument_].type() == Type::uint64);
-      if (wide && std::llabs(values[argument_].as_int()) <= 1'000'000) {
-        number = static_cast<int>(values[argument_].as_int());
-      } else {
-        out_ += is_width ? "%!(BADWIDTH)" : "%!(BADPREC)";
-      }
-      if (argument_ < values.size()) ++argument_;
-      after_index = false;
-    };
-    if (i < format.size() && format[i] == '*') {
-      star(flags.width, true);
-      if (flags.width && *flags.width < 0) {
-        flags.width = -*flags.width;
-        flags.minus = true;
-        flags.zero = false;
-      }
-    } else if (number_in(format, i, flags.width) && after_index) {
-      good_argument_ = false;  // "%[3]2d"
-    }
-    if (i + 1 <= format.size() && i < format.size() && format[i] == '.') {
-      ++i;
-      if (after_index) good_argument_ = false;  // "%[3].2d"
-      after_index = argument_number(format, i, values.size());
-      if (i < format.size() && format[i] == '*') {
-        star(flags.precision, false);
-        if (flags.precision && *flags.precision < 0) {
-          flags.precision.reset();
-          out_ += "%!(BADPREC)";
-        }
-      } else if (!number_in(format, i, flags.precision)) {
-        flags.precision = 0;
-      }
-    }
-    if (!after_index) after_index = argument_number(format, i, values.size());
+    argument_number(format, i, values.size());
+    width(format, i, values);
+    precision(format, i, values);
+    if (!after_number_) argument_number(format, i, values.size());
     if (i >= format.size()) {
       out_ += "%!(NOVERB)";
       break;
     }
     const Rune verb = decode_rune(format.substr(i));
     i += verb.width;
-    if (flags.minus) flags.zero = false;
     if (verb.code == '%') {
       out_ += '%';
-    } else if (!good_argument_) {
+    } else if (!good_number_ || next_ >= values.size()) {
       out_ += "%!";
       append_rune(out_, verb.code);
-      out_ += "(BADINDEX)";
-    } else if (argument_ >= values.size()) {
-      out_ += "%!";
-      append_rune(out_, verb.code);
-      out_ += "(MISSING)";
+      out_ += good_number_ ? "(MISSING)" : "(BADINDEX)";
     } else {
       if (verb.code == 'v') {
-        flags.sharp_v = std::exchange(flags.sharp, false);
-        flags.plus_v = std::exchange(flags.plus, false);
+        flags_.sharp_v = std::exchange(flags_.sharp, false);
+        flags_.plus_v = std::exchange(flags_.plus, false);
       }
-      print(values[argument_], verb.code);
-      ++argument_;
+      argument(values[next_++], verb.code);
     }
   }
-  if (!reordered_ && argument_ < values.size()) {
-    flags = {};
-    out_ += "%!(EXTRA ";
-    for (std::size_t a = argument_; a < values.size(); ++a) {
-      if (a > argument_) out_ += ", ";
-      if (values[a].is_nil()) {
-        out_ += "<nil>";
-      } else {
-        out_ += type_name(values[a]) + "=";
-        print(values[a], 'v');
-      }
-    }
-    out_ += ')';
-  }
+  if (!reordered_ && next_ < values.size()) extra(values.subspan(next_));
 }
 
 }  // namespace
@@ -604,7 +696,7 @@ void append_value(std::string& out, const Value& value) {
     out += value.as_text();
     return;
   }
-  Printer(out).print(value, 'v');
+  Printer(out).argument(value, 'v');
 }
 
 std::string sprint(std::span<const Value> values) {

@@ -170,7 +170,7 @@ bool is_signed(const Value& v) {
   return v.type() == Type::integer || v.type() == Type::int64;
 }
 bool is_unsigned(const Value& v) {
-  return v.type() == Type::uint64;
+  return v.type() == Type::uint64 || v.type() == Type::byte;
 }
 bool is_float(const Value& v) {
   return v.type() == Type::float64;
@@ -181,20 +181,35 @@ double as_float(const Value& v) {
                           : static_cast<double>(v.as_int());
 }
 
+bool is_numeric(const Value& v) {
+  return is_signed(v) || is_unsigned(v) || is_float(v);
+}
+
+// The operands as Go's reflection sees them; both are numbers.
+struct Operands {
+  Value left, right;  // the second argument, the first
+  [[nodiscard]] bool floating() const { return is_float(left) || is_float(right); }
+  [[nodiscard]] bool is_signed_pair() const { return is_signed(left) || is_signed(right); }
+};
+
+Operands operands(const Evaluation& e, const char* name, Arguments a, bool floats = true) {
+  const Operands both{plain(a[1]), plain(a[0])};
+  for (const auto& [value, argument] : {std::pair(&both.left, &a[1]), {&both.right, &a[0]}}) {
+    if (is_numeric(*value) && (floats || !is_float(*value))) continue;
+    const std::string text =
+        argument->is_nil() ? "<invalid reflect.Value>" : sprintf("%q", {argument, 1});
+    throw CallError{std::string(name) + ": unknown type for " + e.shown(*argument, text) + " (" +
+                    type_name(*argument) + ")"};
+  }
+  return both;
+}
+
 template <class Int, class Uint, class Float>
-Value arithmetic(const char* name, const Value& left, const Value& right, Int on_int, Uint on_uint,
-                 Float on_float) {
-  const Value a = plain(left), b = plain(right);
-  const auto known = [](const Value& v) { return is_signed(v) || is_unsigned(v) || is_float(v); };
-  if (!known(b))
-    throw CallError{std::string(name) + ": unknown type for \"" + type_name(b) + "\" (" +
-                    type_name(b) + ")"};
-  if (!known(a))
-    throw CallError{std::string(name) + ": unknown type for \"" + type_name(a) + "\" (" +
-                    type_name(a) + ")"};
-  if (is_float(a) || is_float(b)) return on_float(as_float(b), as_float(a));
-  if (is_signed(a) || is_signed(b)) return Value::int64(on_int(b.as_int(), a.as_int()));
-  return Value::uint64(on_uint(b.as_uint(), a.as_uint()));
+Value arithmetic(const Operands& both, Int on_int, Uint on_uint, Float on_float) {
+  const auto& [left, right] = both;
+  if (both.floating()) return on_float(as_float(left), as_float(right));
+  if (both.is_signed_pair()) return Value::int64(on_int(left.as_int(), right.as_int()));
+  return Value::uint64(on_uint(left.as_uint(), right.as_uint()));
 }
 std::int64_t wrap(std::uint64_t u) {
   return static_cast<std::int64_t>(u);
@@ -202,86 +217,93 @@ std::int64_t wrap(std::uint64_t u) {
 std::uint64_t u64(std::int64_t i) {
   return static_cast<std::uint64_t>(i);
 }
-[[noreturn]] void by_zero() {
-  throw CallError{"runtime error: integer divide by zero"};
+template <class T>
+T not_zero(T divisor) {
+  if (divisor == 0) throw CallError{"runtime error: integer divide by zero"};
+  return divisor;
 }
 
-Value add(Evaluation&, Arguments a) {
+Value add(Evaluation& e, Arguments a) {
   return arithmetic(
-      "add", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) + u64(y)); },
-      [](auto x, auto y) { return x + y; }, [](double x, double y) { return Value(x + y); });
+      operands(e, "add", a), [](auto x, auto y) { return wrap(u64(x) + u64(y)); },
+      [](auto x, auto y) { return x + y; }, [](double x, double y) { return x + y; });
 }
-Value subtract(Evaluation&, Arguments a) {
+Value subtract(Evaluation& e, Arguments a) {
   return arithmetic(
-      "subtract", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) - u64(y)); },
-      [](auto x, auto y) { return x - y; }, [](double x, double y) { return Value(x - y); });
+      operands(e, "subtract", a), [](auto x, auto y) { return wrap(u64(x) - u64(y)); },
+      [](auto x, auto y) { return x - y; }, [](double x, double y) { return x - y; });
 }
-Value multiply(Evaluation&, Arguments a) {
+Value multiply(Evaluation& e, Arguments a) {
   return arithmetic(
-      "multiply", a[0], a[1], [](auto x, auto y) { return wrap(u64(x) * u64(y)); },
-      [](auto x, auto y) { return x * y; }, [](double x, double y) { return Value(x * y); });
+      operands(e, "multiply", a), [](auto x, auto y) { return wrap(u64(x) * u64(y)); },
+      [](auto x, auto y) { return x * y; }, [](double x, double y) { return x * y; });
 }
-Value divide(Evaluation&, Arguments a) {
+Value divide(Evaluation& e, Arguments a) {
   return arithmetic(
-      "divide", a[0], a[1],
-      [](std::int64_t x, std::int64_t y) {
-        if (y == 0) by_zero();
-        return y == -1 ? wrap(0 - u64(x)) : x / y;
-      },
-      [](std::uint64_t x, std::uint64_t y) {
-        if (y == 0) by_zero();
-        return x / y;
-      },
-      [](double x, double y) { return Value(x / y); });
+      operands(e, "divide", a),
+      [](auto x, auto y) { return not_zero(y) == -1 ? wrap(0 - u64(x)) : x / y; },
+      [](auto x, auto y) { return x / not_zero(y); }, [](double x, double y) { return x / y; });
 }
-Value modulo(Evaluation&, Arguments a) {
+Value modulo(Evaluation& e, Arguments a) {
   return arithmetic(
-      "modulo", a[0], a[1],
-      [](std::int64_t x, std::int64_t y) {
-        if (y == 0) by_zero();
-        return y == -1 ? std::int64_t{0} : x % y;
-      },
-      [](std::uint64_t x, std::uint64_t y) {
-        if (y == 0) by_zero();
-        return x % y;
-      },
-      [](double, double) -> Value {
-        throw CallError{"modulo: unknown type for \"float64\" (float64)"};
-      });
+      operands(e, "modulo", a, false),
+      [](auto x, auto y) { return not_zero(y) == -1 ? std::int64_t{0} : x % y; },
+      [](auto x, auto y) { return x % not_zero(y); }, [](double, double) { return 0.0; });
 }
-Value minimum(Evaluation&, Arguments a) {
-  return arithmetic(
-      "minimum", a[0], a[1], [](auto x, auto y) { return std::min(x, y); },
-      [](auto x, auto y) { return std::min(x, y); },
-      [](double x, double y) { return Value(std::min(x, y)); });
+
+// The chosen one keeps its kind, widened.
+Value widened(const Value& v) {
+  return is_signed(v) ? Value::int64(v.as_int()) : is_float(v) ? v : Value::uint64(v.as_uint());
 }
-Value maximum(Evaluation&, Arguments a) {
-  return arithmetic(
-      "maximum", a[0], a[1], [](auto x, auto y) { return std::max(x, y); },
-      [](auto x, auto y) { return std::max(x, y); },
-      [](double x, double y) { return Value(std::max(x, y)); });
+bool is_less(const Operands& both) {
+  const auto& [left, right] = both;
+  if (both.floating()) return as_float(left) < as_float(right);
+  return both.is_signed_pair() ? left.as_int() < right.as_int() : left.as_uint() < right.as_uint();
+}
+Value minimum(Evaluation& e, Arguments a) {
+  const Operands both = operands(e, "minimum", a);
+  return widened(is_less(both) ? both.left : both.right);
+}
+Value maximum(Evaluation& e, Arguments a) {
+  const Operands both = operands(e, "maximum", a);
+  return widened(is_less({both.right, both.left}) ? both.left : both.right);
 }
 
 std::int64_t loop_bound(const Value& value) {
-  if (is_signed(value)) return value.as_int();
-  if (is_unsigned(value)) return static_cast<std::int64_t>(value.as_uint());
+  const Value number = plain(value);
+  if (is_signed(number)) return number.as_int();
+  if (is_unsigned(number)) return static_cast<std::int64_t>(number.as_uint());
   if (value.type() == Type::string) {
     if (const auto parsed = parse_int(value.as_text(), 10)) return *parsed;
     throw CallError{"loop: bad argument: not a number"};
   }
   throw CallError{"loop: bad argument type: " + type_name(value)};
 }
+
+// Go's channel of the numbers, which a range empties.
+class Counter final : public Struct {
+ public:
+  Counter(std::int64_t next, std::int64_t stop) : next_(next), stop_(stop) {}
+  [[nodiscard]] std::string_view type_name() const override { return "<-chan int64"; }
+  [[nodiscard]] bool equals(const Object& other) const override { return this == &other; }
+  [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] bool is_channel() const override { return true; }
+  [[nodiscard]] std::optional<Value> receive() const override {
+    return next_ < stop_ ? std::optional(Value::int64(next_++)) : std::nullopt;
+  }
+
+ private:
+  mutable std::int64_t next_;
+  const std::int64_t stop_;
+};
+
 Value loop(Evaluation&, Arguments a) {
   if (a.size() > 2)
     throw CallError{"loop: wrong number of arguments, expected 1 or 2, but got " +
                     std::to_string(a.size())};
   const std::int64_t start = a.size() == 2 ? loop_bound(a[0]) : 0;
   const std::int64_t stop = loop_bound(a.back());
-  constexpr std::int64_t kMost = 10'000'000;
-  if (stop - start > kMost) throw CallError{"loop: more than 10,000,000 rounds"};
-  List items;
-  for (std::int64_t i = start; i < stop; ++i) items.push_back(Value::int64(i));
-  return Value::list(std::move(items));
+  return Value::object(std::make_shared<Counter>(start, stop));
 }
 
 constexpr Function kFunctions[] = {

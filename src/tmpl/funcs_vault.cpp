@@ -133,7 +133,7 @@ class SecretStruct final : public Part {
                               std::span<const FieldName> fields,
                               std::span<const std::string_view> names) const {
     const Value& part = value_at(json(), member);
-    if (!part.is_map()) return Value::object(std::make_shared<NilPointer>(type, names));
+    if (!part.is_map()) return nil_pointer(type, names);
     return Value::object(std::make_shared<Part>(type, part, fields));
   }
 };
@@ -279,6 +279,9 @@ constexpr Function kFunctions[] = {
 
 }  // namespace
 
+Value nil_pointer(std::string_view type, std::span<const std::string_view> fields) {
+  return Value::object(std::make_shared<NilPointer>(type, fields));
+}
 Value secret_object(const Value& envelope) {
   return Value::object(std::make_shared<SecretStruct>(envelope));
 }

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,20 +27,28 @@ class Struct : public Object {
   [[nodiscard]] virtual bool hides(std::string_view) const { return false; }
   // The exported fields, in Go's order.
   [[nodiscard]] virtual std::vector<Field> fields() const { return {}; }
+  // With those that only Go's own package sees: fmt prints them.
+  [[nodiscard]] virtual std::vector<Field> all_fields() const { return fields(); }
   // A method finds the value it was called on in Evaluation::called_on.
   [[nodiscard]] virtual const Function* method(std::string_view) const { return nullptr; }
   // A named integer (time.Month, time.Duration): the int or int64 that it is.
   [[nodiscard]] virtual std::optional<Value> number() const { return std::nullopt; }
   [[nodiscard]] virtual bool is_nil() const { return false; }  // a nil pointer of this type
-  virtual void print(std::string& out) const {
-    out += type_name();
-  }  // %v; never more than Go shows
+  // A channel, and what comes out of it next; nullopt: it is closed.
+  [[nodiscard]] virtual bool is_channel() const { return false; }
+  [[nodiscard]] virtual std::optional<Value> receive() const { return std::nullopt; }
+  // fmt.GoStringer: what %#v prints instead of the fields.
+  [[nodiscard]] virtual std::optional<std::string> go_string() const { return std::nullopt; }
+  // What the method String gives; without one, what stands for the fields that are not listed.
+  virtual void print(std::string& out) const { out += type_name(); }
 };
 
 // What `secret` gives: a view of the server's answer as consul-template's *dependency.Secret.
 [[nodiscard]] Value secret_object(const Value& envelope);
 // What `pkiCert` gives: Cert, Key, CA, CAChain; its method Data is itself.
 [[nodiscard]] Value pki_object(const Value& bundle);
+// A nil pointer to a struct with these fields.
+[[nodiscard]] Value nil_pointer(std::string_view type, std::span<const std::string_view> fields);
 // What `scratch` gives: Get, Set, SetX, MapSet, MapSetX, MapValues, Key over the evaluation's
 // store.
 [[nodiscard]] Value scratch_object();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "tmpl/utf8.hpp"
@@ -169,14 +170,42 @@ bool underscores_ok(std::string_view text) {
 
 }  // namespace
 
-std::string quote(std::string_view text, bool ascii) {
-  std::string out = "\"";
+void append_quoted(std::string& out, std::string_view text, bool ascii) {
+  out += '"';
   while (!text.empty()) {
+    std::size_t plain = 0;
+    while (plain < text.size() && text[plain] >= ' ' && text[plain] < 0x7F && text[plain] != '"' &&
+           text[plain] != '\\')
+      ++plain;
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const Rune rune = decode_rune(text);
     append_escaped(out, rune.code, static_cast<unsigned char>(text[0]), rune.valid(), '"', ascii);
     text.remove_prefix(rune.width);
   }
-  return out + '"';
+  out += '"';
+}
+
+std::string quote(std::string_view text, bool ascii) {
+  std::string out;
+  append_quoted(out, text, ascii);
+  return out;
+}
+
+bool can_backquote(std::string_view text) {
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    text.remove_prefix(rune.width);
+    if (rune.width > 1) {
+      if (rune.code == 0xFEFF) return false;
+      continue;
+    }
+    if (rune.code == kReplacement) return false;
+    if ((rune.code < ' ' && rune.code != '\t') || rune.code == '`' || rune.code == 0x7F)
+      return false;
+  }
+  return true;
 }
 
 std::string quote_rune(char32_t code, bool ascii) {
@@ -226,30 +255,83 @@ std::optional<char32_t> unquote_char(std::string_view literal) {
   return c && text == "'" ? c : std::nullopt;
 }
 
+namespace {
+
+// "4503599627370496p-52": the mantissa as a whole number.
+std::string format_binary(double value) {
+  int exponent = 0;
+  const double fraction = std::frexp(std::abs(value), &exponent);
+  std::int64_t mantissa = static_cast<std::int64_t>(std::ldexp(fraction, 53));
+  exponent = mantissa == 0 ? -1074 : exponent - 53;
+  if (exponent < -1074) {  // denormal
+    mantissa >>= -1074 - exponent;
+    exponent = -1074;
+  }
+  return fmt::format("{}{}p{:+}", std::signbit(value) ? "-" : "", mantissa, exponent);
+}
+
+// "0x1.8p+01": one digit before the point, an exponent of two digits at least.
+std::string format_hex(double value, bool upper, int precision) {
+  constexpr std::uint64_t kOne = std::uint64_t{1} << 60;  // the digit before the point
+  int exponent = 0;
+  auto mantissa =
+      static_cast<std::uint64_t>(std::ldexp(std::frexp(std::abs(value), &exponent), 61));
+  exponent = mantissa == 0 ? 0 : exponent - 1;
+  if (precision >= 0 && precision < 15) {  // to nearest, ties to even
+    const int shift = precision * 4;
+    const std::uint64_t rest = (mantissa << shift) & (kOne - 1);
+    mantissa >>= 60 - shift;
+    if ((rest | (mantissa & 1)) > kOne / 2) ++mantissa;
+    mantissa <<= 60 - shift;
+    if ((mantissa & (kOne << 1)) != 0) {
+      mantissa >>= 1;
+      ++exponent;
+    }
+  }
+  std::string digits;
+  std::uint64_t fraction = mantissa & (kOne - 1);
+  for (int i = 0; precision < 0 ? fraction != 0 : i < precision; ++i) {
+    fraction <<= 4;
+    digits += (upper ? "0123456789ABCDEF" : "0123456789abcdef")[fraction >> 60];
+    fraction &= kOne - 1;
+  }
+  return fmt::format("{}0{}{}{}{}{}{}{:02}", std::signbit(value) ? "-" : "", upper ? 'X' : 'x',
+                     mantissa >> 60, digits.empty() ? "" : ".", digits, upper ? 'P' : 'p',
+                     exponent < 0 ? '-' : '+', std::abs(exponent));
+}
+
+}  // namespace
+
 std::string format_float(double value, char verb, int precision) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  if (verb == 'b') return format_binary(value);
+  if (verb == 'x' || verb == 'X') return format_hex(value, verb == 'X', precision);
   const bool upper = verb == 'E' || verb == 'G';
   const char kind = static_cast<char>(verb | 0x20);
+  constexpr int kDigits = 1100;                  // more are zeros
   const auto scientific = [](double v, int p) {  // d.ddde+dd, shortest with p < 0
-    char buffer[1100];
+    char buffer[kDigits + 100];
     const auto end =
         p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific)
               : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific, p);
     return std::string(buffer, end.ptr);
   };
   const auto fixed = [](double v, int p) {
-    char buffer[1500];
+    char buffer[kDigits + 400];
     const auto end =
         p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed)
               : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed, p);
     return std::string(buffer, end.ptr);
   };
   std::string out;
+  const int more = std::max(0, precision - kDigits);
+  precision -= more;
   if (kind == 'f') {
-    out = fixed(value, precision);
+    out = fixed(value, precision).append(static_cast<std::size_t>(more), '0');
   } else if (kind == 'e') {
     out = scientific(value, precision);
+    out.insert(out.find('e'), static_cast<std::size_t>(more), '0');
   } else {
     const int digits = precision < 0 ? -1 : std::max(precision, 1) - 1;
     out = scientific(value, digits);

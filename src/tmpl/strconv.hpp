@@ -11,6 +11,9 @@ namespace keybearer::tmpl {
 
 // strconv.Quote; with `ascii` strconv.QuoteToASCII.
 [[nodiscard]] std::string quote(std::string_view text, bool ascii = false);
+void append_quoted(std::string& out, std::string_view text, bool ascii = false);
+// strconv.CanBackquote.
+[[nodiscard]] bool can_backquote(std::string_view text);
 // strconv.QuoteRune.
 [[nodiscard]] std::string quote_rune(char32_t code, bool ascii = false);
 // strconv.Unquote of a "..." or `...` literal; nullopt: "invalid syntax".
@@ -18,7 +21,7 @@ namespace keybearer::tmpl {
 // The one character of a '...' literal; nullopt: malformed.
 [[nodiscard]] std::optional<char32_t> unquote_char(std::string_view literal);
 
-// strconv.FormatFloat(value, verb, precision, 64) with verb e E f F g G; precision -1: shortest
+// strconv.FormatFloat(value, verb, precision, 64) with verb b e E f g G x X; precision -1: shortest
 // that reads back.
 [[nodiscard]] std::string format_float(double value, char verb, int precision);
 

@@ -371,6 +371,26 @@ bool TimeObject::equals(const Object& other) const {
 bool TimeObject::hides(std::string_view name) const {
   return name == "wall" || name == "ext" || name == "loc";
 }
+// As time.Time holds them: nanoseconds, seconds since year 1, the zone.
+std::vector<Struct::Field> TimeObject::all_fields() const {
+  const Value zone = time.zone.kind == go_time::Zone::Kind::utc
+                         ? nil_pointer("*time.Location", {})
+                         : Value::object(std::make_shared<LocationObject>(time.zone));
+  return {{"wall", Value::uint64(static_cast<std::uint64_t>(time.nanoseconds))},
+          {"ext", Value::int64(time.seconds - go_time::kZeroSeconds)},
+          {"loc", zone}};
+}
+std::optional<std::string> TimeObject::go_string() const {
+  const go_time::Civil c = go_time::civil(time);
+  const std::string zone = time.zone.kind == go_time::Zone::Kind::utc ? "time.UTC"
+                           : time.zone.kind == go_time::Zone::Kind::local
+                               ? "time.Local"
+                               : "time.Location(" + quote(time.zone.name) + ")";
+  return "time.Date(" + std::to_string(c.year) + ", time." +
+         std::string(go_time::month_name(c.month)) + ", " + std::to_string(c.day) + ", " +
+         std::to_string(c.hour) + ", " + std::to_string(c.minute) + ", " +
+         std::to_string(c.second) + ", " + std::to_string(time.nanoseconds) + ", " + zone + ")";
+}
 const Function* TimeObject::method(std::string_view name) const {
   return find_in(kTimeMethods, name);
 }

@@ -15,6 +15,8 @@ class TimeObject final : public Struct {
   [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
   [[nodiscard]] bool hides(std::string_view name) const override;
   [[nodiscard]] const Function* method(std::string_view name) const override;
+  [[nodiscard]] std::vector<Field> all_fields() const override;
+  [[nodiscard]] std::optional<std::string> go_string() const override;
   void print(std::string& out) const override { out += go_time::to_string(time); }
 
   const go_time::Time time;
