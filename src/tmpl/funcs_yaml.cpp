@@ -2,6 +2,7 @@
 
 #include "tmpl/funcs.hpp"
 #include "tmpl/go_strings.hpp"
+#include "tmpl/toml_write.hpp"
 #include "tmpl/yaml.hpp"
 
 namespace keybearer::tmpl {
@@ -16,8 +17,14 @@ Value to_yaml(Evaluation&, Arguments a) {
   return Value(trimmed_space(text));
 }
 
+Value to_toml(Evaluation&, Arguments a) {
+  const std::string text = toml::write(a[0]);
+  return Value(trimmed_space(text));
+}
+
 constexpr Function kFunctions[] = {
     {"parseYAML", parse_yaml, "s"},
+    {"toTOML", to_toml, "a"},
     {"toYAML", to_yaml, "a"},
 };
 

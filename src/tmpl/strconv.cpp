@@ -317,12 +317,20 @@ std::string format_float(double value, char verb, int precision) {
               : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::scientific, p);
     return std::string(buffer, end.ptr);
   };
-  const auto fixed = [](double v, int p) {
+  const auto fixed = [&scientific](double v, int p) {
     char buffer[kDigits + 400];
     const auto end =
         p < 0 ? std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed)
               : std::to_chars(buffer, buffer + sizeof buffer, v, std::chars_format::fixed, p);
-    return std::string(buffer, end.ptr);
+    std::string digits(buffer, end.ptr);
+    // to_chars writes a large whole number exactly, Go its shortest digits and then zeros.
+    const std::string shortest = p < 0 && std::abs(v) >= 0x1p53 ? scientific(v, -1) : std::string();
+    if (shortest.empty()) return digits;
+    std::string mantissa = shortest.substr(0, shortest.find('e'));
+    std::erase(mantissa, '.');
+    if (mantissa.size() < digits.size())
+      digits = mantissa.append(digits.size() - mantissa.size(), '0');
+    return digits;
   };
   std::string out;
   const int more = std::max(0, precision - kDigits);
