@@ -188,6 +188,7 @@ struct Template {
   bool error_on_missing_key = true;
   std::string sandbox_path;
   std::vector<std::string> function_denylist;
+  bool allow_plugin = false;
   std::optional<OnChange> on_change;
   Command command;
   Duration command_timeout = 30s;

@@ -322,6 +322,7 @@ void read_template(Context& context, const toml::table& table, const std::string
   r.read("error_on_missing_key", t.error_on_missing_key);
   r.read("sandbox_path", t.sandbox_path);
   r.read("function_denylist", t.function_denylist);
+  r.read("allow_plugin", t.allow_plugin);
   r.read("on_change", t.on_change);
   r.read("command", t.command);
   r.read("command_timeout", t.command_timeout);

@@ -24,7 +24,7 @@
 
 #include "base/fd.hpp"
 #include "base/log.hpp"
-#include "render/owner.hpp"
+#include "base/owner.hpp"
 
 namespace keybearer::render {
 namespace {

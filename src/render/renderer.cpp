@@ -172,6 +172,7 @@ void Renderer::Impl::add_file(const config::Template& spec) {
                               .error_on_missing_key = spec.error_on_missing_key,
                               .sandbox_path = spec.sandbox_path,
                               .function_denylist = spec.function_denylist,
+                              .allow_plugin = spec.allow_plugin,
                               .destination = spec.destination};
   FileTarget target;
   if (spec.format == config::Format::raw) {

@@ -558,11 +558,13 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
   const std::size_t total = given + (final != nullptr ? 1 : 0);
   const std::size_t declared = function.params.size();
   const std::size_t fixed = function.variadic ? declared - 1 : declared;
-  if (function.variadic && total < fixed) {
+  // What takes a denied function's place has strings as parameters, any number of them.
+  const bool denied = !options_.function_denylist.empty() && disabled(function);
+  if (!denied && function.variadic && total < fixed) {
     fail("wrong number of args for " + std::string(name) + ": want at least " +
          std::to_string(fixed) + " got " + std::to_string(given));
   }
-  if (!function.variadic && total != declared) {
+  if (!denied && !function.variadic && total != declared) {
     fail("wrong number of args for " + std::string(name) + ": want " + std::to_string(declared) +
          " got " + std::to_string(total));
   }
@@ -570,7 +572,7 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     return and_or(dot, function, args, final);
   }
   const auto param = [&](std::size_t i) {
-    return param_of(function.params[std::min(i, declared - 1)]);
+    return denied ? Param::string : param_of(function.params[std::min(i, declared - 1)]);
   };
   std::array<Value, 8> few;
   std::vector<Value> many;
@@ -581,8 +583,10 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
   }
   for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *args[i + 1]);
   if (final != nullptr) values[given] = checked(*final, param(given));
-  if (!options_.function_denylist.empty() && disabled(function))
+  if (denied) {
+    at(node);
     fail("error calling " + std::string(name) + ": function is disabled");
+  }
   if (on != nullptr) called_on = *on;
   try {
     return Operand::element(function.call(*this, values));

@@ -239,9 +239,11 @@ Value file(Evaluation& e, Arguments a) {
     const auto [end, _] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
     if (end != root.end()) throw CallError{"'" + path + "' is outside of sandbox"};
   }
+  const std::string name(trimmed(path, kBlanks));
+  if (name.empty()) throw CallError{"file: invalid format: \"\""};
   bool there = false;
   const Value answer =
-      e.ask({.kind = Dependency::Kind::file, .path = path, .id = "file(" + path + ")"}, there);
+      e.ask({.kind = Dependency::Kind::file, .path = name, .id = "file(" + name + ")"}, there);
   return there ? answer : Value("");
 }
 

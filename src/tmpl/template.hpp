@@ -66,6 +66,7 @@ struct Options {
   bool error_on_missing_key = true;  // missingkey=error, else Go's zero
   std::string sandbox_path = {};
   std::vector<std::string> function_denylist = {};  // names or globs
+  bool allow_plugin = false;                        // may `plugin` start programs
   std::string destination = {};                     // pkiCert's id has it
   // The environment that `env` sees; nullopt when not set. Default: the process's own.
   std::function<std::optional<std::string>(const std::string&)> env = {};

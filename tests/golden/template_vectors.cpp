@@ -38,8 +38,8 @@ std::string from_base64(std::string_view text) {
 
 // The member NAME, or NAME_b64 decoded.
 std::optional<std::string> bytes_at(const Value& object, const std::string& name) {
-  if (const Value* plain = object.find(name)) return std::string(plain->as_text());
   if (const Value* coded = object.find(name + "_b64")) return from_base64(coded->as_text());
+  if (const Value* plain = object.find(name)) return std::string(plain->as_text());
   return std::nullopt;
 }
 
@@ -91,11 +91,14 @@ std::map<std::string, std::string> environment_of(const Value& vector) {
     for (const auto& [name, value] : env->entries())
       out[std::string(name.as_text())] = value.as_text();
   }
+  std::map<std::string, std::string> runner;  // of two with one name the first counts
   for (const std::string& pair : texts(value_at(value_at(vector, "options"), "runner_env"))) {
     const auto equals = pair.find('=');
-    out[pair.substr(0, equals)] = equals == std::string::npos ? "" : pair.substr(equals + 1);
+    runner.emplace(pair.substr(0, equals),
+                   equals == std::string::npos ? "" : pair.substr(equals + 1));
   }
-  return out;
+  runner.merge(out);
+  return runner;
 }
 
 WallTime parse_now(std::string_view text) {
@@ -125,6 +128,7 @@ tmpl::Options options_of(const Value& vector) {
   out.sandbox_path = text_at(options, "sandbox_path");
   out.function_denylist = texts(value_at(options, "function_denylist"));
   out.destination = text_at(options, "destination");
+  out.allow_plugin = true;
   out.env = [env = environment_of(vector)](const std::string& name) -> std::optional<std::string> {
     const auto at = env.find(name);
     if (at == env.end()) return std::nullopt;
@@ -234,6 +238,11 @@ std::string difference(const Value& vector, const Got& got) {
       content << in.rdbuf();
       if (!in || content.str() != bytes_at(file, "content").value_or(""))
         return "file " + std::string(path.as_text()) + " differs";
+      struct stat info{};
+      const std::string mode(text_at(file, "mode"));
+      stat(std::string(path.as_text()).c_str(), &info);
+      if (!mode.empty() && (info.st_mode & 07777) != std::stoul(mode, nullptr, 8))
+        return "the mode of file " + std::string(path.as_text()) + " differs";
     }
   }
   return {};
@@ -260,7 +269,8 @@ int run_files(int argc, char** argv) {
       }
       std::string scratch = (fs::temp_directory_path() / "vectors-XXXXXX").string();
       const bool disk =
-          vector->find("disk") != nullptr || value_at(*vector, "want").find("files") != nullptr;
+          vector->find("disk") != nullptr || value_at(*vector, "want").find("files") != nullptr ||
+          bytes_at(*vector, "template").value_or("").find("writeToFile") != std::string::npos;
       if (disk && mkdtemp(scratch.data()) != nullptr) {
         fs::current_path(scratch);
         lay_out(value_at(*vector, "disk"));

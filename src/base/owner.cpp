@@ -1,10 +1,10 @@
-#include "render/owner.hpp"
+#include "base/owner.hpp"
 
 #include <charconv>
 #include <cstdio>
 #include <string_view>
 
-namespace keybearer::render {
+namespace keybearer {
 namespace {
 
 // The third field of the line that begins with NAME:.
@@ -49,4 +49,4 @@ result<Owner> owner_of(const std::string& user, const std::string& group) {
   return Owner{*uid, *gid};
 }
 
-}  // namespace keybearer::render
+}  // namespace keybearer

@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 
-namespace keybearer::render {
+namespace keybearer {
 
 struct Owner {
   std::optional<uid_t> user;
@@ -19,4 +19,4 @@ struct Owner {
 // Names or numbers; empty: unchanged. Error kind io: no such user.
 [[nodiscard]] result<Owner> owner_of(const std::string& user, const std::string& group);
 
-}  // namespace keybearer::render
+}  // namespace keybearer
