@@ -187,7 +187,53 @@ void append(std::string& out, const Value& value) {
 
 namespace {
 
-result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left) {
+// How many bytes the character at the beginning of `text` has; 0: it is not valid UTF-8.
+std::size_t valid_character(std::string_view text) {
+  const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() < size) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  const unsigned second = byte(1);
+  const bool bad = (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+                   (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F);
+  return bad ? 0 : size;
+}
+
+// 'h' or 'l' for the half of a surrogate pair that an escape "\\uD83D" is.
+char surrogate(std::string_view text) {
+  if (text.size() < 6 || text[0] != '\\' || text[1] != 'u' || (text[2] | 0x20) != 'd') return 0;
+  const char c = static_cast<char>(text[3] | 0x20);
+  return c == '8' || c == '9' || c == 'a' || c == 'b' ? 'h' : c >= 'c' && c <= 'f' ? 'l' : char{};
+}
+
+// What Go's decoder puts up with: a byte that is not UTF-8 and half a surrogate pair are U+FFFD.
+std::string repaired(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    std::size_t size = valid_character(text);
+    if (size == 0) {
+      out += "\xEF\xBF\xBD";
+      size = 1;
+    } else if (const char half = surrogate(text); half == 'h' && surrogate(text.substr(6)) == 'l') {
+      out += text.substr(0, size = 12);
+    } else if (half != 0) {
+      out += "\\ufffd";
+      size = 6;
+    } else {
+      if (text[0] == '\\' && text.size() > 1) size = 2;  // the escaped character is none of ours
+      out += text.substr(0, size);
+    }
+    text.remove_prefix(size);
+  }
+  return out;
+}
+
+result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
+                    bool repaired_once = false) {
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(limits);
@@ -203,8 +249,11 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left)
         .append(text.substr(begin, end - begin))
         .append("\"")
         .append(text.substr(end));
-    return parse(quoted, limits, huge_numbers_left - 1);
+    return parse(quoted, limits, huge_numbers_left - 1, repaired_once);
   }
+  const bool encoding = parsed.Code() == rapidjson::kParseErrorStringInvalidEncoding ||
+                        parsed.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid;
+  if (encoding && !repaired_once) return parse(repaired(text), limits, huge_numbers_left, true);
   if (parsed.IsError()) {
     const char* why = builder.refused() != nullptr ? builder.refused()
                                                    : rapidjson::GetParseError_En(parsed.Code());

@@ -16,8 +16,9 @@ struct Limits {
 };
 
 // Numbers become json.Number with their text kept; objects become map, arrays list; a key that
-// comes twice: the last wins, as in Go. Iterative, so that deep input is an error (bad_reply) and
-// never a stack overflow. The error has the byte offset and no piece of the text.
+// comes twice: the last wins; a byte that is not UTF-8 becomes U+FFFD: as in Go. Iterative, so that
+// deep input is an error (bad_reply) and never a stack overflow. The error has the byte offset and
+// no piece of the text.
 [[nodiscard]] result<Value> parse(std::string_view text, Limits limits = {});
 
 // Compact JSON with keys sorted. Numbers as they are; json.Number text is not checked. Only what

@@ -31,22 +31,24 @@ struct Value::Complex {
 
 namespace {
 
-// Go's internal/fmtsort for keys of one map: nil, numbers, text; numbers by value, text bytewise.
+// Go's internal/fmtsort for keys of one map: nil, then by the addresses of the types in the
+// reference's program, then by value; text bytewise.
 int rank(Type type) {
   switch (type) {
     case Type::nil:
       return 0;
-    case Type::boolean:
-      return 1;
-    case Type::integer:
-    case Type::int64:
     case Type::uint64:
     case Type::byte:
       return 2;
-    case Type::float64:
+    case Type::integer:
+    case Type::int64:
       return 3;
-    default:
+    case Type::float64:
       return 4;
+    case Type::boolean:
+      return 5;
+    default:
+      return 1;
   }
 }
 
@@ -54,10 +56,12 @@ std::strong_ordering compare_keys(const Value& a, const Value& b) {
   if (a.is_text() && b.is_text()) return a.as_text() <=> b.as_text();
   if (rank(a.type()) != rank(b.type())) return rank(a.type()) <=> rank(b.type());
   switch (rank(a.type())) {
-    case 1:
     case 2:
-      return a.as_int() <=> b.as_int();
+      return a.as_uint() <=> b.as_uint();
     case 3:
+    case 5:
+      return a.as_int() <=> b.as_int();
+    case 4:
       return std::strong_order(a.as_double(), b.as_double());
     default:
       return std::strong_ordering::equal;
@@ -68,7 +72,7 @@ constexpr auto kBefore = [](const Value::Entry& entry, const Value& key) {
   return compare_keys(entry.key, key) < 0;
 };
 constexpr auto kBeforeText = [](const Value::Entry& entry, std::string_view key) {
-  return entry.key.is_text() ? entry.key.as_text() < key : true;
+  return entry.key.is_text() ? entry.key.as_text() < key : entry.key.is_nil();
 };
 
 }  // namespace

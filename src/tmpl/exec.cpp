@@ -173,7 +173,9 @@ Output Evaluation::run(const std::string& own_name) {
 
 std::string Evaluation::execute_template(const std::string& name, Value dot) {
   const auto tree = trees_.trees.find(name);
-  if (tree == trees_.trees.end()) throw CallError{"template " + quote(name) + " not defined"};
+  if (tree == trees_.trees.end())
+    throw CallError{"template: no template " + quote(name) + " associated with template " +
+                    quote(shown_name_)};
   if (depth_ >= kMaxDepth)
     throw CallError{"exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")"};
   ++depth_;
@@ -183,11 +185,16 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
   const std::size_t printed = result_.printed.size();
   const Operand root = dot.is_nil() ? Operand() : Operand(std::move(dot));
   variables_.push_back({"$", root});
-  (void)walk_list(root, tree->second);
+  try {
+    (void)walk_list(root, tree->second);
+  } catch (const ExecError& error) {  // an execution of its own, whose error is ours
+    template_name_ = outer_name;
+    throw CallError{.text = error.text, .missing_key = error.missing_key};
+  }
   template_name_ = outer_name;
   variables_ = std::move(variables);
-  --depth_;
   result_.printed.resize(printed);
+  --depth_;
   return std::exchange(out_, std::move(outer));
 }
 
@@ -345,6 +352,7 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
   if (!any) {
     pop(inside);
     result = walk_list(dot, range.else_list);
+    if (result == Flow::break_) result = Flow::normal;  // as Go: it ends this range
   }
   pop(before);
   return result;
@@ -372,8 +380,12 @@ void Evaluation::print(const Node& node, const Operand& value) {
   const std::size_t before = out_.size();
   if (!value.valid || value.nil_interface()) {
     out_ += "<no value>";
+  } else if (value.value.is_text()) {
+    out_ += value.value.as_text();
   } else {
-    append_value(out_, value.value);
+    if (const Struct* object = as_struct(value.value); object != nullptr && object->is_channel())
+      fail("can't print " + node_text(node) + " of type " + type_name(value.value));
+    append_printed(out_, value.value);
   }
   if (out_.size() > before) result_.printed.push_back({before, out_.size()});
   if (out_.size() > kMaxOutput) fail("the output is larger than 64 MiB");
@@ -484,6 +496,7 @@ Operand Evaluation::chain_node(const Operand& dot, const ChainNode& node, Args a
     case NodeType::identifier: {
       const auto& identifier = as<IdentifierNode>(*node.node);
       receiver = call(dot, *identifier.function, identifier, identifier.name, {}, nullptr);
+      receiver.in_interface = receiver.value.is_nil();  // a result has its own type
       break;
     }
     default:
@@ -531,6 +544,9 @@ Operand Evaluation::field(const Operand& dot, std::string_view name, const Node&
     }
     if (object->hides(name))
       fail(std::string(name) + " is an unexported field of struct type " + type_name(value));
+  } else if (const Function* of_number =
+                 value.type() == Type::number ? number_method(name) : nullptr) {
+    return call(dot, *of_number, node, name, args, final, &value);
   } else if (value.is_map()) {
     if (has_args) fail(std::string(name) + " is not a method but has arguments");
     if (const Value* member = value.find(name)) return element_of(value, *member);
@@ -588,12 +604,22 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     fail("error calling " + std::string(name) + ": function is disabled");
   }
   if (on != nullptr) called_on = *on;
+  if (function.special == Function::Special::call) callee_ = callee(args, final);
   try {
     return Operand::element(function.call(*this, values));
   } catch (const CallError& error) {
     at(node);
-    fail(error.bare ? error.text : "error calling " + std::string(name) + ": " + error.text);
+    fail(error.bare ? error.text : "error calling " + std::string(name) + ": " + error.text,
+         error.missing_key);
   }
+}
+
+// How `call` names what it is to call.
+std::string Evaluation::callee(Args args, const Operand* final) const {
+  if (args.size() > 1) return node_text(*args[1]);
+  const Value& value = final->value;
+  return value.type() == Type::string ? shown(value, std::string(value.as_text()))
+                                      : "<" + type_name(value) + " Value>";
 }
 
 // Go's own functions can't be denied (consul-template: function_denylist, names or globs).

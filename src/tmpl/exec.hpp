@@ -60,6 +60,7 @@ class Evaluation {
   [[nodiscard]] std::string shown(const Value& value, std::string text) const;
   std::map<std::string, Value> scratch;
   Value called_on;  // what a method was called on
+  [[nodiscard]] const std::string& called() const { return callee_; }  // by `call`
 
  private:
   using Args =
@@ -95,6 +96,7 @@ class Evaluation {
   Value checked(Operand operand, Param param);
   Value constant(const NumberNode& number);
   [[nodiscard]] bool disabled(const Function& function) const;
+  [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);
 
   [[nodiscard]] std::size_t mark() const { return variables_.size(); }
@@ -112,6 +114,7 @@ class Evaluation {
   std::string_view template_name_;
   std::vector<Variable> variables_;
   std::string out_;
+  std::string callee_;
   Output result_;
   int depth_ = 0;
 };

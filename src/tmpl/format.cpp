@@ -29,6 +29,7 @@ class Printer {
   explicit Printer(std::string& out) : out_(out) {}
 
   void argument(const Value& value, char32_t verb);  // fmt.pp.printArg
+  void pointee(const Value& value);                  // %v of what it points to
   void format(std::string_view format, std::span<const Value> values);
 
  private:
@@ -432,11 +433,15 @@ void Printer::object(const Value& value, char32_t verb, int depth) {
     return integer(i < 0 ? 0 - static_cast<std::uint64_t>(i) : static_cast<std::uint64_t>(i), i < 0,
                    verb, value, true);
   }
-  const bool is_pointer = object.type_name().starts_with('*') || object.is_channel();
-  if (is_pointer && (depth > 0 || object.is_nil() || object.is_channel()))
+  const bool points = is_pointer(object);
+  if (object.is_channel() || (points && (depth > 0 || object.is_nil())))
     return pointer(object, verb, value);
-  if (is_pointer) out_ += '&';
-  structure(object, verb, is_pointer ? depth + 1 : depth);
+  if (points) out_ += '&';
+  structure(object, verb, points ? depth + 1 : depth);
+}
+
+void Printer::pointee(const Value& value) {
+  if (!by_method(*as_struct(value), 'v', value)) structure(*as_struct(value), 'v', 0);
 }
 
 void Printer::argument(const Value& value, char32_t verb) {
@@ -697,6 +702,14 @@ void append_value(std::string& out, const Value& value) {
     return;
   }
   Printer(out).argument(value, 'v');
+}
+
+void append_printed(std::string& out, const Value& value) {
+  const Struct* object = as_struct(value);
+  if (object != nullptr && is_pointer(*object) && !object->is_nil())
+    Printer(out).pointee(value);
+  else
+    append_value(out, value);
 }
 
 std::string sprint(std::span<const Value> values) {

@@ -54,13 +54,17 @@ struct Function {
 // "error calling NAME: TEXT".
 struct CallError {
   std::string text;
-  bool bare = false;  // the text alone
+  bool bare = false;         // the text alone
+  bool missing_key = false;  // see TemplateError
 };
 
 [[nodiscard]] const Function* find_function(std::string_view name);
 // Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not
 // known either.
 [[nodiscard]] std::string refused_function(std::string_view name);
+
+// A method of json.Number: Float64, Int64, String; nullptr: there is none of that name.
+[[nodiscard]] const Function* number_method(std::string_view name);
 
 // The tables, one per file, each sorted by name.
 [[nodiscard]] std::span<const Function> builtin_functions();

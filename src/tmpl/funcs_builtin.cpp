@@ -39,13 +39,41 @@ Basic basic_kind(const Value& value) {
   throw CallError{"incompatible types for comparison: " + type_name(a) + " and " + type_name(b)};
 }
 
-bool equal(const Value& left, const Value& right) {
+// reflect.Kind of what has no basic kind.
+enum class Kind : std::uint8_t { list, map, structure, pointer, channel };
+Kind kind_of(const Value& value) {
+  if (value.is_list()) return Kind::list;
+  if (value.is_map()) return Kind::map;
+  const Struct& object = *as_struct(value);
+  return object.is_channel() ? Kind::channel : is_pointer(object) ? Kind::pointer : Kind::structure;
+}
+bool is_nil_reference(const Value& value) {
+  const Struct* object = as_struct(value);
+  return value.is_nil() || (object != nullptr && object->is_nil()) ||
+         ((value.is_list() || value.is_map()) && value.is_nil_of());
+}
+
+// Neither has a basic kind.
+bool equal_references(const Evaluation& e, const Value& a, const Value& b) {
+  if (!a.is_nil() && !b.is_nil() && kind_of(a) != kind_of(b)) {
+    throw CallError{"non-comparable types " + e.shown(a, sprintf("%s", {&a, 1})) + ": " +
+                    type_name(a) + ", " + type_name(b) + ": " + e.shown(b, sprint({&b, 1}))};
+  }
+  if (is_nil_reference(a) || is_nil_reference(b)) return is_nil_reference(a) == is_nil_reference(b);
+  const Struct* object = as_struct(b);
+  if (object == nullptr || !object->comparable())
+    throw CallError{"non-comparable type " + e.shown(b, sprintf("%s", {&b, 1})) + ": " +
+                    type_name(b)};
+  return type_name(a) == type_name(b) && as_struct(a)->equals(*object);
+}
+
+bool equal(const Evaluation& e, const Value& left, const Value& right) {
   const Value a = plain(left), b = plain(right);
   const Basic ka = basic_kind(a), kb = basic_kind(b);
   if (ka != kb) {
     if (ka == Basic::integer && kb == Basic::uinteger)
       return a.as_int() >= 0 && static_cast<std::uint64_t>(a.as_int()) == b.as_uint();
-    if (ka == Basic::uinteger && kb == Basic::integer) return equal(b, a);
+    if (ka == Basic::uinteger && kb == Basic::integer) return equal(e, b, a);
     if (a.is_nil() || b.is_nil()) return false;
     incompatible(left, right);
   }
@@ -65,10 +93,7 @@ bool equal(const Value& left, const Value& right) {
     case Basic::invalid:
       break;
   }
-  if (a.is_nil() || b.is_nil()) return a.is_nil() && b.is_nil();
-  if (a.type() == Type::object && b.type() == Type::object) return a == b;
-  if (a.type() == b.type()) throw CallError{"non-comparable type " + type_name(a)};
-  throw CallError{"non-comparable types " + type_name(a) + ", " + type_name(b)};
+  return equal_references(e, left, right);
 }
 
 bool less(const Value& left, const Value& right) {
@@ -98,24 +123,24 @@ bool less(const Value& left, const Value& right) {
   }
 }
 
-Value eq(Evaluation&, Arguments a) {
+Value eq(Evaluation& e, Arguments a) {
   if (a.size() < 2) throw CallError{"missing argument for comparison"};
   for (std::size_t i = 1; i < a.size(); ++i) {
-    if (equal(a[0], a[i])) return true;
+    if (equal(e, a[0], a[i])) return true;
   }
   return false;
 }
-Value ne(Evaluation&, Arguments a) {
-  return !equal(a[0], a[1]);
+Value ne(Evaluation& e, Arguments a) {
+  return !equal(e, a[0], a[1]);
 }
 Value lt(Evaluation&, Arguments a) {
   return less(a[0], a[1]);
 }
-Value le(Evaluation&, Arguments a) {
-  return less(a[0], a[1]) || equal(a[0], a[1]);
+Value le(Evaluation& e, Arguments a) {
+  return less(a[0], a[1]) || equal(e, a[0], a[1]);
 }
-Value gt(Evaluation&, Arguments a) {
-  return !(less(a[0], a[1]) || equal(a[0], a[1]));
+Value gt(Evaluation& e, Arguments a) {
+  return !(less(a[0], a[1]) || equal(e, a[0], a[1]));
 }
 Value ge(Evaluation&, Arguments a) {
   return !less(a[0], a[1]);
@@ -124,11 +149,24 @@ Value not_(Evaluation&, Arguments a) {
   return !truth(a[0]);
 }
 
+// What len, index and slice look at: behind a pointer there is a struct of this name.
+std::string pointee_name(const Value& value) {
+  std::string name = type_name(value);
+  return name.starts_with('*') ? name.substr(1) : name;
+}
+bool is_nil_pointer(const Value& value) {
+  const Struct* object = as_struct(value);
+  return object != nullptr && object->is_nil();
+}
+
 Value len(Evaluation&, Arguments a) {
-  if (a[0].is_nil()) throw CallError{"len of nil pointer"};
+  if (a[0].is_nil()) throw CallError{"reflect: call of reflect.Value.Type on zero Value"};
+  if (is_nil_pointer(a[0])) throw CallError{"len of nil pointer"};
+  if (const Struct* object = as_struct(a[0]); object != nullptr && object->is_channel())
+    return 0;  // without a buffer
   if (a[0].is_text() || a[0].is_list() || a[0].is_map())
     return Value::integer(static_cast<std::int64_t>(a[0].size()));
-  throw CallError{"len of type " + type_name(a[0])};
+  throw CallError{"len of type " + pointee_name(a[0])};
 }
 
 std::size_t index_of(const Value& index, std::size_t size) {
@@ -164,17 +202,17 @@ Value index(Evaluation&, Arguments a) {
                             : Value::byte(static_cast<unsigned char>(item.as_text()[at]));
     } else if (item.is_map()) {
       const bool any_key = item.type() == Type::any_map;
-      if (i.is_nil() && !any_key) throw CallError{"value is nil; should be string"};
+      if (i.is_nil() && !any_key) throw CallError{"value is nil; should be of type string"};
       if (!any_key && i.type() != Type::string)
         throw CallError{"value has type " + type_name(i) + "; should be string"};
       const Value* found = item.find_key(i);
       item = found != nullptr                  ? Value(*found)
              : item.type() == Type::string_map ? Value("")
                                                : Value();
-    } else if (item.is_nil()) {
+    } else if (item.is_nil() || is_nil_pointer(item)) {
       throw CallError{"index of nil pointer"};
     } else {
-      throw CallError{"can't index item of type " + type_name(item)};
+      throw CallError{"can't index item of type " + pointee_name(item)};
     }
   }
   return item;
@@ -185,7 +223,8 @@ Value slice(Evaluation&, Arguments a) {
   if (item.is_nil()) throw CallError{"slice of untyped nil"};
   if (a.size() > 4) throw CallError{"too many slice indexes: " + std::to_string(a.size() - 1)};
   if (!item.is_text() && !item.is_list())
-    throw CallError{"can't slice item of type " + type_name(item)};
+    throw CallError{is_nil_pointer(item) ? "slice of nil pointer"
+                                         : "can't slice item of type " + pointee_name(item)};
   if (item.is_text() && a.size() == 4) throw CallError{"cannot 3-index slice a string"};
   std::size_t bounds[3] = {0, item.size(), item.size()};
   for (std::size_t n = 1; n < a.size(); ++n) bounds[n - 1] = index_of(a[n], item.size());
@@ -207,9 +246,9 @@ Value slice(Evaluation&, Arguments a) {
   return Value::list(item.type(), std::move(part));
 }
 
-Value call(Evaluation&, Arguments a) {
+Value call(Evaluation& e, Arguments a) {
   if (a.empty() || a[0].is_nil()) throw CallError{"call of nil"};
-  throw CallError{"non-function of type " + type_name(a[0])};
+  throw CallError{"non-function " + e.called() + " of type " + type_name(a[0])};
 }
 
 Value print(Evaluation&, Arguments a) {

@@ -10,6 +10,7 @@
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/sprig/sprig.hpp"
 #include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl {
@@ -75,14 +76,26 @@ Value to_unescaped_json_pretty(Evaluation&, Arguments a) {
   return go_json("toUnescapedJSONPretty", a[0], false, true);
 }
 
-// `in`: an element of a list (same type and value), or a piece of a text.
+// consul-template's `in`: a list's elements of the same kind, or a part of a text of the same type.
 bool holds(const Value& list, const Value& value) {
+  const auto same_text = [&value](const Value& text) {
+    if (value.is_nil()) throw CallError{"reflect: call of reflect.Value.Type on zero Value"};
+    return value.type() == text.type();
+  };
   if (list.is_text())
-    return value.type() == Type::string &&
-           list.as_text().find(value.as_text()) != std::string_view::npos;
+    return same_text(list) && list.as_text().find(value.as_text()) != std::string_view::npos;
   if (!list.is_list()) return false;
-  if (value.type() == Type::boolean) return false;
-  return std::ranges::any_of(list.items(), [&value](const Value& item) { return item == value; });
+  const Value wanted = plain(value);
+  return std::ranges::any_of(list.items(), [&](const Value& element) {
+    const Value item = plain(element);
+    const auto is_int = [](const Value& v) {
+      return v.type() == Type::integer || v.type() == Type::int64;
+    };
+    if (is_int(item)) return is_int(wanted) && wanted.as_int() == item.as_int();
+    if (item.type() == Type::float64)
+      return wanted.type() == Type::float64 && wanted.as_double() == item.as_double();
+    return item.is_text() && same_text(item) && value.as_text() == item.as_text();
+  });
 }
 Value in(Evaluation&, Arguments a) {
   return holds(a[0], a[1]);
@@ -103,46 +116,35 @@ Value contains_not_all(Evaluation&, Arguments a) {
   return !std::ranges::all_of(a[0].items(), [&](const Value& v) { return holds(a[1], v); });
 }
 
-void explode(Value& into, std::string_view key, const Value& value) {
+void explode(const Evaluation& e, Value& into, std::string_view key, const Value& value,
+             std::string_view outer) {
   const auto slash = key.find('/');
   if (slash == std::string_view::npos) {
-    into.set(key, value);
+    if (!key.empty()) into.set(key, value);
     return;
   }
   const std::string_view head = key.substr(0, slash);
   const Value* found = into.find(head);
   Value inner = found != nullptr ? *found : Value::map();
   if (inner.type() != Type::map)
-    throw CallError{"explodeMap: not a map: \"" + std::string(head) + "\""};
+    throw CallError{"explodeMap: not a map: " + quote(outer) + ": " + quote(head) +
+                    " already has value " + e.shown(inner, sprintf("%q", {&inner, 1}))};
   if (found == nullptr) into.set(head, inner);
-  explode(inner, key.substr(slash + 1), value);
+  explode(e, inner, key.substr(slash + 1), value, key);
 }
-Value explode_map(Evaluation&, Arguments a) {
+Value explode_map(Evaluation& e, Arguments a) {
   Value out = Value::map();
-  for (const auto& [key, value] : a[0].entries()) explode(out, key.as_text(), value);
+  for (const auto& [key, value] : a[0].entries())
+    explode(e, out, key.as_text(), value, key.as_text());
   return out;
 }
 
-bool empty(const Value& value) {
-  return !truth(value);
-}
-void merge(Value& into, const Value& from, bool override) {
-  for (const auto& [key, value] : from.entries()) {
-    const Value* present = into.find_key(key);
-    if (present != nullptr && present->type() == Type::map && value.type() == Type::map) {
-      Value inner = *present;
-      merge(inner, value, override);
-    } else if (present == nullptr || empty(*present) || (override && !empty(value))) {
-      into.set_key(key, value);
-    }
-  }
-}
 Value merge_map(Evaluation&, Arguments a) {
-  merge(a[0], a[1], false);
+  sprig::merge_maps(a[0], a[1], false);
   return a[0];
 }
 Value merge_map_with_override(Evaluation&, Arguments a) {
-  merge(a[0], a[1], true);
+  sprig::merge_maps(a[0], a[1], true);
   return a[0];
 }
 
@@ -200,16 +202,31 @@ constexpr Function kScratch[] = {
 
 class Scratch final : public Struct {
  public:
+  explicit Scratch(const std::map<std::string, Value>& values) : values_(values) {}
   [[nodiscard]] std::string_view type_name() const override { return "*template.Scratch"; }
+  [[nodiscard]] bool equals(const Object&) const override { return true; }  // there is one
   [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] bool hides(std::string_view name) const override {
+    return name == "once" || name == "values";
+  }
   [[nodiscard]] const Function* method(std::string_view name) const override {
     const auto at = std::ranges::find(kScratch, name, &Function::name);
     return at == std::end(kScratch) ? nullptr : at;
   }
+  void print(std::string& out) const override {  // Go's locks, then the values
+    Value map = Value::map();
+    for (const auto& [name, value] : values_) map.append_sorted(Value(name), value);
+    out += "{{{} {{} 0} {{} {0 0}}} {{{} {0 0}} 0 0 {{} 0} {{} 0}} ";
+    append_value(out, map);
+    out += '}';
+  }
+
+ private:
+  const std::map<std::string, Value>& values_;  // of the evaluation, which outlives its values
 };
 
-Value scratch(Evaluation&, Arguments) {
-  return scratch_object();
+Value scratch(Evaluation& e, Arguments) {
+  return Value::object(std::make_shared<Scratch>(e.scratch));
 }
 
 constexpr Function kFunctions[] = {
@@ -235,11 +252,6 @@ constexpr Function kFunctions[] = {
 };
 
 }  // namespace
-
-Value scratch_object() {
-  static const auto instance = std::make_shared<Scratch>();  // it has no state: the evaluation has
-  return Value::object(instance);
-}
 
 std::span<const Function> data_functions() {
   return kFunctions;

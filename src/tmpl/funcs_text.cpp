@@ -68,9 +68,8 @@ Value split_to_map(Evaluation&, Arguments a) {
   if (text.empty()) return map;
   for (const Value& part : split_text(text, a[0].as_text())) {
     const auto at = part.as_text().find(a[1].as_text());
-    if (at != std::string_view::npos && !a[1].as_text().empty()) {
+    if (at != std::string_view::npos)
       map.set(part.as_text().substr(0, at), Value(part.as_text().substr(at + a[1].size())));
-    }
   }
   return map;
 }
@@ -117,11 +116,14 @@ Value parse_float_(Evaluation&, Arguments a) {
   if (!value) throw CallError{failed("ParseFloat", a[0].as_text(), value.error())};
   return *value;
 }
+std::int64_t whole_number(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto value = parse_int(text, 10);
+  if (!value) throw CallError{failed("ParseInt", text, value.error())};
+  return *value;
+}
 Value parse_int_(Evaluation&, Arguments a) {
-  if (a[0].as_text().empty()) return Value::int64(0);
-  const auto value = parse_int(a[0].as_text(), 10);
-  if (!value) throw CallError{failed("ParseInt", a[0].as_text(), value.error())};
-  return Value::int64(*value);
+  return Value::int64(whole_number(a[0].as_text()));
 }
 Value parse_uint_(Evaluation&, Arguments a) {
   if (a[0].as_text().empty()) return Value::uint64(0);
@@ -273,10 +275,7 @@ std::int64_t loop_bound(const Value& value) {
   const Value number = plain(value);
   if (is_signed(number)) return number.as_int();
   if (is_unsigned(number)) return static_cast<std::int64_t>(number.as_uint());
-  if (value.type() == Type::string) {
-    if (const auto parsed = parse_int(value.as_text(), 10)) return *parsed;
-    throw CallError{"loop: bad argument: not a number"};
-  }
+  if (value.is_text()) return whole_number(value.as_text());
   throw CallError{"loop: bad argument type: " + type_name(value)};
 }
 
@@ -295,6 +294,34 @@ class Counter final : public Struct {
  private:
   mutable std::int64_t next_;
   const std::int64_t stop_;
+};
+
+// --- methods of json.Number ---
+
+Value number_string(Evaluation& e, Arguments) {
+  return Value(e.called_on.as_text());
+}
+Value number_int64(Evaluation& e, Arguments) {
+  const auto value = parse_int(e.called_on.as_text(), 10);
+  if (!value)
+    throw CallError{"strconv.ParseInt: parsing " +
+                    e.shown(e.called_on, quote(e.called_on.as_text())) + ": " +
+                    std::string(value.error())};
+  return Value::int64(*value);
+}
+Value number_float64(Evaluation& e, Arguments) {
+  const auto value = parse_float(e.called_on.as_text());
+  if (!value)
+    throw CallError{"strconv.ParseFloat: parsing " +
+                    e.shown(e.called_on, quote(e.called_on.as_text())) + ": " +
+                    std::string(value.error())};
+  return *value;
+}
+
+constexpr Function kNumberMethods[] = {
+    {"Float64", number_float64, ""},
+    {"Int64", number_int64, ""},
+    {"String", number_string, ""},
 };
 
 Value loop(Evaluation&, Arguments a) {
@@ -339,6 +366,11 @@ constexpr Function kFunctions[] = {
 };
 
 }  // namespace
+
+const Function* number_method(std::string_view name) {
+  const auto* at = std::ranges::find(kNumberMethods, name, &Function::name);
+  return at == std::end(kNumberMethods) ? nullptr : at;
+}
 
 std::span<const Function> text_functions() {
   return kFunctions;

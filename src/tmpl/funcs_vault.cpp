@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "tmpl/exec.hpp"
+#include "tmpl/go_url.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/time_object.hpp"
@@ -71,6 +72,10 @@ class Part : public Struct {
   Part(std::string_view type, Value json, std::span<const FieldName> fields)
       : type_(type), json_(std::move(json)), fields_(fields) {}
   [[nodiscard]] std::string_view type_name() const override { return type_; }
+  [[nodiscard]] bool equals(const Object& other) const override {  // the same part of one answer
+    const auto* part = dynamic_cast<const Part*>(&other);
+    return part != nullptr && &part->json_.entries() == &json_.entries();
+  }
   [[nodiscard]] std::optional<Value> field(std::string_view name) const override {
     const auto at = std::ranges::find(fields_, name, &FieldName::go);
     if (at == fields_.end()) return std::nullopt;
@@ -107,6 +112,8 @@ constexpr FieldName kWrapFields[] = {{"Token", "token", As::text},
                                      {"TTL", "ttl", As::number},
                                      {"CreationTime", "creation_time", As::time},
                                      {"WrappedAccessor", "wrapped_accessor", As::text}};
+constexpr std::string_view kSecretNames[] = {"RequestID", "LeaseID",  "LeaseDuration", "Renewable",
+                                             "Data",      "Warnings", "Auth",          "WrapInfo"};
 constexpr std::string_view kAuthNames[] = {"ClientToken", "Accessor",      "Policies",
                                            "Metadata",    "LeaseDuration", "Renewable"};
 constexpr std::string_view kWrapNames[] = {"Token", "TTL", "CreationTime", "WrappedAccessor"};
@@ -142,6 +149,7 @@ class PkiStruct final : public Struct {
  public:
   explicit PkiStruct(Value bundle) : bundle_(std::move(bundle)) {}
   [[nodiscard]] std::string_view type_name() const override { return "dependency.PemEncoded"; }
+  [[nodiscard]] bool comparable() const override { return false; }
   [[nodiscard]] std::optional<Value> field(std::string_view name) const override {
     if (name == "Data") return pki_object(bundle_);
     const Value* member = bundle_.find(name);
@@ -167,14 +175,14 @@ std::string_view trimmed(std::string_view text, std::string_view what) {
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
 // k=v, split at the first '=', both halves trimmed; "" is passed over.
-std::vector<std::pair<std::string, std::string>> pairs(const char* function, Arguments arguments) {
+std::vector<std::pair<std::string, std::string>> pairs(const Evaluation& e, Arguments arguments) {
   std::vector<std::pair<std::string, std::string>> out;
   for (const Value& argument : arguments) {
     const std::string_view text = argument.as_text();
     if (text.empty()) continue;
     const auto equals = text.find('=');
     if (equals == std::string_view::npos)
-      throw CallError{std::string(function) + ": not k=v pair \"[value]\""};
+      throw CallError{"not k=v pair " + e.shown(argument, quote(text))};
     std::string key(trimmed(text.substr(0, equals), kBlanks));
     std::string value(trimmed(text.substr(equals + 1), kBlanks));
     const auto known = std::ranges::find(out, key, &std::pair<std::string, std::string>::first);
@@ -191,25 +199,32 @@ Value secret(Evaluation& e, Arguments a) {
   Dependency dependency;
   if (a.size() == 1) {
     auto read = read_dependency(a[0].as_text());
-    if (!read) throw CallError{read.error().text};
+    if (!read) {
+      const std::string raw(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
+      throw CallError{raw.empty()
+                          ? read.error().text
+                          : "parse " + e.shown(a[0], quote(raw)) + ": " + read.error().text};
+    }
     dependency = std::move(*read);
   } else {
     const std::string path(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
     if (path.empty()) throw CallError{"vault.write: invalid format: \"\""};
-    dependency = write_dependency(path, pairs("secret", a.subspan(1)));
+    dependency = write_dependency(path, pairs(e, a.subspan(1)));
   }
   bool there = false;
   const Value answer = e.ask(std::move(dependency), there);
-  return there && !answer.is_nil() ? secret_object(answer) : Value();
+  if (!there) return {};
+  return answer.is_nil() ? nil_pointer("*dependency.Secret", kSecretNames) : secret_object(answer);
 }
 
 Value secrets(Evaluation& e, Arguments a) {
   const std::string path(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
-  if (path.empty()) return Value::strings({});
+  if (a[0].size() == 0) return Value::nil_of(Type::strings);
+  if (path.empty()) throw CallError{"vault.list: invalid format: \"\""};
   bool there = false;
   Value answer = e.ask(
       {.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
-  if (!there || !answer.is_list()) return Value::strings({});
+  if (!there || !answer.is_list()) return Value::nil_of(Type::strings);
   List names = answer.items();
   std::ranges::sort(names, {}, &Value::as_text);
   return Value::strings(std::move(names));
@@ -217,20 +232,24 @@ Value secrets(Evaluation& e, Arguments a) {
 
 Value pki_cert(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
-  const std::string path(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
-  if (path.empty()) throw CallError{"vault.pki: invalid format: \"\""};
+  const std::string_view raw = trimmed(trimmed(a[0].as_text(), kBlanks), "/");
+  if (raw.empty()) throw CallError{"vault.read: invalid format: \"\""};
+  const auto url = parse_url(raw);
+  if (!url) throw CallError{"parse " + e.shown(a[0], quote(raw)) + ": " + url.error()};
+  const std::string& path = url->path;
   bool there = false;
   const Value answer = e.ask({.kind = Dependency::Kind::pki,
                               .path = path,
-                              .args = pairs("pkiCert", a.subspan(1)),
+                              .args = pairs(e, a.subspan(1)),
                               .id = "vault.pki(" + path + "->" + e.options().destination + ")"},
                              there);
   return there ? pki_object(answer) : Value();
 }
 
 Value file(Evaluation& e, Arguments a) {
-  const std::string path(a[0].as_text());
-  if (path.empty()) return "";
+  const std::string path(trimmed(a[0].as_text(), kBlanks));
+  if (a[0].size() == 0) return "";
+  if (path.empty()) throw CallError{"file: invalid format: \"\""};
   const std::string& sandbox = e.options().sandbox_path;
   if (!sandbox.empty()) {
     std::error_code ignored;
@@ -301,16 +320,16 @@ result<Dependency> read_dependency(std::string_view raw) {
   std::string_view path = trimmed(trimmed(raw, kBlanks), "/");
   if (path.empty()) return fail(ErrorKind::render, "vault.read: invalid format: \"\"");
   Dependency dependency;
-  if (const auto query = path.find('?'); query != std::string_view::npos) {
-    std::string_view rest = path.substr(query + 1);
-    path = path.substr(0, query);
-    while (!rest.empty()) {
-      const auto end = std::min(rest.find('&'), rest.size());
-      if (rest.substr(0, end).starts_with("version=")) dependency.version = rest.substr(8, end - 8);
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-_.";
+  if (path.find_first_not_of(kPlain) == std::string_view::npos) {
+    dependency.path = path;
+  } else {
+    auto url = parse_url(path);
+    if (!url) return fail(ErrorKind::render, url.error());
+    dependency.path = std::move(url->path);
+    dependency.version = query_value(url->query, "version").value_or("");
   }
-  dependency.path = path;
   dependency.id = "vault.read(" + dependency.path +
                   (dependency.version.empty() ? "" : ".v" + dependency.version) + ")";
   return dependency;

@@ -103,6 +103,9 @@ class Encoder {
       out += "null";
     } else if (const auto* time = dynamic_cast<const TimeObject*>(&object)) {
       out += '"' + strict_rfc3339(time->time) + '"';
+    } else if (object.is_channel()) {
+      throw CallError{std::string(function_) +
+                      ": json: unsupported type: " + std::string(object.type_name())};
     } else if (const auto number = object.number()) {
       append(*number, depth);
     } else {

@@ -236,4 +236,18 @@ std::expected<Url, std::string> parse_url(std::string_view raw) {
   return url;
 }
 
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    std::string pair(query.substr(0, query.find('&')));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    std::ranges::replace(pair, '+', ' ');
+    const auto equals = std::min(pair.find('='), pair.size());
+    const Text key = unescaped(std::string_view(pair).substr(0, equals), Part::path);
+    if (pair.find(';') != std::string::npos || !key || *key != name) continue;
+    const auto value = std::string_view(pair).substr(std::min(equals + 1, pair.size()));
+    if (Text text = unescaped(value, Part::path)) return *std::move(text);
+  }
+  return std::nullopt;
+}
+
 }  // namespace keybearer::tmpl

@@ -27,4 +27,7 @@ struct Url {
 // url.Parse.
 [[nodiscard]] std::expected<Url, std::string> parse_url(std::string_view raw);
 
+// The first value of that name in a query (url.Values.Get); nullopt: it is not there.
+[[nodiscard]] std::optional<std::string> query_value(std::string_view query, std::string_view name);
+
 }  // namespace keybearer::tmpl

@@ -34,6 +34,8 @@ class Struct : public Object {
   // A named integer (time.Month, time.Duration): the int or int64 that it is.
   [[nodiscard]] virtual std::optional<Value> number() const { return std::nullopt; }
   [[nodiscard]] virtual bool is_nil() const { return false; }  // a nil pointer of this type
+  // Can two of them be compared with ==? The pointers, and structs without lists and maps.
+  [[nodiscard]] virtual bool comparable() const { return true; }
   // A channel, and what comes out of it next; nullopt: it is closed.
   [[nodiscard]] virtual bool is_channel() const { return false; }
   [[nodiscard]] virtual std::optional<Value> receive() const { return std::nullopt; }
@@ -49,13 +51,14 @@ class Struct : public Object {
 [[nodiscard]] Value pki_object(const Value& bundle);
 // A nil pointer to a struct with these fields.
 [[nodiscard]] Value nil_pointer(std::string_view type, std::span<const std::string_view> fields);
-// What `scratch` gives: Get, Set, SetX, MapSet, MapSetX, MapValues, Key over the evaluation's
-// store.
-[[nodiscard]] Value scratch_object();
 
 // A time.Duration.
 [[nodiscard]] Value duration_object(std::int64_t nanoseconds);
 
+// What pointers of Go point to is known by the type's name.
+[[nodiscard]] inline bool is_pointer(const Struct& object) {
+  return object.type_name().starts_with('*');
+}
 [[nodiscard]] inline const Struct* as_struct(const Value& value) {
   return value.type() == Type::object ? static_cast<const Struct*>(value.as_object().get())
                                       : nullptr;  // there are no other objects

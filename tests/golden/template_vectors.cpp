@@ -187,12 +187,14 @@ Got run(const Value& vector) {
     }
   }
   Got got = evaluate(*parsed, answers);
-  const Value& expected = value_at(vector, "passes");
-  for (std::size_t pass = 1; passes && expected.is_list() && pass < expected.size(); ++pass) {
-    for (const std::string& id : texts(expected.items()[pass - 1])) {
-      if (later.contains(id)) answers.values[id] = later[id];
+  for (bool more = passes; more;) {
+    more = false;
+    for (const std::string& id : got.missing) {
+      if (!later.contains(id) || answers.values.contains(id)) continue;
+      answers.values[id] = later[id];
+      more = true;
     }
-    got = evaluate(*parsed, answers);
+    if (more) got = evaluate(*parsed, answers);
   }
   return got;
 }

@@ -98,8 +98,6 @@ bool is_struct_like(const Value& value) {
   return value.is_map() || value.type() == Type::object;
 }
 
-void merge_maps(Value& into, const Value& from, bool overwrite);
-
 // A map, or a pointer, of `from` against what `into` has under that key.
 void merge_inner(const Value* present, const Value& value, bool overwrite) {
   if (present == nullptr || !present->is_map() || !value.is_map()) return;
@@ -115,6 +113,8 @@ void put(Value& into, const Value& key, const Value& value, const Value& from) {
         "reflect.Value.SetMapIndex: value of type interface {} is not assignable to type string"};
   into.set_key(key, value);
 }
+
+}  // namespace
 
 void merge_maps(Value& into, const Value& from, bool overwrite) {
   if (from.type() == Type::any_map && into.type() != Type::any_map && from.size() != 0)
@@ -138,6 +138,8 @@ void merge_maps(Value& into, const Value& from, bool overwrite) {
     if (overwrite || !filled) put(into, key, value, from);
   }
 }
+
+namespace {
 
 Value merge_all(Arguments a, bool overwrite) {
   Value into = a[0];

@@ -21,4 +21,8 @@ namespace keybearer::tmpl::sprig {
 [[nodiscard]] std::span<const Function>
 type_functions();  // conversions, defaults, reflection, JSON
 
+// mergo's Merge: fills the gaps of `into`, deeply; with `overwrite` what `from` has wins. Throws
+// CallError.
+void merge_maps(Value& into, const Value& from, bool overwrite);
+
 }  // namespace keybearer::tmpl::sprig
