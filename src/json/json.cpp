@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <optional>
 #include <vector>
 
 namespace keybearer::json {
@@ -187,7 +189,58 @@ void append(std::string& out, const Value& value) {
 
 namespace {
 
-result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left) {
+// How long the UTF-8 character in front is; 0: it is none.
+std::size_t character_length(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  const std::size_t length = first < 0x80   ? 1
+                             : first < 0xC2 ? 0
+                             : first < 0xE0 ? 2
+                             : first < 0xF0 ? 3
+                             : first < 0xF5 ? 4
+                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
+  }
+  const auto second = static_cast<unsigned char>(length > 1 ? text[1] : 0);
+  const bool is_wrong = (first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
+                        (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90);
+  return is_wrong ? 0 : length;
+}
+
+// The number behind "\\u" in front; nothing: there is none.
+std::optional<unsigned> escaped_unit(std::string_view text) {
+  if (!text.starts_with("\\u") || text.size() < 6) return std::nullopt;
+  unsigned unit = 0;
+  const auto [end, error] = std::from_chars(text.data() + 2, text.data() + 6, unit, 16);
+  return error == std::errc{} && end == text.data() + 6 ? std::optional(unit) : std::nullopt;
+}
+
+// As Go reads: a byte that is no UTF-8, or half a surrogate pair, is U+FFFD.
+std::string repaired(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    std::size_t length = character_length(text);
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      length = 1;
+    } else if (const auto unit = escaped_unit(text); unit && (*unit & 0xF800) == 0xD800) {
+      const auto next = escaped_unit(text.substr(6));
+      const bool is_pair = *unit < 0xDC00 && next && (*next & 0xFC00) == 0xDC00;
+      length = is_pair ? 12 : 6;
+      out += is_pair ? text.substr(0, length) : std::string_view("\\ufffd");
+    } else {
+      if (text[0] == '\\' && text.size() > 1 && static_cast<unsigned char>(text[1]) < 0x80)
+        length = 2;
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
+result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
+                    bool as_it_is = true) {
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(limits);
@@ -203,8 +256,11 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left)
         .append(text.substr(begin, end - begin))
         .append("\"")
         .append(text.substr(end));
-    return parse(quoted, limits, huge_numbers_left - 1);
+    return parse(quoted, limits, huge_numbers_left - 1, as_it_is);
   }
+  if (as_it_is && (parsed.Code() == rapidjson::kParseErrorStringInvalidEncoding ||
+                   parsed.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid))
+    return parse(repaired(text), limits, huge_numbers_left, false);
   if (parsed.IsError()) {
     const char* why = builder.refused() != nullptr ? builder.refused()
                                                    : rapidjson::GetParseError_En(parsed.Code());

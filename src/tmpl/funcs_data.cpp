@@ -9,6 +9,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 
@@ -133,6 +134,7 @@ void merge(Value& into, const Value& from, bool override) {
       Value inner = *present;
       merge(inner, value, override);
     } else if (present == nullptr || empty(*present) || (override && !empty(value))) {
+      check_nesting(into, value);
       into.set_key(key, value);
     }
   }
@@ -170,6 +172,7 @@ Value& scratch_map(Evaluation& e, const Value& name) {
   return map;
 }
 Value scratch_map_set(Evaluation& e, Arguments a) {
+  check_nesting(a[2]);
   scratch_map(e, a[0]).set(a[1].as_text(), a[2]);
   return "";
 }

@@ -342,11 +342,7 @@ std::expected<std::int64_t, std::string_view> parse_int(std::string_view text, i
 std::expected<double, std::string_view> parse_float(std::string_view text) {
   std::string digits(text);
   if (digits.find('_') != std::string::npos) {
-    const auto sign =
-        static_cast<std::size_t>(!digits.empty() && (digits[0] == '-' || digits[0] == '+'));
-    const bool hex =
-        digits.size() > sign + 1 && digits[sign] == '0' && (digits[sign + 1] | 0x20) == 'x';
-    if (!hex || !underscores_ok(text)) return std::unexpected(kSyntax);
+    if (!underscores_ok(text)) return std::unexpected(kSyntax);
     std::erase(digits, '_');
   }
   std::string_view rest = digits;

@@ -28,7 +28,7 @@ namespace keybearer::tmpl {
                                                                       int base, int bits = 64);
 [[nodiscard]] std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text,
                                                                         int base);
-// strconv.ParseFloat: decimal and hexadecimal, '_' only after a base prefix, inf, nan.
+// strconv.ParseFloat: decimal and hexadecimal, '_' between digits, inf, nan.
 [[nodiscard]] std::expected<double, std::string_view> parse_float(std::string_view text);
 [[nodiscard]] std::optional<bool> parse_bool(std::string_view text);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 
@@ -11,15 +12,18 @@ namespace keybearer::tmpl::sprig {
 namespace {
 
 Value list(Evaluation&, Arguments a) {
+  for (const Value& value : a) check_nesting(value);
   return Value::list(List(a.begin(), a.end()));
 }
 
 Value push(Evaluation&, Arguments a) {
+  check_nesting(a[1]);
   List out = elements(a[0], "Cannot push on type ");
   out.push_back(a[1]);
   return Value::list(std::move(out));
 }
 Value prepend(Evaluation&, Arguments a) {
+  check_nesting(a[1]);
   List out = elements(a[0], "Cannot prepend on type ");
   out.insert(out.begin(), a[1]);
   return Value::list(std::move(out));
