@@ -5,10 +5,11 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <optional>
 #include <vector>
+
+#include "json/capacity.hpp"
 
 namespace keybearer::json {
 namespace {
@@ -42,7 +43,7 @@ class Builder {
   bool EndArray(rapidjson::SizeType count) {
     List items;
     // As much room as Go's decoder makes: a spew of the list shows it.
-    if (count != 0) items.reserve(std::bit_ceil(std::size_t{count}));
+    items.reserve(go_appended(count));
     items.assign(std::make_move_iterator(stack_.end() - count),
                  std::make_move_iterator(stack_.end()));
     stack_.resize(stack_.size() - count);

@@ -46,6 +46,7 @@ Value with_floats(const Value& value) {
   }
   if (value.is_list()) {
     List items;
+    items.reserve(value.items().capacity());
     for (const Value& item : value.items()) items.push_back(with_floats(item));
     return Value::list(std::move(items));
   }

@@ -103,6 +103,8 @@ class Encoder {
       out += "null";
     } else if (const auto* time = dynamic_cast<const TimeObject*>(&object)) {
       out += '"' + strict_rfc3339(time->time) + '"';
+    } else if (const auto instead = object.in_json()) {
+      append(*instead, depth);
     } else if (const auto number = object.number()) {
       append(*number, depth);
     } else {

@@ -143,12 +143,14 @@ class Scanner {
   [[nodiscard]] bool at_end() const { return at_ >= text_.size(); }
   [[nodiscard]] char peek() const { return at_end() ? '\0' : text_[at_]; }
 
+  // Go reads a blank behind the end: where one can stand, the end itself is what is wrong.
   bool bad(const std::string& where) {
-    if (at_end()) {
+    const bool in_word = where.starts_with("in ") || where.starts_with("after decimal");
+    if (at_end() && !in_word) {
       complaint = "unexpected end of JSON input";
       return false;
     }
-    const char c = text_[at_];
+    const char c = at_end() ? ' ' : text_[at_];
     std::string shown;
     append_rune(shown, static_cast<unsigned char>(c));
     shown = quote(shown);

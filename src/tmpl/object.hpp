@@ -31,6 +31,8 @@ class Struct : public Object {
   // A named integer (time.Month, time.Duration): the int or int64 that it is.
   [[nodiscard]] virtual std::optional<Value> number() const { return std::nullopt; }
   [[nodiscard]] virtual bool is_nil() const { return false; }  // a nil pointer of this type
+  // What encoding/json writes in its place (a type with a MarshalJSON of its own).
+  [[nodiscard]] virtual std::optional<Value> in_json() const { return std::nullopt; }
   virtual void print(std::string& out) const {
     out += type_name();
   }  // %v; never more than Go shows

@@ -42,19 +42,19 @@ Value keys(Evaluation&, Arguments a) {
   for (const Value& map : a) {
     for (const auto& entry : map.entries()) out.push_back(entry.key);
   }
-  return Value::strings(std::move(out));
+  return appended(std::move(out), Type::strings);
 }
 Value values(Evaluation&, Arguments a) {
   List out;
   for (const auto& entry : a[0].entries()) out.push_back(entry.value);
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 Value pluck(Evaluation&, Arguments a) {
   List out;
   for (const Value& map : a.subspan(1)) {
     if (const Value* found = map.find(a[0].as_text())) out.push_back(*found);
   }
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 Value pick(Evaluation&, Arguments a) {
   Value out = Value::map();
