@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tmpl/format.hpp"
+#include "tmpl/hide.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 
@@ -568,11 +569,18 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     fail("error calling " + std::string(name) + ": function is disabled");
   }
   if (on != nullptr) called_on = *on;
+  std::array<Value, 16>
+      told;  // what a failure may not repeat: all but the template's own constants
+  for (std::size_t i = 0; i < total && !result_.used.empty(); ++i) {
+    if (i == given || args[i + 1]->type != NodeType::string)
+      told[std::min(i, told.size() - 1)] = values[i];
+  }
   try {
     return Operand::element(function.call(*this, values));
   } catch (const CallError& error) {
     at(node);
-    fail(error.bare ? error.text : "error calling " + std::string(name) + ": " + error.text);
+    const std::string text = without_values(error.text, told);
+    fail(error.bare ? text : "error calling " + std::string(name) + ": " + text);
   }
 }
 
