@@ -399,7 +399,7 @@ void Agent::report(const std::vector<Error>& errors) {
     now.insert(error.text);
     if (said_.contains(error.text)) continue;
     if (ready_) {
-      log::warn("render.failed", error.text + "; the last good values stay");
+      log::warn("render.failed", error.text, {{"values", "the last good ones stay"}});
     } else {
       log::error("render.failed", error.text);
     }

@@ -59,6 +59,20 @@ void append_escaped(std::string& out, std::string_view text, bool json) {
   }
 }
 
+// Each line escaped by itself, and indented: none looks like a line of the log.
+std::string escaped_lines(std::string_view text) {
+  std::string out;
+  for (bool more = true; more;) {
+    const auto end = text.find('\n');
+    if (!text.starts_with("  ")) out += "  ";
+    append_escaped(out, text.substr(0, end), false);
+    more = end != std::string_view::npos;
+    if (more) out += '\n';
+    text.remove_prefix(more ? end + 1 : text.size());
+  }
+  return out;
+}
+
 void append_text_value(std::string& out, std::string_view value) {
   const bool quote = value.empty() || value.find_first_of(" =\"") != std::string_view::npos;
   if (quote) out += '"';
@@ -108,8 +122,15 @@ std::string format_line(Format format, std::string_view time, Level level, std::
 void write(Level level, std::string_view event, std::string_view message, Fields fields) {
   if (!enabled(level)) return;
   const State& log = state();
+  std::string_view below;
+  if (const auto end = message.find('\n');
+      end != std::string_view::npos && log.options.dress && log.options.format == Format::text) {
+    below = message.substr(end + 1);
+    message = message.substr(0, end);
+  }
   auto line =
       format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
+  if (!below.empty()) line += log.options.dress(escaped_lines(below)) + '\n';
   if (log.mask && level >= Level::warn) log.mask(line);
   [[maybe_unused]] const auto written =
       ::write(log.file ? log.file.get() : STDERR_FILENO, line.data(), line.size());

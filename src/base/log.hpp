@@ -57,6 +57,9 @@ struct Options {
   Format format = Format::text;
   std::string file;  // empty: stderr. Created 0600, appended to
   std::string name;  // of this instance, in JSON lines; may be empty
+  // Text for a person at a terminal: further lines of a message (a template's line and caret) stand
+  // below it, dressed by this. None: all on one line.
+  std::function<std::string(std::string_view lines)> dress = {};
 };
 // May be called again (reload); an error leaves the log as it was.
 [[nodiscard]] result<> open(const Options& options);

@@ -54,10 +54,16 @@ std::expected<render::Renderer, int> load_templates(const config::Config& config
 }
 
 int open_log(const config::Config& config, log::Level default_level) {
-  const auto opened = log::open({.level = config.log_level.value_or(default_level),
-                                 .format = config.log_format.value_or(default_format()),
-                                 .file = config.log_file,
-                                 .name = config.name});
+  log::Options options{.level = config.log_level.value_or(default_level),
+                       .format = config.log_format.value_or(default_format()),
+                       .file = config.log_file,
+                       .name = config.name};
+  if (config.log_file.empty() && isatty(STDERR_FILENO) != 0) {
+    options.dress = [](std::string_view lines) {
+      return colour_on(STDERR_FILENO) ? painted_place(lines) : std::string(lines);
+    };
+  }
+  const auto opened = log::open(options);
   if (opened) return kOk;
   print_problems({{"log_file", opened.error().text}});
   return kConfig;

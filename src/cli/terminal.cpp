@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -39,16 +40,20 @@ bool colour_on(int descriptor) {
          (terminal == nullptr || std::string_view(terminal) != "dumb");
 }
 
-std::string painted_error(std::string_view text) {
-  return painted(text, [first = true](std::string_view line) mutable -> std::string_view {
-    if (std::exchange(first, false)) return kBold;
+std::string painted_place(std::string_view lines) {
+  return painted(lines, [](std::string_view line) -> std::string_view {
     if (line.starts_with("  --> ")) return kCyan;
-    return line.starts_with("  | ") &&
-                   line.find_first_not_of(" \t^", 4) == std::string_view::npos &&
-                   line.ends_with('^')
-               ? kBoldRed
-               : std::string_view{};
+    const bool caret = line.starts_with("  | ") && line.ends_with('^') &&
+                       line.find_first_not_of(" \t^", 4) == std::string_view::npos;
+    return caret ? kBoldRed : std::string_view{};
   });
+}
+
+std::string painted_error(std::string_view text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  std::string out;
+  out.append(kBold).append(text.substr(0, end)).append(kPlain);
+  return out + painted_place(text.substr(end));
 }
 
 std::string painted_diff(std::string_view text) {

@@ -10,6 +10,8 @@ namespace keybearer::cli {
 
 // An error's text with its place, source line and caret (tmpl::TemplateError::with_source).
 [[nodiscard]] std::string painted_error(std::string_view text);
+// The lines below it.
+[[nodiscard]] std::string painted_place(std::string_view lines);
 // A unified diff.
 [[nodiscard]] std::string painted_diff(std::string_view text);
 

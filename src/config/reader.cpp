@@ -37,12 +37,12 @@ void Context::problem(const toml::node& node, const std::string& key, const std:
 }
 
 void Context::origin(const std::string& key, std::string value, std::string from) {
-  const auto known = std::ranges::find(origins, key, &Origin::key);
-  if (known == origins.end()) {
+  const auto [known, first] = origin_of.try_emplace(key, origins.size());
+  if (first) {
     origins.push_back({key, std::move(value), std::move(from)});
   } else {
-    known->value = std::move(value);
-    known->from = std::move(from);
+    origins[known->second].value = std::move(value);
+    origins[known->second].from = std::move(from);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #define TOML_EXCEPTIONS 0
@@ -23,6 +24,7 @@ namespace keybearer::config {
 struct Context {
   std::vector<Problem> problems;
   std::vector<Origin> origins;
+  std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
   int item = 0;  // of the array of tables that is being read, from 1
 

@@ -5,8 +5,11 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
-#include <bit>
+#include <charconv>
+#include <optional>
 #include <vector>
+
+#include "json/capacity.hpp"
 
 namespace keybearer::json {
 namespace {
@@ -40,7 +43,7 @@ class Builder {
   bool EndArray(rapidjson::SizeType count) {
     List items;
     // As much room as Go's decoder makes: a spew of the list shows it.
-    if (count != 0) items.reserve(std::bit_ceil(std::size_t{count}));
+    items.reserve(go_appended(count));
     items.assign(std::make_move_iterator(stack_.end() - count),
                  std::make_move_iterator(stack_.end()));
     stack_.resize(stack_.size() - count);
@@ -187,53 +190,58 @@ void append(std::string& out, const Value& value) {
 
 namespace {
 
-// How many bytes the character at the beginning of `text` has; 0: it is not valid UTF-8.
-std::size_t valid_character(std::string_view text) {
-  const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
+// How long the UTF-8 character in front is; 0: it is none.
+std::size_t character_length(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  const std::size_t length = first < 0x80   ? 1
+                             : first < 0xC2 ? 0
+                             : first < 0xE0 ? 2
+                             : first < 0xF0 ? 3
+                             : first < 0xF5 ? 4
+                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
   }
-  const unsigned second = byte(1);
-  const bool bad = (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
-                   (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F);
-  return bad ? 0 : size;
+  const auto second = static_cast<unsigned char>(length > 1 ? text[1] : 0);
+  const bool is_wrong = (first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
+                        (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90);
+  return is_wrong ? 0 : length;
 }
 
-// 'h' or 'l' for the half of a surrogate pair that an escape "\\uD83D" is.
-char surrogate(std::string_view text) {
-  if (text.size() < 6 || text[0] != '\\' || text[1] != 'u' || (text[2] | 0x20) != 'd') return 0;
-  const char c = static_cast<char>(text[3] | 0x20);
-  return c == '8' || c == '9' || c == 'a' || c == 'b' ? 'h' : c >= 'c' && c <= 'f' ? 'l' : char{};
+// The number behind "\\u" in front; nothing: there is none.
+std::optional<unsigned> escaped_unit(std::string_view text) {
+  if (!text.starts_with("\\u") || text.size() < 6) return std::nullopt;
+  unsigned unit = 0;
+  const auto [end, error] = std::from_chars(text.data() + 2, text.data() + 6, unit, 16);
+  return error == std::errc{} && end == text.data() + 6 ? std::optional(unit) : std::nullopt;
 }
 
-// What Go's decoder puts up with: a byte that is not UTF-8 and half a surrogate pair are U+FFFD.
+// As Go reads: a byte that is no UTF-8, or half a surrogate pair, is U+FFFD.
 std::string repaired(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    std::size_t size = valid_character(text);
-    if (size == 0) {
+    std::size_t length = character_length(text);
+    if (length == 0) {
       out += "\xEF\xBF\xBD";
-      size = 1;
-    } else if (const char half = surrogate(text); half == 'h' && surrogate(text.substr(6)) == 'l') {
-      out += text.substr(0, size = 12);
-    } else if (half != 0) {
-      out += "\\ufffd";
-      size = 6;
+      length = 1;
+    } else if (const auto unit = escaped_unit(text); unit && (*unit & 0xF800) == 0xD800) {
+      const auto next = escaped_unit(text.substr(6));
+      const bool is_pair = *unit < 0xDC00 && next && (*next & 0xFC00) == 0xDC00;
+      length = is_pair ? 12 : 6;
+      out += is_pair ? text.substr(0, length) : std::string_view("\\ufffd");
     } else {
-      if (text[0] == '\\' && text.size() > 1) size = 2;  // the escaped character is none of ours
-      out += text.substr(0, size);
+      if (text[0] == '\\' && text.size() > 1 && static_cast<unsigned char>(text[1]) < 0x80)
+        length = 2;
+      out += text.substr(0, length);
     }
-    text.remove_prefix(size);
+    text.remove_prefix(length);
   }
   return out;
 }
 
 result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
-                    bool repaired_once = false) {
+                    bool as_it_is = true) {
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(limits);
@@ -249,11 +257,11 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
         .append(text.substr(begin, end - begin))
         .append("\"")
         .append(text.substr(end));
-    return parse(quoted, limits, huge_numbers_left - 1, repaired_once);
+    return parse(quoted, limits, huge_numbers_left - 1, as_it_is);
   }
-  const bool encoding = parsed.Code() == rapidjson::kParseErrorStringInvalidEncoding ||
-                        parsed.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid;
-  if (encoding && !repaired_once) return parse(repaired(text), limits, huge_numbers_left, true);
+  if (as_it_is && (parsed.Code() == rapidjson::kParseErrorStringInvalidEncoding ||
+                   parsed.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid))
+    return parse(repaired(text), limits, huge_numbers_left, false);
   if (parsed.IsError()) {
     const char* why = builder.refused() != nullptr ? builder.refused()
                                                    : rapidjson::GetParseError_En(parsed.Code());

@@ -217,7 +217,7 @@ Value Value::deep_copy() const {
   if (is_nil_of()) return *this;
   if (is_list()) {
     List copy;
-    copy.reserve(items().size());
+    copy.reserve(items().capacity());
     for (const Value& item : items()) copy.push_back(item.deep_copy());
     return list(type_, std::move(copy));
   }

@@ -102,6 +102,10 @@ class Value {
   [[nodiscard]] bool is_nil_of() const noexcept {  // made by nil_of
     return (is_list() || is_map()) && bits_.count == nullptr;
   }
+  // The very same list or map, not one that is equal.
+  [[nodiscard]] bool is_same(const Value& other) const noexcept {
+    return counted() && other.counted() && bits_.count == other.bits_.count;
+  }
   [[nodiscard]] bool is_map() const noexcept {
     return type_ == Type::map || type_ == Type::string_map || type_ == Type::any_map;
   }

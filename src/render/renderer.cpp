@@ -144,10 +144,10 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {
-    problems.push_back({source.place.text, parsed.error().with_source(text, shown)});
+    problems.push_back({source.place.text, parsed.error().with_source(text, source.source)});
     return;
   }
-  out.emplace_back(name, std::move(*parsed), source.default_value);
+  out.emplace_back(name, std::move(*parsed), source.default_value, source.source);
 }
 
 void Renderer::Impl::add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,

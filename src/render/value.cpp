@@ -77,7 +77,7 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
     if (!missing_.empty()) return;  // it may be only for lack of these
     missing_key_ = output.error().missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
-                   output.error().with_source(parsed.text(), parsed.name())};
+                   output.error().with_source(parsed.text(), source_)};
     return;
   }
   used_ = std::move(output->used);

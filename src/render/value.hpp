@@ -29,9 +29,14 @@ class RenderedValue {
     tmpl::Dependency dependency;
     std::string key;
   };
-  // `name` stands in errors: "env.DB_PASSWORD", "config.ini".
-  RenderedValue(std::string name, tmpl::Template parsed, std::optional<std::string> fallback)
-      : name_(std::move(name)), how_(std::move(parsed)), fallback_(std::move(fallback)) {}
+  // `name` stands in errors: "env.DB_PASSWORD", "config.ini". `source`: the template's file, if it
+  // has one of its own.
+  RenderedValue(std::string name, tmpl::Template parsed, std::optional<std::string> fallback,
+                std::string source)
+      : name_(std::move(name)),
+        source_(std::move(source)),
+        how_(std::move(parsed)),
+        fallback_(std::move(fallback)) {}
   RenderedValue(std::string name, Key key, std::optional<std::string> fallback)
       : name_(std::move(name)), how_(std::move(key)), fallback_(std::move(fallback)) {}
 
@@ -53,7 +58,7 @@ class RenderedValue {
   void evaluate_key(const Key& key, tmpl::DataSource& source);
   void take(Secret value);
 
-  std::string name_;
+  std::string name_, source_;
   std::variant<tmpl::Template, Key> how_;
   std::optional<std::string> fallback_;
   bool evaluated_ = false, has_value_ = false, missing_key_ = false, fell_back_ = false;

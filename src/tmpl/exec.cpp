@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "tmpl/format.hpp"
+#include "tmpl/hide.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 
@@ -13,7 +15,6 @@ namespace {
 
 constexpr int kMaxDepth =
     400;  // of templates that call templates: each level takes our stack (Go: 100,000)
-constexpr std::size_t kMaxOutput = 64u << 20;
 
 bool can_be_nil(Param param) {
   switch (param) {
@@ -228,7 +229,7 @@ Evaluation::Flow Evaluation::walk(const Operand& dot, const Node& node) {
   switch (node.type) {
     case NodeType::text:
       out_ += as<TextNode>(node).text;
-      if (out_.size() > kMaxOutput) fail("the output is larger than 64 MiB");
+      if (out_.size() > kMostText) fail("the output is larger than 64 MiB");
       return Flow::normal;
     case NodeType::action: {
       const PipeNode& pipe = *as<ActionNode>(node).pipe;
@@ -385,10 +386,14 @@ void Evaluation::print(const Node& node, const Operand& value) {
   } else {
     if (const Struct* object = as_struct(value.value); object != nullptr && object->is_channel())
       fail("can't print " + node_text(node) + " of type " + type_name(value.value));
-    append_printed(out_, value.value);
+    try {
+      append_printed(out_, value.value);
+    } catch (const CallError& error) {
+      fail(error.text);
+    }
   }
   if (out_.size() > before) result_.printed.push_back({before, out_.size()});
-  if (out_.size() > kMaxOutput) fail("the output is larger than 64 MiB");
+  if (out_.size() > kMostText) fail("the output is larger than 64 MiB");
 }
 
 // --- evaluating ---
@@ -606,11 +611,19 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
   if (on != nullptr) called_on = *on;
   if (function.special == Function::Special::call) callee_ = callee(args, final);
   try {
-    return Operand::element(function.call(*this, values));
+    Operand result = Operand::element(function.call(*this, values));
+    if (result.value.is_text() && result.value.size() > kMostText)
+      throw CallError{"the text is larger than 64 MiB"};
+    return result;
   } catch (const CallError& error) {
     at(node);
-    fail(error.bare ? error.text : "error calling " + std::string(name) + ": " + error.text,
-         error.missing_key);
+    std::array<Value, 16> told;  // what may not be repeated: all but the template's own constants
+    for (std::size_t i = 0; i < total && !result_.used.empty(); ++i) {
+      if (i == given || args[i + 1]->type != NodeType::string)
+        told[std::min(i, told.size() - 1)] = values[i];
+    }
+    const std::string text = without_values(error.text, told);
+    fail(error.bare ? text : "error calling " + std::string(name) + ": " + text, error.missing_key);
   }
 }
 
@@ -633,6 +646,7 @@ bool Evaluation::disabled(const Function& function) const {
 
 // A value that comes from somewhere against the parameter it goes to (Go: validateType).
 Value Evaluation::checked(Operand operand, Param param) {
+  nil_argument_ = operand.nil_interface();
   if (!operand.valid) {
     if (!can_be_nil(param)) fail("invalid value; expected " + std::string(param_name(param)));
     return zero(param);

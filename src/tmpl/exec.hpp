@@ -61,6 +61,8 @@ class Evaluation {
   std::map<std::string, Value> scratch;
   Value called_on;  // what a method was called on
   [[nodiscard]] const std::string& called() const { return callee_; }  // by `call`
+  // Was the last argument an interface that holds nil? To `len` that is not the same as nothing.
+  [[nodiscard]] bool nil_argument() const { return nil_argument_; }
 
  private:
   using Args =
@@ -115,6 +117,7 @@ class Evaluation {
   std::vector<Variable> variables_;
   std::string out_;
   std::string callee_;
+  bool nil_argument_ = false;
   Output result_;
   int depth_ = 0;
 };

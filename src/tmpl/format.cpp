@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/utf8.hpp"
@@ -458,6 +459,7 @@ void Printer::argument(const Value& value, char32_t verb) {
 }
 
 void Printer::value(const Value& value, char32_t verb, int depth) {
+  check_size(out_);
   switch (value.type()) {
     case Type::nil:
       out_ += flags_.sharp_v ? "interface {}(nil)" : "<nil>";

@@ -159,9 +159,10 @@ bool is_nil_pointer(const Value& value) {
   return object != nullptr && object->is_nil();
 }
 
-Value len(Evaluation&, Arguments a) {
-  if (a[0].is_nil()) throw CallError{"reflect: call of reflect.Value.Type on zero Value"};
-  if (is_nil_pointer(a[0])) throw CallError{"len of nil pointer"};
+Value len(Evaluation& e, Arguments a) {
+  if (a[0].is_nil() && !e.nil_argument())
+    throw CallError{"reflect: call of reflect.Value.Type on zero Value"};
+  if (a[0].is_nil() || is_nil_pointer(a[0])) throw CallError{"len of nil pointer"};
   if (const Struct* object = as_struct(a[0]); object != nullptr && object->is_channel())
     return 0;  // without a buffer
   if (a[0].is_text() || a[0].is_list() || a[0].is_map())
@@ -264,6 +265,11 @@ Value printf(Evaluation&, Arguments a) {
 // The arguments as one text, as Go's escapers see them.
 std::string text_of(Arguments a) {
   if (a.size() == 1 && a[0].type() == Type::string) return std::string(a[0].as_text());
+  if (a.size() == 1 && a[0].type() == Type::object) {
+    std::string out;
+    append_printed(out, a[0]);
+    return out;
+  }
   for (Value& value : a) {
     if (value.is_nil()) value = Value("<no value>");
   }

@@ -9,6 +9,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/sprig/sprig.hpp"
 #include "tmpl/strconv.hpp"
@@ -46,6 +47,7 @@ Value with_floats(const Value& value) {
   }
   if (value.is_list()) {
     List items;
+    items.reserve(value.items().capacity());
     for (const Value& item : value.items()) items.push_back(with_floats(item));
     return Value::list(std::move(items));
   }
@@ -172,6 +174,7 @@ Value& scratch_map(Evaluation& e, const Value& name) {
   return map;
 }
 Value scratch_map_set(Evaluation& e, Arguments a) {
+  check_nesting(a[2]);
   scratch_map(e, a[0]).set(a[1].as_text(), a[2]);
   return "";
 }

@@ -3,6 +3,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/go_strings.hpp"
 #include "tmpl/plugin.hpp"
+#include "tmpl/sockaddr.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/write_file.hpp"
 
@@ -48,8 +49,16 @@ Value plugin(Evaluation& e, Arguments a) {
   return Value(trimmed_space(*output));
 }
 
+Value sockaddr_(Evaluation&, Arguments a) {
+  std::string pipeline;
+  for (const Value& part : a)
+    pipeline += (pipeline.empty() ? "" : " ") + std::string(part.as_text());
+  return Value(sockaddr::evaluate(pipeline, sockaddr::this_machine()));
+}
+
 constexpr Function kFunctions[] = {
     {"plugin", plugin, "ss", true},
+    {"sockaddr", sockaddr_, "s", true},
     {"writeToFile", write_to_file, "sssss", true},
 };
 

@@ -4,6 +4,7 @@
 
 #include "tmpl/format.hpp"
 #include "tmpl/funcs.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/time_object.hpp"
@@ -23,6 +24,7 @@ class Encoder {
       out += "null";
       return;
     }
+    check_size(out);
     switch (value.type()) {
       case Type::nil:
         out += "null";
@@ -106,6 +108,8 @@ class Encoder {
     } else if (object.is_channel()) {
       throw CallError{std::string(function_) +
                       ": json: unsupported type: " + std::string(object.type_name())};
+    } else if (const auto instead = object.in_json()) {
+      append(*instead, depth);
     } else if (const auto number = object.number()) {
       append(*number, depth);
     } else {

@@ -35,7 +35,9 @@ std::expected<NumberNode, std::string> make_number(Tok type, std::uint32_t pos,
                                                    std::string_view text) {
   NumberNode n{{NodeType::number, pos}, text};
   if (type == Tok::char_constant) {
-    const auto rune = unquote_char(text);
+    bool one = true;
+    const auto rune = unquote_char(text, one);
+    if (!one) return std::unexpected("malformed character constant: " + std::string(text));
     if (!rune) return std::unexpected("invalid syntax");
     n.is_char = n.is_int = n.is_uint = n.is_float = true;
     n.int_value = static_cast<std::int64_t>(*rune);

@@ -41,6 +41,8 @@ class Struct : public Object {
   [[nodiscard]] virtual std::optional<Value> receive() const { return std::nullopt; }
   // fmt.GoStringer: what %#v prints instead of the fields.
   [[nodiscard]] virtual std::optional<std::string> go_string() const { return std::nullopt; }
+  // What encoding/json writes in its place (a type with a MarshalJSON of its own).
+  [[nodiscard]] virtual std::optional<Value> in_json() const { return std::nullopt; }
   // What the method String gives; without one, what stands for the fields that are not listed.
   virtual void print(std::string& out) const { out += type_name(); }
 };

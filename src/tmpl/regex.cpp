@@ -152,9 +152,10 @@ std::size_t width_at(std::string_view text, std::size_t at) {
 Regex::Regex(std::string_view pattern) {
   re_ = std::make_unique<RE2>(with_named_groups(pattern), RE2::Quiet);
   if (re_->ok()) return;
-  const bool whole =
-      re_->error_code() == RE2::ErrorMissingParen || re_->error_code() == RE2::ErrorUnexpectedParen;
-  throw CallError{"error parsing regexp: " + std::string(reason(re_->error_code())) + ": `" +
+  const auto code = re_->error_code();
+  const bool whole = code == RE2::ErrorMissingParen || code == RE2::ErrorUnexpectedParen ||
+                     code == RE2::ErrorBadUTF8;
+  throw CallError{"error parsing regexp: " + std::string(reason(code)) + ": `" +
                   (whole ? std::string(pattern) : re_->error_arg()) + "`"};
 }
 Regex::~Regex() = default;

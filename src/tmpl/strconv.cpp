@@ -247,12 +247,12 @@ std::optional<std::string> unquote(std::string_view literal) {
   return out;
 }
 
-std::optional<char32_t> unquote_char(std::string_view literal) {
-  if (literal.size() < 3 || literal.front() != '\'') return std::nullopt;
-  std::string_view text = literal.substr(1);
+std::optional<char32_t> unquote_char(std::string_view literal, bool& one) {
+  std::string_view text = literal.substr(std::min<std::size_t>(1, literal.size()));
   bool byte = false;
   const auto c = take_char(text, '\'', byte);
-  return c && text == "'" ? c : std::nullopt;
+  one = !c || text == "'";
+  return c;
 }
 
 namespace {

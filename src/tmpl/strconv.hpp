@@ -18,8 +18,8 @@ void append_quoted(std::string& out, std::string_view text, bool ascii = false);
 [[nodiscard]] std::string quote_rune(char32_t code, bool ascii = false);
 // strconv.Unquote of a "..." or `...` literal; nullopt: "invalid syntax".
 [[nodiscard]] std::optional<std::string> unquote(std::string_view literal);
-// The one character of a '...' literal; nullopt: malformed.
-[[nodiscard]] std::optional<char32_t> unquote_char(std::string_view literal);
+// The one character of a '...' literal; nullopt: "invalid syntax". `one`: nothing follows it.
+[[nodiscard]] std::optional<char32_t> unquote_char(std::string_view literal, bool& one);
 
 // strconv.FormatFloat(value, verb, precision, 64) with verb b e E f g G x X; precision -1: shortest
 // that reads back.

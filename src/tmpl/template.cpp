@@ -122,12 +122,10 @@ std::string TemplateError::with_source(std::string_view template_text,
   }
   std::size_t at = column;
   const std::string source = shown_line(template_text.substr(0, template_text.find('\n')), at);
-  std::string place;
-  if (!name.empty()) {
-    place = "\n  --> " + std::string(name) + ":" + std::to_string(line) + ":" +
-            std::to_string(column + 1);
-  }
-  return text + place + "\n  | " + source + "\n  | " +
+  const std::string at_line = std::to_string(line), at_column = std::to_string(column + 1);
+  const std::string place = name.empty() ? "line " + at_line + ", column " + at_column
+                                         : std::string(name) + ":" + at_line + ":" + at_column;
+  return text + "\n  --> " + place + "\n  | " + source + "\n  | " +
          blanks_under(std::string_view(source).substr(0, at)) + "^";
 }
 

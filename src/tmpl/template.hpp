@@ -83,8 +83,9 @@ struct TemplateError {
   // What had been asked for until then. With something missing, the error may only be for lack of
   // it.
   std::vector<Dependency> used = {}, missing = {};
-  // The text, the place as an editor takes it ("--> app.env:3:10", columns from 1; when `name` is
-  // given), the source line and a caret under the column. Of the template only, nothing secret.
+  // The text, the place as an editor takes it ("--> app.env:3:10", or without a file's name "line
+  // 3, column 10"; columns from 1), the source line and a caret under the column. All of it is the
+  // template's own, nothing secret.
   [[nodiscard]] std::string with_source(std::string_view template_text,
                                         std::string_view name = {}) const;
 };

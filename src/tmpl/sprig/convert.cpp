@@ -1,7 +1,10 @@
 #include "tmpl/sprig/convert.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
+#include "json/capacity.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/object.hpp"
@@ -87,10 +90,18 @@ Value strslice(const Value& value) {
   if (value.is_nil()) return Value::strings({});
   if (!value.is_list()) return Value::strings({Value(strval(value))});
   List out;
+  out.reserve(value.items().size());
   for (const Value& item : value.items()) {
     if (!item.is_nil()) out.emplace_back(strval(item));
   }
   return Value::strings(std::move(out));
+}
+
+Value appended(List items, Type type) {
+  List out;
+  out.reserve(go_appended(items.size(), 0, {type == Type::ints ? 8u : 16u, type != Type::ints}));
+  std::ranges::move(items, std::back_inserter(out));
+  return Value::list(type, std::move(out));
 }
 
 std::string_view kind_name(const Value& value) {

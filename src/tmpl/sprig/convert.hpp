@@ -27,6 +27,9 @@ inline constexpr const char* kNilDereference =
 // sprig's strslice: a []string; nil elements are left out, one value is a list of one.
 [[nodiscard]] Value strslice(const Value& value);
 
+// A list with the room that Go's append leaves it.
+[[nodiscard]] Value appended(List items, Type type = Type::list);
+
 // reflect.ValueOf(value).Kind().String(); of nil "invalid".
 [[nodiscard]] std::string_view kind_name(const Value& value);
 // The elements of any list; else throws CallError(complaint + kind).

@@ -111,7 +111,7 @@ Value decrypt_aes(Evaluation&, Arguments a) {
   if (!bytes) throw CallError{"illegal base64 data at input byte " + std::to_string(bytes.error())};
   if (bytes->size() < kBlock) {
     throw CallError{"runtime error: slice bounds out of range [:16] with capacity " +
-                    std::to_string(bytes->size())};
+                    std::to_string(a[1].size() / 4 * 3)};
   }
   const std::string_view text = std::string_view(*bytes).substr(kBlock);
   if (text.size() % kBlock != 0) throw CallError{"crypto/cipher: input not full blocks"};

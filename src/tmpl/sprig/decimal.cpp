@@ -25,7 +25,7 @@ bool is_less(const std::string& a, const std::string& b) {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
 }
 std::string sum(std::string a, const std::string& b) {
-  if (a.size() < b.size() + 1) a.insert(0, b.size() + 1 - a.size(), '0');
+  a.insert(0, b.size() < a.size() ? 1 : b.size() + 1 - a.size(), '0');  // and room to carry
   int carry = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     char& digit = a[a.size() - 1 - i];

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tmpl/format.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 
@@ -13,6 +14,7 @@ constexpr const char* kNilMap = "assignment to entry in nil map";
 
 Value dict(Evaluation&, Arguments a) {
   Value out = Value::map();
+  for (const Value& value : a) check_nesting(value);
   for (std::size_t i = 0; i < a.size(); i += 2)
     out.set(strval(a[i]), i + 1 < a.size() ? a[i + 1] : Value(""));
   return out;
@@ -23,6 +25,7 @@ Value get(Evaluation&, Arguments a) {
 }
 Value set(Evaluation&, Arguments a) {
   if (a[0].is_nil_of()) throw CallError{kNilMap};
+  check_nesting(a[0], a[2]);
   a[0].set(a[1].as_text(), a[2]);
   return a[0];
 }
@@ -39,19 +42,19 @@ Value keys(Evaluation&, Arguments a) {
   for (const Value& map : a) {
     for (const auto& entry : map.entries()) out.push_back(entry.key);
   }
-  return Value::strings(std::move(out));
+  return appended(std::move(out), Type::strings);
 }
 Value values(Evaluation&, Arguments a) {
   List out;
   for (const auto& entry : a[0].entries()) out.push_back(entry.value);
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 Value pluck(Evaluation&, Arguments a) {
   List out;
   for (const Value& map : a.subspan(1)) {
     if (const Value* found = map.find(a[0].as_text())) out.push_back(*found);
   }
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 Value pick(Evaluation&, Arguments a) {
   Value out = Value::map();
@@ -108,9 +111,12 @@ void merge_inner(const Value* present, const Value& value, bool overwrite) {
 
 // As reflect.Value.SetMapIndex: a map[string]string takes strings only.
 void put(Value& into, const Value& key, const Value& value, const Value& from) {
-  if (into.type() == Type::string_map && from.type() != Type::string_map)
-    throw CallError{
-        "reflect.Value.SetMapIndex: value of type interface {} is not assignable to type string"};
+  if (into.type() == Type::string_map && from.type() != Type::string_map) {
+    throw CallError{"reflect.Value.SetMapIndex: value of type " +
+                    (value.is_list() ? type_name(value) : "interface {}") +
+                    " is not assignable to type string"};
+  }
+  check_nesting(into, value);
   into.set_key(key, value);
 }
 

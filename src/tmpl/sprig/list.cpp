@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "json/capacity.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 
@@ -11,17 +13,26 @@ namespace keybearer::tmpl::sprig {
 namespace {
 
 Value list(Evaluation&, Arguments a) {
+  for (const Value& value : a) check_nesting(value);
   return Value::list(List(a.begin(), a.end()));
 }
 
 Value push(Evaluation&, Arguments a) {
-  List out = elements(a[0], "Cannot push on type ");
+  check_nesting(a[1]);
+  const List& all = elements(a[0], "Cannot push on type ");
+  List out;
+  out.reserve(go_grown(all.size(), all.size() + 1));
+  out.assign(all.begin(), all.end());
   out.push_back(a[1]);
   return Value::list(std::move(out));
 }
 Value prepend(Evaluation&, Arguments a) {
-  List out = elements(a[0], "Cannot prepend on type ");
-  out.insert(out.begin(), a[1]);
+  check_nesting(a[1]);
+  const List& all = elements(a[0], "Cannot prepend on type ");
+  List out;
+  out.reserve(all.empty() ? 1 : go_grown(1, all.size() + 1));
+  out.push_back(a[1]);
+  out.insert(out.end(), all.begin(), all.end());
   return Value::list(std::move(out));
 }
 Value concat(Evaluation&, Arguments a) {
@@ -32,7 +43,7 @@ Value concat(Evaluation&, Arguments a) {
     const List& more = elements(one, "");
     out.insert(out.end(), more.begin(), more.end());
   }
-  return out.empty() ? Value::nil_of(Type::list) : Value::list(std::move(out));
+  return out.empty() ? Value::nil_of(Type::list) : appended(std::move(out));
 }
 
 Value first(Evaluation&, Arguments a) {
@@ -63,7 +74,7 @@ Value compact(Evaluation&, Arguments a) {
   for (const Value& item : elements(a[0], "Cannot compact on type ")) {
     if (!is_empty(item)) out.push_back(item);
   }
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 bool holds(std::span<const Value> list, const Value& value) {
   return std::ranges::find(list, value) != list.end();
@@ -73,29 +84,41 @@ Value uniq(Evaluation&, Arguments a) {
   for (const Value& item : elements(a[0], "Cannot find uniq on type ")) {
     if (!holds(out, item)) out.push_back(item);
   }
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 Value without(Evaluation&, Arguments a) {
   List out;
   for (const Value& item : elements(a[0], "Cannot find without on type ")) {
     if (!holds(a.subspan(1), item)) out.push_back(item);
   }
-  return Value::list(std::move(out));
+  return appended(std::move(out));
 }
 Value has(Evaluation&, Arguments a) {
   return !a[1].is_nil() && holds(elements(a[1], "Cannot find has on type "), a[0]);
 }
 
-// Of the list's own type, as a Go slice of a slice is.
+// The zero value of an element.
+Value zero_of(Type type) {
+  return type == Type::strings ? Value("")
+         : type == Type::ints  ? Value::integer(0)
+         : type == Type::lists ? Value::nil_of(Type::list)
+                               : Value();
+}
+// Of the list's own type, as a Go slice of a slice is: it may reach into the room behind the end.
 Value slice(Evaluation&, Arguments a) {
   const List& all = elements(a[0], "list should be type of slice or array but ");
   if (all.empty()) return {};
   const auto size = static_cast<std::int64_t>(all.size());
+  const auto room = static_cast<std::int64_t>(all.capacity());
   const std::int64_t start = a.size() > 1 ? to_int64(a[1]) : 0;
   const std::int64_t end = a.size() > 2 ? to_int64(a[2]) : size;
-  if (start < 0 || end < start || end > size)
+  if (start < 0 || end < start || end > room)
     throw CallError{"reflect.Value.Slice: slice index out of bounds"};
-  return Value::list(a[0].type(), List(all.begin() + start, all.begin() + end));
+  List out;
+  out.reserve(static_cast<std::size_t>(room - start));
+  out.assign(all.begin() + std::min(start, size), all.begin() + std::min(end, size));
+  out.resize(static_cast<std::size_t>(end - start), zero_of(a[0].type()));
+  return Value::list(a[0].type(), std::move(out));
 }
 
 // Go's own arithmetic in floating point: it decides what a size below 1 does.
@@ -106,6 +129,7 @@ Value chunk(Evaluation&, Arguments a) {
   const std::int64_t chunks = truncated(std::floor((length - 1) / static_cast<double>(size)) + 1);
   if (chunks < 0) throw CallError{"runtime error: makeslice: len out of range"};
   List out;
+  out.reserve(std::min(static_cast<std::size_t>(chunks), all.size()));
   std::size_t at = 0;
   for (std::int64_t i = 0; i < chunks; ++i) {
     std::int64_t count = size;

@@ -185,10 +185,10 @@ List steps(std::int64_t start, std::int64_t stop, std::int64_t step) {
   return out;
 }
 Value until_step(Evaluation&, Arguments a) {
-  return Value::list(Type::ints, steps(a[0].as_int(), a[1].as_int(), a[2].as_int()));
+  return appended(steps(a[0].as_int(), a[1].as_int(), a[2].as_int()), Type::ints);
 }
 Value until(Evaluation&, Arguments a) {
-  return Value::list(Type::ints, steps(0, a[0].as_int(), a[0].as_int() < 0 ? -1 : 1));
+  return appended(steps(0, a[0].as_int(), a[0].as_int() < 0 ? -1 : 1), Type::ints);
 }
 Value seq(Evaluation&, Arguments a) {
   if (a.empty() || a.size() > 3) return "";

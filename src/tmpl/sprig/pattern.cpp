@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "json/capacity.hpp"
 #include "tmpl/regex.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
@@ -52,9 +53,11 @@ Value find(Evaluation&, Arguments a) {
   return found ? found->front() : std::string_view();
 }
 Value find_all(Evaluation&, Arguments a) {
+  const auto all = Regex(a[0].as_text()).find_all(a[1].as_text(), a[2].as_int());
+  constexpr std::size_t kFirstRoom = 10;
   List out;
-  for (const auto& found : Regex(a[0].as_text()).find_all(a[1].as_text(), a[2].as_int()))
-    out.emplace_back(found.front());
+  out.reserve(go_appended(all.size(), kFirstRoom));
+  for (const auto& found : all) out.emplace_back(found.front());
   return out.empty() ? Value::nil_of(Type::strings) : Value::strings(std::move(out));
 }
 Value replace_all(Evaluation&, Arguments a) {
@@ -71,7 +74,9 @@ Value split(Evaluation&, Arguments a) {
   if (a[0].size() != 0 && text.empty()) return Value::strings({Value("")});
   List parts;
   std::size_t begin = 0, end = 0;
-  for (const auto& found : regex.find_all(text, most)) {
+  const auto all = regex.find_all(text, most);
+  parts.reserve(go_appended(all.size() + 1, all.size()));
+  for (const auto& found : all) {
     if (most > 0 && std::cmp_equal(parts.size(), most - 1)) break;
     end = static_cast<std::size_t>(found.front().data() - text.data());
     const std::size_t next = end + found.front().size();
@@ -79,7 +84,6 @@ Value split(Evaluation&, Arguments a) {
     begin = next;
   }
   if (end != text.size()) parts.emplace_back(text.substr(begin));
-  // Go: an empty result of a list that was never made.
   return Value::strings(std::move(parts));
 }
 Value quote_meta(Evaluation&, Arguments a) {

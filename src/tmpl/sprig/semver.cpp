@@ -105,6 +105,7 @@ class VersionObject final : public Struct {
   }
   [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
   [[nodiscard]] const Function* method(std::string_view name) const override;
+  [[nodiscard]] std::optional<Value> in_json() const override { return Value(version.text()); }
   void print(std::string& out) const override { out += version.text(); }
 
  private:

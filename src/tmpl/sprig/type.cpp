@@ -5,6 +5,7 @@
 #include "json/json.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
+#include "tmpl/json_complaint.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 #include "tmpl/strconv.hpp"
@@ -54,6 +55,7 @@ Value deep_equal(Evaluation&, Arguments a) {
   return a[0] == a[1];
 }
 Value deep_copy(Evaluation&, Arguments a) {
+  if (a[0].is_nil()) throw CallError{"reflect: call of reflect.Value.Type on zero Value"};
   return a[0].deep_copy();
 }
 
@@ -106,6 +108,7 @@ Value with_floats(const Value& value, std::string& error) {
   }
   if (value.is_list()) {
     List items;
+    items.reserve(value.items().capacity());
     for (const Value& item : value.items()) items.push_back(with_floats(item, error));
     return Value::list(std::move(items));
   }
@@ -120,7 +123,8 @@ Value with_floats(const Value& value, std::string& error) {
 Value parsed_json(std::string_view text, std::string& error) {
   const auto parsed = json::parse(text);
   if (parsed) return with_floats(*parsed, error);
-  error = parsed.error().text;
+  error = json_complaint(text);
+  if (error.empty()) error = parsed.error().text;
   return {};
 }
 Value from_json(Evaluation&, Arguments a) {

@@ -1,0 +1,24 @@
+#pragma once
+// Lists and maps that hold each other: none may hold itself, and none may be so deep that what
+// walks it needs more than our stack. (Go's own stack overflows on the first.)
+
+#include <cstddef>
+#include <string>
+
+#include "json/value.hpp"
+
+namespace keybearer::tmpl {
+
+inline constexpr int kMostNested = 1'000;              // lists and maps in each other
+inline constexpr std::size_t kMostValues = 1'000'000;  // in all of them together
+inline constexpr std::size_t kMostText = 64u << 20;    // bytes of a text, and of an output
+
+// Throws CallError when a text that grows is too large.
+void check_size(const std::string& text);
+
+// Throws CallError when `value` may not become a member of `into`.
+void check_nesting(const Value& into, const Value& value);
+// The same for a list or map that is new.
+void check_nesting(const Value& value);
+
+}  // namespace keybearer::tmpl
