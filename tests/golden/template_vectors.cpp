@@ -199,6 +199,19 @@ Got run(const Value& vector) {
   return got;
 }
 
+// Where our text has [redacted] or [value], the reference's may show anything: it repeats values of
+// secrets, which ours must not (README.md).
+bool matches(std::string_view got, std::string_view expected) {
+  const auto mark = std::min(got.find("[redacted]"), got.find("[value]"));
+  if (mark == std::string_view::npos) return got == expected;
+  if (got.substr(0, mark) != expected.substr(0, mark)) return false;
+  const std::string_view after = got.substr(got.find(']', mark) + 1);
+  for (std::size_t at = mark; at <= expected.size(); ++at) {
+    if (matches(after, expected.substr(at))) return true;
+  }
+  return false;
+}
+
 // Error texts may differ where Go's runtime speaks or consul-template redacts: there the part
 // before must match.
 bool same_error(const Value& want, const std::string& got) {
@@ -211,7 +224,7 @@ bool same_error(const Value& want, const std::string& got) {
     expected = expected.substr(0, end);
   }
   return bool_at(want, "redacted") || bool_at(want, "go_text") ? got.starts_with(expected)
-                                                               : got == expected;
+                                                               : matches(got, expected);
 }
 
 std::string shown(const std::string& text) {
