@@ -226,7 +226,7 @@ int render_to_show(const RenderOptions& options) {
     return kConfig;
   }
   for (const std::string& warning : config.warnings) complain("warning: " + warning);
-  auto renderer = load_templates(config);
+  auto renderer = load_templates(config, !options.once);
   if (!renderer) return renderer.error();
   if (!options.values.empty()) return render_made_up(options, config, std::move(*renderer));
 

@@ -240,6 +240,26 @@ std::string repaired(std::string_view text) {
   return out;
 }
 
+// Of the number in front: -1.5e+3 and what follows is not part of it.
+std::size_t number_length(std::string_view text) {
+  std::size_t at = 0;
+  const auto skip = [&](std::string_view set, bool once) {
+    const std::size_t begin = at;
+    while (at < text.size() && set.contains(text[at]) && !(once && at > begin)) ++at;
+  };
+  constexpr std::string_view kDigits = "0123456789";
+  skip("-", true);
+  skip(kDigits, false);
+  skip(".", true);
+  skip(kDigits, false);
+  const std::size_t before = at;
+  skip("eE", true);
+  if (at == before) return at;
+  skip("+-", true);
+  skip(kDigits, false);
+  return at;
+}
+
 result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
                     bool as_it_is = true) {
   rapidjson::MemoryStream stream(text.data(), text.size());
@@ -251,7 +271,7 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
   const auto parsed = reader.Parse<kFlags>(stream, builder);
   if (parsed.Code() == rapidjson::kParseErrorNumberTooBig && huge_numbers_left > 0) {
     const std::size_t begin = parsed.Offset();
-    const std::size_t end = std::min(text.size(), text.find_first_not_of("+-.0123456789eE", begin));
+    const std::size_t end = begin + number_length(text.substr(begin));
     std::string quoted(text.substr(0, begin));
     quoted.append("\"\\u0000number ")
         .append(text.substr(begin, end - begin))

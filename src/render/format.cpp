@@ -5,6 +5,7 @@
 #include <set>
 
 #include "render/format_nested.hpp"
+#include "tmpl/utf8.hpp"
 
 namespace keybearer::render {
 namespace {
@@ -22,10 +23,31 @@ bool variable_name(std::string_view name) {
   });
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const tmpl::Rune rune = tmpl::decode_rune(text);
+    if (!rune.valid()) return false;
+    text.remove_prefix(rune.width);
+  }
+  return true;
+}
+
+// systemd drops a variable with anything else: UTF-8 without Unicode's noncharacters.
+bool is_utf8_for_systemd(std::string_view text) {
+  if (!is_utf8(text)) return false;
+  for (; !text.empty(); text.remove_prefix(tmpl::decode_rune(text).width)) {
+    const char32_t c = tmpl::decode_rune(text).code;
+    if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe) return false;
+  }
+  return true;
+}
+
 result<> append_env(Secret& out, const FormatEntry& entry) {
   const std::string& name = entry.path.back();
   if (entry.path.size() > 1) return refuse(name, "an env file has no sections");
   if (!variable_name(name)) return refuse(name, "not a variable name");
+  if (!is_utf8_for_systemd(entry.value->reveal()))
+    return refuse(name, "its value is not UTF-8, which systemd drops; use format = \"shell\"");
   out.append(name);
   out.append("=\"");
   entry.at.begin = out.size();
@@ -39,6 +61,8 @@ result<> append_env(Secret& out, const FormatEntry& entry) {
   return {};
 }
 
+constexpr std::size_t kLongestDockerLine = 65535;  // Go's bufio.Scanner, its newline apart
+
 result<> append_docker_env(Secret& out, const FormatEntry& entry) {
   const std::string& name = entry.path.back();
   if (entry.path.size() > 1) return refuse(name, "an env file has no sections");
@@ -49,6 +73,9 @@ result<> append_docker_env(Secret& out, const FormatEntry& entry) {
                   "its value has a line break or NUL byte, which docker's --env-file can't hold; "
                   "use format = \"env\"");
   }
+  if (!is_utf8(value)) return refuse(name, "its value is not UTF-8, which docker refuses");
+  if (name.size() + 1 + value.size() > kLongestDockerLine)
+    return refuse(name, "its line is longer than the 65535 bytes that docker reads");
   out.append(name);
   out.push_back('=');
   entry.at = {out.size(), out.size() + value.size()};
@@ -111,6 +138,7 @@ result<> append_ini_value(Secret& out, const FormatEntry& entry) {
   if (value.find_first_of(std::string_view("\n\r\0", 3)) != std::string_view::npos) {
     return refuse(name, "its value has a line break or NUL byte, which an ini file can't hold");
   }
+  if (!is_utf8(value)) return refuse(name, "its value is not UTF-8, which this format needs");
   if (has_blank_end(value))
     return refuse(name,
                   "its value begins or ends with a blank, which no reader of ini files gives back");

@@ -95,6 +95,7 @@ result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
 
 struct Renderer::Impl {
   const config::Config* config;
+  bool dry_run = false;
   std::vector<FileTarget> file_targets;
   std::vector<RenderedFile> files;  // as many
   std::vector<VariableTarget> variables;
@@ -173,6 +174,7 @@ void Renderer::Impl::add_file(const config::Template& spec) {
                               .sandbox_path = spec.sandbox_path,
                               .function_denylist = spec.function_denylist,
                               .allow_plugin = spec.allow_plugin,
+                              .dry_run = dry_run,
                               .destination = spec.destination};
   FileTarget target;
   if (spec.format == config::Format::raw) {
@@ -190,16 +192,18 @@ void Renderer::Impl::add_file(const config::Template& spec) {
   files.push_back(std::move(file));
 }
 
-std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config) {
+std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config,
+                                                             bool dry_run) {
   auto impl = std::make_unique<Impl>();
   impl->config = &config;
+  impl->dry_run = dry_run;
   for (const config::Template& spec : config.templates) {
     if (spec.enabled) impl->add_file(spec);
   }
   for (const config::EnvVar& variable : config.env) {
     if (!variable.enabled) continue;
     std::vector<RenderedValue> value;
-    impl->add_value(value, variable.value, "env." + variable.name, {});
+    impl->add_value(value, variable.value, "env." + variable.name, {.dry_run = dry_run});
     if (!value.empty())
       impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }

@@ -40,8 +40,9 @@ struct Evaluation {
 class Renderer {
  public:
   // Parses all templates; all errors at once, with caret. The configuration must outlive it.
+  // `dry_run`: no template writes a file by itself (writeToFile).
   [[nodiscard]] static std::expected<Renderer, std::vector<config::Problem>> make(
-      const config::Config& config);
+      const config::Config& config, bool dry_run = false);
 
   // `use_defaults`: what is not there yet counts as absent (outage.on_start = "default").
   [[nodiscard]] Evaluation evaluate(tmpl::DataSource& source, bool use_defaults);

@@ -43,7 +43,7 @@ std::expected<std::string, std::size_t> base64_decoded(std::string_view text, bo
       }
       bits <<= 6;
     } else {
-      if (padding > 0) return std::unexpected(i);
+      if (padding > 0) return std::unexpected(i - 1);  // Go: where the second '=' should be
       if (url) c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
       const auto digit = kAlphabet.find(c);
       if (digit == std::string_view::npos || c == '\0') return std::unexpected(i);
@@ -55,6 +55,7 @@ std::expected<std::string, std::size_t> base64_decoded(std::string_view text, bo
       bits = 0;
     }
   }
+  if (padding == 1 && count % 4 != 0) return std::unexpected(text.size());
   if (count % 4 != 0) return std::unexpected(text.size() - static_cast<std::size_t>(count % 4));
   return out;
 }

@@ -11,7 +11,7 @@ namespace keybearer::tmpl {
 namespace {
 
 // path, user, group, mode in octal digits, flags (searched for "append" and "newline"), content.
-Value write_to_file(Evaluation&, Arguments a) {
+Value write_to_file(Evaluation& e, Arguments a) {
   const Arguments rest = a.subspan(4);
   if (rest.empty()) throw CallError{"runtime error: index out of range [-1]"};
   const std::string_view flags = rest.size() == 2 ? rest[0].as_text() : std::string_view();
@@ -22,6 +22,7 @@ Value write_to_file(Evaluation&, Arguments a) {
   }
   std::string content(rest.back().as_text());
   if (flags.find("newline") != std::string_view::npos) content += '\n';
+  if (e.options().dry_run) return "";
   const auto done = write_file({.path = std::string(a[0].as_text()),
                                 .user = std::string(a[1].as_text()),
                                 .group = std::string(a[2].as_text()),

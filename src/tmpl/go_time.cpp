@@ -19,6 +19,13 @@ constexpr std::array<std::string_view, 12> kMonths = {
 constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                    "Thursday", "Friday", "Saturday"};
 
+// Go's integers wrap; ours must not overflow.
+std::int64_t wrap_add(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+std::int64_t wrap_mul(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+}
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
 }
@@ -29,11 +36,11 @@ constexpr std::int64_t kCycleDays = 146097;
 
 std::int64_t days_of(std::int64_t year, int month, int day) {
   const std::int64_t cycles = floor_div(year, 400);
-  const auto inside = static_cast<int>(year - cycles * 400);
+  const auto inside = static_cast<int>(wrap_add(year, wrap_mul(cycles, -400)));
   const std::chrono::sys_days days = std::chrono::year_month_day(
       std::chrono::year(inside), std::chrono::month(static_cast<unsigned>(month)),
       std::chrono::day(1));
-  return days.time_since_epoch().count() + cycles * kCycleDays + day - 1;
+  return wrap_add(days.time_since_epoch().count() + day - 1, wrap_mul(cycles, kCycleDays));
 }
 
 struct LocalZone {
@@ -91,9 +98,9 @@ Time from_clock(WallTime now) {
 
 Civil civil(const Time& time) {
   const LocalZone zone = zone_at(time.zone, time.seconds);
-  const std::int64_t seconds = time.seconds + zone.offset;
+  const std::int64_t seconds = wrap_add(time.seconds, zone.offset);
   const std::int64_t days = floor_div(seconds, 86400);
-  const auto rest = static_cast<int>(seconds - days * 86400);
+  const auto rest = static_cast<int>(wrap_add(seconds, wrap_mul(days, -86400)));
   const std::int64_t cycles = floor_div(days, kCycleDays);
   const std::chrono::year_month_day date{
       std::chrono::sys_days(std::chrono::days(static_cast<int>(days - cycles * kCycleDays)))};
@@ -113,31 +120,38 @@ Civil civil(const Time& time) {
 
 Time date(std::int64_t year, std::int64_t month, std::int64_t day, std::int64_t hour,
           std::int64_t minute, std::int64_t second, std::int64_t nanosecond, const Zone& zone) {
-  const std::int64_t years = floor_div(month - 1, 12);
+  month = wrap_add(month, -1);
+  const std::int64_t years = floor_div(month, 12);
   const std::int64_t carry = floor_div(nanosecond, kSecond);
   Time out{0, static_cast<std::int32_t>(nanosecond - carry * kSecond), zone};
   const std::int64_t days =
-      days_of(year + years, static_cast<int>(month - 1 - years * 12) + 1, 1) + day - 1;
-  const std::int64_t wall = days * 86400 + hour * 3600 + minute * 60 + second + carry;
+      wrap_add(days_of(wrap_add(year, years),
+                       static_cast<int>(wrap_add(month, wrap_mul(years, -12))) + 1, 1),
+               wrap_add(day, -1));
+  const std::int64_t wall = wrap_add(wrap_add(wrap_mul(days, 86400), wrap_mul(hour, 3600)),
+                                     wrap_add(wrap_mul(minute, 60), wrap_add(second, carry)));
   // The offset that holds at the time itself, not at the wall clock's number (time.Date).
   int offset = zone_at(zone, wall).offset;
   if (zone.kind == Zone::Kind::local && offset != 0) offset = zone_at(zone, wall - offset).offset;
-  out.seconds = wall - offset;
+  out.seconds = wrap_add(wall, -offset);
   return out;
 }
 
 Time add(Time time, std::int64_t nanoseconds) {
-  const std::int64_t seconds = floor_div(nanoseconds, kSecond);
-  std::int64_t rest = time.nanoseconds + (nanoseconds - seconds * kSecond);
-  time.seconds += seconds + (rest >= kSecond ? 1 : 0);
-  if (rest >= kSecond) rest -= kSecond;
+  std::int64_t rest = time.nanoseconds + nanoseconds % kSecond;
+  time.seconds = wrap_add(time.seconds, nanoseconds / kSecond);
+  if (rest < 0 || rest >= kSecond) {
+    time.seconds = wrap_add(time.seconds, rest < 0 ? -1 : 1);
+    rest += rest < 0 ? kSecond : -kSecond;
+  }
   time.nanoseconds = static_cast<std::int32_t>(rest);
   return time;
 }
 
 std::int64_t subtract(const Time& a, const Time& b) {
   std::int64_t out = 0;
-  if (__builtin_mul_overflow(a.seconds - b.seconds, kSecond, &out) ||
+  if (__builtin_sub_overflow(a.seconds, b.seconds, &out) ||
+      __builtin_mul_overflow(out, kSecond, &out) ||
       __builtin_add_overflow(out, std::int64_t{a.nanoseconds} - b.nanoseconds, &out)) {
     return a.seconds < b.seconds ? std::numeric_limits<std::int64_t>::min()
                                  : std::numeric_limits<std::int64_t>::max();

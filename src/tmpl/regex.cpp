@@ -59,6 +59,8 @@ std::string with_named_groups(std::string_view pattern) {
       const auto end = std::min(pattern.find("\\E", i), pattern.size());
       out += pattern.substr(i, end - i);
       i = end - 1;
+    } else if (rest.starts_with("\\C")) {  // RE2's any byte
+      throw CallError{"error parsing regexp: invalid escape sequence: `\\C`"};
     } else if (rest[0] == '\\') {
       out += rest.substr(0, 2);
       ++i;
@@ -160,35 +162,83 @@ Regex::Regex(std::string_view pattern) {
 }
 Regex::~Regex() = default;
 
-bool Regex::find_from(std::string_view text, std::size_t at, Match& match) const {
+// A text to search in. RE2 matches no byte that is not UTF-8; for Go each is U+FFFD: it is searched
+// for in a copy with those, and what is found is told by where it is in the text itself.
+class Regex::Haystack {
+ public:
+  explicit Haystack(std::string_view text) : text_(text) {
+    for (std::size_t at = 0; at < text.size();) {
+      const Rune rune = decode_rune(text.substr(at));
+      if (!rune.valid()) {
+        if (changed_.empty()) copy_ = text.substr(0, at);
+        changed_.push_back(at);
+        append_rune(copy_, kReplacement);
+      } else if (!changed_.empty()) {
+        copy_ += text.substr(at, rune.width);
+      }
+      at += rune.width;
+    }
+  }
+  [[nodiscard]] std::string_view searched() const { return changed_.empty() ? text_ : copy_; }
+  [[nodiscard]] std::size_t to_copy(std::size_t at) const {
+    const auto before = std::ranges::lower_bound(changed_, at) - changed_.begin();
+    return at + kMore * static_cast<std::size_t>(before);
+  }
+  [[nodiscard]] std::string_view original(std::string_view found) const {
+    if (found.data() == nullptr || changed_.empty()) return found;
+    const auto begin = static_cast<std::size_t>(found.data() - copy_.data());
+    const std::size_t first = from_copy(begin);
+    return text_.substr(first, from_copy(begin + found.size()) - first);
+  }
+
+ private:
+  static constexpr std::size_t kMore = 2;  // bytes that U+FFFD has more
+  [[nodiscard]] std::size_t from_copy(std::size_t at) const {
+    std::size_t more = 0;
+    for (const std::size_t changed : changed_) {
+      if (changed + more >= at) break;
+      more += kMore;
+    }
+    return at - more;
+  }
+
+  std::string_view text_;
+  std::string copy_;
+  std::vector<std::size_t> changed_;
+};
+
+bool Regex::find_from(const Haystack& text, std::size_t at, Match& match) const {
   std::vector<re2::StringPiece> groups(static_cast<std::size_t>(re_->NumberOfCapturingGroups()) +
                                        1);
-  if (!re_->Match(piece(text), at, text.size(), RE2::UNANCHORED, groups.data(),
-                  static_cast<int>(groups.size())))
+  const std::string_view searched = text.searched();
+  if (!re_->Match(piece(searched), text.to_copy(at), searched.size(), RE2::UNANCHORED,
+                  groups.data(), static_cast<int>(groups.size())))
     return false;
   match.clear();
   for (const re2::StringPiece& group : groups) {
     match.push_back(group.data() == nullptr ? std::string_view()
-                                            : std::string_view(group.data(), group.size()));
+                                            : text.original({group.data(), group.size()}));
   }
   return true;
 }
 
 bool Regex::matches(std::string_view text) const {
-  return RE2::PartialMatch(piece(text), *re_);
+  const Haystack haystack(text);
+  return RE2::PartialMatch(piece(haystack.searched()), *re_);
 }
 
 std::optional<Regex::Match> Regex::find(std::string_view text) const {
   Match match;
-  return find_from(text, 0, match) ? std::optional(match) : std::nullopt;
+  return find_from(Haystack(text), 0, match) ? std::optional(match) : std::nullopt;
 }
 
 std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t most) const {
+  const Haystack haystack(text);
   std::vector<Match> all;
   Match match;
   std::size_t at = 0, last_end = std::string_view::npos;
   while ((most < 0 || std::cmp_less(all.size(), most)) && at <= text.size() &&
-         find_from(text, at, match)) {
+         find_from(haystack, at, match)) {
     const auto begin = static_cast<std::size_t>(match[0].data() - text.data());
     const std::size_t end = begin + match[0].size();
     const bool is_empty_here = end == at;
@@ -203,10 +253,11 @@ std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t mo
 
 std::string Regex::replace_all(std::string_view text, std::string_view replacement,
                                bool literal) const {
+  const Haystack haystack(text);
   std::string out;
   Match match;
   std::size_t at = 0, last_end = 0;
-  while (at <= text.size() && find_from(text, at, match)) {
+  while (at <= text.size() && find_from(haystack, at, match)) {
     const auto begin = static_cast<std::size_t>(match[0].data() - text.data());
     const std::size_t end = begin + match[0].size();
     out += text.substr(last_end, begin - last_end);

@@ -34,7 +34,8 @@ class Regex {
                                         bool literal = false) const;
 
  private:
-  [[nodiscard]] bool find_from(std::string_view text, std::size_t at, Match& match) const;
+  class Haystack;
+  [[nodiscard]] bool find_from(const Haystack& text, std::size_t at, Match& match) const;
 
   std::unique_ptr<re2::RE2> re_;
 };

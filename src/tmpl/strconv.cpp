@@ -370,6 +370,7 @@ std::string format_float(double value, char verb, int precision) {
 std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text, int base) {
   if (text.empty()) return std::unexpected(kSyntax);
   const std::string_view whole = text;
+  const bool any_base = base == 0;
   if (base == 0) {
     base = 10;
     if (text[0] == '0') {
@@ -388,23 +389,19 @@ std::expected<std::uint64_t, std::string_view> parse_uint(std::string_view text,
         text.remove_prefix(1);
       }
     }
-  } else if (text.find('_') != std::string_view::npos) {
-    return std::unexpected(kSyntax);
   }
   std::uint64_t value = 0;
-  bool overflow = false;
   for (const char c : text) {
-    if (c == '_') continue;
+    if (c == '_' && any_base) continue;
     const int d = digit_of(c);
     if (d >= base) return std::unexpected(kSyntax);
-    std::uint64_t scaled = 0;
-    overflow = overflow ||
-               __builtin_mul_overflow(value, static_cast<std::uint64_t>(base), &scaled) ||
-               __builtin_add_overflow(scaled, static_cast<std::uint64_t>(d), &value);
+    // Go stops here, and does not see whether what follows is a digit.
+    if (__builtin_mul_overflow(value, static_cast<std::uint64_t>(base), &value) ||
+        __builtin_add_overflow(value, static_cast<std::uint64_t>(d), &value))
+      return std::unexpected(kRange);
   }
   if (whole.find('_') != std::string_view::npos && !underscores_ok(whole))
     return std::unexpected(kSyntax);
-  if (overflow) return std::unexpected(kRange);
   return value;
 }
 
@@ -435,7 +432,8 @@ std::expected<double, std::string_view> parse_float(std::string_view text) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   });
   if (lower == "inf" || lower == "infinity") return negative ? -HUGE_VAL : HUGE_VAL;
-  if (lower == "nan") return std::numeric_limits<double>::quiet_NaN();
+  if (lower == "nan" && rest.size() == digits.size())
+    return std::numeric_limits<double>::quiet_NaN();
   const bool hex = lower.starts_with("0x");
   if (hex && lower.find('p') == std::string::npos) return std::unexpected(kSyntax);
   std::string_view number = hex ? std::string_view(lower).substr(2) : std::string_view(lower);

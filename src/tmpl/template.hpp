@@ -67,6 +67,7 @@ struct Options {
   std::string sandbox_path = {};
   std::vector<std::string> function_denylist = {};  // names or globs
   bool allow_plugin = false;                        // may `plugin` start programs
+  bool dry_run = false;                             // writeToFile writes nothing
   std::string destination = {};                     // pkiCert's id has it
   // The environment that `env` sees; nullopt when not set. Default: the process's own.
   std::function<std::optional<std::string>(const std::string&)> env = {};

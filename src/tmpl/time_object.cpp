@@ -194,9 +194,12 @@ Value add_duration(Evaluation& e, Arguments a) {
 Value add_date(Evaluation& e, Arguments a) {
   const go_time::Time& t = time_of(e);
   const go_time::Civil c = go_time::civil(t);
-  return time_object(go_time::date(c.year + a[0].as_int(), c.month + a[1].as_int(),
-                                   c.day + a[2].as_int(), c.hour, c.minute, c.second, t.nanoseconds,
-                                   t.zone));
+  const auto sum = [](std::int64_t x, std::int64_t y) {  // wraps, as in Go
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(x) + static_cast<std::uint64_t>(y));
+  };
+  return time_object(go_time::date(sum(c.year, a[0].as_int()), sum(c.month, a[1].as_int()),
+                                   sum(c.day, a[2].as_int()), c.hour, c.minute, c.second,
+                                   t.nanoseconds, t.zone));
 }
 Value sub(Evaluation& e, Arguments a) {
   return duration_object(go_time::subtract(time_of(e), time_in(a[0])));
@@ -220,7 +223,7 @@ Value compare(Evaluation& e, Arguments a) {
 // What is left of a time, counted from year 1, over a multiple of `unit`.
 std::int64_t over(const go_time::Time& t, std::int64_t unit) {
   const __int128 count =
-      static_cast<__int128>(t.seconds - go_time::kZeroSeconds) * kSecond + t.nanoseconds;
+      (static_cast<__int128>(t.seconds) - go_time::kZeroSeconds) * kSecond + t.nanoseconds;
   const auto rest = static_cast<std::int64_t>(count % unit);
   return rest < 0 ? rest + unit : rest;
 }

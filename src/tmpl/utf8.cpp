@@ -52,14 +52,4 @@ bool is_alphanumeric(char32_t c) {
   return is_letter(c) || is_digit(c);
 }
 
-bool is_print(char32_t c) {
-  if (c < 0x20 || (c >= 0x7F && c < 0xA1) || c == 0xAD) return false;
-  if (c >= 0x2000 && c <= 0x200F) return false;
-  if (c >= 0x2028 && c <= 0x202F) return false;
-  if (c >= 0x205F && c <= 0x206F) return false;
-  if (c == 0x3000 || c == 0xFEFF || (c >= 0xD800 && c < 0xF900) || (c >= 0xFFF0 && c <= 0xFFFB))
-    return false;
-  return c <= 0x10FFFF && (c & 0xFFFE) != 0xFFFE && c < 0xE0000;
-}
-
 }  // namespace keybearer::tmpl

@@ -304,7 +304,7 @@ int run_files(int argc, char** argv) {
                   differs.c_str());
     }
   }
-  std::printf("%d passed, %d failed\n", passed, failed);
+  std::printf("\n%d passed, %d failed\n", passed, failed);  // after what spew_dump printed
   return failed == 0 ? 0 : 1;
 }
 

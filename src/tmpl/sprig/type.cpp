@@ -121,10 +121,11 @@ Value with_floats(const Value& value, std::string& error) {
   return value;
 }
 Value parsed_json(std::string_view text, std::string& error) {
+  error = json_complaint(text);
+  if (!error.empty()) return {};
   const auto parsed = json::parse(text);
   if (parsed) return with_floats(*parsed, error);
-  error = json_complaint(text);
-  if (error.empty()) error = parsed.error().text;
+  error = parsed.error().text;
   return {};
 }
 Value from_json(Evaluation&, Arguments a) {
