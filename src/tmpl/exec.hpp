@@ -33,6 +33,8 @@ struct Operand {
 };
 
 [[nodiscard]] bool truth(const Value& value);
+// An element of a typed container is no interface.
+[[nodiscard]] Operand element_of(const Value& container, const Value& element);
 
 struct ExecError {
   std::string text;
@@ -98,6 +100,9 @@ class Evaluation {
   Value checked(Operand operand, Param param);
   Value constant(const NumberNode& number);
   [[nodiscard]] bool disabled(const Function& function) const;
+  [[noreturn]] void call_failed(const CallError& error, std::string_view name, Args args,
+                                std::span<const Value> values);
+  [[nodiscard]] bool too_deep() const;
   [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);
 
@@ -120,6 +125,8 @@ class Evaluation {
   bool nil_argument_ = false;
   Output result_;
   int depth_ = 0;
+  std::uintptr_t stack_base_ = 0;  // where the stack was at the beginning
+  std::size_t stack_limit_ = 0;
 };
 
 }  // namespace keybearer::tmpl

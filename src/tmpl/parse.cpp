@@ -137,9 +137,8 @@ class Parser {
     std::uint32_t action_line;
   };
   struct Deeper {
-    explicit Deeper(Parser& p) : parser(p) {
-      if (++parser.depth_ > kMaxDepth)
-        parser.fail("too many nested control structures or parentheses (at most 500)");
+    Deeper(Parser& p, const char* text) : parser(p) {
+      if (++parser.depth_ > kMaxDepth) parser.fail(text);
     }
     Deeper(const Deeper&) = delete;
     ~Deeper() { --parser.depth_; }
@@ -218,7 +217,7 @@ class Parser {
   }
 
   const Node* action() {
-    const Deeper deeper(*this);
+    const Deeper deeper(*this, "too many nested control structures (at most 500)");
     const Token& token = next_non_space();
     switch (token.type) {
       case Tok::block:
@@ -260,7 +259,7 @@ class Parser {
   }
 
   const Node* control(NodeType type, std::string_view context) {
-    const Deeper deeper(*this);
+    const Deeper deeper(*this, "too many nested control structures (at most 500)");
     const std::size_t variables = vars_.size();
     const PipeNode* pipe = pipeline(context, Tok::right_delim);
     auto* branch = set_.arena.make<BranchNode>(Node{type, pipe->pos}, pipe, nullptr, nullptr);
@@ -350,7 +349,7 @@ class Parser {
   }
 
   const PipeNode* pipeline(std::string_view context, Tok end) {
-    const Deeper deeper(*this);
+    const Deeper deeper(*this, "max expression depth exceeded");
     const Token& first = peek_non_space();
     const std::size_t from = nodes_.size();
     const bool is_assign = declarations(context);
