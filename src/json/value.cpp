@@ -254,7 +254,7 @@ bool Value::deep_equal(const Value& a, const Value& b) noexcept {
     case Type::lists:
       return a.bits_.items == b.bits_.items || a.items() == b.items();
     case Type::object:
-      return a.as_object()->equals(*b.as_object());
+      return a.as_object()->deep_equals(*b.as_object());
     default:
       break;
   }

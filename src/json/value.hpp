@@ -54,6 +54,10 @@ class Object {
   virtual ~Object() = default;
   [[nodiscard]] virtual std::string_view type_name() const = 0;  // as Go's %T: "*dependency.Secret"
   [[nodiscard]] virtual bool equals(const Object& other) const { return this == &other; }
+  // Go: reflect.DeepEqual, which looks behind pointers.
+  [[nodiscard]] virtual bool deep_equals(const Object& other) const {
+    return type_name() == other.type_name() && equals(other);
+  }
 };
 
 class Value {

@@ -53,6 +53,11 @@ class CertificateObject final : public Struct {
     if (name == "Key") return Value(key);
     return std::nullopt;
   }
+  [[nodiscard]] bool equals(const Object& other) const override {
+    if (type_name() != other.type_name()) return false;
+    const auto& theirs = static_cast<const CertificateObject&>(other);
+    return cert == theirs.cert && key == theirs.key;
+  }
   void print(std::string& out) const override { out += "{" + cert + " " + key + "}"; }
 };
 

@@ -137,7 +137,9 @@ std::string_view kind_name(const Value& value) {
     case Type::object: {
       const Value number = plain(value);
       if (number.type() != Type::object) return kind_name(number);
-      return value.as_object()->type_name().starts_with('*') ? "ptr" : "struct";
+      const std::string_view type = value.as_object()->type_name();
+      if (type.starts_with("<-chan")) return "chan";
+      return type.starts_with('*') ? "ptr" : "struct";
     }
   }
   return {};

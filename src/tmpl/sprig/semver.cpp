@@ -104,6 +104,13 @@ class VersionObject final : public Struct {
     return pointer_ ? "*semver.Version" : "semver.Version";
   }
   [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] bool equals(const Object& other) const override {
+    return pointer_ ? this == &other : deep_equals(other);
+  }
+  [[nodiscard]] bool deep_equals(const Object& other) const override {
+    return type_name() == other.type_name() &&
+           version == static_cast<const VersionObject&>(other).version;
+  }
   [[nodiscard]] const Function* method(std::string_view name) const override;
   [[nodiscard]] std::optional<Value> in_json() const override { return Value(version.text()); }
   void print(std::string& out) const override { out += version.text(); }

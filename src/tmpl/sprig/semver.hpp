@@ -22,6 +22,7 @@ struct Version {
   [[nodiscard]] std::string text() const;
   // Below, at or above 0; metadata does not count.
   [[nodiscard]] int compare(const Version& other) const;
+  bool operator==(const Version&) const = default;  // in everything
 };
 
 // What `semver` gives: a *semver.Version with its methods.
