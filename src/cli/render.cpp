@@ -207,6 +207,13 @@ int render_made_up(const RenderOptions& options, const config::Config& config,
 
 // --- the command ---
 
+// Credentials on standard output are for somebody: as with --once they are not revoked at the end,
+// unless the configuration says so.
+void keep_what_is_printed(config::Config& config) {
+  config.lease.revoke_on_exit = config.lease.revoke_on_exit.value_or(false);
+  config.auto_auth.revoke_on_exit = config.auto_auth.revoke_on_exit.value_or(false);
+}
+
 int render_to_show(const RenderOptions& options) {
   config::Input input = options.input;
   input.offline = !options.values.empty();
@@ -235,6 +242,7 @@ int render_to_show(const RenderOptions& options) {
     return kConfig;
   }
   config.auto_auth.method.remove_secret_id_file_after_reading = false;
+  if (!options.source.empty() && !options.dry_run) keep_what_is_printed(config);
   if (const int code = open_log(config, log::Level::warn); code != kOk) return code;
   harden(config);
   Shower shower(options);

@@ -111,6 +111,20 @@ def test_a_template_goes_to_standard_output(s):
     assert (done.returncode, done.stdout.decode(), done.stderr) == (0, values["user"], b"")
 
 
+@pytest.mark.parametrize("flag, alive", [("", True), ("--dry-run", False)])
+def test_what_is_printed_stays_good_and_what_is_only_shown_is_revoked(s, flag, alive):
+    base(s)
+    s.vault.policy("app", "kv/data/*", **{"auth/token/create": ["update"]})
+    s.write("t.tmpl", '{{ with secret "auth/token/create" "ttl=10m" }}{{ .Auth.ClientToken }}{{ end }}')
+    s.config(FILES)
+    done = subprocess.run([PROGRAM, "render", "-c", "agent.toml", "t.tmpl", *([flag] if flag else [])], cwd=s.work,
+                          env=s.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    assert done.returncode == 0, done.stderr
+    token = s.tap.entries("auth/token/create")[0].reply["auth"]["client_token"]
+    assert done.stdout.decode() == (token if alive else "> t.tmpl\n[masked]")
+    assert bool(s.vault.lookup(token)) == alive
+
+
 def test_a_missing_secret_is_75_and_prints_nothing(s):
     base(s)
     s.write("t.tmpl", '{{ with secret "kv/data/nope" }}x{{ end }}')

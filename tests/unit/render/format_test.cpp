@@ -287,3 +287,20 @@ TEST_CASE("properties have Java's escapes") {
   CHECK(Written(Format::properties, {{{"a.b"}, "1"}, {{"a", "b"}, "2"}}).text() ==
         "error: a.b: a key that comes twice");
 }
+
+TEST_CASE("what a reader would drop or refuse is refused, with the reason") {
+  const auto why = [](Format format, std::string_view value) {
+    const Secret secret(value);
+    std::vector<std::string> path = {"K"};
+    if (format == Format::ini) path.insert(path.begin(), "S");
+    const auto written = write_format(format, {{path, &secret}});
+    return written ? std::string() : written.error().text;
+  };
+  for (const Format format : {Format::env, Format::docker_env, Format::ini, Format::json,
+                              Format::yaml, Format::toml, Format::properties})
+    CHECK(why(format, "secret\xff").find("is not UTF-8") != std::string::npos);
+  CHECK(why(Format::shell, "secret\xff").empty());
+  CHECK(why(Format::env, "\xef\xbf\xbf").find("is not UTF-8") != std::string::npos);  // U+FFFF
+  CHECK(why(Format::docker_env, std::string(65533, 'x')).empty());
+  CHECK(why(Format::docker_env, std::string(65534, 'x')).find("65535 bytes") != std::string::npos);
+}
