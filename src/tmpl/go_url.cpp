@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tmpl/go_strings.hpp"
+#include "tmpl/strconv.hpp"
 #include "tmpl/unicode.hpp"
 
 namespace keybearer::tmpl {
@@ -61,19 +62,22 @@ Text unescaped(std::string_view text, Part part) {
     if (c != '%') {
       const bool in_host = part == Part::host || part == Part::zone;
       if (in_host && static_cast<unsigned char>(c) < 0x80 && !stands(c, part))
-        return std::unexpected("invalid character in host name");
+        return std::unexpected("invalid character " + quote({&c, 1}) + " in host name");
       out += c;
       continue;
     }
+    const auto bad_escape = [&] {
+      return std::unexpected("invalid URL escape " + quote(text.substr(i, 3)));
+    };
     if (i + 2 >= text.size() || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0)
-      return std::unexpected("invalid URL escape");
+      return bad_escape();
     const auto byte = static_cast<char>(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
     const bool is_percent = byte == '%';
     // In a host only what is not ASCII is escaped, and the percent sign of a zone.
     if (part == Part::host && static_cast<unsigned char>(byte) < 0x80 && !is_percent)
-      return std::unexpected("invalid URL escape");
+      return bad_escape();
     if (part == Part::zone && !is_percent && byte != ' ' && !stands(byte, Part::host))
-      return std::unexpected("invalid URL escape");
+      return bad_escape();
     out += byte;
     i += 2;
   }
@@ -90,7 +94,8 @@ Text bracketed_host(std::string_view host) {
   const auto close = host.rfind(']');
   if (close == std::string_view::npos) return std::unexpected("missing ']' in host");
   const std::string_view port = host.substr(close + 1);
-  if (!is_optional_port(port)) return std::unexpected("invalid port after host");
+  if (!is_optional_port(port))
+    return std::unexpected("invalid port " + quote(port) + " after host");
   const std::string_view name = host.substr(1, close - 1);
   const auto zone_at = std::min(name.find("%25"), name.size());
   const Text address = unescaped(name.substr(0, zone_at), Part::host);
@@ -102,7 +107,8 @@ Text bracketed_host(std::string_view host) {
     in_addr v4{};
     if (zone->empty() && inet_pton(AF_INET, address->c_str(), &v4) == 1)
       return std::unexpected("invalid IP-literal");
-    return std::unexpected("invalid host: unable to parse IP");
+    return std::unexpected("invalid host: ParseAddr(" + quote(*address + *zone) +
+                           "): unable to parse IP");
   }
   return "[" + *address + *zone + "]" + std::string(port);
 }
@@ -114,7 +120,8 @@ Text parsed_host(std::string_view scheme, std::string_view host) {
   auto colon = host.find(':');
   if (colon != std::string_view::npos) {
     if (scheme != "http" && scheme != "https") colon = host.rfind(':');  // lists of hosts
-    if (!is_optional_port(host.substr(colon))) return std::unexpected("invalid port after host");
+    if (!is_optional_port(host.substr(colon)))
+      return std::unexpected("invalid port " + quote(host.substr(colon)) + " after host");
   }
   return unescaped(host, Part::host);
 }
@@ -157,6 +164,42 @@ std::optional<std::size_t> scheme_length(std::string_view raw) {
   return 0;
 }
 
+// All but the fragment.
+std::expected<Url, std::string> parse_front(std::string_view rest) {
+  Url url;
+  if (std::ranges::any_of(rest, [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }))
+    return std::unexpected("net/url: invalid control character in URL");
+  if (rest == "*") {
+    url.path = "*";
+  } else {
+    const auto length = scheme_length(rest);
+    if (!length) return std::unexpected("missing protocol scheme");
+    url.scheme = mapped(rest.substr(0, *length), to_lower);
+    if (*length != 0) rest.remove_prefix(*length + 1);
+    if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
+      url.query = rest.substr(mark + 1);
+      rest = rest.substr(0, mark);
+    }
+    const bool is_rooted = rest.starts_with('/');
+    if (!is_rooted && !url.scheme.empty()) {
+      url.opaque = rest;
+      rest = {};
+    } else if (!is_rooted && rest.substr(0, rest.find('/')).contains(':')) {
+      return std::unexpected("first path segment in URL cannot contain colon");
+    }
+    if (rest.starts_with("//") && (!url.scheme.empty() || !rest.starts_with("///"))) {
+      const auto slash = std::min(rest.find('/', 2), rest.size());
+      if (auto error = parse_authority(url, rest.substr(2, slash - 2)))
+        return std::unexpected(std::move(*error));
+      rest.remove_prefix(slash);
+    }
+    const Text path = unescaped(rest, Part::path);
+    if (!path) return std::unexpected(path.error());
+    url.path = *path;
+  }
+  return url;
+}
+
 }  // namespace
 
 std::string UserInfo::text() const {
@@ -195,43 +238,14 @@ std::string Url::text() const {
 }
 
 std::expected<Url, std::string> parse_url(std::string_view raw) {
-  Url url;
   const auto hash = raw.find('#');
-  std::string_view rest = raw.substr(0, hash);
-  if (std::ranges::any_of(rest, [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }))
-    return std::unexpected("net/url: invalid control character in URL");
-  if (rest == "*") {
-    url.path = "*";
-  } else {
-    const auto length = scheme_length(rest);
-    if (!length) return std::unexpected("missing protocol scheme");
-    url.scheme = mapped(rest.substr(0, *length), to_lower);
-    if (*length != 0) rest.remove_prefix(*length + 1);
-    if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
-      url.query = rest.substr(mark + 1);
-      rest = rest.substr(0, mark);
-    }
-    const bool is_rooted = rest.starts_with('/');
-    if (!is_rooted && !url.scheme.empty()) {
-      url.opaque = rest;
-      rest = {};
-    } else if (!is_rooted && rest.substr(0, rest.find('/')).contains(':')) {
-      return std::unexpected("first path segment in URL cannot contain colon");
-    }
-    if (rest.starts_with("//") && (!url.scheme.empty() || !rest.starts_with("///"))) {
-      const auto slash = std::min(rest.find('/', 2), rest.size());
-      if (auto error = parse_authority(url, rest.substr(2, slash - 2)))
-        return std::unexpected(std::move(*error));
-      rest.remove_prefix(slash);
-    }
-    const Text path = unescaped(rest, Part::path);
-    if (!path) return std::unexpected(path.error());
-    url.path = *path;
-  }
+  const std::string_view front = raw.substr(0, hash);
+  auto url = parse_front(front);
+  if (!url) return url;
   if (hash != std::string_view::npos) {
     const Text fragment = unescaped(raw.substr(hash + 1), Part::fragment);
     if (!fragment) return std::unexpected(fragment.error());
-    url.fragment = *fragment;
+    url->fragment = *fragment;
   }
   return url;
 }

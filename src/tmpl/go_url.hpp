@@ -1,6 +1,5 @@
 #pragma once
-// Go's net/url, as far as templates need it. Errors name the reason and never the address: it often
-// holds a password.
+// Go's net/url, as far as templates need it.
 
 #include <expected>
 #include <optional>
@@ -24,7 +23,8 @@ struct Url {
   [[nodiscard]] std::string text() const;
 };
 
-// url.Parse.
+// url.Parse. The error is Go's reason, with the piece that is wrong: who shows it hides what is
+// secret.
 [[nodiscard]] std::expected<Url, std::string> parse_url(std::string_view raw);
 
 // The first value of that name in a query (url.Values.Get); nullopt: it is not there.

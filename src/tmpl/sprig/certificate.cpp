@@ -15,6 +15,7 @@
 #include "tmpl/base64.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -169,9 +170,9 @@ Key key_of(Arguments a, std::size_t at) {
 
 // --- certificates ---
 
-// What stays secret in an error: a text may be one that a template took from the wrong place.
+// Go's texts, with the value in them: who shows them hides what is secret.
 [[noreturn]] void no_string(const std::string& what, const Value& value) {
-  throw CallError{what + ": a " + type_name(value) + " is not a string"};
+  throw CallError{what + ": " + sprint({&value, 1}) + " is not a string"};
 }
 
 struct Request {
@@ -188,7 +189,7 @@ std::string address_bytes(const Value& value) {
   std::array<char, 16> bytes{};
   if (inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) return {bytes.data(), 4};
   if (inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1)
-    throw CallError{"error parsing ip: it is not one"};
+    throw CallError{"error parsing ip: " + text};
   const std::string all(bytes.data(), bytes.size());
   constexpr std::string_view kMapped("\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12);
   return all.starts_with(kMapped) ? all.substr(kMapped.size()) : all;
@@ -200,7 +201,8 @@ Request request_of(Arguments a) {
   for (const Value& name : a[2].items()) {
     if (name.type() != Type::string) no_string("error processing alternate dns name", name);
     if (std::ranges::any_of(name.as_text(), [](char c) { return (c & 0x80) != 0; }))
-      throw CallError{"error creating certificate: x509: a name cannot be encoded as an IA5String"};
+      throw CallError{"error creating certificate: x509: " + quote(name.as_text()) +
+                      " cannot be encoded as an IA5String"};
     request.names.emplace_back(name.as_text());
   }
   return request;

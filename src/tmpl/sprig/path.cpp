@@ -6,6 +6,7 @@
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/semver.hpp"
 #include "tmpl/sprig/sprig.hpp"
+#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -63,18 +64,26 @@ Value is_abs(Evaluation&, Arguments a) {
   return a[0].as_text().starts_with('/');
 }
 
+// url.Parse, or Go's text: it has the address, without the fragment unless that is what is wrong.
+Url parsed_url(const std::string& raw, const char* what) {
+  auto url = parse_url(raw);
+  if (url) return *std::move(url);
+  const std::string front = raw.substr(0, raw.find('#'));
+  throw CallError{std::string(what) + ": parse " + quote(parse_url(front) ? raw : front) + ": " +
+                  url.error()};
+}
+
 Value url_parse(Evaluation&, Arguments a) {
-  const auto url = parse_url(a[0].as_text());
-  if (!url) throw CallError{"unable to parse url: parse: " + url.error()};
+  const Url url = parsed_url(std::string(a[0].as_text()), "unable to parse url");
   Value out = Value::map();
-  out.set("fragment", Value(url->fragment));
-  out.set("host", Value(url->host));
-  out.set("hostname", Value(url->hostname()));
-  out.set("opaque", Value(url->opaque));
-  out.set("path", Value(url->path));
-  out.set("query", Value(url->query));
-  out.set("scheme", Value(url->scheme));
-  out.set("userinfo", Value(url->user ? url->user->text() : ""));
+  out.set("fragment", Value(url.fragment));
+  out.set("host", Value(url.host));
+  out.set("hostname", Value(url.hostname()));
+  out.set("opaque", Value(url.opaque));
+  out.set("path", Value(url.path));
+  out.set("query", Value(url.query));
+  out.set("scheme", Value(url.scheme));
+  out.set("userinfo", Value(url.user ? url.user->text() : ""));
   return out;
 }
 std::string member(const Value& map, std::string_view key) {
@@ -95,9 +104,7 @@ Value url_join(Evaluation&, Arguments a) {
   url.fragment = member(a[0], "fragment");
   const std::string user = member(a[0], "userinfo");
   if (!user.empty()) {
-    const auto parsed = parse_url("proto://" + user + "@host");
-    if (!parsed) throw CallError{"unable to parse userinfo in dict: parse: " + parsed.error()};
-    url.user = parsed->user;
+    url.user = parsed_url("proto://" + user + "@host", "unable to parse userinfo in dict").user;
   }
   return url.text();
 }

@@ -115,7 +115,7 @@ TEST_CASE("a certificate from outside: read, or the reason why not") {
   CHECK(why("sprig_genCAWithKey \"a\" 1 \"hunter2\"") ==
         "error calling sprig_genCAWithKey: parsing private key: no PEM data in input");
   CHECK(why("sprig_genSelfSignedCert \"a\" (sprig_list \"hunter2\") nil 1") ==
-        "error calling sprig_genSelfSignedCert: error parsing ip: it is not one");
+        "error calling sprig_genSelfSignedCert: error parsing ip: hunter2");
   CHECK(render("{{ sprig_genSignedCert \"a\" nil nil 1 \"x\" }}")
             .ends_with("can't handle \"x\" for arg of type sprig.certificate"));
 }
