@@ -1,5 +1,7 @@
 #include "agent.hpp"
 
+#include <malloc.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -519,6 +521,7 @@ void Agent::mark_applied() {
 // The server's version, for the log; after the start, so that nothing waits for it.
 awaitable<void> Agent::say_server() {
   const auto health = co_await client_.health();
+  malloc_trim(0);  // what only the start needed goes back to the system
   if (health)
     log::info("server", "server",
               {{"address", client_.address().text()}, {"version", health->version}});

@@ -119,29 +119,56 @@ Value::Value(Value&& other) noexcept
   other.bits_.i = 0;
 }
 
-Value::~Value() {
-  if (!counted() || --*bits_.count != 0) return;
+namespace {
+
+// What lists and maps held when they were freed, while one is being freed: they are emptied one
+// after the other, so that a chain of any depth needs no stack.
+thread_local List* falling = nullptr;
+
+}  // namespace
+
+void Value::free_parts() noexcept {
+  const auto keep = [](Value& part) {
+    if (part.counted() && part.type_ != Type::string && part.type_ != Type::number)
+      falling->push_back(std::move(part));
+  };
+  if (is_list()) {
+    for (Value& item : bits_.items->items) keep(item);
+    delete bits_.items;
+  } else {
+    for (Entry& entry : bits_.entries->entries) keep(entry.value);
+    delete bits_.entries;
+  }
+}
+
+void Value::release() noexcept {
   switch (type_) {
     case Type::complex128:
       delete bits_.complex;
-      break;
+      return;
     case Type::number:
     case Type::string:
       ::operator delete(bits_.text);
-      break;
-    case Type::list:
-    case Type::strings:
-    case Type::ints:
-    case Type::lists:
-      delete bits_.items;
-      break;
+      return;
     case Type::object:
       delete bits_.held;
-      break;
+      return;
     default:
-      delete bits_.entries;
       break;
   }
+  if (falling != nullptr) return free_parts();
+  List all;
+  falling = &all;
+  free_parts();
+  while (!all.empty()) {
+    const Value next = std::move(all.back());
+    all.pop_back();
+  }
+  falling = nullptr;
+}
+
+Value::~Value() {
+  if (counted() && --*bits_.count == 0) release();
 }
 
 std::pair<double, double> Value::as_complex() const noexcept {

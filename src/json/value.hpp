@@ -157,6 +157,8 @@ class Value {
 
   Value(Type type, std::int64_t i) noexcept : type_(type) { bits_.i = i; }
   Value(Type type, std::string_view text);
+  void release() noexcept;
+  void free_parts() noexcept;
   static bool deep_equal(const Value& a, const Value& b) noexcept;
   [[nodiscard]] std::vector<Entry>& own_entries();
   [[nodiscard]] bool counted() const noexcept {

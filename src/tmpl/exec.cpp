@@ -86,7 +86,8 @@ std::string Evaluation::shown(const Value& value, std::string text) const {
 
 Output Evaluation::run(const std::string& own_name) {
   stack_base_ = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  stack_limit_ = stack_limit();
+  static const std::size_t limit = stack_limit();
+  stack_limit_ = limit;
   const auto tree = trees_.trees.find(own_name);
   variables_.push_back({"$", Operand()});
   template_name_ = own_name;

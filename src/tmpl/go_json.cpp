@@ -25,6 +25,7 @@ class Encoder {
       return;
     }
     check_size(out);
+    if (depth > kMostNested) throw CallError{"lists and maps are nested too deeply for JSON"};
     switch (value.type()) {
       case Type::nil:
         out += "null";

@@ -48,13 +48,13 @@ class Arena {
     return blocks_.back().get() + at;
   }
   void* grow(std::size_t bytes) {
-    size_ = std::max(bytes, blocks_.empty() ? kFirst : kBlock);
+    size_ = std::max(bytes, std::clamp(size_ * 2, kFirst, kBlock));
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(size_));
     used_ = bytes;
     return blocks_.back().get();
   }
 
-  static constexpr std::size_t kFirst = 2048, kBlock = 16384;
+  static constexpr std::size_t kFirst = 512, kBlock = 16384;
   std::vector<std::unique_ptr<char[]>> blocks_;
   std::size_t size_ = 0, used_ = 0;
   std::forward_list<Value> values_;

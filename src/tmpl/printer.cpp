@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tmpl/format.hpp"
+#include "tmpl/funcs.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/utf8.hpp"
@@ -401,6 +402,7 @@ void Printer::argument(const Value& value, char32_t verb) {
 
 void Printer::value(const Value& value, char32_t verb, int depth) {
   check_size(out_);
+  if (depth > kMostNested) throw CallError{"lists and maps are nested too deeply to be printed"};
   switch (value.type()) {
     case Type::nil:
       out_ += flags_.sharp_v ? "interface {}(nil)" : "<nil>";
