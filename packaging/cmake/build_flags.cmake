@@ -24,6 +24,10 @@ if(KEYBEARER_SANITIZE)
   add_link_options(-fsanitize=${KEYBEARER_SANITIZE})
 endif()
 
+if(KEYBEARER_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # without it the fuzzer does not see where it gets
+endif()
+
 if(KEYBEARER_STATIC)
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
   set(OPENSSL_USE_STATIC_LIBS TRUE)

@@ -141,8 +141,9 @@ int check_program(const config::Config& config) {
   const std::string& name = config.exec.command.argv.front();
   const auto found = find_program(name);
   if (found && access(found->c_str(), X_OK) == 0) return kOk;
-  complain("exec.command: " + (found ? name + ": " + strerrordesc_np(errno) : found.error().text));
-  return found ? (errno == ENOENT ? 127 : 126) : found.error().status;
+  const int error = errno;  // complain() may change it
+  complain("exec.command: " + (found ? name + ": " + strerrordesc_np(error) : found.error().text));
+  return found ? (error == ENOENT ? 127 : 126) : found.error().status;
 }
 
 }  // namespace

@@ -96,6 +96,12 @@ Output Evaluation::run(const std::string& own_name) {
   return std::move(result_);
 }
 
+void Evaluation::step() {
+  if (++steps_ > options_.max_steps)
+    fail("more than " + std::to_string(options_.max_steps) +
+         " rounds of range and calls of templates");
+}
+
 bool Evaluation::too_deep() const {
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   return depth_ >= kMaxDepth || stack_base_ - here > stack_limit_;  // it grows downwards
@@ -108,6 +114,7 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
                     quote(shown_name_)};
   if (too_deep())
     throw CallError{"exceeded maximum template depth (" + std::to_string(depth_) + ")"};
+  step();
   ++depth_;
   auto variables = std::exchange(variables_, {});
   const auto outer_name = std::exchange(template_name_, tree->first);
@@ -210,6 +217,7 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
 
   Flow result = Flow::normal;
   const auto iterate = [&](const Operand& index, const Operand& element) {
+    step();
     if (!decl.empty() && range.pipe->is_assign) {
       variable(as<VariableNode>(*decl[0]).name) = decl.size() > 1 ? index : element;
       if (decl.size() > 1) variable(as<VariableNode>(*decl[1]).name) = element;
@@ -293,6 +301,7 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
 
 void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
   at(call);
+  step();
   const auto tree = trees_.trees.find(call.name);
   if (tree == trees_.trees.end()) fail("template " + quote(call.name) + " not defined");
   if (too_deep()) fail("exceeded maximum template depth (" + std::to_string(depth_) + ")");

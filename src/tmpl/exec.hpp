@@ -103,6 +103,7 @@ class Evaluation {
   [[noreturn]] void call_failed(const CallError& error, std::string_view name, Args args,
                                 std::span<const Value> values);
   [[nodiscard]] bool too_deep() const;
+  void step();
   [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);
 
@@ -125,6 +126,7 @@ class Evaluation {
   bool nil_argument_ = false;
   Output result_;
   int depth_ = 0;
+  std::size_t steps_ = 0;
   std::uintptr_t stack_base_ = 0;  // where the stack was at the beginning
   std::size_t stack_limit_ = 0;
 };

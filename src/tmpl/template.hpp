@@ -66,9 +66,11 @@ struct Options {
   bool error_on_missing_key = true;  // missingkey=error, else Go's zero
   std::string sandbox_path = {};
   std::vector<std::string> function_denylist = {};  // names or globs
-  bool allow_plugin = false;                        // may `plugin` start programs
-  bool dry_run = false;                             // writeToFile writes nothing
-  std::string destination = {};                     // pkiCert's id has it
+  // Rounds of range and calls of templates in one evaluation: more are an error.
+  std::size_t max_steps = 10'000'000;
+  bool allow_plugin = false;     // may `plugin` start programs
+  bool dry_run = false;          // writeToFile writes nothing
+  std::string destination = {};  // pkiCert's id has it
   // The environment that `env` sees; nullopt when not set. Default: the process's own.
   std::function<std::optional<std::string>(const std::string&)> env = {};
   std::function<WallTime()> now = {};  // what `timestamp` sees; default: the wall clock

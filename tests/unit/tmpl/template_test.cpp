@@ -64,6 +64,41 @@ TEST_CASE("endless recursion is an error") {
             .find("maximum template depth") != std::string::npos);
 }
 
+TEST_CASE("what would never end, or fill the memory, is an error") {
+  const auto refused = [](const char* text, const char* why, Options options = {}) {
+    CAPTURE(text);
+    CHECK(render(text, std::move(options)).find(why) != std::string::npos);
+  };
+  refused("{{ range 1000000 }}{{ end }}", "more than 1000 rounds of range", {.max_steps = 1000});
+  refused("{{ range loop 100 }}{{ range loop 100 }}{{ end }}{{ end }}", "more than 1000 rounds",
+          {.max_steps = 1000});
+  refused(
+      "{{ define \"a\" }}{{ if gt . 0 }}{{ template \"a\" (subtract 1 .) }}{{ template \"a\" "
+      "(subtract 1 .) }}{{ end }}{{ end }}{{ template \"a\" 64 }}",
+      "calls of templates", {.max_steps = 10'000});
+  refused("{{ $s := \"0123456789\" }}{{ range loop 40 }}{{ $s = print $s $s }}{{ end }}",
+          "larger than 64 MiB");
+  refused("{{ $l := sprig_list 1 }}{{ range loop 60 }}{{ $l = sprig_list $l $l }}{{ end }}",
+          "more than 1000000 values");
+  refused("{{ printf \"%999999d\" 1 | sprig_repeat 1000 }}", "Repeat output length overflow");
+}
+
+TEST_CASE("a chain of maps of any length is freed and not printed") {
+  const std::string chain =
+      "{{ $m := sprig_dict }}{{ $c := $m }}{{ range loop 100000 }}{{ $n := sprig_dict }}"
+      "{{ $_ := sprig_set $c \"a\" $n }}{{ $c = $n }}{{ end }}";
+  CHECK(render(chain) == "");
+  CHECK(render(chain + "{{ $m }}").find("nested too deeply") != std::string::npos);
+  CHECK(render(chain + "{{ toJSON $m }}").find("nested too deeply") != std::string::npos);
+}
+
+TEST_CASE("recursion that ends is as deep as it is") {
+  CHECK(
+      render(
+          "{{ define \"d\" }}{{ if gt . 0 }}{{ template \"d\" (subtract 1 .) }}{{ end }}.{{ end }}"
+          "{{ template \"d\" 300 }}") == std::string(301, '.'));
+}
+
 TEST_CASE("Consul's functions are known and refused") {
   CHECK(render("{{ key \"a\" }}") ==
         "template: t:1: function \"key\" is a Consul function; keybearer reads Vault and OpenBao "
