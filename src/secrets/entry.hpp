@@ -1,6 +1,8 @@
 #pragma once
 // What the watchers share, and what each has of its own. Internal to secrets/.
 
+#include <deque>
+
 #include "base/task_group.hpp"
 #include "secrets/budget.hpp"
 #include "secrets/secrets.hpp"
@@ -35,7 +37,47 @@ struct Entry {
   bool metadata_denied = false;
   bool token_changed = false;
   bool refresh = false;
-  Event poke;  // one of the two above
+  bool waits_its_turn = false;
+  Event poke;  // one of the two above, or its turn
+};
+
+// So many watchers ask the server at a time; the others wait where they need no memory for it.
+class Turns {
+ public:
+  // Hands its place over when it goes.
+  class Turn {
+   public:
+    explicit Turn(Turns& turns) : turns_(turns) { ++turns_.taken_; }
+    ~Turn() {
+      --turns_.taken_;
+      turns_.call_next();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    Turns& turns_;
+  };
+
+  explicit Turns(std::size_t places) : places_(places) {}
+  // False: `entry` is poked once there may be a place.
+  [[nodiscard]] bool free_for(Entry& entry) {
+    if (taken_ < places_) return true;
+    if (!std::exchange(entry.waits_its_turn, true)) waiting_.push_back(&entry);
+    return false;
+  }
+
+ private:
+  void call_next() {
+    if (waiting_.empty()) return;
+    Entry* next = waiting_.front();
+    waiting_.pop_front();
+    next->waits_its_turn = false;
+    next->poke.set();
+  }
+
+  std::size_t places_, taken_ = 0;
+  std::deque<Entry*> waiting_;  // entries live as long as what they are shared by
 };
 
 // A lease or minted token that has a successor.
@@ -57,6 +99,7 @@ struct Shared {
         random(r),
         hooks(std::move(h)),
         budget(cfg.vault.budget, Clock::now()),
+        turns(2 * static_cast<std::size_t>(cfg.vault.max_connections)),  // no connection waits
         watchers(std::move(executor)) {}
 
   vault::Client& client;
@@ -65,6 +108,7 @@ struct Shared {
   Random& random;
   Hooks hooks;
   Budget budget;
+  Turns turns;
   TaskGroup watchers;
   Event changed;
   std::vector<Replaced> replaced;

@@ -245,6 +245,11 @@ awaitable<void> Watcher::run() {
       continue;
     }
     if (step.at > Clock::now()) continue;
+    if (!shared_.turns.free_for(e_)) {
+      co_await e_.poke.wait(seen);
+      continue;
+    }
+    const Turns::Turn turn(shared_.turns);
     step = co_await carry_out(step);
   }
 }
