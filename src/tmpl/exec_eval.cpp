@@ -241,8 +241,12 @@ Operand Evaluation::field(const Operand& dot, std::string_view name, const Node&
   const bool has_args = args.size() > 1 || final != nullptr;
   const Value& value = receiver.value;
   if (const Struct* object = as_struct(value)) {
-    if (const Function* method = object->method(name))
-      return call(dot, *method, node, name, args, final, &value);
+    if (const Function* method = object->method(name)) {
+      Operand result = call(dot, *method, node, name, args, final, &value);
+      // Methods without parameters have results of one type.
+      if (!has_args) result.in_interface = result.value.is_nil();
+      return result;
+    }
     const auto member = object->field(name);
     if (object->is_nil() && member)
       fail("nil pointer evaluating " + type_of(receiver) + "." + std::string(name));

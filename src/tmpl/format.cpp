@@ -221,13 +221,13 @@ void append_printed(std::string& out, const Value& value) {
     append_value(out, value);
 }
 
-std::string sprint(std::span<const Value> values) {
+std::string sprint(std::span<const Value> values, bool follow_pointers) {
   std::string out;
   bool was_text = false;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const bool text = values[i].is_text();
     if (i > 0 && !text && !was_text) out += ' ';
-    append_value(out, values[i]);
+    follow_pointers ? append_printed(out, values[i]) : append_value(out, values[i]);
     was_text = text;
   }
   return out;

@@ -13,7 +13,7 @@ namespace keybearer::tmpl {
 void append_value(std::string& out, const Value& value);  // %v
 // The same as an action prints it: a pointer to a struct as the struct.
 void append_printed(std::string& out, const Value& value);
-[[nodiscard]] std::string sprint(std::span<const Value> values);
+[[nodiscard]] std::string sprint(std::span<const Value> values, bool follow_pointers = false);
 [[nodiscard]] std::string sprintln(std::span<const Value> values);
 [[nodiscard]] std::string sprintf(std::string_view format, std::span<const Value> values);
 

@@ -265,15 +265,10 @@ Value printf(Evaluation&, Arguments a) {
 // The arguments as one text, as Go's escapers see them.
 std::string text_of(Arguments a) {
   if (a.size() == 1 && a[0].type() == Type::string) return std::string(a[0].as_text());
-  if (a.size() == 1 && a[0].type() == Type::object) {
-    std::string out;
-    append_printed(out, a[0]);
-    return out;
-  }
   for (Value& value : a) {
     if (value.is_nil()) value = Value("<no value>");
   }
-  return sprint(a);
+  return sprint(a, true);
 }
 
 Value html(Evaluation&, Arguments a) {

@@ -155,35 +155,38 @@ Value indent(Evaluation&, Arguments a) {
   return out;
 }
 
-std::string failed(const char* function, std::string_view text, std::string_view reason) {
-  (void)text;  // it may be a secret
-  return std::string(function) + ": strconv." + function + ": parsing: " + std::string(reason);
+// consul-template: template/funcs.go wraps what strconv says.
+CallError not_parsed(const Evaluation& e, std::string_view kind, const Value& text,
+                     std::string_view reason) {
+  return {"parse" + std::string(kind) + ": strconv.Parse" + std::string(kind) + ": parsing " +
+          e.shown(text, quote(text.as_text())) + ": " + std::string(reason)};
 }
-Value parse_bool_(Evaluation&, Arguments a) {
+
+Value parse_bool_(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return false;
   const auto value = parse_bool(a[0].as_text());
-  if (!value) throw CallError{failed("ParseBool", a[0].as_text(), "invalid syntax")};
+  if (!value) throw not_parsed(e, "Bool", a[0], "invalid syntax");
   return *value;
 }
-Value parse_float_(Evaluation&, Arguments a) {
+Value parse_float_(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return 0.0;
   const auto value = parse_float(a[0].as_text());
-  if (!value) throw CallError{failed("ParseFloat", a[0].as_text(), value.error())};
+  if (!value) throw not_parsed(e, "Float", a[0], value.error());
   return *value;
 }
-std::int64_t whole_number(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto value = parse_int(text, 10);
-  if (!value) throw CallError{failed("ParseInt", text, value.error())};
+std::int64_t whole_number(const Evaluation& e, const Value& text) {
+  if (text.as_text().empty()) return 0;
+  const auto value = parse_int(text.as_text(), 10);
+  if (!value) throw not_parsed(e, "Int", text, value.error());
   return *value;
 }
-Value parse_int_(Evaluation&, Arguments a) {
-  return Value::int64(whole_number(a[0].as_text()));
+Value parse_int_(Evaluation& e, Arguments a) {
+  return Value::int64(whole_number(e, a[0]));
 }
-Value parse_uint_(Evaluation&, Arguments a) {
+Value parse_uint_(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return Value::uint64(0);
   const auto value = parse_uint(a[0].as_text(), 10);
-  if (!value) throw CallError{failed("ParseUint", a[0].as_text(), value.error())};
+  if (!value) throw not_parsed(e, "Uint", a[0], value.error());
   return Value::uint64(*value);
 }
 
@@ -326,11 +329,11 @@ Value maximum(Evaluation& e, Arguments a) {
   return widened(is_less({both.right, both.left}) ? both.left : both.right);
 }
 
-std::int64_t loop_bound(const Value& value) {
+std::int64_t loop_bound(const Evaluation& e, const Value& value) {
   const Value number = plain(value);
   if (is_signed(number)) return number.as_int();
   if (is_unsigned(number)) return static_cast<std::int64_t>(number.as_uint());
-  if (value.is_text()) return whole_number(value.as_text());
+  if (value.is_text()) return whole_number(e, value);
   throw CallError{"loop: bad argument type: " + type_name(value)};
 }
 
@@ -379,12 +382,12 @@ constexpr Function kNumberMethods[] = {
     {"String", number_string, ""},
 };
 
-Value loop(Evaluation&, Arguments a) {
-  if (a.size() > 2)
+Value loop(Evaluation& e, Arguments a) {
+  if (a.empty() || a.size() > 2)
     throw CallError{"loop: wrong number of arguments, expected 1 or 2, but got " +
                     std::to_string(a.size())};
-  const std::int64_t start = a.size() == 2 ? loop_bound(a[0]) : 0;
-  const std::int64_t stop = loop_bound(a.back());
+  const std::int64_t start = a.size() == 2 ? loop_bound(e, a[0]) : 0;
+  const std::int64_t stop = loop_bound(e, a.back());
   return Value::object(std::make_shared<Counter>(start, stop));
 }
 
@@ -394,7 +397,7 @@ constexpr Function kFunctions[] = {
     {"hmacSHA256Hex", hmac_sha256_hex, "ss"},
     {"indent", indent, "is"},
     {"join", join, "sS"},
-    {"loop", loop, "aa", true},
+    {"loop", loop, "a", true},
     {"maximum", maximum, "aa"},
     {"md5sum", md5sum, "s"},
     {"minimum", minimum, "aa"},

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "tmpl/exec.hpp"
+#include "tmpl/go_strings.hpp"
 #include "tmpl/go_url.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/strconv.hpp"
@@ -167,13 +168,6 @@ class PkiStruct final : public Struct {
   Value bundle_;
 };
 
-std::string_view trimmed(std::string_view text, std::string_view what) {
-  const auto begin = text.find_first_not_of(what);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(what) - begin + 1);
-}
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
-
 // k=v, split at the first '=', both halves trimmed; "" is passed over.
 std::vector<std::pair<std::string, std::string>> pairs(const Evaluation& e, Arguments arguments) {
   std::vector<std::pair<std::string, std::string>> out;
@@ -183,8 +177,8 @@ std::vector<std::pair<std::string, std::string>> pairs(const Evaluation& e, Argu
     const auto equals = text.find('=');
     if (equals == std::string_view::npos)
       throw CallError{"not k=v pair " + e.shown(argument, quote(text))};
-    std::string key(trimmed(text.substr(0, equals), kBlanks));
-    std::string value(trimmed(text.substr(equals + 1), kBlanks));
+    std::string key(trimmed_space(text.substr(0, equals)));
+    std::string value(trimmed_space(text.substr(equals + 1)));
     const auto known = std::ranges::find(out, key, &std::pair<std::string, std::string>::first);
     if (known != out.end())
       known->second = std::move(value);
@@ -200,16 +194,20 @@ Value secret(Evaluation& e, Arguments a) {
   if (a.size() == 1) {
     auto read = read_dependency(a[0].as_text());
     if (!read) {
-      const std::string raw(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
+      std::string raw(trimmed(trimmed_space(a[0].as_text()), "/"));
+      // url.Parse names what comes before the fragment, when that is what is wrong.
+      const std::string before = raw.substr(0, raw.find('#'));
+      if (!parse_url(before)) raw = before;
       throw CallError{raw.empty()
                           ? read.error().text
                           : "parse " + e.shown(a[0], quote(raw)) + ": " + read.error().text};
     }
     dependency = std::move(*read);
   } else {
-    const std::string path(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
+    const std::string path(trimmed(trimmed_space(a[0].as_text()), "/"));
+    auto data = pairs(e, a.subspan(1));
     if (path.empty()) throw CallError{"vault.write: invalid format: \"\""};
-    dependency = write_dependency(path, pairs(e, a.subspan(1)));
+    dependency = write_dependency(path, std::move(data));
   }
   bool there = false;
   const Value answer = e.ask(std::move(dependency), there);
@@ -218,7 +216,7 @@ Value secret(Evaluation& e, Arguments a) {
 }
 
 Value secrets(Evaluation& e, Arguments a) {
-  const std::string path(trimmed(trimmed(a[0].as_text(), kBlanks), "/"));
+  const std::string path(trimmed(trimmed_space(a[0].as_text()), "/"));
   if (a[0].size() == 0) return Value::nil_of(Type::strings);
   if (path.empty()) throw CallError{"vault.list: invalid format: \"\""};
   bool there = false;
@@ -232,7 +230,7 @@ Value secrets(Evaluation& e, Arguments a) {
 
 Value pki_cert(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
-  const std::string_view raw = trimmed(trimmed(a[0].as_text(), kBlanks), "/");
+  const std::string_view raw = trimmed(trimmed_space(a[0].as_text()), "/");
   if (raw.empty()) throw CallError{"vault.read: invalid format: \"\""};
   const auto url = parse_url(raw);
   if (!url) throw CallError{"parse " + e.shown(a[0], quote(raw)) + ": " + url.error()};
@@ -247,7 +245,7 @@ Value pki_cert(Evaluation& e, Arguments a) {
 }
 
 Value file(Evaluation& e, Arguments a) {
-  const std::string path(trimmed(a[0].as_text(), kBlanks));
+  const std::string path(trimmed_space(a[0].as_text()));
   if (a[0].size() == 0) return "";
   if (path.empty()) throw CallError{"file: invalid format: \"\""};
   const std::string& sandbox = e.options().sandbox_path;
@@ -258,7 +256,7 @@ Value file(Evaluation& e, Arguments a) {
     const auto [end, _] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
     if (end != root.end()) throw CallError{"'" + path + "' is outside of sandbox"};
   }
-  const std::string name(trimmed(path, kBlanks));
+  const std::string name(trimmed_space(path));
   if (name.empty()) throw CallError{"file: invalid format: \"\""};
   bool there = false;
   const Value answer =
@@ -317,7 +315,7 @@ std::span<const Function> vault_functions() {
 // consul-template: dependency/vault_read.go. The path is read as a URL: a query, of which only the
 // version counts.
 result<Dependency> read_dependency(std::string_view raw) {
-  std::string_view path = trimmed(trimmed(raw, kBlanks), "/");
+  std::string_view path = trimmed(trimmed_space(raw), "/");
   if (path.empty()) return fail(ErrorKind::render, "vault.read: invalid format: \"\"");
   Dependency dependency;
   constexpr std::string_view kPlain =

@@ -157,6 +157,9 @@ Regex::Regex(std::string_view pattern) {
   const auto code = re_->error_code();
   const bool whole = code == RE2::ErrorMissingParen || code == RE2::ErrorUnexpectedParen ||
                      code == RE2::ErrorBadUTF8;
+  // Go shows what is left where the text is no UTF-8.
+  while (code == RE2::ErrorBadUTF8 && !pattern.empty() && decode_rune(pattern).valid())
+    pattern.remove_prefix(decode_rune(pattern).width);
   throw CallError{"error parsing regexp: " + std::string(reason(code)) + ": `" +
                   (whole ? std::string(pattern) : re_->error_arg()) + "`"};
 }
