@@ -1,11 +1,13 @@
 #include "agent.hpp"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <climits>
 #include <csignal>
 #include <set>
 
@@ -17,6 +19,7 @@
 #include "base/task_group.hpp"
 #include "child/environment.hpp"
 #include "child/supervisor.hpp"
+#include "child/verifier.hpp"
 #include "render/files.hpp"
 #include "render/hooks.hpp"
 #include "secrets/secrets.hpp"
@@ -31,7 +34,8 @@ using namespace std::chrono_literals;
 constexpr Duration kRevocations = 5s;  // all of them together, at the end
 constexpr Duration kGather = 100ms;    // at the start, answers are collected so long
 constexpr Duration kLookForKeyAgain =
-    2s;  // at the first start, for a key that is not in its secret yet
+    2s;                               // at the first start, for a key that is not in its secret yet
+constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is told of the next
 
 int exit_code(const Error& error) {
   switch (error.kind) {
@@ -51,6 +55,11 @@ int exit_code(const Error& error) {
     default:
       return is_outage(error.kind) ? 69 : 70;
   }
+}
+
+std::string host_name() {
+  char name[HOST_NAME_MAX + 1] = {};
+  return gethostname(name, HOST_NAME_MAX) == 0 ? name : "";
 }
 
 // What a change of something asks of the program, when nothing else is said of it.
@@ -116,7 +125,10 @@ class Agent {
   void look_for_keys(const render::Evaluation& evaluation);
   void report(const std::vector<Error>& errors);
   bool write();
+  void offer();
   void hand_over();
+  void refused(const std::string& reason);
+  void in_place();
   void became_ready();
   void mark_applied();
   [[nodiscard]] std::string why(const std::vector<std::string>& used) const;
@@ -135,6 +147,8 @@ class Agent {
   secrets::Secrets secrets_;
   std::unique_ptr<child::Spawner> spawner_;
   child::Supervisor supervisor_;
+  child::Verifier verifier_;
+  child::Desired desired_;  // the newest complete set, until it is handed over
   render::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
@@ -211,8 +225,11 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
                                 std::string_view reason) { alarm(event, reason); }}),
       spawner_(child::make_spawner()),
       supervisor_(
-          context.get_executor(), *spawner_, config.exec, random_,
+          context.get_executor(), *spawner_, config.exec, config.name + "@" + host_name(), random_,
           [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
+      verifier_(config.exec, {.accepted = [this] { hand_over(); },
+                              .refetch = [this] { return secrets_.refetch_leased(); },
+                              .refused = [this](const std::string& why) { refused(why); }}),
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
@@ -257,6 +274,7 @@ awaitable<void> Agent::run() {
     program_runs_ = true;
     spawn(supervise());
     spawn(follow_program());
+    spawn(verifier_.run());
   }
   while (!end_code_) co_await ending_.wait(ending_.generation());
 
@@ -328,10 +346,7 @@ void Agent::render_pass() {
   if (!write()) return;  // what is there does not wait for what is not; the program waits for all
   if (!ready_ && first_start_failed(evaluation)) return;
   if (ready_) look_for_keys(evaluation);
-  if (!evaluation.complete) return;
-  hand_over();
-  if (!ready_) became_ready();
-  mark_applied();
+  if (evaluation.complete) offer();
 }
 
 // True: it is over. A template that is wrong by itself is so at once; what is not there is waited
@@ -448,11 +463,12 @@ bool Agent::write() {
   return good || ready_;
 }
 
-// The complete set to the supervisor, which compares it with what the program was started with.
-void Agent::hand_over() {
-  if (!with_program() || (ready_ && once())) return;
+// The complete set: to the program, once exec.verify finds it good.
+void Agent::offer() {
+  if (!with_program() || (ready_ && once())) return in_place();
   const config::OnChange rule = default_action(config_.exec);
   child::Desired desired;
+  desired.latest = secrets_.replaced_end() - kLastMoment;
   EnvBlock rendered;
   for (const render::RenderedVariable& variable : renderer_.variables()) {
     rendered.set(variable.name, variable.value.reveal());
@@ -474,13 +490,31 @@ void Agent::hand_over() {
   }
   std::ranges::sort(desired.items, {}, &child::Item::name);
   desired.environment = child::program_environment(config_.exec, our_environment_, rendered);
-  if (auto accepted = supervisor_.want(std::move(desired)); !accepted) {
+  desired_ = std::move(desired);
+  verifier_.offer(child::set_of(desired_.items), desired_.environment, rendered);
+}
+
+// To the supervisor, which compares it with what the program was started with.
+void Agent::hand_over() {
+  if (auto accepted = supervisor_.want(std::move(desired_)); !accepted) {
     if (!ready_) {
       end(exit_code(accepted.error()), accepted.error());
     } else {
       log::error("child.refused", accepted.error().text + "; the program keeps its values");
     }
   }
+  in_place();
+}
+
+void Agent::refused(const std::string& reason) {
+  if (!ready_) return end(69, Error{ErrorKind::server, reason});
+  log::error("verify.refused", reason + "; the program keeps its values");
+  alarm("verify_failed", reason);
+}
+
+void Agent::in_place() {
+  if (!ready_) became_ready();
+  mark_applied();
 }
 
 // "kv/data/app: version 7 -> 8; database/creds/app: lease ended"
@@ -514,7 +548,8 @@ void Agent::became_ready() {
 // Replaced leases may go once what replaced them is in use.
 void Agent::mark_applied() {
   const bool all_seen = evaluated_ == secrets_.changed().generation();
-  const bool in_use = !with_program() || once() || supervisor_.machine().current();
+  const bool in_use =
+      !with_program() || once() || (supervisor_.machine().current() && verifier_.accepted());
   if (ready_ && all_seen && in_use) secrets_.applied();
 }
 
@@ -602,12 +637,8 @@ awaitable<void> Agent::tell(std::string event, std::string reason) {
   environment.set("KEYBEARER_NAME", config_.name);
   const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment),
                                       config_.notify.timeout);
-  if (!told) {
-    log::warn("notify.failed", told.error().text);
-  } else if (told->timed_out || told->status.shell_code() != 0) {
-    log::warn("notify.failed", "notify.command failed",
-              {{"code", std::to_string(told->status.shell_code())}});
-  }
+  if (const auto failure = failure_of(told))
+    log::warn("notify.failed", "notify.command failed", {{"reason", *failure}});
 }
 
 awaitable<void> Agent::clean_up() {

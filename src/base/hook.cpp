@@ -32,6 +32,13 @@ struct KillGroup {
 
 }  // namespace
 
+std::optional<std::string> failure_of(const result<HookResult>& result) {
+  if (!result) return result.error().text;
+  if (result->timed_out) return "killed after its time-out";
+  const int code = result->status.shell_code();
+  return code == 0 ? std::nullopt : std::optional("ended with code " + std::to_string(code));
+}
+
 asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvBlock environment,
                                              Duration timeout) {
   int ends[2];

@@ -20,17 +20,17 @@ constexpr Duration kLookForTree = std::chrono::milliseconds(250);
 }  // namespace
 
 Supervisor::Supervisor(asio::any_io_executor executor, Spawner& spawner, const config::Exec& exec,
-                       Random& random, AlarmHook alarm)
+                       std::string_view instance, Random& random, AlarmHook alarm)
     : spawner_(spawner),
       exec_(exec),
       alarm_(std::move(alarm)),
-      fsm_(rules_of(exec), random.fraction()),
+      fsm_(rules_of(exec, instance), random.fraction()),
       watchers_(executor) {}
 
 result<> Supervisor::want(Desired desired) {
   if (auto checked = desired.environment.check(exec_.command.argv); !checked) return checked;
   environment_ = std::move(desired.environment);
-  perform(fsm_.desired(std::move(desired.items), Clock::now()));
+  perform(fsm_.desired(std::move(desired.items), Clock::now(), desired.latest));
   return {};
 }
 

@@ -24,15 +24,17 @@
 namespace keybearer::child {
 
 struct Desired {
-  EnvBlock environment;  // all of it
-  Items items;           // what it is made of, for finding out what changed
+  EnvBlock environment;             // all of it
+  Items items;                      // what it is made of, for finding out what changed
+  Instant latest = Instant::max();  // what the program has ends then
 };
 
 class Supervisor {
  public:
   using AlarmHook = std::function<void(std::string_view event, std::string_view reason)>;
+  // `instance`: see rules_of().
   Supervisor(boost::asio::any_io_executor executor, Spawner& spawner, const config::Exec& exec,
-             Random& random, AlarmHook alarm);
+             std::string_view instance, Random& random, AlarmHook alarm);
 
   // The newest complete set; the first one starts the program. Error (kind render): the system
   // can't start a program with it; what runs is not touched.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/fingerprint.hpp"
+
 namespace keybearer::child {
 namespace {
 
@@ -56,12 +58,31 @@ void for_each_difference(const Items& before, const Items& after, F f) {
 
 }  // namespace
 
-Rules rules_of(const config::Exec& exec) {
+std::uint64_t set_of(const Items& items) {
+  std::string all;
+  for (const Item& item : items) all += item.name + '=' + std::to_string(item.fingerprint) + '\n';
+  return fingerprint(all);
+}
+
+namespace {
+
+// In [0, 1), always the same for the same instance: FNV-1a (Fowler, Noll, Vo), which is stable
+// over versions of the standard library.
+double place_of(std::string_view instance) {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : instance) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return hash / 4294967296.0;
+}
+
+}  // namespace
+
+Rules rules_of(const config::Exec& exec, std::string_view instance) {
   return {.stop_signal = exec.restart_stop_signal,
           .reload_signal = exec.reload_signal,
           .stop_timeout = exec.stop_timeout,
           .debounce = exec.debounce,
           .debounce_max = exec.debounce_max,
+          .splay = std::chrono::duration_cast<Duration>(exec.splay * place_of(instance)),
           .restart_on_exit = exec.restart_on_exit,
           .max_restarts = exec.max_restarts,
           .restart_window = exec.restart_window,
@@ -105,10 +126,11 @@ bool SupervisorFsm::current() const {
   return state_ == State::running && std::ranges::equal(running_, desired_, &Item::same);
 }
 
-Actions SupervisorFsm::desired(Items items, Instant now) {
+Actions SupervisorFsm::desired(Items items, Instant now, Instant latest) {
   std::ranges::sort(items, {}, &Item::name);
   const bool news = !std::ranges::equal(items, desired_, &Item::same);
   desired_ = std::move(items);
+  latest_ = latest;
   switch (state_) {
     case State::idle:
       return start();
@@ -138,7 +160,8 @@ Actions SupervisorFsm::consider(Instant now) {
     return actions;
   }
   if (!first_change_) first_change_ = now;
-  quiet_at_ = std::min(now + rules_.debounce, *first_change_ + rules_.debounce_max);
+  const Instant quiet = std::min(now + rules_.debounce, *first_change_ + rules_.debounce_max);
+  quiet_at_ = std::min(quiet + rules_.splay, std::max(latest_, quiet));
   if (*quiet_at_ <= now) apply_changes(actions, now);
   return actions;
 }

@@ -38,6 +38,8 @@ struct Item {
   }
 };
 using Items = std::vector<Item>;  // each name once
+// One number for all of them: equal when the program would be started with the same.
+[[nodiscard]] std::uint64_t set_of(const Items& items);
 
 struct Start {
 };  // the program, with the newest desired set; answered by started() or start_failed()
@@ -72,6 +74,7 @@ struct Rules {
   Duration stop_timeout = std::chrono::seconds(30);
   Duration debounce = std::chrono::seconds(2);
   Duration debounce_max = std::chrono::seconds(30);
+  Duration splay{};  // this instance's own share of it
   config::RestartOnExit restart_on_exit = config::RestartOnExit::never;
   int max_restarts = 5;
   Duration restart_window = std::chrono::minutes(1);
@@ -79,7 +82,9 @@ struct Rules {
   std::vector<int> success_codes = {0};
   std::vector<int> fatal_codes = {};
 };
-[[nodiscard]] Rules rules_of(const config::Exec& exec);
+// `instance`: what tells this keybearer from the others (name and host): its place within the
+// splay.
+[[nodiscard]] Rules rules_of(const config::Exec& exec, std::string_view instance);
 
 class SupervisorFsm {
  public:
@@ -90,7 +95,9 @@ class SupervisorFsm {
       : rules_(std::move(rules)), random_(random), backoff_(rules_.backoff) {}
 
   // Events. Each answers with what to do.
-  [[nodiscard]] Actions desired(Items items, Instant now);  // a complete set; newest wins
+  // A complete set; newest wins. `latest`: when the program must have been told, because what it
+  // has ends.
+  [[nodiscard]] Actions desired(Items items, Instant now, Instant latest = Instant::max());
   [[nodiscard]] Actions started(Instant now);
   // Its `status` is the exit code; with a `retry_after` it is passing (out of processes).
   [[nodiscard]] Actions start_failed(const Error& error, Instant now);
@@ -140,7 +147,8 @@ class SupervisorFsm {
   Items running_;  // what the program has or was told of; likewise
   std::string stale_names_;
   std::optional<Instant> first_change_, quiet_at_;  // of the debounce
-  std::optional<Instant> grace_end_;                // then kill, and again
+  Instant latest_ = Instant::max();
+  std::optional<Instant> grace_end_;  // then kill, and again
   std::optional<Instant> killed_at_;
   std::optional<Instant> start_at_;    // end of a back-off
   std::vector<Instant> restarts_;      // after ends of its own, within the window

@@ -52,7 +52,8 @@ int render_files(const RenderOptions& options) {
           "(TEMPLATE alone goes to standard output)"}});
     return kConfig;
   }
-  return run_job(loaded->config, options.once ? Job::render_once : Job::render);
+  const bool once = options.once || loaded->config.exit_after_auth;
+  return run_job(loaded->config, once ? Job::render_once : Job::render);
 }
 
 }  // namespace keybearer::cli

@@ -100,6 +100,7 @@ struct Lease {
   double refetch_at = 0.8;
   Duration min_remaining = 10s;
   std::optional<Duration> increment = {};
+  std::optional<Duration> check_interval = {};  // of looking a lease up
   std::optional<bool> revoke_on_exit = {};
   bool revoke_replaced = true;
   Duration drain = 30s;
@@ -206,6 +207,7 @@ struct Exec {
   Duration stop_timeout = 30s;
   Duration debounce = 2s;
   Duration debounce_max = 30s;
+  Duration splay{};
   RestartOnExit restart_on_exit = RestartOnExit::never;
   int max_restarts = 5;
   Duration restart_window = 60s;
@@ -219,6 +221,13 @@ struct Exec {
   enum class Inherit { all, none, listed };
   Inherit inherit_env = Inherit::all;
   std::vector<std::string> inherit_names;  // names or globs, when listed
+  struct Verify {
+    Command command;
+    int attempts = 3;
+    Duration backoff = 1s;
+    Duration timeout = 30s;
+  };
+  Verify verify;
 };
 
 struct Outage {
@@ -235,6 +244,7 @@ struct Notify {
 struct Config {
   std::string name;
   std::string pid_file;
+  bool exit_after_auth = false;
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
   std::string log_file;

@@ -102,6 +102,7 @@ void read_lease(Reader& r, Lease& lease) {
   r.read_fraction("refetch_at", lease.refetch_at);
   r.read("min_remaining", lease.min_remaining);
   r.read("increment", lease.increment);
+  r.read("check_interval", lease.check_interval);
   r.read("revoke_on_exit", lease.revoke_on_exit);
   r.read("revoke_replaced", lease.revoke_replaced);
   r.read("drain", lease.drain);
@@ -228,8 +229,8 @@ void read_secret_rule(Context& context, const toml::table& table, const std::str
     read_lease(lease_reader, rule.lease);
   }
   read_lease(r, rule.lease);
-  r.unsupported({"on_error", "namespace", "check_interval", "max_stale", "on_stale", "start_grace",
-                 "exit_on_retry_failure"});
+  r.unsupported(
+      {"on_error", "namespace", "max_stale", "on_stale", "start_grace", "exit_on_retry_failure"});
   config.secrets.push_back(std::move(rule));
 }
 
@@ -388,6 +389,7 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
   r.read("stop_timeout", exec.stop_timeout);
   r.read("debounce", exec.debounce);
   r.read("debounce_max", exec.debounce_max);
+  r.read("splay", exec.splay);
   r.read_choice("restart_on_exit", exec.restart_on_exit,
                 {{"never", RestartOnExit::never},
                  {"on-failure", RestartOnExit::on_failure},
@@ -412,15 +414,25 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
       r.problem("inherit_env", "expected \"all\", \"none\" or an array of names");
     }
   }
-  r.unsupported({"stop_escalation", "splay", "user", "group", "umask", "nice", "rlimits", "ready",
-                 "verify", "rollback", "overlap", "sockets", "forward_signals", "hup", "stdout",
-                 "stderr", "mask_output", "watchdog"});
+  {
+    Reader verify(context, r.table("verify"), "exec.verify");
+    verify.read("command", exec.verify.command);
+    verify.read("attempts", exec.verify.attempts, 1, 100);
+    verify.read("backoff", exec.verify.backoff);
+    verify.read("timeout", exec.verify.timeout);
+    if (verify.raw() != nullptr && exec.verify.command.argv.empty())
+      verify.problem("command", "required");
+  }
+  r.unsupported({"stop_escalation", "user", "group", "umask", "nice", "rlimits", "ready",
+                 "rollback", "overlap", "sockets", "forward_signals", "hup", "stdout", "stderr",
+                 "mask_output", "watchdog"});
 }
 
 void read_top(Context& context, const toml::table& table, Config& config) {
   Reader r(context, &table, "");
   r.read("name", config.name);
   r.read("pid_file", config.pid_file);
+  r.read("exit_after_auth", config.exit_after_auth);
   if (r.has("log_level")) {
     auto level = log::Level::info;
     r.read_choice("log_level", level,
@@ -462,7 +474,6 @@ void read_top(Context& context, const toml::table& table, Config& config) {
   {
     Reader lease(context, r.table("lease"), "lease");
     read_lease(lease, config.lease);
-    lease.unsupported({"check_interval"});
   }
   r.each_table("secret", [&](const toml::table& t, const std::string& name) {
     read_secret_rule(context, t, name, config);
@@ -483,9 +494,8 @@ void read_top(Context& context, const toml::table& table, Config& config) {
                         {"default", Outage::OnStart::use_default}});
     outage.read("start_timeout", config.outage.start_timeout);
   }
-  r.unsupported({"exit_after_auth", "log_rotate_bytes", "log_rotate_duration",
-                 "log_rotate_max_files", "state", "listener", "api_proxy", "cache", "metrics",
-                 "control", "agent_api"});
+  r.unsupported({"log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files", "state",
+                 "listener", "api_proxy", "cache", "metrics", "control", "agent_api"});
 }
 
 }  // namespace

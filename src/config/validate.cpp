@@ -150,6 +150,11 @@ void validate(const Config& config, bool offline, Problems& problems) {
   if (config.auto_auth.min_backoff > config.auto_auth.max_backoff) {
     problems.push_back({"the configuration", "auto_auth.min_backoff is more than max_backoff"});
   }
+  if (config.exit_after_auth && !config.exec.command.argv.empty()) {
+    problems.push_back({"the configuration",
+                        "exit_after_auth and exec.command exclude each other: it ends once files "
+                        "are written (for a job: keybearer run --once)"});
+  }
   if (config.exec.debounce > config.exec.debounce_max) {
     problems.push_back({"the configuration", "exec.debounce is more than exec.debounce_max"});
   }

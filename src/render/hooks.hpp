@@ -40,8 +40,4 @@ class Hooks {
   Event changed_;
 };
 
-// Each line of `output` with the lines and long words of `masked` replaced by [masked].
-[[nodiscard]] std::vector<std::string> masked_lines(std::string output,
-                                                    const std::vector<Secret>& masked);
-
 }  // namespace keybearer::render

@@ -61,9 +61,18 @@ Step SecretSchedule::at_interval(Instant now) const {
 }
 
 // Renewals are over (or never were): new ones while these still live.
-Step SecretSchedule::last_read(Duration left, Instant now) {
-  return pending_ = {Step::Do::read,
-                     now + due(left, rules_.lease.refetch_at, rules_.lease.min_remaining, early_)};
+Step SecretSchedule::last_read(Duration left, Instant now) const {
+  return {Step::Do::read,
+          now + due(left, rules_.lease.refetch_at, rules_.lease.min_remaining, early_)};
+}
+
+// Whether somebody else has revoked a lease is looked up between what is due for it.
+Step SecretSchedule::looked(Instant now) {
+  const bool held =
+      life_.kind == Kind::dynamic || life_.kind == Kind::fixed_lease || life_.kind == Kind::token;
+  if (!rules_.lease.check_interval || !held) return pending_;
+  const Instant at = now + std::max(*rules_.lease.check_interval, kFloor);
+  return at < pending_.at ? Step{Step::Do::look, at} : pending_;
 }
 
 Step SecretSchedule::answered(Life life, Instant now) {
@@ -74,33 +83,36 @@ Step SecretSchedule::answered(Life life, Instant now) {
   const bool leased = life.kind == Kind::dynamic || life.kind == Kind::fixed_lease ||
                       life.kind == Kind::token || life.kind == Kind::certificate;
   if (leased && life.ttl > Duration::zero()) end_ = now + life.ttl;
-  switch (life.kind) {
+  pending_ = of_life(before, now);
+  return looked(now);
+}
+
+Step SecretSchedule::of_life(const Life& before, Instant now) {
+  const bool refetch = rules_.lease.strategy == config::LeaseStrategy::refetch;
+  const auto at_renewal = [&] {
+    return now + due(life_.ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_);
+  };
+  switch (life_.kind) {
     case Kind::plain:
     case Kind::kv2:
-      return pending_ = at_interval(now);
+      return at_interval(now);
     case Kind::once:
-      return pending_ = {};
+      return {};
     case Kind::static_role:
-      return pending_ = at_rotation(before, now);
+      return at_rotation(before, now);
     case Kind::dynamic:
     case Kind::token:
       // A token without end is kept; a lease of no time is none.
-      if (life.ttl <= Duration::zero())
-        return pending_ = life.kind == Kind::token ? Step{} : at_interval(now);
-      if (life.renewable && rules_.lease.strategy == config::LeaseStrategy::renew) {
-        return pending_ = {Step::Do::renew, now + due(life.ttl, rules_.lease.renew_at,
-                                                      rules_.lease.min_remaining, early_)};
-      }
+      if (life_.ttl <= Duration::zero())
+        return life_.kind == Kind::token ? Step{} : at_interval(now);
+      if (life_.renewable && !refetch) return {Step::Do::renew, at_renewal()};
       [[fallthrough]];
     case Kind::fixed_lease:
     case Kind::certificate:
-      if (life.ttl <= Duration::zero()) return pending_ = at_interval(now);
+      if (life_.ttl <= Duration::zero()) return at_interval(now);
       // `refetch` means: renewal's own time, but read anew.
-      if (rules_.lease.strategy == config::LeaseStrategy::refetch && life.renewable) {
-        return pending_ = {Step::Do::read, now + due(life.ttl, rules_.lease.renew_at,
-                                                     rules_.lease.min_remaining, early_)};
-      }
-      return last_read(life.ttl, now);
+      if (life_.renewable && refetch) return {Step::Do::read, at_renewal()};
+      return last_read(life_.ttl, now);
   }
   return {};
 }
@@ -136,6 +148,11 @@ Step SecretSchedule::renewed(Duration ttl, Instant now) {
   backoff_.reset();
   if (ttl <= Duration::zero()) return refused(now);
   end_ = now + ttl;
+  pending_ = of_renewal(ttl, now);
+  return looked(now);
+}
+
+Step SecretSchedule::of_renewal(Duration ttl, Instant now) {
   Duration expected = usual_;
   if (rules_.lease.increment) expected = std::min(*rules_.lease.increment, usual_);
   const bool last =
@@ -143,8 +160,8 @@ Step SecretSchedule::renewed(Duration ttl, Instant now) {
   usual_ = std::max(usual_, ttl);
   // Less than `min_remaining` is not handed out if it can be helped.
   if (last) return ttl <= rules_.lease.min_remaining ? refused(now) : last_read(ttl, now);
-  return pending_ = {Step::Do::renew,
-                     now + due(ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
+  return {Step::Do::renew,
+          now + due(ttl, rules_.lease.renew_at, rules_.lease.min_remaining, early_)};
 }
 
 Step SecretSchedule::failed(Instant now, double random, std::optional<Duration> retry_after) {

@@ -2,11 +2,12 @@
 // When a secret is renewed, read anew or compared: a machine per secret, and nothing else. Pure:
 // whoever feeds it tells what the server answered and does what it answers, at its time.
 //
-//     step = schedule.answered(life, now);        // it was read (or written), whether the value is
-//     another or not step = schedule.unchanged(now);             // a comparison found the same
-//     step = schedule.renewed(ttl, now);          // a renewal was granted
-//     step = schedule.failed(now, random);        // no answer: network, 5xx, 429; the value stays
-//     in force step = schedule.refused(now);               // a renewal was answered: no
+//     step = schedule.answered(life, now);  // read or written: the value may be another
+//     step = schedule.unchanged(now);       // a comparison found the same
+//     step = schedule.renewed(ttl, now);    // a renewal was granted
+//     step = schedule.failed(now, random);  // no answer (network, 5xx, 429): the value stays
+//     step = schedule.refused(now);         // a renewal or a look-up was answered: no
+//     step = schedule.looked(now);          // the lease is still there, or nobody can say
 //
 // Rules: behaviour.md section 2 and 7. A read that fails before there was any value is not its
 // business.
@@ -49,7 +50,7 @@ struct ScheduleRules {
 };
 
 struct Step {
-  enum class Do { rest, read, compare, renew };
+  enum class Do { rest, read, compare, renew, look };
   Do what = Do::rest;
   Instant at = Instant::max();
 };
@@ -66,6 +67,8 @@ class SecretSchedule {
   [[nodiscard]] Step renewed(Duration ttl, Instant now);
   [[nodiscard]] Step failed(Instant now, double random, std::optional<Duration> retry_after = {});
   [[nodiscard]] Step refused(Instant now);
+  [[nodiscard]] Step looked(Instant now);
+  void never_look() { rules_.lease.check_interval.reset(); }
 
   [[nodiscard]] const Life& life() const { return life_; }
   [[nodiscard]] std::optional<Instant> end() const { return end_; }
@@ -73,14 +76,16 @@ class SecretSchedule {
  private:
   [[nodiscard]] Step at_interval(Instant now) const;
   [[nodiscard]] Step at_rotation(const Life& before, Instant now);
-  [[nodiscard]] Step last_read(Duration left, Instant now);
+  [[nodiscard]] Step last_read(Duration left, Instant now) const;
+  [[nodiscard]] Step of_life(const Life& before, Instant now);
+  [[nodiscard]] Step of_renewal(Duration ttl, Instant now);
 
   ScheduleRules rules_;
   double early_;
   Life life_;
   std::optional<Instant> end_;  // of the lease
   Duration usual_{};            // the most that was granted
-  Step pending_;                // what failed() repeats
+  Step pending_;                // what failed() repeats; looks come in between
   Backoff backoff_;
   Instant rotation_{};   // the next one that the server announced
   Duration lateness_{};  // of the server's last rotation

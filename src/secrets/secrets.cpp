@@ -114,6 +114,24 @@ void Secrets::refresh(const std::string& id) {
   at->second->poke.set();
 }
 
+bool Secrets::refetch_leased() {
+  bool any = false;
+  for (const auto& [id, entry] : impl_->entries) {
+    if (entry->status.lease_id.empty() && !entry->minted) continue;
+    refresh(id);
+    any = true;
+  }
+  return any;
+}
+
+Instant Secrets::replaced_end() const {
+  Instant end = Instant::max();
+  for (const Replaced& replaced : impl_->replaced) {
+    if (!replaced.revoke_at) end = std::min(end, replaced.end);
+  }
+  return end;
+}
+
 namespace {
 
 constexpr std::size_t kShortestMasked = 6;

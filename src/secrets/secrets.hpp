@@ -69,6 +69,11 @@ class Secrets final : public tmpl::DataSource {
   [[nodiscard]] const Status* status(const std::string& id) const;
   [[nodiscard]] std::vector<const Status*> all() const;
 
+  // Leased secrets are read anew at once: somebody found them not to work. False: there are none.
+  bool refetch_leased();
+  // The earliest end of a lease that has a successor which is not in use yet; Instant::max(): none.
+  [[nodiscard]] Instant replaced_end() const;
+
   // Has every secret asked for had an answer of some kind (a value, absent, denied)?
   [[nodiscard]] bool settled() const;
   // A required secret that was never there and is given up: not_found, denied, or with `once` an

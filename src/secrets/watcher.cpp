@@ -103,7 +103,7 @@ std::string reason(const Entry& entry, const Life& life, int version) {
     case Kind::dynamic:
     case Kind::fixed_lease:
     case Kind::token:
-      return "lease ended";
+      return entry.status.lease_id.empty() && !entry.minted ? "lease revoked" : "lease ended";
     case Kind::static_role:
       return "rotated";
     case Kind::certificate:
@@ -218,6 +218,7 @@ class Watcher {
   awaitable<Step> read();
   awaitable<Step> compare();
   awaitable<Step> renew();
+  awaitable<Step> look();
   awaitable<Step> failed(Error error);
   [[nodiscard]] Step woken(Step step);
   void use_stand_in();
@@ -277,6 +278,8 @@ awaitable<Step> Watcher::carry_out(Step step) {
       co_return co_await compare();
     case Step::Do::renew:
       co_return co_await renew();
+    case Step::Do::look:
+      co_return co_await look();
   }
   co_return step;
 }
@@ -348,6 +351,32 @@ awaitable<Step> Watcher::renew() {
   log::info("lease.refused", "the lease can't be renewed any more; fetching new credentials",
             {{"path", e_.status.path}, {"reason", granted.error().text}});
   co_return e_.schedule.refused(now);
+}
+
+// Somebody else may have revoked it.
+awaitable<Step> Watcher::look() {
+  co_await admitted(shared_);
+  result<> there;
+  if (e_.minted) {
+    auto found = co_await shared_.client.lookup_self(e_.minted);
+    if (!found) there = std::unexpected(std::move(found).error());
+  } else {
+    there = co_await shared_.client.lookup_lease(e_.status.lease_id);
+  }
+  if (there || is_outage(there.error().kind)) co_return e_.schedule.looked(Clock::now());
+  if (there.error().kind == ErrorKind::denied && !e_.minted) {
+    if (co_await shared_.hooks.token_is_good()) {
+      log::warn("lease.look_denied", "lease.check_interval can't be obeyed",
+                {{"path", e_.status.path}, {"reason", there.error().text}});
+      e_.schedule.never_look();
+    }
+    co_return e_.schedule.looked(Clock::now());
+  }
+  log::warn("lease.gone", "somebody else has revoked it; fetching new credentials",
+            {{"path", e_.status.path}, {"reason", there.error().text}});
+  e_.status.lease_id.clear();
+  e_.minted.reset();
+  co_return e_.schedule.refused(Clock::now());
 }
 
 awaitable<Step> Watcher::failed(Error error) {

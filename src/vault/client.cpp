@@ -215,6 +215,15 @@ asio::awaitable<result<Lease>> Client::renew_lease(std::string lease_id,
   co_return std::move(reply->lease);
 }
 
+asio::awaitable<result<>> Client::lookup_lease(std::string lease_id) {
+  Call call{.method = "PUT",
+            .path = "sys/leases/lookup",
+            .token = token(),
+            .body = json_object({{"lease_id", lease_id}})};
+  auto reply = co_await impl_->send(std::move(call));
+  co_return without_answer(std::move(reply));
+}
+
 asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token) {
   Call call{.method = "PUT",
             .path = "sys/leases/revoke",

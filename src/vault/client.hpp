@@ -100,6 +100,8 @@ class Client {
   boost::asio::awaitable<result<>> revoke_self(Token token);
   boost::asio::awaitable<result<Lease>> renew_lease(std::string lease_id,
                                                     std::optional<Duration> increment);
+  // Is it still there? Refused (400) when not.
+  boost::asio::awaitable<result<>> lookup_lease(std::string lease_id);
   boost::asio::awaitable<result<>> revoke_lease(std::string lease_id, Token token);
 
   boost::asio::awaitable<result<WrapInfo>> wrapping_lookup(Token wrapping_token,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bases import KV, LOGIN, S2_READONLY, app_user, kv_base, login_files, s2_base, s2_run, s2_toml, toml
-from harness import observe, wait_for
+from harness import EX_UNAVAILABLE, observe, wait_for
 
 RENEW = "sys/leases/renew"
 
@@ -275,3 +275,64 @@ def test_S2_03_one_write_reaches_every_instance(s):
         assert s.read(f"out/config{number}.ini") == f"value = {new}"
     observe(2, lambda: None, 1.0)
     assert [len(log.starts()) for log in logs] == [2, 2, 2]
+
+
+def verify_toml(s, command, more=""):
+    """exec.verify with a shell command; each attempt leaves its PGUSER in verified."""
+    with open(s.path("verify.sh"), "w", encoding="utf-8") as file:
+        file.write('echo "$PGUSER" >> verified; echo "trying $PGUSER with $PGPASSWORD"\n' + command)
+    return s2_toml(s, more=f'[exec.verify]\ncommand = ["/bin/sh", "verify.sh"]\nattempts = 3\nbackoff = "1s"\n{more}')
+
+
+def verified(s):
+    return (s.read("verified") or "").split()
+
+
+def test_S2_17_new_credentials_are_tried_before_the_program_has_them(s):
+    """The first credentials don't work: a second later others are fetched and do; those that failed are revoked."""
+    s2_base(s, ttl="1m", max_ttl="10m")
+    s.run(verify_toml(s, 'test "$(wc -l <verified)" -ge 2\n').replace("revoke_on_exit = true", 'revoke_on_exit = true\ndrain = "1s"'))
+    begin = time.monotonic()
+    app = s.runlog.wait_starts(1, 6)[0]
+    assert 0.9 <= time.monotonic() - begin <= 4
+    tried = verified(s)
+    assert len(tried) == 2 and tried[0] != tried[1] and app["env"]["PGUSER"] == tried[1]
+    assert s.tap.count(S2_READONLY) == 2 and s.pg.works(*app_user(s))
+    wait_for(lambda: s.pg.roles() == [tried[1]], 5, "the end of the unused user")
+
+
+def test_S2_17_no_attempt_works_at_the_first_start(s):
+    s2_base(s, ttl="1m", max_ttl="10m")
+    agent = s.run(verify_toml(s, "echo no such database >&2; exit 7\n"))
+    assert agent.wait_exit(8) == EX_UNAVAILABLE
+    assert not s.runlog.starts() and len(set(verified(s))) == 3, agent.stderr
+    assert "exec.verify" in agent.stderr and "ended with code 7" in agent.stderr and "no such database" in agent.stderr
+    wait_for(lambda: not s.pg.roles(), 2, "no user left")
+
+
+def test_S2_17_no_attempt_works_later(s):
+    """The program keeps what it has, and that is not revoked; an alarm is raised."""
+    s2_base(s, ttl="10s", max_ttl="12s")
+    with open(s.path("alert.sh"), "w", encoding="utf-8") as file:
+        file.write('echo "$KEYBEARER_EVENT" >> alarms\n')
+    text = verify_toml(s, 'test "$(wc -l <verified)" = 1\n').replace('[env.DATABASE_URL]', 'drain = "0s"\n[env.DATABASE_URL]')
+    s.run('notify.command = ["/bin/sh", "alert.sh"]\n' + text)
+    first = s.runlog.wait_starts(1, 5)[0]
+    user = app_user(s)
+    wait_for(lambda: "verify_failed" in (s.read("alarms") or ""), 14, "the alarm")
+    assert s.pg.works(*user) and s.runlog.lines() == [first] and len(verified(s)) >= 4
+
+
+def test_S2_03_restarts_are_spread_over_the_splay(s):
+    kv_base(s)
+    logs = []
+    for number in range(4):
+        logs.append(s.run_log(f"run{number}.jsonl"))
+        text = toml(KV, interval="1s", app=s.app_toml(log=f"run{number}.jsonl"), exec='debounce = "100ms"\nsplay = "4s"')
+        s.start("run", "-c", s.config(f'name = "app-{number}"\n' + text.replace("out/config.ini", f"out/config{number}.ini"),
+                                      name=f"agent{number}.toml", addr=s.new_tap().url))
+    for log in logs:
+        log.wait_starts(1, 5)
+    s.vault.put("kv/data/app", {"value": s.canary("kv-second")})
+    times = [log.wait_starts(2, 8)[1]["time"] for log in logs]
+    assert max(times) - min(times) > 1, times

@@ -57,6 +57,25 @@ TEST_CASE("the first start does not wait") {
   CHECK(machine.current());
 }
 
+TEST_CASE("a splay comes after the quiet time, the same for the same instance, never too late") {
+  config::Exec exec;
+  exec.splay = 10s;
+  const Rules here = rules_of(exec, "app@host-1");
+  CHECK(here.splay == rules_of(exec, "app@host-1").splay);
+  CHECK(here.splay != rules_of(exec, "app@host-2").splay);
+  CHECK((here.splay >= 0s && here.splay < 10s));
+  CHECK(rules_of({}, "app@host-1").splay == 0s);
+
+  Machine machine({.splay = 8s});
+  machine.running();  // the first start does not wait
+  (void)machine.desired(set(2), t0 + 10s);
+  CHECK(machine.deadline() == t0 + 20s);
+  (void)machine.desired(set(3), t0 + 11s, t0 + 16s);  // what it has ends then
+  CHECK(machine.deadline() == t0 + 16s);
+  (void)machine.desired(set(4), t0 + 11s, t0 + 12s);  // the quiet time is kept
+  CHECK(machine.deadline() == t0 + 13s);
+}
+
 TEST_CASE("a program without variables and files is started too") {
   Machine machine;
   CHECK(text(machine.desired({}, t0)) == "start");

@@ -32,7 +32,7 @@ struct Fixture {
 
   explicit Fixture(config::RestartOnExit policy = config::RestartOnExit::never)
       : exec(rules(policy)),
-        supervisor(io.context.get_executor(), spawner, exec, random,
+        supervisor(io.context.get_executor(), spawner, exec, "test", random,
                    [this](std::string_view event, auto) { alarms.emplace_back(event); }) {
     io.start_task(run(supervisor, code));
   }
@@ -185,7 +185,8 @@ TEST_CASE("when the run is cancelled, nothing is left running") {
   config::Exec exec;
   exec.command.argv = {"app"};
   Random random{1};
-  Supervisor supervisor(io.context.get_executor(), spawner, exec, random, [](auto, auto) {});
+  Supervisor supervisor(io.context.get_executor(), spawner, exec, "test", random,
+                        [](auto, auto) {});
   TaskGroup tasks(io.context.get_executor());
   std::optional<int> code;
   tasks.spawn(Fixture::run(supervisor, code));
@@ -228,7 +229,7 @@ struct Real {
     exec.command.argv = {"/bin/sh", "-c", std::move(script)};
     exec.debounce = 0s;
     exec.stop_timeout = 200ms;
-    supervisor.emplace(context.get_executor(), *spawner, exec, random, [](auto, auto) {});
+    supervisor.emplace(context.get_executor(), *spawner, exec, "test", random, [](auto, auto) {});
     boost::asio::co_spawn(context, Fixture::run(*supervisor, code), [](std::exception_ptr failure) {
       if (failure) std::rethrow_exception(failure);
     });

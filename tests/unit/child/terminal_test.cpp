@@ -25,7 +25,7 @@ boost::asio::awaitable<void> run(Supervisor& supervisor, int& code) {
   exec.command.argv = {"cat"};
   exec.restart_on_exit = config::RestartOnExit::always;
   Random random{1};
-  Supervisor supervisor(context.get_executor(), *spawner, exec, random, [](auto, auto) {});
+  Supervisor supervisor(context.get_executor(), *spawner, exec, "test", random, [](auto, auto) {});
   int code = 1;
   boost::asio::co_spawn(context, run(supervisor, code), [](std::exception_ptr) {});
   if (!supervisor.want({})) _exit(1);

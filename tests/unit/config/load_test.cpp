@@ -202,10 +202,8 @@ TEST_CASE("durations") {
 TEST_CASE("what the reference has and this version has not is refused by name, never ignored") {
   const std::string rows[] = {
       "exec.ready = {}",
-      "exec.splay = \"1s\"",
       "exec.stdout = \"x\"",
       "exec.watchdog = true",
-      "lease.check_interval = \"1m\"",
       "template_config.max_stale = \"1h\"",
       "vault.tls_pin_sha256 = []",
       "vault.proxy_address = \"x\"",
@@ -218,7 +216,6 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "metrics.enabled = true",
       "api_proxy = {}",
       "agent_api.enable_quit = true",
-      "exit_after_auth = true",
       "log_rotate_bytes = 1",
   };
   for (const std::string& row : rows) {

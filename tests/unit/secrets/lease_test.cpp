@@ -65,6 +65,44 @@ TEST_CASE_FIXTURE(
   CHECK(http->asked.back().body.find("creds/app/1") != std::string::npos);
 }
 
+struct LookHouse : LeaseHouse {
+  static constexpr auto kLook = "PUT /v1/sys/leases/lookup";
+  LookHouse() {
+    config.lease.check_interval = 30s;
+    http->answer(kCreds, 200, lease("database/creds/app/1", 3600, "u1"));
+    http->answer(kCreds, 200, lease("database/creds/app/2", 3600, "u2"));
+    start({kDynamic});
+  }
+};
+
+TEST_CASE_FIXTURE(LookHouse, "a lease that somebody else revoked is replaced at the next look") {
+  http->answer(kLook, 200, R"({"data":{"id":"database/creds/app/1","ttl":3570}})");
+  http->answer(kLook, 400, R"({"errors":["invalid lease"]})");
+  io.advance(61s, 1s);
+  CHECK(http->count(kLook) == 2);
+  REQUIRE(http->count(kCreds) == 2);
+  CHECK(value(kDynamic, "username") == "u2");
+  CHECK(status(kDynamic).why == "lease revoked");
+  secrets->applied();
+  io.advance(31s, 1s);
+  CHECK(http->count(kRevokeLease) == 0);  // it is revoked already
+}
+
+TEST_CASE_FIXTURE(LookHouse, "who may not look leases up is told once, and keeps the lease") {
+  http->answer(kLook, 403, kDenied);
+  io.advance(5min, 1s);
+  CHECK(http->count(kLook) == 1);
+  CHECK(http->count(kCreds) == 1);
+  CHECK(lines("lease.look_denied") == 1);
+}
+
+TEST_CASE_FIXTURE(LookHouse, "a server that is away tells nothing of a lease") {
+  http->answer(kLook, 503, R"({"errors":["sealed"]})");
+  io.advance(5min, 1s);
+  CHECK(http->count(kLook) == 9);
+  CHECK(http->count(kCreds) == 1);
+}
+
 TEST_CASE_FIXTURE(LeaseHouse, "the drain never outlasts the old lease") {
   config.lease.drain = 1h;
   http->answer(kCreds, 200, lease("database/creds/app/1", 60, "u1", false));

@@ -144,6 +144,36 @@ TEST_CASE("a renewal without an answer") {
   }
 }
 
+TEST_CASE("with a check_interval a lease is looked up between what is due for it") {
+  auto schedule = made({.min_remaining = 0s, .check_interval = 15s});
+  Step step = schedule.answered(lease_of(60s), t0);  // renewal at 40.2 s
+  CHECK((step.what == Do::look && step.at == t0 + 15s));
+  step = schedule.looked(t0 + 15s);
+  CHECK((step.what == Do::look && step.at == t0 + 30s));
+  step = schedule.looked(t0 + 30s);
+  CHECK((step.what == Do::renew && step.at == t0 + 40200ms));
+  step = schedule.failed(t0 + 40200ms, 0.5);
+  CHECK(step.what == Do::renew);  // an outage is no matter of looking
+  step = schedule.renewed(60s, t0 + 41s);
+  CHECK((step.what == Do::look && step.at == t0 + 56s));
+  SUBCASE("gone: new credentials at once") {
+    step = schedule.refused(t0 + 56s);
+    CHECK((step.what == Do::read && step.at == t0 + 56s));
+  }
+  SUBCASE("no right to look: only what is due") {
+    schedule.never_look();
+    step = schedule.looked(t0 + 56s);
+    CHECK((step.what == Do::renew && step.at == t0 + 81200ms));
+  }
+  SUBCASE("what has no lease is never looked up") {
+    CHECK(schedule.answered({.kind = Kind::kv2}, t0).what == Do::compare);
+  }
+  SUBCASE("a token without end is looked up, too") {
+    step = schedule.answered({.kind = Kind::token}, t0);
+    CHECK((step.what == Do::look && step.at == t0 + 15s));
+  }
+}
+
 TEST_CASE("less than min_remaining is not handed out: new credentials at once") {
   auto schedule = made({.renew_at = 0.9});  // 30 s, which can't be extended
   const Step due = schedule.answered(lease_of(30s), t0);
