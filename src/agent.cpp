@@ -13,6 +13,7 @@
 
 #include "auth/auth_loop.hpp"
 #include "base/fingerprint.hpp"
+#include "base/hardening.hpp"
 #include "base/hook.hpp"
 #include "base/log.hpp"
 #include "base/process_tree.hpp"
@@ -34,7 +35,8 @@ using namespace std::chrono_literals;
 constexpr Duration kRevocations = 5s;  // all of them together, at the end
 constexpr Duration kGather = 100ms;    // at the start, answers are collected so long
 constexpr Duration kLookForKeyAgain =
-    2s;                               // at the first start, for a key that is not in its secret yet
+    2s;  // at the first start, for a key that is not in its secret yet
+constexpr Duration kSettling = 100ms;
 constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is told of the next
 
 int exit_code(const Error& error) {
@@ -115,16 +117,17 @@ class Agent {
   awaitable<void> follow_program();
   awaitable<void> obey_signals();
   awaitable<void> give_up_at_start();
+  awaitable<void> settle();
   awaitable<void> say_server();
   awaitable<void> tell(std::string event, std::string reason);
   awaitable<void> clean_up();
   awaitable<void> revoke();
 
-  void render_pass();
+  awaitable<void> render_pass();
   bool first_start_failed(const render::Evaluation& evaluation);
   void look_for_keys(const render::Evaluation& evaluation);
   void report(const std::vector<Error>& errors);
-  bool write();
+  awaitable<bool> write();
   void offer();
   void hand_over();
   void refused(const std::string& reason);
@@ -269,6 +272,7 @@ awaitable<void> Agent::run() {
   spawn(secrets_.run());
   spawn(render());
   spawn(hooks_.run());
+  if (config_.hardening) spawn(settle());
   if (config_.outage.start_timeout || once()) spawn(give_up_at_start());
   if (with_program()) {
     program_runs_ = true;
@@ -318,7 +322,7 @@ awaitable<void> Agent::follow_token() {
 awaitable<void> Agent::render() {
   for (;;) {
     evaluated_ = secrets_.changed().generation();
-    render_pass();
+    co_await render_pass();
     const Instant wake = key_look_at_.value_or(Instant::max());
     (void)co_await secrets_.changed().wait(evaluated_, wake);
     // At the start: once per level of look-ups, not once per answer; but who is there does not wait
@@ -335,16 +339,17 @@ awaitable<void> Agent::render() {
   }
 }
 
-void Agent::render_pass() {
-  if (stopping_ || end_code_) return;
+awaitable<void> Agent::render_pass() {
+  if (stopping_ || end_code_) co_return;
   const bool use_defaults = !ready_ &&
                             config_.outage.on_start == config::Outage::OnStart::use_default &&
                             auth_.state().token_number == 0 && Clock::now() > begun_ + 1s;
   const auto evaluation = renderer_.evaluate(secrets_, use_defaults);
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
-  if (!write()) return;  // what is there does not wait for what is not; the program waits for all
-  if (!ready_ && first_start_failed(evaluation)) return;
+  if (!co_await write())
+    co_return;  // what is there does not wait for what is not; the program waits for all
+  if (!ready_ && first_start_failed(evaluation)) co_return;
   if (ready_) look_for_keys(evaluation);
   if (evaluation.complete) offer();
 }
@@ -424,9 +429,9 @@ void Agent::report(const std::vector<Error>& errors) {
   said_ = std::move(now);
 }
 
-// False: a file can't be written and nothing was there before.
-bool Agent::write() {
-  if (job_ == Job::show) return true;
+// False: a file can't be written and nothing was there before; or it is over.
+awaitable<bool> Agent::write() {
+  if (job_ == Job::show) co_return true;
   std::vector<render::FileWrite> writes;
   std::vector<const render::RenderedFile*> files;
   for (const render::RenderedFile& file : renderer_.files()) {
@@ -436,7 +441,8 @@ bool Agent::write() {
     writes.push_back({file.spec, file.content.reveal()});
     files.push_back(&file);
   }
-  const auto results = render::write_files(writes);
+  const auto results = co_await render::write_files_while_others_run(std::move(writes));
+  if (stopping_ || end_code_) co_return false;
   bool good = true;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const config::Template& spec = *files[i]->spec;
@@ -444,7 +450,7 @@ bool Agent::write() {
       good = false;
       if (!ready_) {
         end(exit_code(results[i].error()), results[i].error());
-        return false;
+        co_return false;
       }
       log::error("file.failed", results[i].error().text);
       alarm("file_failed", spec.destination);
@@ -460,7 +466,7 @@ bool Agent::write() {
       hooks_.start(spec, without_credentials(our_environment_), std::move(values));
     }
   }
-  return good || ready_;
+  co_return good || ready_;
 }
 
 // The complete set: to the program, once exec.verify finds it good.
@@ -551,6 +557,12 @@ void Agent::mark_applied() {
   const bool in_use =
       !with_program() || once() || (supervisor_.machine().current() && verifier_.accepted());
   if (ready_ && all_seen && in_use) secrets_.applied();
+}
+
+// What nobody should wait for at the start.
+awaitable<void> Agent::settle() {
+  co_await sleep_for(kSettling);
+  lock_memory();
 }
 
 // The server's version, for the log; after the start, so that nothing waits for it.

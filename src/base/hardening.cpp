@@ -46,6 +46,9 @@ void harden_process() noexcept {
   setrlimit(RLIMIT_CORE, &limit);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void lock_memory() noexcept {
   if (may_lock_all_memory()) mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 

@@ -11,9 +11,11 @@ namespace keybearer {
 void open_standard_descriptors() noexcept;
 
 // No core files, not dumpable (which also keeps ptrace and /proc/PID/mem away from the same user),
-// no new privileges for us or what we start (prctl(2)), and, where the limit allows it, no page of
-// ours is ever swapped out (mlockall(2), as they are touched).
+// no new privileges for us or what we start (prctl(2)).
 void harden_process() noexcept;
+// Where the limit allows it, no page of ours is ever swapped out (mlockall(2), as they are
+// touched). Takes half a millisecond, so not before the program is started.
+void lock_memory() noexcept;
 // The soft limit of core files before that: what a program of ours gets back.
 [[nodiscard]] rlim_t original_core_limit() noexcept;
 

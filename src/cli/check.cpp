@@ -19,7 +19,9 @@ void print_origins(const std::vector<config::Origin>& origins) {
 }  // namespace
 
 int check(const CheckOptions& options) {
-  auto loaded = load_configuration(options.input);
+  config::Input input = options.input;
+  input.origins = options.show;
+  auto loaded = load_configuration(input);
   std::vector<config::Problem> problems;
   if (!loaded) problems = loaded.error();
   int code = problems.empty() ? kOk : kConfig;

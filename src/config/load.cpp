@@ -502,6 +502,7 @@ void read_top(Context& context, const toml::table& table, Config& config) {
 
 std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   Context context;
+  context.with_origins = input.origins;
   // An empty variable counts as unset.
   context.env = [&input](const std::string& name) -> std::optional<std::string> {
     auto value = input.env ? input.env(name) : std::nullopt;

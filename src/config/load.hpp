@@ -25,6 +25,7 @@ struct Input {
     std::vector<std::string> command;    // after --
   } flags;
   std::function<std::optional<std::string>(const std::string&)> env;  // getenv, or a test's
+  bool origins = false;                                               // wanted
   bool offline = false;  // no server is asked: how to reach it and log in is not checked
   // Asked for its own problems with the configuration when that has some, so that all come in one
   // run.

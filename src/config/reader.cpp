@@ -37,6 +37,7 @@ void Context::problem(const toml::node& node, const std::string& key, const std:
 }
 
 void Context::origin(const std::string& key, std::string value, std::string from) {
+  if (!with_origins) return;
   const auto [known, first] = origin_of.try_emplace(key, origins.size());
   if (first) {
     origins.push_back({key, std::move(value), std::move(from)});
@@ -75,6 +76,7 @@ const toml::node* Reader::find(std::string_view key) {
 }
 
 void Reader::record(std::string_view key, const toml::node* node, const std::string& value) {
+  if (!context_.with_origins) return;
   std::string name = name_of(key);
   if (context_.item > 0) name.insert(name.find('.'), "[" + std::to_string(context_.item) + "]");
   context_.origin(name, value, node != nullptr ? place_of(*node) : "default");

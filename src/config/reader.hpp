@@ -23,6 +23,7 @@ namespace keybearer::config {
 
 struct Context {
   std::vector<Problem> problems;
+  bool with_origins = false;
   std::vector<Origin> origins;
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;

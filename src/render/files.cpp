@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -22,6 +23,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/event.hpp"
 #include "base/fd.hpp"
 #include "base/log.hpp"
 #include "base/owner.hpp"
@@ -29,14 +31,17 @@
 namespace keybearer::render {
 namespace {
 
+namespace asio = boost::asio;
+
 constexpr std::string_view kLeftover = ".keybearer-";  // .NAME.keybearer-XXXXXXXXXXXX
 
 // A change set may have a thousand files: so many are written, synced and renamed together.
 constexpr std::size_t kTogether = 100;
-constexpr std::size_t kSyncers = 8;
+constexpr std::size_t kMany = 16;
 
 struct Folder {
   UniqueFd fd;
+  dev_t device{};
   bool shared = false;     // writable by others, with the sticky bit
   bool strangers = false;  // neither ours nor root's
 };
@@ -86,6 +91,7 @@ result<std::shared_ptr<const Folder>> open_folder(const std::string& path,
   struct stat info{};
   if (!folder.fd || fstat(folder.fd.get(), &info) != 0)
     return refuse_errno(destination, ("folder " + path).c_str(), errno);
+  folder.device = info.st_dev;
   folder.shared = (info.st_mode & 002) != 0;
   folder.strangers = info.st_uid != geteuid() && info.st_uid != 0;
   if (folder.shared && (info.st_mode & S_ISVTX) == 0) {
@@ -295,56 +301,108 @@ std::optional<Prepared> begin(const FileWrite& file, std::size_t index, Folders&
   return prepared;
 }
 
-// To sync is to wait. In parallel, a journalling file system takes many in one commit: a thousand
-// files in half a second instead of two. The helpers touch descriptors only.
-std::vector<int> sync_all(const std::vector<Prepared>& prepared) {
-  std::vector<int> errors(prepared.size());
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = 0; (i = next++) < prepared.size();)
-      errors[i] = fsync(prepared[i].fd.get()) == 0 ? 0 : errno;
-  };
-  std::vector<std::jthread> helpers;
-  try {
-    while (helpers.size() + 1 < std::min(kSyncers, prepared.size() / 4)) helpers.emplace_back(work);
-  } catch (const std::system_error&) {  // a limit on threads: fewer do it as well
+// A descriptor on its way to the disk.
+struct Sync {
+  int descriptor;
+  dev_t device;
+  int error = 0;
+};
+
+// Many at once by one syncfs(2): a journalling file system commits once, and not for each.
+void sync(std::vector<Sync>& files) {
+  std::map<dev_t, bool> devices;
+  for (Sync& file : files) {
+    if (files.size() >= kMany) {
+      const auto [device, first] = devices.try_emplace(file.device, false);
+      if (first) device->second = syncfs(file.descriptor) == 0;
+      if (device->second) continue;
+    }
+    file.error = fsync(file.descriptor) == 0 ? 0 : errno;
   }
-  work();
-  helpers.clear();
-  return errors;
 }
 
-// Syncs, renames and forgets what is prepared.
-void finish(std::vector<Prepared>& prepared, std::vector<result<bool>>& results) {
-  const std::vector<int> errors = sync_all(prepared);
-  for (std::size_t i = 0; i < prepared.size(); ++i) {
-    const Prepared& ready = prepared[i];
-    if (errors[i] != 0)
-      results[ready.index] = refuse_errno(ready.spec->destination, "writing", errors[i]);
+// Files of one change set, a batch after the other.
+class ChangeSet {
+ public:
+  explicit ChangeSet(const std::vector<FileWrite>& files)
+      : files_(files), results_(files.size(), result<bool>(false)) {}
+
+  // Writes the next temporary files, which are to be synced. None: there is nothing more to do.
+  [[nodiscard]] std::vector<Sync> prepare() {
+    for (; next_ < files_.size() && prepared_.size() < kTogether; ++next_) {
+      if (auto ready = begin(files_[next_], next_, folders_, results_[next_])) {
+        changed_.insert(ready->at.folder);
+        prepared_.push_back(std::move(*ready));
+      }
+    }
+    std::vector<Sync> syncs;
+    for (const Prepared& ready : prepared_)
+      syncs.push_back({ready.fd.get(), ready.at.folder->device});
+    return syncs;
   }
-  for (Prepared& ready : prepared) {
-    if (results[ready.index]) results[ready.index] = put_in_place(ready);
+
+  // Renames what prepare() wrote.
+  void finish(const std::vector<Sync>& synced) {
+    for (std::size_t i = 0; i < prepared_.size(); ++i) {
+      Prepared& ready = prepared_[i];
+      if (synced[i].error != 0)
+        results_[ready.index] = refuse_errno(ready.spec->destination, "writing", synced[i].error);
+      else
+        results_[ready.index] = put_in_place(ready);
+    }
+    prepared_.clear();
   }
-  prepared.clear();
+
+  [[nodiscard]] std::vector<result<bool>> end() {
+    for (const auto& folder : changed_) fsync(folder->fd.get());
+    return std::move(results_);
+  }
+
+ private:
+  const std::vector<FileWrite>& files_;
+  std::vector<result<bool>> results_;
+  Folders folders_;
+  std::set<std::shared_ptr<const Folder>> changed_;
+  std::vector<Prepared> prepared_;
+  std::size_t next_ = 0;
+};
+
+// To sync is to wait: many are waited for by a helper, which touches nothing but their descriptors.
+asio::awaitable<void> sync_while_others_run(std::vector<Sync>& files) {
+  if (files.size() < kMany) co_return sync(files);
+  const auto executor = co_await asio::this_coro::executor;
+  const auto done = std::make_shared<Event>();  // its last word may come when we are gone
+  std::jthread helper;                          // when we are cancelled, it is waited for
+  try {
+    helper = std::jthread([&files, executor, done] {
+      sync(files);
+      asio::post(executor, [done] { done->set(); });
+    });
+  } catch (const std::system_error&) {  // a limit on threads
+    co_return sync(files);
+  }
+  co_await done->wait(0);
 }
 
 }  // namespace
 
 std::vector<result<bool>> write_files(const std::vector<FileWrite>& files) {
-  std::vector<result<bool>> results(files.size(), result<bool>(false));
-  Folders folders;
-  std::set<std::shared_ptr<const Folder>> changed;
-  std::vector<Prepared> prepared;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    if (auto ready = begin(files[i], i, folders, results[i])) {
-      changed.insert(ready->at.folder);
-      prepared.push_back(std::move(*ready));
-    }
-    if (prepared.size() == kTogether) finish(prepared, results);
+  ChangeSet set(files);
+  for (auto written = set.prepare(); !written.empty(); written = set.prepare()) {
+    sync(written);
+    set.finish(written);
   }
-  finish(prepared, results);
-  for (const auto& folder : changed) fsync(folder->fd.get());
-  return results;
+  return set.end();
+}
+
+asio::awaitable<std::vector<result<bool>>> write_files_while_others_run(
+    std::vector<FileWrite> files) {
+  ChangeSet set(files);
+  for (auto written = set.prepare(); !written.empty(); written = set.prepare()) {
+    co_await sync_while_others_run(written);
+    set.finish(written);
+  }
+  co_return set.end();
 }
 
 result<> check_destination(const config::Template& spec) {

@@ -7,6 +7,7 @@
 // (73) and name path and remedy. A link as destination: its target is replaced when nobody else can
 // write in the folders on the way. Rules: behaviour.md sections 3, 6 and 7; open(2), rename(2).
 
+#include <boost/asio/awaitable.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,10 @@ struct FileWrite {
 // Writes those that differ, a hundred at a time, and syncs each folder once. One result per file,
 // in order: true when it was written, false when the disk already had it.
 [[nodiscard]] std::vector<result<bool>> write_files(const std::vector<FileWrite>& files);
+// The same, but the thread goes on with other work while many files are synced. What `files` refer
+// to must stay until it is done.
+[[nodiscard]] boost::asio::awaitable<std::vector<result<bool>>> write_files_while_others_run(
+    std::vector<FileWrite> files);
 
 // Can it be written at all? Finds what write_files would refuse, without writing.
 [[nodiscard]] result<> check_destination(const config::Template& spec);

@@ -21,6 +21,7 @@ struct House {
   Input input;
   House() {
     REQUIRE(mkdtemp(folder.data()) != nullptr);
+    input.origins = true;
     input.env = [this](const std::string& name) -> std::optional<std::string> {
       const auto at = env.find(name);
       if (at == env.end()) return std::nullopt;

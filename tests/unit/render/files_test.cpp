@@ -10,12 +10,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 using namespace keybearer;
 using namespace keybearer::render;
+namespace asio = boost::asio;
 namespace fs = std::filesystem;
 
 namespace {
@@ -292,6 +297,34 @@ TEST_CASE("a thousand files need few descriptors") {
   setrlimit(RLIMIT_NOFILE, &before);
   CHECK(std::ranges::all_of(results, [](const result<bool>& r) { return r && *r; }));
   CHECK(folder.names().size() == 1000);
+}
+
+TEST_CASE("many files are synced while others run, and when cancelled nothing is left behind") {
+  const Folder folder;
+  std::vector<config::Template> specs;
+  std::vector<FileWrite> writes;
+  for (int i = 0; i < 150; ++i) specs.push_back(folder.spec("file" + std::to_string(i)));
+  for (const auto& spec : specs) writes.push_back({&spec, spec.destination});
+  asio::io_context context;
+  std::vector<result<bool>> results;
+  asio::cancellation_signal cancel;
+  asio::co_spawn(context, write_files_while_others_run(writes),
+                 asio::bind_cancellation_slot(cancel.slot(),
+                                              [&](const std::exception_ptr& failure, auto written) {
+                                                if (!failure) results = std::move(written);
+                                              }));
+  SUBCASE("to the end") {
+    context.run();
+    CHECK(std::ranges::count_if(results, [](const auto& r) { return r && *r; }) == 150);
+    CHECK(folder.names().size() == 150);
+  }
+  SUBCASE("cancelled while it waits") {
+    context.run_one();
+    cancel.emit(asio::cancellation_type::terminal);
+    context.run();
+    CHECK(results.empty());
+    for (const std::string& name : folder.names()) CHECK(name.starts_with("file"));
+  }
 }
 
 TEST_CASE(

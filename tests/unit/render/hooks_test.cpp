@@ -16,13 +16,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-std::vector<std::string> masked(const std::string& output,
-                                std::initializer_list<const char*> contents) {
-  std::vector<Secret> secrets;
-  for (const char* content : contents) secrets.emplace_back(content);
-  return masked_lines(output, secrets);
-}
-
 struct Folder {
   std::filesystem::path path;
   Folder() {
@@ -64,18 +57,6 @@ void run_all(asio::io_context& context, Hooks& hooks) {
 }
 
 }  // namespace
-
-TEST_CASE("output of commands has no word of the file's content") {
-  using Lines = std::vector<std::string>;
-  CHECK(masked("got s3cret99\n\nok\n", {"password = s3cret99\n"}) == Lines{"got [masked]", "ok"});
-  CHECK(masked("a=\"hunter22\";b", {"X=\"hunter22\""}) == Lines{"a=\"[masked]\";b"});
-  CHECK(masked("no newline at the end", {}) == Lines{"no newline at the end"});
-  CHECK(masked("", {"s3cret99"}).empty());
-  // A shorter word that begins a longer one leaves nothing of it.
-  CHECK(masked("secret1234", {"secret secret1234"}) == Lines{"[masked]"});
-  CHECK(masked("masked", {"masked masked"}) == Lines{"[masked]"});
-  CHECK(masked("twice-abcdef-abcdef", {"abcdef"}) == Lines{"twice-[masked]-[masked]"});
-}
 
 TEST_CASE("a command runs once for a change, with the given environment only") {
   const Folder folder;

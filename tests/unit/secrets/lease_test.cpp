@@ -93,13 +93,13 @@ TEST_CASE_FIXTURE(LookHouse, "who may not look leases up is told once, and keeps
   io.advance(5min, 1s);
   CHECK(http->count(kLook) == 1);
   CHECK(http->count(kCreds) == 1);
-  CHECK(lines("lease.look_denied") == 1);
+  CHECK(lines("can't be obeyed") == 1);
 }
 
 TEST_CASE_FIXTURE(LookHouse, "a server that is away tells nothing of a lease") {
   http->answer(kLook, 503, R"({"errors":["sealed"]})");
   io.advance(5min, 1s);
-  CHECK(http->count(kLook) == 9);
+  CHECK(http->count(kLook) == 10);
   CHECK(http->count(kCreds) == 1);
 }
 
