@@ -30,6 +30,16 @@ asio::awaitable<void> suspended_once(asio::awaitable<void> task) {
   co_await std::move(task);
 }
 
+asio::awaitable<void> cancel_at(Instant at, TaskGroup* group) {
+  co_await sleep_until(at);
+  group->cancel();
+}
+
+asio::awaitable<void> then_cancel(asio::awaitable<void> task, TaskGroup* group) {
+  co_await std::move(task);
+  group->cancel();
+}
+
 }  // namespace
 
 TaskGroup::~TaskGroup() {
@@ -76,6 +86,13 @@ asio::awaitable<void> TaskGroup::join() {
     }
   }
   if (first_failure_) std::rethrow_exception(std::exchange(first_failure_, nullptr));
+}
+
+asio::awaitable<void> within(Duration limit, asio::awaitable<void> task) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  group.spawn(cancel_at(Clock::now() + limit, &group));
+  group.spawn(then_cancel(std::move(task), &group));
+  co_await group.join();
 }
 
 }  // namespace keybearer

@@ -46,4 +46,8 @@ class TaskGroup {
   bool cancelled_ = false;
 };
 
+// The task, cancelled when it takes longer.
+[[nodiscard]] boost::asio::awaitable<void> within(Duration limit,
+                                                  boost::asio::awaitable<void> task);
+
 }  // namespace keybearer

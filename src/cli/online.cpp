@@ -10,7 +10,7 @@
 #include <exception>
 #include <set>
 
-#include "agent.hpp"
+#include "agent/agent.hpp"
 #include "auth/login.hpp"
 #include "base/log.hpp"
 #include "base/spawn.hpp"

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <set>
 
-#include "agent.hpp"
+#include "agent/agent.hpp"
 #include "base/fd.hpp"
 #include "base/hardening.hpp"
 #include "base/log.hpp"

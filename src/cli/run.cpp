@@ -1,4 +1,4 @@
-#include "agent.hpp"
+#include "agent/agent.hpp"
 #include "base/hardening.hpp"
 #include "base/pid_file.hpp"
 #include "cli/commands.hpp"

@@ -216,21 +216,10 @@ awaitable<void> revoke_one(Shared& shared, std::string lease_id, vault::Token ow
   }
 }
 
-awaitable<void> cancel_after(Duration time, TaskGroup& group) {
-  co_await sleep_for(time);
-  group.cancel();
-}
-
-awaitable<void> join_into(TaskGroup& inner, TaskGroup& outer) {
-  co_await inner.join();
-  outer.cancel();
-}
-
 }  // namespace
 
 awaitable<void> Secrets::revoke_all() {
-  const auto executor = co_await asio::this_coro::executor;
-  TaskGroup revocations(executor);
+  TaskGroup revocations(co_await asio::this_coro::executor);
   const auto denial_said = std::make_shared<bool>(false);
   const auto revoke = [&](const std::string& lease_id, const vault::Token& own,
                           const std::string& path) {
@@ -245,10 +234,7 @@ awaitable<void> Secrets::revoke_all() {
   for (const Replaced& r : impl_->replaced) revoke(r.lease_id, r.token, r.path);
   impl_->replaced.clear();
   if (revocations.live() == 0) co_return;
-  TaskGroup limit(executor);
-  limit.spawn(cancel_after(kRevokeAll, revocations));
-  limit.spawn(join_into(revocations, limit));
-  co_await limit.join();
+  co_await within(kRevokeAll, revocations.join());
 }
 
 }  // namespace keybearer::secrets

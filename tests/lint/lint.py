@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-# A file includes only its own layer and those to its left; siblings meet in agent.cpp (src/README.md).
+# A file includes only its own layer and those to its left; siblings meet in agent/ (src/README.md).
 LAYERS = {
     "base": set(),
     "json": {"base"},
@@ -51,7 +51,7 @@ class Source:
         self.is_cpp = path.suffix in (".cpp", ".hpp")
         parts = self.name.split("/")
         self.in_src = parts[0] == "src"
-        # "src/agent.cpp" is the layer agent, "src/http/client.cpp" the layer http.
+        # "src/main.cpp" is the layer main, "src/http/client.cpp" the layer http.
         self.layer = (parts[1].split(".")[0] if self.in_src else None)
 
     def includes(self):

@@ -1,16 +1,15 @@
-#include "agent.hpp"
+#include "agent/agent.hpp"
 
 #include <malloc.h>
-#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <climits>
 #include <csignal>
 #include <set>
 
+#include "agent/rules.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/fingerprint.hpp"
 #include "base/hardening.hpp"
@@ -38,63 +37,6 @@ constexpr Duration kLookForKeyAgain =
     2s;  // at the first start, for a key that is not in its secret yet
 constexpr Duration kSettling = 100ms;
 constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is told of the next
-
-int exit_code(const Error& error) {
-  switch (error.kind) {
-    case ErrorKind::denied:
-    case ErrorKind::refused:
-      return 77;
-    case ErrorKind::not_found:
-      return 75;
-    case ErrorKind::render:
-      return 65;
-    case ErrorKind::io:
-      return 73;
-    case ErrorKind::config:
-      return 78;
-    case ErrorKind::spawn:
-      return error.status != 0 ? error.status : 126;
-    default:
-      return is_outage(error.kind) ? 69 : 70;
-  }
-}
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return gethostname(name, HOST_NAME_MAX) == 0 ? name : "";
-}
-
-// What a change of something asks of the program, when nothing else is said of it.
-config::OnChange default_action(const config::Exec& exec) {
-  using Rule = config::RestartOnSecretChanges;
-  switch (exec.restart_on_secret_changes) {
-    case Rule::always:
-      return {config::OnChange::Action::restart, 0};
-    case Rule::signal:
-      return {config::OnChange::Action::signal, exec.reload_signal};
-    case Rule::never:
-      break;
-  }
-  return {config::OnChange::Action::none, 0};
-}
-
-awaitable<void> cancel_at(Instant at, TaskGroup* group) {
-  co_await sleep_until(at);
-  group->cancel();
-}
-
-awaitable<void> then_cancel(awaitable<void> task, TaskGroup* group) {
-  co_await std::move(task);
-  group->cancel();
-}
-
-// The task, cancelled when it takes longer.
-awaitable<void> within(Duration limit, awaitable<void> task) {
-  TaskGroup group(co_await asio::this_coro::executor);
-  group.spawn(cancel_at(Clock::now() + limit, &group));
-  group.spawn(then_cancel(std::move(task), &group));
-  co_await group.join();
-}
 
 class Agent {
  public:
@@ -177,34 +119,6 @@ class Agent {
   int code_ = 0;
 };
 
-config::AutoAuth auth_of(const config::Config& config, Job job) {
-  config::AutoAuth auth;
-  const config::AutoAuth& from = config.auto_auth;
-  const config::Method& method = from.method;
-  auth.method = {.type = method.type,
-                 .mount_path = method.mount_path,
-                 .name_space = method.name_space,
-                 .role_id = method.role_id,
-                 .role_id_file_path = method.role_id_file_path,
-                 .secret_id = method.secret_id.clone(),
-                 .secret_id_given = method.secret_id_given,
-                 .secret_id_file_path = method.secret_id_file_path,
-                 .remove_secret_id_file_after_reading = method.remove_secret_id_file_after_reading,
-                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path,
-                 .token = method.token.clone(),
-                 .token_file_path = method.token_file_path,
-                 .place = method.place};
-  auth.renew_at = from.renew_at;
-  auth.min_remaining = from.min_remaining;
-  auth.increment = from.increment;
-  auth.on_renew_failure = from.on_renew_failure;
-  auth.revoke_on_exit = from.revoke_on_exit.value_or(job != Job::render_once);
-  auth.min_backoff = from.min_backoff;
-  auth.max_backoff = from.max_backoff;
-  auth.exit_on_err = from.exit_on_err;
-  return auth;
-}
-
 Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
              render::Renderer renderer, Show show)
     : context_(context),
@@ -228,7 +142,7 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
                                 std::string_view reason) { alarm(event, reason); }}),
       spawner_(child::make_spawner()),
       supervisor_(
-          context.get_executor(), *spawner_, config.exec, config.name + "@" + host_name(), random_,
+          context.get_executor(), *spawner_, config.exec, instance_of(config), random_,
           [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
       verifier_(config.exec, {.accepted = [this] { hand_over(); },
                               .refetch = [this] { return secrets_.refetch_leased(); },
@@ -675,26 +589,6 @@ awaitable<void> Agent::revoke() {
 }
 
 }  // namespace
-
-http::ClientOptions client_options(const config::Config& config) {
-  const config::Vault& vault = config.vault;
-  http::ClientOptions options;
-  for (const std::string& address : vault.address)
-    options.addresses.push_back(http::parse_url(address).value());
-  options.ca_cert = vault.ca_cert;
-  options.ca_path = vault.ca_path;
-  options.client_cert = vault.client_cert;
-  options.client_key = vault.client_key;
-  options.tls_server_name = vault.tls_server_name;
-  options.tls13_only = vault.tls13_only;
-  options.tls_skip_verify = vault.tls_skip_verify;
-  options.connect_timeout = vault.connect_timeout;
-  options.timeout = vault.timeout;
-  options.max_response_size = vault.max_response_size;
-  options.max_connections = vault.max_connections;
-  options.headers.assign(vault.headers.begin(), vault.headers.end());
-  return options;
-}
 
 int run_agent(const config::Config& config, Job job, render::Renderer renderer, Show show) {
   asio::io_context context(1);

@@ -1,0 +1,95 @@
+#include "agent/rules.hpp"
+
+#include <unistd.h>
+
+#include <climits>
+
+namespace keybearer {
+
+int exit_code(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::denied:
+    case ErrorKind::refused:
+      return 77;
+    case ErrorKind::not_found:
+      return 75;
+    case ErrorKind::render:
+      return 65;
+    case ErrorKind::io:
+      return 73;
+    case ErrorKind::config:
+      return 78;
+    case ErrorKind::spawn:
+      return error.status != 0 ? error.status : 126;
+    default:
+      return is_outage(error.kind) ? 69 : 70;
+  }
+}
+
+config::OnChange default_action(const config::Exec& exec) {
+  using Rule = config::RestartOnSecretChanges;
+  switch (exec.restart_on_secret_changes) {
+    case Rule::always:
+      return {config::OnChange::Action::restart, 0};
+    case Rule::signal:
+      return {config::OnChange::Action::signal, exec.reload_signal};
+    case Rule::never:
+      break;
+  }
+  return {config::OnChange::Action::none, 0};
+}
+
+config::AutoAuth auth_of(const config::Config& config, Job job) {
+  config::AutoAuth auth;
+  const config::AutoAuth& from = config.auto_auth;
+  const config::Method& method = from.method;
+  auth.method = {.type = method.type,
+                 .mount_path = method.mount_path,
+                 .name_space = method.name_space,
+                 .role_id = method.role_id,
+                 .role_id_file_path = method.role_id_file_path,
+                 .secret_id = method.secret_id.clone(),
+                 .secret_id_given = method.secret_id_given,
+                 .secret_id_file_path = method.secret_id_file_path,
+                 .remove_secret_id_file_after_reading = method.remove_secret_id_file_after_reading,
+                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path,
+                 .token = method.token.clone(),
+                 .token_file_path = method.token_file_path,
+                 .place = method.place};
+  auth.renew_at = from.renew_at;
+  auth.min_remaining = from.min_remaining;
+  auth.increment = from.increment;
+  auth.on_renew_failure = from.on_renew_failure;
+  auth.revoke_on_exit = from.revoke_on_exit.value_or(job != Job::render_once);
+  auth.min_backoff = from.min_backoff;
+  auth.max_backoff = from.max_backoff;
+  auth.exit_on_err = from.exit_on_err;
+  return auth;
+}
+
+std::string instance_of(const config::Config& config) {
+  char host[HOST_NAME_MAX + 1] = {};
+  return config.name + "@" + (gethostname(host, HOST_NAME_MAX) == 0 ? host : "");
+}
+
+http::ClientOptions client_options(const config::Config& config) {
+  const config::Vault& vault = config.vault;
+  http::ClientOptions options;
+  for (const std::string& address : vault.address)
+    options.addresses.push_back(http::parse_url(address).value());
+  options.ca_cert = vault.ca_cert;
+  options.ca_path = vault.ca_path;
+  options.client_cert = vault.client_cert;
+  options.client_key = vault.client_key;
+  options.tls_server_name = vault.tls_server_name;
+  options.tls13_only = vault.tls13_only;
+  options.tls_skip_verify = vault.tls_skip_verify;
+  options.connect_timeout = vault.connect_timeout;
+  options.timeout = vault.timeout;
+  options.max_response_size = vault.max_response_size;
+  options.max_connections = vault.max_connections;
+  options.headers.assign(vault.headers.begin(), vault.headers.end());
+  return options;
+}
+
+}  // namespace keybearer
