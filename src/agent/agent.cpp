@@ -20,6 +20,7 @@
 #include "child/environment.hpp"
 #include "child/supervisor.hpp"
 #include "child/verifier.hpp"
+#include "config/scalars.hpp"
 #include "render/files.hpp"
 #include "render/hooks.hpp"
 #include "secrets/secrets.hpp"
@@ -101,10 +102,11 @@ class Agent {
 
   Instant begun_ = Clock::now();
   std::map<const config::Template*, std::uint64_t>
-      written_;                         // generation of the content on the disk
-  std::set<std::string> said_;          // errors that are in force and have been logged
-  std::uint64_t evaluated_ = 0;         // of secrets_.changed(), by the last pass
-  std::optional<Instant> key_look_at_;  // when secrets that lack a key are fetched again
+      written_;                                // generation of the content on the disk
+  std::map<std::string, std::uint64_t> told_;  // generations of secrets that logs have explained
+  std::set<std::string> said_;                 // errors that are in force and have been logged
+  std::uint64_t evaluated_ = 0;                // of secrets_.changed(), by the last pass
+  std::optional<Instant> key_look_at_;         // when secrets that lack a key are fetched again
   std::vector<std::string> key_secrets_;
   Backoff key_backoff_{{.min = 2s, .max = 1min}};
   bool ready_ = false;         // everything was there once
@@ -212,7 +214,8 @@ awaitable<void> Agent::run() {
 // --- the token ---
 
 awaitable<void> Agent::authenticate() {
-  const Error reason = co_await auth_.run();
+  Error reason = co_await auth_.run();
+  if (is_outage(reason.kind)) reason.text += remedy(reason);
   if (ready_) {  // the loss has been logged
     log::info("exit", reason.text, {{"code", std::to_string(exit_code(reason))}});
     end(exit_code(reason));
@@ -243,7 +246,7 @@ awaitable<void> Agent::render() {
     // for who hangs.
     const Instant latest = std::min(wake, Clock::now() + kGather);
     bool more = true;
-    while (more && !ready_ && !secrets_.settled() && !secrets_.start_failure()) {
+    while (more && !ready_ && !secrets_.settled() && !secrets_.any_given_up()) {
       more = co_await secrets_.changed().wait(secrets_.changed().generation(), latest);
     }
     if (key_look_at_ && Clock::now() >= *key_look_at_) {
@@ -277,19 +280,15 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
       return true;
     }
   }
-  if (auto failure = secrets_.start_failure()) {
-    for (const auto& [id, target] : evaluation.wanted_by) {
-      const secrets::Status* status = secrets_.status(id);
-      if (status == nullptr || !status->error || status->error->text != failure->text) continue;
-      failure->text += "; needed by " + target;
-      break;
-    }
-    if (failure->kind == ErrorKind::not_found)
-      failure->text +=
-          ": write the secret, or make it optional (a default, or [[secret]] with optional = true)";
-    if (failure->kind == ErrorKind::denied)
-      failure->text +=
-          ": let the role's policy read it (keybearer check --online lists what is missing)";
+  std::optional<Error> failure;  // each is said; the first is the reason
+  for (const auto& [id, target] : evaluation.wanted_by) {
+    if (!secrets_.given_up(id)) continue;
+    Error error = *secrets_.status(id)->error;
+    error.text += "; needed by " + target + remedy(error);
+    if (failure) log::error("secret.given_up", error.text);
+    if (!failure) failure = std::move(error);
+  }
+  if (failure) {
     end(exit_code(*failure), *failure);
     return true;
   }
@@ -305,8 +304,9 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   if (missing == evaluation.errors.end()) return false;
   if (Clock::now() >= begun_ + config_.template_config.start_grace &&
       config_.template_config.exit_on_retry_failure) {
+    const std::string where = missing->text.substr(0, missing->text.find('\n'));
     end(exit_code(*missing),
-        Error{missing->kind, "a key is not there: add it to the secret, or give it a default"});
+        Error{missing->kind, where + "; add the key to the secret, or give it a default"});
     return true;
   }
   key_secrets_ = evaluation.used;
@@ -373,7 +373,9 @@ awaitable<bool> Agent::write() {
     written_[files[i]->spec] = files[i]->generation;
     if (!*results[i]) continue;
     log::info("file.written", "file written",
-              {{"path", spec.destination}, {"secrets", why(files[i]->used)}});
+              {{"path", spec.destination},
+               {"mode", config::mode_text(spec.perms)},
+               {"secrets", why(files[i]->used)}});
     if (!spec.command.argv.empty()) {
       std::vector<Secret> values;
       values.push_back(files[i]->content.clone());
@@ -433,17 +435,25 @@ void Agent::refused(const std::string& reason) {
 }
 
 void Agent::in_place() {
+  for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
   if (!ready_) became_ready();
   mark_applied();
 }
 
-// "kv/data/app: version 7 -> 8; database/creds/app: lease ended"
+// "kv/data/app: version 7 -> 8; database/creds/app: lease ended", of what is new since it was told
+// last.
 std::string Agent::why(const std::vector<std::string>& used) const {
   std::set<std::string> parts;
   for (const std::string& id : used) {
     const secrets::Status* status = secrets_.status(id);
     if (status == nullptr) continue;
-    parts.insert(status->path + (status->why.empty() ? "" : ": " + status->why));
+    const auto told = told_.find(id);
+    if (told != told_.end() && told->second == status->generation) continue;
+    std::string part = status->path;
+    if (!status->why.empty()) part += ": " + status->why;
+    if (status->kv_version > 0 && status->generation == 1)
+      part += ", version " + std::to_string(status->kv_version);
+    parts.insert(std::move(part));
   }
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
@@ -457,8 +467,8 @@ void Agent::became_ready() {
   if (job_ == Job::show) return end(show_(renderer_.files()));
   if (job_ == Job::render_once) {
     tasks_.spawn(guarded([](Agent* agent) -> awaitable<void> {
-      co_await agent->hooks_.idle();
-      agent->end(0);
+      if (co_await agent->hooks_.idle()) co_return agent->end(0);
+      agent->end(75, Error{ErrorKind::spawn, "the files are written, but a command failed"});
     }(this)));
     return;
   }
@@ -495,9 +505,12 @@ awaitable<void> Agent::give_up_at_start() {
   std::string text =
       "not ready after " + std::to_string(limit.count() / 1000) + " s (outage.start_timeout)";
   Error reason{ErrorKind::network, text};
+  if (const auto& trouble = auth_.state().trouble)
+    reason = Error{trouble->kind, text + ": " + trouble->text + remedy(*trouble)};
   for (const secrets::Status* status : secrets_.all()) {
     if (status->generation == 0 && status->error)
-      reason = Error{status->error->kind, text + ": " + status->error->text};
+      reason =
+          Error{status->error->kind, text + ": " + status->error->text + remedy(*status->error)};
   }
   end(exit_code(reason), reason);
 }

@@ -97,6 +97,7 @@ struct AuthLoop::Impl {
 
   // One line when the reason changes, not one for each try.
   void log_trouble(std::string_view event, const Error& error, Instant next) {
+    state.trouble = error;
     const auto level = trouble == error.kind ? log::Level::debug : log::Level::warn;
     trouble = error.kind;
     const auto wait = std::max(next - Clock::now(), 0ms);
@@ -106,6 +107,7 @@ struct AuthLoop::Impl {
   void end_trouble() {
     if (trouble) log::info("auth.recovered", "the server answers again");
     trouble.reset();
+    state.trouble.reset();
   }
 
   // What becomes of us when the token ends.
@@ -214,7 +216,7 @@ struct AuthLoop::Impl {
     const bool out_of_grace = next_login - start.began > rules.start_grace;
     if (!is_refusal(error)) {
       return rules.outage.on_start == config::Outage::OnStart::fail ||
-             (rules.once && (out_of_grace || start.failures >= rules.num_retries));
+             (rules.once && start.failures > rules.num_retries);
     }
     return ++start.refusals >= kFirstLoginTries || out_of_grace || rules.once ||
            config.exit_on_err || !(login->can_login_again() || login->credentials_changed());

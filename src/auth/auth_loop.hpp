@@ -51,9 +51,10 @@ struct TokenState {
   std::vector<std::string> policies;
   std::optional<Instant> expires;  // nullopt: never
   bool renewable = false;
-  int logins = 0;                  // that succeeded
-  int renewals = 0;                // of all tokens
-  std::uint64_t token_number = 0;  // grows with each new token; 0: none yet
+  int logins = 0;                     // that succeeded
+  int renewals = 0;                   // of all tokens
+  std::optional<Error> trouble = {};  // why the last login or renewal did not come through
+  std::uint64_t token_number = 0;     // grows with each new token; 0: none yet
 };
 
 class AuthLoop {

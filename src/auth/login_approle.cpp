@@ -36,6 +36,9 @@ class AppRoleLogin : public Login {
     auto auth = co_await client.login(mount_path(method_) + "/login", std::move(body),
                                       method_.name_space, timeout);
     if (auth && uses_left_ > 0 && --uses_left_ == 0) spent_ = true;
+    // Not before: what a server that is away has not seen must be there for the next start.
+    if (auth && method_.remove_secret_id_file_after_reading && !method_.secret_id_given)
+      secret_file_.remove();
     if (!auth && auth.error().kind == ErrorKind::denied) auth.error().text += hint();
     co_return auth;
   }
@@ -72,7 +75,6 @@ class AppRoleLogin : public Login {
   }
 
   void take(Secret content) {
-    if (method_.remove_secret_id_file_after_reading) secret_file_.remove();
     if (content == last_content_) return;  // a spent wrapping token is not spent twice
     last_content_ = content.clone();
     spent_ = compromised_ = false;

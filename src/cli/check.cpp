@@ -24,7 +24,7 @@ int check(const CheckOptions& options) {
   auto loaded = load_configuration(input);
   std::vector<config::Problem> problems;
   if (!loaded) problems = loaded.error();
-  int code = problems.empty() ? kOk : kConfig;
+  int code = problems.empty() ? kOk : code_of(problems);
   if (loaded) {
     for (config::Problem& problem : template_problems(loaded->config))
       problems.push_back(std::move(problem));

@@ -3,9 +3,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
+#include "agent/agent.hpp"
 #include "base/hardening.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
@@ -29,9 +31,20 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
   auto loaded = config::load(with_templates);
   if (!loaded || input.offline) return loaded;
   std::vector<config::Problem> problems;
-  for (const std::string& address : loaded->config.vault.address) {
-    if (const auto url = http::parse_url(address); !url)
-      problems.push_back({"vault.address", address + ": " + url.error().text});
+  const config::Vault& vault = loaded->config.vault;
+  bool https = false;
+  for (const std::string& address : vault.address) {
+    const auto url = http::parse_url(address);
+    https = https || (url && url->scheme == http::Url::Scheme::https);
+    if (url) continue;
+    const bool shown = address.find('@') == std::string::npos;  // it may hold a password
+    problems.push_back({vault.address_place.text,
+                        "vault.address: " + (shown ? address + ": " : "") + url.error().text});
+  }
+  const bool files = !(vault.ca_cert + vault.ca_path + vault.client_cert).empty();
+  if (problems.empty() && https && files) {
+    if (const auto good = http::check_tls_files(client_options(loaded->config)); !good)
+      problems.push_back({"the configuration", good.error().text});
   }
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return loaded;
@@ -40,6 +53,12 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
 std::vector<config::Problem> template_problems(const config::Config& config) {
   auto renderer = render::Renderer::make(config);
   return renderer ? std::vector<config::Problem>{} : std::move(renderer).error();
+}
+
+int code_of(const std::vector<config::Problem>& problems) {
+  const bool usage = std::ranges::all_of(
+      problems, [](const config::Problem& problem) { return problem.place == "command line"; });
+  return usage ? kUsage : kConfig;
 }
 
 void print_problems(const std::vector<config::Problem>& problems) {
@@ -78,7 +97,7 @@ std::expected<config::Loaded, int> start(const config::Input& input) {
   auto loaded = load_configuration(input);
   if (!loaded) {
     print_problems(loaded.error());
-    return std::unexpected(kConfig);
+    return std::unexpected(code_of(loaded.error()));
   }
   const config::Config& config = loaded->config;
   if (const int code = open_log(config, log::Level::info); code != kOk)

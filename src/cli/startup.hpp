@@ -15,6 +15,8 @@ namespace keybearer::cli {
 [[nodiscard]] std::vector<config::Problem> template_problems(const config::Config& config);
 
 // "keybearer: agent.toml:3:1: vault.timeout: ..." on stderr, one per line.
+// Of the command line alone: 64; else 78.
+[[nodiscard]] int code_of(const std::vector<config::Problem>& problems);
 void print_problems(const std::vector<config::Problem>& problems);
 
 // The templates, or exit code 65 after having said why.

@@ -41,6 +41,7 @@ struct Budget {
 
 struct Vault {
   std::vector<std::string> address = {"https://127.0.0.1:8200"};
+  Place address_place = {"default"};
   std::string name_space;
   std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
   bool tls13_only = false;

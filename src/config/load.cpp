@@ -81,9 +81,11 @@ toml::table read_files(const Input& input, Context& context, std::vector<std::st
       auto parsed = toml::parse(*text, file);
       if (!parsed) {
         const auto& at = parsed.error().source().begin;
+        const std::string_view why = parsed.error().description();
         context.problems.push_back(
             {file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
-             "not valid TOML: " + std::string(parsed.error().description())});
+             "not valid TOML: " + std::string(why) +
+                 (why.contains("zero") ? "; a file mode is a string: \"0644\"" : "")});
         continue;
       }
       files.push_back(file);
@@ -111,6 +113,7 @@ void read_lease(Reader& r, Lease& lease) {
 void read_vault(Context& context, Reader& top, Vault& vault) {
   Reader r(context, top.table("vault"), "vault");
   if (const toml::node* node = r.find("address")) {
+    vault.address_place = {place_of(*node)};
     if (node->as_array() != nullptr)
       r.read("address", vault.address);
     else
@@ -510,6 +513,8 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   };
   Loaded loaded;
   const toml::table table = read_files(input, context, loaded.config.files);
+  // What a file that can't be read would say is not complained of.
+  const bool all_read = context.problems.empty();
   read_top(context, table, loaded.config);
   warn_of_readable_secret(loaded.config);
   apply_environment(context.env, loaded.config, context.origins, context.problems);
@@ -518,7 +523,7 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
     name_instance(loaded.config);
     context.origin("name", loaded.config.name, "default");
   }
-  validate(loaded.config, input.offline, context.problems);
+  validate(loaded.config, input.offline || !all_read, context.problems);
   if (!context.problems.empty()) {
     if (input.also) {
       for (Problem& problem : input.also(loaded.config))

@@ -53,6 +53,7 @@ class Overrides {
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
   }
+  [[nodiscard]] const std::string& from() const { return from_; }
   void bad(const std::string& what) { problems_.push_back({from_, what}); }
 
  private:
@@ -80,8 +81,10 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
                        std::vector<Problem>& problems) {
   Overrides o(env, origins, problems);
   Vault& vault = config.vault;
-  if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"}))
+  if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"})) {
     vault.address = {*address};
+    vault.address_place = {o.from()};
+  }
   o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.name_space);
   o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
   o.text("vault.ca_path", {"VAULT_CAPATH", "BAO_CAPATH"}, vault.ca_path);
@@ -146,6 +149,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
   };
   if (flags.address) {
     config.vault.address = {*flags.address};
+    config.vault.address_place = {from};
     set("vault.address", *flags.address);
   }
   if (flags.name_space) {

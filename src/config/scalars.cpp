@@ -95,6 +95,13 @@ result<std::size_t> parse_size(std::string_view whole) {
                                      "; expected such as \"10MiB\", \"64KB\" or a number of bytes");
 }
 
+std::string mode_text(unsigned mode) {
+  char digits[8];
+  const auto end = std::to_chars(digits, digits + sizeof digits, mode, 8).ptr;
+  const std::string text(digits, end);
+  return std::string(text.size() < 4 ? 4 - text.size() : 0, '0') + text;
+}
+
 result<unsigned> parse_mode(std::string_view text) {
   unsigned mode = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);

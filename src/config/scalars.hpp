@@ -15,6 +15,7 @@ namespace keybearer::config {
 
 [[nodiscard]] result<std::size_t> parse_size(std::string_view text);  // "10MiB", "64KB", bytes
 [[nodiscard]] result<unsigned> parse_mode(std::string_view text);     // "0640"
+[[nodiscard]] std::string mode_text(unsigned mode);
 [[nodiscard]] result<OnChange> parse_on_change(
     std::string_view text);  // "restart", "none", "signal", "signal:HUP"
 // ${NAME}, ${NAME:-default} and $$.

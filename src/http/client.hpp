@@ -79,6 +79,10 @@ struct ClientOptions {
   std::string user_agent = "keybearer/" KEYBEARER_VERSION;
 };
 
+// Can the CA and client certificate files be used? Error kind tls, with the key of the
+// configuration and the path.
+[[nodiscard]] result<> check_tls_files(const ClientOptions& options);
+
 // Keeps connections alive and reuses them (a reused one that turns out to be closed is retried once
 // on a new one). Redirects (307, 308; 301, 302 for GET): at most one, to the same origin or another
 // configured address, never from https to http; the token goes nowhere else. TLS is set up at the

@@ -43,6 +43,7 @@ class TlsContext {
   ~TlsContext();
   [[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> handshake(
       boost::asio::ip::tcp::socket socket, std::string host, Limit limit);
+  [[nodiscard]] result<> set_up();  // now, and not at the first use
 
  private:
   struct Impl;

@@ -243,6 +243,15 @@ result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::current() {
   return context;
 }
 
+result<> check_tls_files(const ClientOptions& options) {
+  return TlsContext(options).set_up();
+}
+
+result<> TlsContext::set_up() {
+  const auto made = impl_->current();
+  return made ? result<>{} : std::unexpected(made.error());
+}
+
 TlsContext::TlsContext(const ClientOptions& options) : impl_(new Impl{options, nullptr, {}}) {}
 TlsContext::~TlsContext() = default;
 

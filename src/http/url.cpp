@@ -55,6 +55,7 @@ result<Url> parse_url(std::string_view text) {
   if (path.find_first_of("?# \r\n\t") != std::string_view::npos)
     return bad("no query, fragment or blank in an address");
   while (path.ends_with('/')) path.remove_suffix(1);
+  if (path.ends_with("/v1")) return bad("leave out /v1: every request adds it");
   url.prefix = path;
 
   std::string_view port;

@@ -259,7 +259,9 @@ result<bool> put_in_place(Prepared& prepared) {
   if (prepared.spec->backup) {
     const std::string backup = name + ".bak";
     unlinkat(folder, backup.c_str(), 0);
-    if (linkat(folder, name.c_str(), folder, backup.c_str(), 0) != 0 && errno != ENOENT) {
+    const bool kept = linkat(folder, name.c_str(), folder, backup.c_str(), 0) == 0;
+    if (kept) fchmodat(folder, backup.c_str(), prepared.spec->perms, 0);  // it was somebody else's
+    if (!kept && errno != ENOENT) {
       log::warn("file.no_backup", "no backup was kept",
                 {{"path", prepared.spec->destination}, {"reason", strerrordesc_np(errno)}});
     }

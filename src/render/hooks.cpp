@@ -28,8 +28,10 @@ asio::awaitable<void> Hooks::carry_out(std::shared_ptr<Run> run) {
   for (bool first = true; newest_[run->spec] == run; first = false) {
     const auto result = co_await run_hook(run->spec->command.argv, run->environment.clone(),
                                           run->spec->command_timeout);
+    const auto failure = failure_of(result);
     if (first) {
       --first_runs_;
+      failed_ = failed_ || failure;
       changed_.set();
     }
     const std::string& path = run->spec->destination;
@@ -37,7 +39,6 @@ asio::awaitable<void> Hooks::carry_out(std::shared_ptr<Run> run) {
       for (const std::string& line : masked_lines(result->output, run->masked))
         log::info("hook.output", line, {{"path", path}});
     }
-    const auto failure = failure_of(result);
     if (!failure) {
       log::info("hook.done", "command done", {{"path", path}});
       co_return;
@@ -57,8 +58,9 @@ asio::awaitable<void> Hooks::run() {
   }
 }
 
-asio::awaitable<void> Hooks::idle() {
+asio::awaitable<bool> Hooks::idle() {
   while (first_runs_ > 0) co_await changed_.wait(changed_.generation());
+  co_return !failed_;
 }
 
 }  // namespace keybearer::render

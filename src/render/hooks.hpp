@@ -26,8 +26,9 @@ class Hooks {
   // not reach the log.
   void start(const config::Template& spec, EnvBlock environment, std::vector<Secret> masked);
 
-  [[nodiscard]] boost::asio::awaitable<void> run();   // until cancelled
-  [[nodiscard]] boost::asio::awaitable<void> idle();  // until every command has run once
+  [[nodiscard]] boost::asio::awaitable<void> run();  // until cancelled
+  // Until every command has run once; false: one of them failed.
+  [[nodiscard]] boost::asio::awaitable<bool> idle();
 
  private:
   struct Run;
@@ -37,6 +38,7 @@ class Hooks {
   TaskGroup tasks_;
   std::map<const config::Template*, std::shared_ptr<Run>> newest_;
   int first_runs_ = 0;
+  bool failed_ = false;  // a first run
   Event changed_;
 };
 

@@ -112,6 +112,7 @@ struct Renderer::Impl {
                    Evaluation& evaluation);
   static void compose(FileTarget& target, RenderedFile& file);
   void update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
+  void refuse_twins(Evaluation& evaluation) const;
 };
 
 Renderer::Renderer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -313,6 +314,24 @@ void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source,
   evaluation.complete = evaluation.complete && target.has_value;
 }
 
+// Two secrets with the same key: which of them is meant is not ours to guess. A variable of [env]
+// is.
+void Renderer::Impl::refuse_twins(Evaluation& evaluation) const {
+  std::map<std::string, const FromTarget*> makers;
+  for (const FromTarget& target : from) {
+    for (const auto& [name, value] : target.variables) {
+      const auto [maker, first] = makers.try_emplace(name, &target);
+      if (first || std::ranges::find(variables, name, &VariableTarget::name) != variables.end())
+        continue;
+      evaluation.complete = false;
+      evaluation.errors.push_back({ErrorKind::render, "env_from " + target.dependency.path + ": " +
+                                                          name + " is made of " +
+                                                          maker->second->dependency.path +
+                                                          ", too; use prefix, names or keys"});
+    }
+  }
+}
+
 Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
   Evaluation evaluation;
   evaluation.complete = true;
@@ -323,6 +342,7 @@ Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
     evaluation.complete = collect(variable.value, evaluation) && evaluation.complete;
   }
   for (FromTarget& target : impl_->from) impl_->update_from(target, source, evaluation);
+  impl_->refuse_twins(evaluation);
   return evaluation;
 }
 

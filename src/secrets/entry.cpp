@@ -26,7 +26,10 @@ void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> e
               {{"path", path}, {"reason", why}});
     if (state != State::failing) shared.hooks.alarm("secret.lost", path);
   } else {
-    log::warn("secret.missing", "not there yet; trying again", {{"path", path}, {"reason", why}});
+    const char* what = state == State::denied   ? "not permitted yet; trying again"
+                       : state == State::absent ? "not there yet; trying again"
+                                                : "it can't be read yet; trying again";
+    log::warn("secret.missing", what, {{"path", path}, {"reason", why}});
   }
   shared.changed.set();
 }

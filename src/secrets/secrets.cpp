@@ -91,13 +91,14 @@ bool Secrets::settled() const {
   return impl_->unsettled == 0;
 }
 
-std::optional<Error> Secrets::start_failure() const {
-  if (impl_->given_up == 0) return std::nullopt;
-  for (const auto& [id, entry] : impl_->entries) {
-    if (entry->given_up && entry->status.generation == 0 && !entry->stood_in)
-      return entry->status.error;
-  }
-  return std::nullopt;
+bool Secrets::given_up(const std::string& id) const {
+  const Entry* entry = impl_->find(id);
+  return entry != nullptr && entry->given_up && entry->status.generation == 0 && !entry->stood_in;
+}
+
+bool Secrets::any_given_up() const {
+  return impl_->given_up > 0 &&
+         std::ranges::any_of(impl_->entries, [this](const auto& e) { return given_up(e.first); });
 }
 
 void Secrets::token_changed() {

@@ -76,9 +76,9 @@ class Secrets final : public tmpl::DataSource {
 
   // Has every secret asked for had an answer of some kind (a value, absent, denied)?
   [[nodiscard]] bool settled() const;
-  // A required secret that was never there and is given up: not_found, denied, or with `once` an
-  // outage kind.
-  [[nodiscard]] std::optional<Error> start_failure() const;
+  // It was never there and is given up for this start; its status has the error. And is any?
+  [[nodiscard]] bool given_up(const std::string& id) const;
+  [[nodiscard]] bool any_given_up() const;
 
   void token_changed();  // the client has another token
   void applied();        // all values are in use: what they replaced may be revoked after the drain

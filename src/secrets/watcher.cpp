@@ -16,6 +16,7 @@ using Kinds = tmpl::Dependency::Kind;
 
 constexpr Duration kDeniedLookMin =
     5s;  // a denied or absent secret that once was there is asked for ever more rarely
+constexpr Duration kDeniedLookMax = 5min;
 
 constexpr Duration kHeldBackQuiet = 1min;  // said once, not for each request
 
@@ -47,7 +48,7 @@ awaitable<result<>> find_path(Shared& shared, Entry& entry) {
   const bool plain_read =
       entry.dependency.kind == Kinds::read || entry.dependency.kind == Kinds::list;
   if (!plain_read || path.find("/data/") != std::string::npos ||
-      path.find("/metadata/") != std::string::npos) {
+      (path + "/").find("/metadata/") != std::string::npos) {
     entry.data_path = path;
     co_return result<>{};
   }
@@ -226,9 +227,10 @@ class Watcher {
   Shared& shared_;
   std::shared_ptr<Entry> entry_;
   Entry& e_;
-  Backoff backoff_;                       // of first reads, and of absent or denied ones
-  bool read_well_ = false;                // the last read() had a good answer
-  std::optional<Instant> refused_since_;  // before there was any value
+  Backoff backoff_;                                           // of first reads
+  Backoff no_backoff_{{2 * kDeniedLookMin, kDeniedLookMax}};  // of what is absent or denied now
+  bool read_well_ = false;                                    // the last read() had a good answer
+  std::optional<Instant> refused_since_;                      // before there was any value
 };
 
 awaitable<void> Watcher::run() {
@@ -290,6 +292,7 @@ awaitable<Step> Watcher::read() {
   read_well_ = reply.has_value();
   if (!reply) co_return co_await failed(std::move(reply).error());
   backoff_.reset();
+  no_backoff_.reset();
   co_return take(shared_, e_, std::move(*reply), std::move(token));
 }
 
@@ -388,10 +391,12 @@ awaitable<Step> Watcher::failed(Error error) {
   const bool answered = state != State::failing;
   const bool first = e_.status.generation == 0;
   const auto retry_after = error.retry_after;
+  // An answer that can't be used (too large, no JSON) will not come good by waiting either.
+  const bool useless = answered || error.kind == ErrorKind::bad_reply;
   if (answered && e_.rule.optional && !e_.stood_in) use_stand_in();
   set_state(shared_, e_, state, std::move(error));
   if (first) {
-    if (!answered)
+    if (!useless)
       refused_since_.reset();
     else if (!refused_since_)
       refused_since_ = Clock::now();
@@ -399,9 +404,7 @@ awaitable<Step> Watcher::failed(Error error) {
                    again_at_start(shared_, e_, backoff_, refused_since_, retry_after)};
   }
   if (!answered) co_return e_.schedule.failed(Clock::now(), shared_.random.fraction(), retry_after);
-  co_return Step{
-      Step::Do::read,
-      Clock::now() + std::max<Duration>(backoff_.next(shared_.random.fraction()), kDeniedLookMin)};
+  co_return Step{Step::Do::read, Clock::now() + no_backoff_.next(shared_.random.fraction())};
 }
 
 // An optional secret that is not there, or not any more: its defaults, as if the server had

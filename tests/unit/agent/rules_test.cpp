@@ -8,7 +8,7 @@ namespace {
 TEST_CASE("an error's exit code") {
   const std::pair<Error, int> rows[] = {
       {{ErrorKind::denied, ""}, 77},
-      {{ErrorKind::refused, ""}, 77},
+      {{ErrorKind::refused, ""}, 75},
       {{ErrorKind::not_found, ""}, 75},
       {{ErrorKind::render, ""}, 65},
       {{ErrorKind::io, ""}, 73},

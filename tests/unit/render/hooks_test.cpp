@@ -48,7 +48,7 @@ EnvBlock environment(const Folder& folder) {
 
 // Runs until every command has run once, and then until none is tried again.
 void run_all(asio::io_context& context, Hooks& hooks) {
-  asio::co_spawn(context, hooks.idle(), [&context](std::exception_ptr failure) {
+  asio::co_spawn(context, hooks.idle(), [&context](std::exception_ptr failure, bool) {
     if (failure) std::rethrow_exception(failure);
     context.stop();
   });

@@ -24,11 +24,11 @@ TEST_CASE_FIXTURE(House, "a secret that is missing at the start is given up afte
   CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::absent);
   CHECK(secrets->settled());
   io.advance(14900ms);
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
   io.advance(200ms);
-  REQUIRE(secrets->start_failure());
-  CHECK(secrets->start_failure()->kind == ErrorKind::not_found);
-  CHECK(secrets->start_failure()->text.find("kv/data/app") != std::string::npos);
+  REQUIRE(start_failure());
+  CHECK(start_failure()->kind == ErrorKind::not_found);
+  CHECK(start_failure()->text.find("kv/data/app") != std::string::npos);
   CHECK(http->asked.size() <= 10);
   CHECK(apart(times(kData), 100ms));
   CHECK(lines("not there yet") == 1);
@@ -39,8 +39,8 @@ TEST_CASE_FIXTURE(House, "a denied path likewise, as denied") {
   start({kApp});
   CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::denied);
   io.advance(15100ms);
-  REQUIRE(secrets->start_failure());
-  CHECK(secrets->start_failure()->kind == ErrorKind::denied);
+  REQUIRE(start_failure());
+  CHECK(start_failure()->kind == ErrorKind::denied);
 }
 
 TEST_CASE_FIXTURE(House, "a secret that comes within the grace is as good as any") {
@@ -58,7 +58,7 @@ TEST_CASE_FIXTURE(House, "exit_on_retry_failure = false waits for ever") {
   config.template_config.exit_on_retry_failure = false;
   start({kApp});
   io.advance(1h, 1s);
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
   CHECK(http->asked.size() < 120);  // at most one a minute in the long run
 }
 
@@ -69,13 +69,13 @@ TEST_CASE_FIXTURE(House,
   CHECK(status(kApp).state == State::failing);
   CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::pending);
   io.advance(10min, 1s);
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
   CHECK(http->asked.size() < 30);
   http->reset(kData);  // it is there, the secret is not
   io.advance(61s, 1s);
   REQUIRE(status(kApp).state == State::absent);
   io.advance(20s);
-  CHECK(secrets->start_failure());
+  CHECK(start_failure());
 }
 
 TEST_CASE_FIXTURE(House, "a job gives up after num_retries") {
@@ -85,8 +85,8 @@ TEST_CASE_FIXTURE(House, "a job gives up after num_retries") {
   SUBCASE("and no earlier") {
     start({kApp});
     io.advance(30s);
-    REQUIRE(secrets->start_failure());
-    CHECK(secrets->start_failure()->kind == ErrorKind::sealed);
+    REQUIRE(start_failure());
+    CHECK(start_failure()->kind == ErrorKind::sealed);
     CHECK(times(kData)[3] < 3s);
   }
   SUBCASE("a fourth try that works is no failure") {
@@ -95,14 +95,14 @@ TEST_CASE_FIXTURE(House, "a job gives up after num_retries") {
     http->answer(kData, 200, kv2(1));
     start({kApp});
     io.advance(30s);
-    CHECK_FALSE(secrets->start_failure());
+    CHECK_FALSE(start_failure());
     CHECK(http->count(kData) == 4);
     CHECK(value(kApp) == "canary-1");
   }
   SUBCASE("none means none") {
     config.vault.retry.num_retries = 0;
     start({kApp});
-    CHECK(secrets->start_failure());
+    CHECK(start_failure());
     CHECK(http->asked.size() == 1);
   }
 }
@@ -128,7 +128,7 @@ TEST_CASE_FIXTURE(OptionalHouse,
   CHECK(value(kApp) == "default");
   CHECK(secrets->generation(kApp) > 0);
   io.advance(1min, 1s);
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
   CHECK(alarms.empty());
   http->reset(kData);
   http->answer(kData, 200, kv2(1));
@@ -173,7 +173,7 @@ TEST_CASE_FIXTURE(OptionalHouse,
   CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::absent);
   io.advance(1h, 1s);
   CHECK(http->asked.empty());
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
 }
 
 TEST_CASE_FIXTURE(

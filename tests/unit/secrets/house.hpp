@@ -121,6 +121,14 @@ struct House {
     const Value& inner = value_at(data, "data");
     return std::string(text_at(inner.is_map() ? inner : data, name));
   }
+  // Of the first secret that is given up for this start.
+  std::optional<Error> start_failure() const {
+    for (const Status* status : secrets->all()) {
+      if (secrets->given_up(status->id)) return status->error;
+    }
+    CHECK_FALSE(secrets->any_given_up());
+    return std::nullopt;
+  }
   std::vector<Duration> times(const std::string& route) const {
     std::vector<Duration> out;
     for (const auto& each : http->asked) {

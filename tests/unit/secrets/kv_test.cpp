@@ -227,7 +227,7 @@ TEST_CASE_FIXTURE(
   CHECK(alarms == std::vector<std::string>{"secret.lost"});
   CHECK(lines("a refresh failed") == 1);
   CHECK(http->count(kData) < 50);  // ever more rarely
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
 
   http->answer(kData, 200, kv2(2, "canary-new"));
   io.advance(61s, 1s);
@@ -288,10 +288,10 @@ TEST_CASE_FIXTURE(KvHouse, "a file that is not there at the start is given up af
       .kind = tmpl::Dependency::Kind::file, .path = folder + "/none", .id = "file(none)"};
   start({file});
   io.advance(14s);
-  CHECK_FALSE(secrets->start_failure());
+  CHECK_FALSE(start_failure());
   io.advance(3s);
-  REQUIRE(secrets->start_failure());
-  CHECK(secrets->start_failure()->kind == ErrorKind::not_found);
+  REQUIRE(start_failure());
+  CHECK(start_failure()->kind == ErrorKind::not_found);
 }
 
 }  // namespace
