@@ -34,8 +34,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kRevocations = 5s;  // all of them together, at the end
 constexpr Duration kGather = 100ms;    // at the start, answers are collected so long
-constexpr Duration kLookForKeyAgain =
-    2s;  // at the first start, for a key that is not in its secret yet
+constexpr Duration kDefaultsAfter = 1s;  // outage.on_start = "default"
 constexpr Duration kSettling = 100ms;
 constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is told of the next
 
@@ -67,6 +66,7 @@ class Agent {
   awaitable<void> revoke();
 
   awaitable<void> render_pass();
+  [[nodiscard]] bool defaults_stand_in() const;
   bool first_start_failed(const render::Evaluation& evaluation);
   void look_for_keys(const render::Evaluation& evaluation);
   void report(const std::vector<Error>& errors);
@@ -141,13 +141,14 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
       secrets_(context.get_executor(), client_, config, once(), random_,
                {.token_is_good = [this] { return auth_.token_is_good(); },
                 .alarm = [this](std::string_view event,
-                                std::string_view reason) { alarm(event, reason); }}),
+                                std::string_view reason) { alarm(event, reason); },
+                .token_is_limited = [this] { return auth_.state().limited; }}),
       spawner_(child::make_spawner()),
       supervisor_(
           context.get_executor(), *spawner_, config.exec, instance_of(config), random_,
           [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
       verifier_(config.exec, {.accepted = [this] { hand_over(); },
-                              .refetch = [this] { return secrets_.refetch_leased(); },
+                              .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
                               .refused = [this](const std::string& why) { refused(why); }}),
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
@@ -230,6 +231,7 @@ awaitable<void> Agent::follow_token() {
     const auto seen = auth_.changed().generation();
     const auto now = auth_.state().token_number;
     if (std::exchange(number, now) != now) secrets_.token_changed();
+    if (!ready_) secrets_.changed().set();  // defaults may be wanted
     co_await auth_.changed().wait(seen);
   }
 }
@@ -240,7 +242,9 @@ awaitable<void> Agent::render() {
   for (;;) {
     evaluated_ = secrets_.changed().generation();
     co_await render_pass();
-    const Instant wake = key_look_at_.value_or(Instant::max());
+    Instant wake = key_look_at_.value_or(Instant::max());
+    if (!ready_ && Clock::now() < begun_ + kDefaultsAfter)
+      wake = std::min(wake, begun_ + kDefaultsAfter);
     (void)co_await secrets_.changed().wait(evaluated_, wake);
     // At the start: once per level of look-ups, not once per answer; but who is there does not wait
     // for who hangs.
@@ -258,10 +262,13 @@ awaitable<void> Agent::render() {
 
 awaitable<void> Agent::render_pass() {
   if (stopping_ || end_code_) co_return;
-  const bool use_defaults = !ready_ &&
-                            config_.outage.on_start == config::Outage::OnStart::use_default &&
-                            auth_.state().token_number == 0 && Clock::now() > begun_ + 1s;
-  const auto evaluation = renderer_.evaluate(secrets_, use_defaults);
+  const bool use_defaults = defaults_stand_in();
+  if (use_defaults) secrets_.stand_in();
+  auto evaluation = renderer_.evaluate(secrets_, use_defaults);
+  if (ready_ && secrets_.reject(evaluation.used)) {
+    report(evaluation.errors);
+    evaluation = renderer_.evaluate(secrets_, false);
+  }
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
   if (!co_await write())
@@ -269,6 +276,20 @@ awaitable<void> Agent::render_pass() {
   if (!ready_ && first_start_failed(evaluation)) co_return;
   if (ready_) look_for_keys(evaluation);
   if (evaluation.complete) offer();
+}
+
+// The server is away at the start, and the configuration says: with defaults, then.
+bool Agent::defaults_stand_in() const {
+  const auto on_start = config_.outage.on_start;
+  if (ready_ || on_start != config::Outage::OnStart::use_default ||
+      Clock::now() < begun_ + kDefaultsAfter) {
+    return false;
+  }
+  const auth::TokenState& auth = auth_.state();
+  if (auth.token_number == 0) return auth.trouble && is_outage(auth.trouble->kind);
+  return std::ranges::any_of(secrets_.all(), [](const secrets::Status* status) {
+    return status->generation == 0 && status->state == secrets::Status::State::failing;
+  });
 }
 
 // True: it is over. A template that is wrong by itself is so at once; what is not there is waited
@@ -302,28 +323,32 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   }
   const auto missing = std::ranges::find(evaluation.errors, ErrorKind::not_found, &Error::kind);
   if (missing == evaluation.errors.end()) return false;
-  if (Clock::now() >= begun_ + config_.template_config.start_grace &&
-      config_.template_config.exit_on_retry_failure) {
+  const Instant grace_end = begun_ + config_.template_config.start_grace;
+  const bool may_come = std::ranges::any_of(
+      evaluation.used, [this](const auto& id) { return secrets_.may_look_again(id); });
+  if (config_.template_config.exit_on_retry_failure &&
+      (!may_come || Clock::now() >= grace_end)) {
     const std::string where = missing->text.substr(0, missing->text.find('\n'));
     end(exit_code(*missing),
         Error{missing->kind, where + "; add the key to the secret, or give it a default"});
     return true;
   }
-  key_secrets_ = evaluation.used;
-  key_look_at_ =
-      std::min(Clock::now() + kLookForKeyAgain,
-               std::max(begun_ + config_.template_config.start_grace, Clock::now() + 100ms));
+  look_for_keys(evaluation);
+  if (key_look_at_ && Clock::now() < grace_end)
+    key_look_at_ = std::min(*key_look_at_, std::max(grace_end, Clock::now() + 1s));
   return false;
 }
 
-// A key that vanished is a failed refresh: the last good values stay, and it is looked for with
-// growing pauses.
+// Looked for with growing pauses, where that issues nothing.
 void Agent::look_for_keys(const render::Evaluation& evaluation) {
   if (evaluation.used.empty()) {
     key_backoff_.reset();
     key_look_at_.reset();
   } else if (!key_look_at_) {
-    key_secrets_ = evaluation.used;
+    key_secrets_.clear();
+    for (const std::string& id : evaluation.used)
+      if (secrets_.may_look_again(id)) key_secrets_.push_back(id);
+    if (key_secrets_.empty()) return;
     key_look_at_ = Clock::now() + key_backoff_.next(random_.fraction());
   }
 }
@@ -436,6 +461,7 @@ void Agent::refused(const std::string& reason) {
 
 void Agent::in_place() {
   for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
+  secrets_.taken_over();
   if (!ready_) became_ready();
   mark_applied();
 }

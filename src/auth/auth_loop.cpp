@@ -49,7 +49,7 @@ bool is_refusal(const Error& error) {
 asio::awaitable<void> revoke_one(vault::Client& client, vault::Token token) {
   const auto revoked = co_await client.revoke_self(std::move(token));
   if (revoked) {
-    log::debug("token.revoked", "token revoked");
+    log::info("token.revoked", "token revoked");
   } else {
     log::warn("token.not_revoked",
               revoked.error().text + ": the token lives on until its TTL ends");
@@ -152,6 +152,7 @@ struct AuthLoop::Impl {
     state.accessor = std::move(auth.accessor);
     state.entity_id = std::move(auth.entity_id);
     state.policies = std::move(auth.policies);
+    state.limited = auth.num_uses > 0;
     ++state.logins;
     ++state.token_number;
     schedule = TokenSchedule(
@@ -370,8 +371,10 @@ struct AuthLoop::Impl {
     }
     alarm("token.lost", reason);
     if (keep) co_await sleep_until(Instant::max());
-    co_return Error{ErrorKind::denied,
-                    reason + "; there will be no other (auto_auth.on_renew_failure)"};
+    const char* why = config.on_renew_failure == OnRenewFailure::relogin
+                          ? "; logging in again is not possible with these credentials"
+                          : "; there will be no other (auto_auth.on_renew_failure)";
+    co_return Error{ErrorKind::denied, reason + why};
   }
 
   asio::awaitable<Error> run() {

@@ -53,6 +53,7 @@ struct TokenState {
   bool renewable = false;
   int logins = 0;                     // that succeeded
   int renewals = 0;                   // of all tokens
+  bool limited = false;               // can be used so many times only
   std::optional<Error> trouble = {};  // why the last login or renewal did not come through
   std::uint64_t token_number = 0;     // grows with each new token; 0: none yet
 };

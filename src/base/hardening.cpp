@@ -7,6 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
+
 namespace keybearer {
 namespace {
 
@@ -17,6 +20,7 @@ rlim_t current_core_limit() noexcept {
 }
 
 const rlim_t kOriginalCoreLimit = current_core_limit();
+const auto kHeapBegin = reinterpret_cast<std::uintptr_t>(sbrk(0));  // nearly: before main()
 
 // Under a limit, what is mapped later would fail once it is reached: then rather not at all.
 bool may_lock_all_memory() noexcept {
@@ -49,7 +53,19 @@ void harden_process() noexcept {
 }
 
 void lock_memory() noexcept {
-  if (may_lock_all_memory()) mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+  if (may_lock_all_memory()) {
+    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+    return;
+  }
+  // Under a small limit: at least the heap there is now, where secrets live.
+  const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0));
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return;
+  const std::uintptr_t begin = kHeapBegin & ~(page - 1);
+  const std::uintptr_t most = limit.rlim_cur & ~(page - 1);
+  if (begin < end)
+    (void)mlock2(reinterpret_cast<void*>(begin), std::min(end - begin, most), MLOCK_ONFAULT);
 }
 
 void become_subreaper() noexcept {

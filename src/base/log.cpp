@@ -124,13 +124,16 @@ void write(Level level, std::string_view event, std::string_view message, Fields
   const State& log = state();
   std::string_view below;
   if (const auto end = message.find('\n');
-      end != std::string_view::npos && log.options.dress && log.options.format == Format::text) {
+      end != std::string_view::npos && log.options.format == Format::text) {
     below = message.substr(end + 1);
     message = message.substr(0, end);
   }
   auto line =
       format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
-  if (!below.empty()) line += log.options.dress(escaped_lines(below)) + '\n';
+  if (!below.empty()) {
+    const std::string lines = escaped_lines(below);
+    line += (log.options.dress ? log.options.dress(lines) : lines) + '\n';
+  }
   if (log.mask && level >= Level::warn) log.mask(line);
   [[maybe_unused]] const auto written =
       ::write(log.file ? log.file.get() : STDERR_FILENO, line.data(), line.size());

@@ -5,9 +5,6 @@
 namespace keybearer {
 namespace {
 
-constexpr std::size_t kShortestMasked =
-    6;  // shorter words are no secrets worth the holes they would leave
-
 void replace_all(std::string& text, std::string_view what) {
   constexpr std::string_view kMask = "[masked]";
   for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += kMask.size()) {
@@ -16,6 +13,16 @@ void replace_all(std::string& text, std::string_view what) {
 }
 
 }  // namespace
+
+void mask_words(std::string& text, std::vector<std::string_view> words) {
+  // The longest first, so that no rest of one is left.
+  std::ranges::sort(words, [](std::string_view a, std::string_view b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  const auto repeated = std::ranges::unique(words);
+  words.erase(repeated.begin(), repeated.end());
+  for (const std::string_view word : words) replace_all(text, word);
+}
 
 std::vector<std::string> masked_lines(std::string output, const std::vector<Secret>& masked) {
   std::vector<std::string_view> words;
@@ -27,13 +34,7 @@ std::vector<std::string> masked_lines(std::string output, const std::vector<Secr
       begin = end + 1;
     }
   }
-  // The longest first, so that no rest of one is left.
-  std::ranges::sort(words, [](std::string_view a, std::string_view b) {
-    return a.size() != b.size() ? a.size() > b.size() : a < b;
-  });
-  const auto repeated = std::ranges::unique(words);
-  words.erase(repeated.begin(), repeated.end());
-  for (const std::string_view word : words) replace_all(output, word);
+  mask_words(output, std::move(words));
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < output.size();) {
     const auto end = std::min(output.find('\n', begin), output.size());

@@ -73,7 +73,8 @@ std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
   std::string path = dependency.path;
   const std::size_t prefix = mount != nullptr ? std::min(mount->path.size(), path.size()) : 0;
   const std::string rest = path.substr(prefix);
-  if (kv2 && dependency.kind == Kind::list) path = mount->path + "metadata/" + rest;
+  const bool metadata = (rest + "/").starts_with("metadata/");
+  if (kv2 && dependency.kind == Kind::list && !metadata) path = mount->path + "metadata/" + rest;
   if (kv2 && dependency.kind == Kind::read && !rest.starts_with("data/"))
     path = mount->path + "data/" + rest;
   if (dependency.kind == Kind::list) return {path, "list"};

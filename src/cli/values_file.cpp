@@ -191,7 +191,11 @@ std::optional<Value> ValuesFile::list(const tmpl::Dependency& dependency) const 
   std::set<std::string> names;
   for (const auto& [key, value] : paths_.entries()) {
     const std::string plain = plain_path(key.as_text());
-    const Value& keys = value.is_list() ? value : value_at(value, "keys");
+    if (plain + "/" == below && value.is_nil()) return Value::strings({});  // an empty folder
+    const Value& answered = value_at(value_at(value, "data"), "keys");  // a server's whole answer
+    const Value& keys = value.is_list()      ? value
+                        : answered.is_list() ? answered
+                                             : value_at(value, "keys");
     if (plain + "/" == below && keys.is_list()) return Value::strings(keys.items());
     if (!plain.starts_with(below)) continue;
     const auto slash = plain.find('/', below.size());

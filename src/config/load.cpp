@@ -347,8 +347,8 @@ void read_template(Context& context, const toml::table& table, const std::string
   if (!r.has("values") && t.format != Format::raw)
     r.problem("format", "needs values; for template text leave format out");
   if (t.destination.empty()) r.problem("destination", "required");
-  if (t.left_delimiter.empty() || t.right_delimiter.empty())
-    r.problem("left_delimiter", "delimiters can't be empty");
+  if (t.left_delimiter.empty()) t.left_delimiter = Template{}.left_delimiter;  // as Go does
+  if (t.right_delimiter.empty()) t.right_delimiter = Template{}.right_delimiter;
   config.templates.push_back(std::move(t));
 }
 
@@ -491,7 +491,11 @@ void read_top(Context& context, const toml::table& table, Config& config) {
   read_exec(context, r, config.exec);
   {
     Reader outage(context, r.table("outage"), "outage");
-    outage.read_choice("on_start", config.outage.on_start,
+    if (const toml::node* node = outage.find("on_start");
+        node != nullptr && node->value<std::string_view>() == "state")
+      outage.problem("on_start", "\"state\": not supported yet");
+    else
+      outage.read_choice("on_start", config.outage.on_start,
                        {{"wait", Outage::OnStart::wait},
                         {"fail", Outage::OnStart::fail},
                         {"default", Outage::OnStart::use_default}});

@@ -28,9 +28,20 @@ std::optional<log::Level> level(std::string_view text) {
       {"trace", log::Level::trace}, {"debug", log::Level::debug},  {"info", log::Level::info},
       {"warn", log::Level::warn},   {"warning", log::Level::warn}, {"error", log::Level::error},
       {"err", log::Level::error}};
+  std::string lower(text);  // Vault's own programs take INFO, too
+  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
   for (const auto& [name, value] : kLevels)
-    if (name == text) return value;
+    if (name == lower) return value;
   return std::nullopt;
+}
+
+// A variable filled by $(cat file) or from a Kubernetes Secret often ends in a line feed.
+std::string trimmed(const std::string& text) {
+  constexpr const char* kBlanks = " \t\r\n";
+  const auto begin = text.find_first_not_of(kBlanks);
+  return begin == std::string::npos
+             ? ""
+             : text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
 }
 
 // One override at a time: the first of `names` that is set.
@@ -119,24 +130,24 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
     if (value)
       config.log_level = *value;
     else
-      o.bad("unknown log level \"" + *text + "\"");
+      o.bad("unknown log level \"" + *text + "\"; expected trace, debug, info, warn or error");
   }
   Method& method = config.auto_auth.method;
   choose_method(env, method, origins);
   if (method.type == "approle") {
     if (auto id = o.take("auto_auth.method.role_id", {"VAULT_ROLE_ID"})) {
-      method.role_id = *id;
+      method.role_id = trimmed(*id);
       method.role_id_file_path.clear();
     }
     if (auto id = o.take("auto_auth.method.secret_id", {"VAULT_SECRET_ID"}, true)) {
-      method.secret_id = Secret(*id);
+      method.secret_id = Secret(trimmed(*id));
       method.secret_id_given = true;
       method.secret_id_file_path.clear();
     }
   }
   if (method.type == "token") {
     if (auto token = o.take("auto_auth.method.token", {"VAULT_TOKEN", "BAO_TOKEN"}, true))
-      method.token = Secret(*token);
+      method.token = Secret(trimmed(*token));
   }
 }
 

@@ -325,16 +325,40 @@ void Reader::read(std::string_view key, std::vector<int>& out) {
   }
 }
 
+namespace {
+
+// An array as Vault takes it where one is expected: separated by commas.
+bool scalar_text(const toml::node& node, std::string& text) {
+  if (const auto* string = node.as_string()) {
+    text = string->get();
+  } else if (const auto* integer = node.as_integer()) {
+    text = std::to_string(integer->get());
+  } else if (const auto* boolean = node.as_boolean()) {
+    text = boolean->get() ? "true" : "false";
+  } else if (const auto* array = node.as_array()) {
+    for (const toml::node& item : *array) {
+      if (item.as_string() == nullptr) return false;
+      text += (text.empty() ? "" : ",") + item.as_string()->get();
+    }
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 void Reader::read(std::string_view key, std::map<std::string, std::string>& out) {
   const toml::node* node = find(key);
   if (node == nullptr) return;
   if (node->as_table() == nullptr) return wrong_type(*node, key, "a table of strings");
   for (const auto& [name, item] : *node->as_table()) {
-    if (item.as_string() == nullptr) {
-      wrong_type(item, key, "a table of strings");
+    std::string text;
+    if (!scalar_text(item, text)) {
+      wrong_type(item, key, "a table of strings, numbers, booleans or arrays of strings");
       continue;
     }
-    auto expanded = expand(item.as_string()->get(), context_.env);
+    auto expanded = expand(text, context_.env);
     if (expanded)
       out[std::string(name.str())] = *expanded;
     else

@@ -26,6 +26,15 @@ void readable(const std::string& path, const std::string& key, const std::string
   problems.push_back({place, key + ": " + path + ": " + strerrordesc_np(errno)});
 }
 
+void readable_file(const std::string& path, const std::string& key, const std::string& place,
+                   Problems& problems) {
+  std::error_code none;
+  if (!path.empty() && std::filesystem::is_directory(path, none))
+    problems.push_back({place, key + ": " + path + ": is a folder; expected a file"});
+  else
+    readable(path, key, place, problems);
+}
+
 void check_method(const AutoAuth& auth, Problems& problems) {
   const Method& m = auth.method;
   const std::string place = where(m.place, "the configuration");
@@ -89,7 +98,7 @@ void check_environment(const Config& config, Problems& problems) {
           {place, key + ": a reserved name; set exec.allow_reserved_env = true if you mean it"});
     }
     if (!names.insert(variable.name).second) problems.push_back({place, key + ": set twice"});
-    readable(variable.value.source, key + ".source", place, problems);
+    readable_file(variable.value.source, key + ".source", place, problems);
   }
 }
 
@@ -98,7 +107,10 @@ void check_templates(const Config& config, Problems& problems) {
   for (const Template& t : config.templates) {
     if (!t.enabled) continue;
     const std::string place = where(t.place, "the configuration");
-    readable(t.source, "template.source", place, problems);
+    readable_file(t.source, "template.source", place, problems);
+    std::error_code none;
+    if (!t.source.empty() && std::filesystem::equivalent(t.source, t.destination, none))
+      problems.push_back({place, "template.destination: is the source itself"});
     const std::string destination =
         std::filesystem::path(t.destination).lexically_normal().string();
     if (!t.destination.empty() && !destinations.insert(destination).second) {
@@ -155,12 +167,22 @@ void validate(const Config& config, bool offline, Problems& problems) {
                         "exit_after_auth and exec.command exclude each other: it ends once files "
                         "are written (for a job: keybearer run --once)"});
   }
+  const std::string& folder = config.exec.working_directory;
+  if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
+    problems.push_back(
+        {"the configuration", "exec.working_directory: " + folder + ": no such folder"});
+  }
   if (config.exec.debounce > config.exec.debounce_max) {
     problems.push_back({"the configuration", "exec.debounce is more than exec.debounce_max"});
   }
 }
 
 void add_warnings(Config& config) {
+  if (config.lease.revoke_on_exit == false && config.auto_auth.revoke_on_exit != false) {
+    config.warnings.push_back(
+        "lease.revoke_on_exit = false keeps no lease alive: the token is revoked at the end and "
+        "takes its leases along; set auto_auth.revoke_on_exit = false, too");
+  }
   if (config.vault.tls_skip_verify) {
     config.warnings.push_back(
         "vault.tls_skip_verify is on: the server's identity is not checked, and the token goes to "

@@ -6,6 +6,7 @@
 #include <boost/system/system_error.hpp>
 #include <deque>
 
+#include "base/log.hpp"
 #include "http/deadline.hpp"
 #include "http/redirect.hpp"
 #include "http/response_parser.hpp"
@@ -290,7 +291,12 @@ awaitable<result<Response>> PooledClient::send(Request request) {
       answer.error() = std::move(answer.error()).within(options_.addresses[server].text());
     }
     if (!try_another(answer)) {
-      if (answer) current_ = server;
+      if (answer && current_ != server) {
+        log::info("server.failover", "another server answers",
+                  {{"address", options_.addresses[server].text()},
+                   {"before", options_.addresses[current_].text()}});
+        current_ = server;
+      }
       best = std::move(answer);
       break;
     }

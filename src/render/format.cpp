@@ -173,6 +173,8 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
     if (sections.empty() || sections.back() != section) {
       if (section.empty() || section.find_first_of("]\n\r") != std::string::npos)
         return refuse(section, "not a section name");
+      if (section == "DEFAULT")
+        return refuse(section, "readers take its keys for keys of every other section, too");
       if (std::ranges::find(sections, section) != sections.end())
         return refuse(section, "a section that comes twice");
       if (!sections.empty()) out.push_back('\n');

@@ -122,6 +122,9 @@ result<Secret> write_yaml(const std::vector<FormatEntry>& entries) {
     open.resize(shared_sections(open, entry.path));
     for (std::size_t level = open.size(); level < entry.path.size(); ++level) {
       out.append(indent(level));
+      // YAML 1.2, 7.4: a key on the line of its value has at most 1,024 characters.
+      if (entry.path[level].size() > 500)
+        return fail(ErrorKind::render, "a key of more than 500 bytes does not fit into YAML");
       if (!append_quoted(out, entry.path[level])) return not_utf8(entry);
       const bool section = level + 1 < entry.path.size();
       out.append(section ? ":\n" : ": ");

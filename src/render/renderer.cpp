@@ -227,14 +227,23 @@ namespace {
 
 // What one value contributes: what is missing, or why it failed. False: it has no value yet.
 bool collect(const RenderedValue& value, Evaluation& evaluation) {
+  // What is written may depend on what has not been read yet: reads first.
+  using Kind = tmpl::Dependency::Kind;
+  const auto writes = [](const tmpl::Dependency& dependency) {
+    return dependency.kind == Kind::write || dependency.kind == Kind::pki;
+  };
+  const bool only_writes = std::ranges::all_of(value.missing(), writes);
   for (const tmpl::Dependency& dependency : value.missing()) {
+    if (writes(dependency) && !only_writes) continue;
     evaluation.missing.push_back(dependency);
     evaluation.wanted_by.emplace(dependency.id, value.name());
   }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
-    for (const tmpl::Dependency& dependency : value.used())
-      evaluation.used.push_back(dependency.id);
+    if (value.error()->kind == ErrorKind::not_found) {
+      for (const tmpl::Dependency& dependency : value.used())
+        evaluation.used.push_back(dependency.id);
+    }
   }
   return value.has_value();
 }

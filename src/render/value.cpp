@@ -69,6 +69,15 @@ void RenderedValue::evaluate(tmpl::DataSource& source) {
     generations_.push_back(source.generation(dependency));
 }
 
+// The classic: .Data.password of a KV v2 secret.
+bool RenderedValue::forgets_data(std::string_view error, tmpl::DataSource& source) const {
+  if (!error.contains("<.Data.") || error.contains("<.Data.data")) return false;
+  return std::ranges::any_of(used_, [&source](const tmpl::Dependency& dependency) {
+    const Value* answer = source.find(dependency);
+    return answer != nullptr && &data_of(*answer) != &value_at(*answer, "data");
+  });
+}
+
 void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source) {
   auto output = parsed.evaluate(source);
   if (!output) {
@@ -78,6 +87,8 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
     missing_key_ = output.error().missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
                    output.error().with_source(parsed.text(), source_)};
+    if (missing_key_ && forgets_data(output.error().text, source))
+      error_->text += "\n  hint: a KV v2 secret has its keys in .Data.data";
     return;
   }
   used_ = std::move(output->used);

@@ -34,6 +34,18 @@ void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> e
   shared.changed.set();
 }
 
+void use_stand_in(Entry& entry) {
+  std::optional<bool> kv2;
+  if (!entry.data_path.empty()) kv2 = entry.data_path.find("/data/") != std::string::npos;
+  entry.value = stand_in(entry.rule.defaults, kv2);
+  entry.stood_in = true;
+  if (entry.status.generation > 0) {
+    ++entry.status.generation;
+    entry.status.why = "not there any more: defaults";
+    entry.status.kv_version = 0;
+  }
+}
+
 void give_up(Shared& shared, Entry& entry) {
   if (!shared.config.template_config.exit_on_retry_failure) return;
   if (std::exchange(entry.given_up, true)) return;

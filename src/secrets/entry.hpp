@@ -27,16 +27,20 @@ struct Entry {
   config::SecretRule rule;
   SecretSchedule schedule;
   Status status;
-  Value value;            // the last good one
-  bool stood_in = false;  // `value` is the rule's stand-in, while there is no answer
-  bool given_up = false;  // the first read, for this start
-  vault::Token token;     // that the value was read with
-  vault::Token minted;    // that the answer gave (auth/token/create ...)
-  bool orphan = false;    // `minted` does not end with its maker
-  std::string data_path;  // what is really asked: with data/ for KV v2
+  Value value;                    // the last good one
+  std::optional<Value> before;    // the value until everybody has taken over the newest
+  std::optional<Value> rejected;  // an answer that lacks what is used
+  bool stood_in = false;          // `value` is the rule's stand-in, while there is no answer
+  bool given_up = false;          // the first read, for this start
+  vault::Token token;             // that the value was read with
+  vault::Token minted;            // that the answer gave (auth/token/create ...)
+  bool orphan = false;            // `minted` does not end with its maker
+  std::string data_path;          // what is really asked: with data/ for KV v2
   bool metadata_denied = false;
+  bool wrapped = false;  // what is written to KV v2 stands below "data"
   bool token_changed = false;
   bool refresh = false;
+  std::string refresh_why = {};
   bool waits_its_turn = false;
   Event poke;  // one of the two above, or its turn
 };
@@ -120,6 +124,9 @@ struct Shared {
 
 // The one way into another state: one log line and one event per change.
 void set_state(Shared& shared, Entry& entry, Status::State state, std::optional<Error> error);
+// An optional secret that is not there, or not any more: its defaults, as if the server had
+// answered them.
+void use_stand_in(Entry& entry);
 // A first read that will not come good: the start has failed, unless the configuration says "for
 // ever".
 void give_up(Shared& shared, Entry& entry);

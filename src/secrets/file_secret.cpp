@@ -20,6 +20,9 @@ result<std::string> read_file(const std::string& path) {
   if (!fd)
     return fail_errno(errno == EACCES ? ErrorKind::denied : ErrorKind::not_found, "file " + path,
                       errno);
+  struct stat info{};
+  if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return fail(ErrorKind::not_found, "file " + path + ": not a regular file");
   std::string text;
   char buffer[16384];
   for (;;) {

@@ -1,6 +1,7 @@
 #include "secrets/secrets.hpp"
 
 #include "base/log.hpp"
+#include "base/masking.hpp"
 #include "base/task_group.hpp"
 #include "json/json.hpp"
 #include "secrets/answer.hpp"
@@ -40,6 +41,7 @@ void Secrets::require(const tmpl::Dependency& dependency) {
   if (impl_->entries.contains(dependency.id)) return;
   auto entry = std::make_shared<Entry>(dependency, rule_for(impl_->config, dependency),
                                        impl_->config.vault.retry, impl_->random.fraction());
+  if (impl_->unsettled < impl_->entries.size()) mask(entry->status.path);  // it may be made of one
   impl_->entries.emplace(dependency.id, entry);
   impl_->budget.resize(impl_->entries.size());
   if (!entry->rule.enabled) {
@@ -115,14 +117,50 @@ void Secrets::refresh(const std::string& id) {
   at->second->poke.set();
 }
 
-bool Secrets::refetch_leased() {
+bool Secrets::refetch_leased(const std::string& why) {
   bool any = false;
   for (const auto& [id, entry] : impl_->entries) {
     if (entry->status.lease_id.empty() && !entry->minted) continue;
+    entry->refresh_why = why;
     refresh(id);
     any = true;
   }
   return any;
+}
+
+bool Secrets::may_look_again(const std::string& id) const {
+  const Entry* entry = impl_->find(id);
+  if (entry == nullptr || entry->status.generation == 0) return false;
+  const Kind kind = entry->status.kind;
+  return kind == Kind::plain || kind == Kind::kv2 || kind == Kind::static_role;
+}
+
+bool Secrets::reject(const std::vector<std::string>& ids) {
+  bool any = false;
+  for (const std::string& id : ids) {
+    const auto at = impl_->entries.find(id);
+    if (at == impl_->entries.end() || !at->second->before) continue;
+    Entry& entry = *at->second;
+    entry.rejected = std::move(entry.value);
+    entry.value = *std::exchange(entry.before, std::nullopt);
+    --entry.status.generation;
+    entry.status.kv_version = 0;  // so that the next version is read, too
+    set_state(*impl_, entry, Status::State::absent,
+              Error{ErrorKind::not_found, "a key that is used is not in it any more"});
+    any = true;
+  }
+  return any;
+}
+
+void Secrets::taken_over() {
+  for (const auto& [id, entry] : impl_->entries) entry->before.reset();
+}
+
+void Secrets::stand_in() {
+  for (const auto& [id, entry] : impl_->entries) {
+    if (entry->rule.optional && entry->status.generation == 0 && !entry->stood_in)
+      use_stand_in(*entry);
+  }
 }
 
 Instant Secrets::replaced_end() const {
@@ -135,30 +173,25 @@ Instant Secrets::replaced_end() const {
 
 namespace {
 
-constexpr std::size_t kShortestMasked = 6;
-
-void mask_values(std::string& text, const Value& value) {
-  if (value.type() == Type::string) {
-    const std::string_view what = value.as_text();
-    if (what.size() < kShortestMasked) return;
-    constexpr std::string_view kMask = "[masked]";
-    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += kMask.size()) {
-      text.replace(at, what.size(), kMask);
-    }
+void collect_values(std::vector<std::string_view>& words, const Value& value) {
+  if (value.is_text()) {
+    if (value.as_text().size() >= kShortestMasked) words.push_back(value.as_text());
   } else if (value.is_list()) {
-    for (const Value& item : value.items()) mask_values(text, item);
+    for (const Value& item : value.items()) collect_values(words, item);
   } else if (value.is_map()) {
-    for (const auto& [key, member] : value.entries()) mask_values(text, member);
+    for (const auto& [key, member] : value.entries()) collect_values(words, member);
   }
 }
 
 }  // namespace
 
 void Secrets::mask(std::string& text) const {
+  std::vector<std::string_view> words;
   for (const auto& [id, entry] : impl_->entries) {
-    mask_values(text, value_at(entry->value, "data"));
-    mask_values(text, value_at(entry->value, "auth"));
+    collect_values(words, value_at(entry->value, "data"));
+    collect_values(words, value_at(value_at(entry->value, "auth"), "client_token"));
   }
+  mask_words(text, std::move(words));
 }
 
 void Secrets::applied() {
@@ -210,7 +243,7 @@ awaitable<void> revoke_one(Shared& shared, std::string lease_id, vault::Token ow
                            ? co_await shared.client.revoke_self(own_token)
                            : co_await shared.client.revoke_lease(lease_id, shared.client.token());
   if (revoked) {
-    log::debug("lease.revoked", "revoked", {{"path", path}});
+    log::info("lease.revoked", "revoked", {{"path", path}});
   } else if (revoked.error().kind != ErrorKind::denied || !std::exchange(*denial_said, true)) {
     log::info("lease.revoke_failed", "not revoked; it ends with the token or by itself",
               {{"path", path}, {"reason", revoked.error().text}});

@@ -49,6 +49,8 @@ struct Hooks {
   // After a 403: is the token still good (then the path is denied)?
   std::function<boost::asio::awaitable<bool>()> token_is_good;
   std::function<void(std::string_view event, std::string_view reason)> alarm;
+  // The token can be used so many times only: none is spent on looking for changes.
+  std::function<bool()> token_is_limited = [] { return false; };
 };
 
 class Secrets final : public tmpl::DataSource {
@@ -70,7 +72,16 @@ class Secrets final : public tmpl::DataSource {
   [[nodiscard]] std::vector<const Status*> all() const;
 
   // Leased secrets are read anew at once: somebody found them not to work. False: there are none.
-  bool refetch_leased();
+  bool refetch_leased(const std::string& why);
+  // Would another read find what somebody may have added meanwhile, and nothing be issued for it?
+  [[nodiscard]] bool may_look_again(const std::string& id) const;
+  // The newest values of these lack what is used: a failed refresh. The ones before come back, with
+  // an alarm. False: there is nothing to come back.
+  bool reject(const std::vector<std::string>& ids);
+  // The newest values are in use everywhere: reject() can't bring back what was before.
+  void taken_over();
+  // Optional secrets that could not be asked for count as absent.
+  void stand_in();
   // The earliest end of a lease that has a successor which is not in use yet; Instant::max(): none.
   [[nodiscard]] Instant replaced_end() const;
 

@@ -4,6 +4,7 @@
 #include "json/json.hpp"
 #include "secrets/answer.hpp"
 #include "secrets/file_secret.hpp"
+#include "secrets/kept_certificate.hpp"
 
 namespace keybearer::secrets {
 namespace {
@@ -16,7 +17,7 @@ using Kinds = tmpl::Dependency::Kind;
 
 constexpr Duration kDeniedLookMin =
     5s;  // a denied or absent secret that once was there is asked for ever more rarely
-constexpr Duration kDeniedLookMax = 5min;
+constexpr Duration kDeniedLookMax = 1min;
 
 constexpr Duration kHeldBackQuiet = 1min;  // said once, not for each request
 
@@ -35,10 +36,32 @@ awaitable<void> admitted(Shared& shared) {
   co_await sleep_until(at);
 }
 
-Secret body_of(const tmpl::Dependency& dependency) {
+Secret body_of(const Entry& entry) {
+  Value pairs = Value::map();
+  for (const auto& [key, value] : entry.dependency.args) pairs.set(key, Value(value));
+  if (!entry.wrapped) return Secret(json::write(pairs));
   Value body = Value::map();
-  for (const auto& [key, value] : dependency.args) body.set(key, Value(value));
+  body.set("data", std::move(pairs));
   return Secret(json::write(body));
+}
+
+// KV v2 wants data/ in the path and the pairs below "data"; whether it is one is only asked when
+// the server did not like them plain.
+awaitable<result<vault::Reply>> write(Shared& shared, Entry& entry) {
+  const std::string path = entry.data_path.empty() ? entry.dependency.path : entry.data_path;
+  auto written = co_await shared.client.write(path, body_of(entry));
+  const bool plain = !entry.wrapped && entry.dependency.kind == Kinds::write;
+  if (written || !plain || is_outage(written.error().kind) ||
+      written.error().kind == ErrorKind::denied) {
+    co_return written;
+  }
+  co_await admitted(shared);
+  const auto mount = co_await shared.client.mount_of(path);
+  if (!mount || mount->type != "kv" || mount->kv_version != 2) co_return written;
+  entry.data_path = with_data(path, mount->path);
+  entry.wrapped = true;
+  co_await admitted(shared);
+  co_return co_await shared.client.write(entry.data_path, body_of(entry));
 }
 
 // KV v2 written without data/: the mount is asked once. No answer to that is no answer at all; a
@@ -78,7 +101,7 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
   switch (entry.dependency.kind) {
     case Kinds::write:
     case Kinds::pki:
-      co_return co_await shared.client.write(path, body_of(entry.dependency));
+      co_return co_await write(shared, entry);
     case Kinds::list: {
       auto listed = co_await shared.client.list(path);
       if (!listed && listed.error().kind == ErrorKind::not_found)
@@ -97,6 +120,7 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
 // Why there is a new generation, for log lines and restarts.
 std::string reason(const Entry& entry, const Life& life, int version) {
   if (entry.status.generation == 0) return "first read";
+  if (!entry.refresh_why.empty()) return entry.refresh_why;
   if (version > 0 && version != entry.status.kv_version) {
     return "version " + std::to_string(entry.status.kv_version) + " -> " + std::to_string(version);
   }
@@ -146,9 +170,15 @@ Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) 
   const bool list = entry.dependency.kind == Kinds::list;
   const bool same = status.generation > 0 && !entry.stood_in && !leased &&
                     (list ? value == entry.value : same_content(life.kind, entry.value, value));
+  if (entry.rejected && !leased && same_content(life.kind, *entry.rejected, value)) {
+    status.last_success = Clock::now();  // it still lacks what is used: nothing new
+    return entry.schedule.answered(life, Clock::now());
+  }
+  entry.rejected.reset();
   if (leased || !same) replace_lease(shared, entry);
   const int version = kv_version(reply);
   if (!same) status.why = reason(entry, life, version);
+  entry.refresh_why.clear();
   status.kind = life.kind;
   status.kv_version = version;
   status.lease_id = reply.lease.id;
@@ -159,6 +189,7 @@ Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) 
   const Step step = entry.schedule.answered(life, Clock::now());
   status.lease_end = entry.schedule.end();
   if (!same) {
+    if (status.generation > 0 && !leased && !entry.before) entry.before = std::move(entry.value);
     entry.value = std::move(value);
     entry.stood_in = false;
     ++status.generation;
@@ -222,7 +253,7 @@ class Watcher {
   awaitable<Step> look();
   awaitable<Step> failed(Error error);
   [[nodiscard]] Step woken(Step step);
-  void use_stand_in();
+  [[nodiscard]] bool only_looks(const Step& step) const;
 
   Shared& shared_;
   std::shared_ptr<Entry> entry_;
@@ -244,6 +275,9 @@ awaitable<void> Watcher::run() {
     }
     if (e_.refresh || e_.token_changed) {
       step = woken(step);
+    } else if (only_looks(step) && shared_.hooks.token_is_limited()) {
+      co_await e_.poke.wait(seen);
+      continue;
     } else if (co_await e_.poke.wait(seen, step.at)) {
       continue;
     }
@@ -270,6 +304,14 @@ Step Watcher::woken(Step step) {
   return step;
 }
 
+// Whether something has changed, and nothing that has to be done.
+bool Watcher::only_looks(const Step& step) const {
+  const bool kept = e_.status.kind == Kind::plain || e_.status.kind == Kind::kv2;
+  return e_.status.state == State::fresh &&
+         (step.what == Step::Do::compare || step.what == Step::Do::look ||
+          (step.what == Step::Do::read && kept));
+}
+
 awaitable<Step> Watcher::carry_out(Step step) {
   switch (step.what) {
     case Step::Do::rest:
@@ -288,6 +330,13 @@ awaitable<Step> Watcher::carry_out(Step step) {
 
 awaitable<Step> Watcher::read() {
   vault::Token token = shared_.client.token();
+  if (e_.dependency.kind == Kinds::pki && e_.status.generation == 0) {
+    if (auto kept = kept_certificate(e_, wall_now())) {
+      log::info("certificate.kept", "the certificate in its file is still good",
+                {{"path", e_.status.path}});
+      co_return take(shared_, e_, std::move(*kept), std::move(token));
+    }
+  }
   auto reply = co_await request(shared_, e_);
   read_well_ = reply.has_value();
   if (!reply) co_return co_await failed(std::move(reply).error());
@@ -393,7 +442,7 @@ awaitable<Step> Watcher::failed(Error error) {
   const auto retry_after = error.retry_after;
   // An answer that can't be used (too large, no JSON) will not come good by waiting either.
   const bool useless = answered || error.kind == ErrorKind::bad_reply;
-  if (answered && e_.rule.optional && !e_.stood_in) use_stand_in();
+  if (answered && e_.rule.optional && !e_.stood_in) use_stand_in(e_);
   set_state(shared_, e_, state, std::move(error));
   if (first) {
     if (!useless)
@@ -405,20 +454,6 @@ awaitable<Step> Watcher::failed(Error error) {
   }
   if (!answered) co_return e_.schedule.failed(Clock::now(), shared_.random.fraction(), retry_after);
   co_return Step{Step::Do::read, Clock::now() + no_backoff_.next(shared_.random.fraction())};
-}
-
-// An optional secret that is not there, or not any more: its defaults, as if the server had
-// answered them.
-void Watcher::use_stand_in() {
-  std::optional<bool> kv2;
-  if (!e_.data_path.empty()) kv2 = e_.data_path.find("/data/") != std::string::npos;
-  e_.value = stand_in(e_.rule.defaults, kv2);
-  e_.stood_in = true;
-  if (e_.status.generation > 0) {
-    ++e_.status.generation;
-    e_.status.why = "not there any more: defaults";
-    e_.status.kv_version = 0;
-  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // One evaluation of a template: walks the tree, calls functions, records what was asked. Mirrors
 // Go's text/template/exec.go: same order of evaluation, same error texts, same "current node".
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -127,6 +128,7 @@ class Evaluation {
   Output result_;
   int depth_ = 0;
   std::size_t steps_ = 0;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   std::uintptr_t stack_base_ = 0;  // where the stack was at the beginning
   std::size_t stack_limit_ = 0;
 };

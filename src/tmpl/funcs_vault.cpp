@@ -239,6 +239,7 @@ Value pki_cert(Evaluation& e, Arguments a) {
   const Value answer = e.ask({.kind = Dependency::Kind::pki,
                               .path = path,
                               .args = pairs(e, a.subspan(1)),
+                              .destination = e.options().destination,
                               .id = "vault.pki(" + path + "->" + e.options().destination + ")"},
                              there);
   return there ? pki_object(answer) : Value();

@@ -87,6 +87,8 @@ std::expected<Template, TemplateError> Template::parse(std::string name, std::st
       std::make_unique<Impl>(Impl{std::move(name), std::move(text), std::move(options), {}});
   if (!impl->options.env) impl->options.env = process_environment;
   if (!impl->options.now) impl->options.now = wall_now;
+  if (impl->options.left_delimiter.empty()) impl->options.left_delimiter = "{{";
+  if (impl->options.right_delimiter.empty()) impl->options.right_delimiter = "}}";
   auto trees = tmpl::parse(impl->text, "", impl->name, impl->options.left_delimiter,
                            impl->options.right_delimiter);
   if (!trees) {

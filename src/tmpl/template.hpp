@@ -35,9 +35,10 @@ struct Dependency {
   Kind kind = Kind::read;
   std::string path = {};  // as in the template, trimmed; without the query part
   std::vector<std::pair<std::string, std::string>> args =
-      {};                    // write, pki: k=v, later duplicates won, values may be secret
-  std::string version = {};  // read: of ?version=N
-  std::string id = {};       // consul-template's: "vault.read(kv/data/app)"; nothing secret in it
+      {};                        // write, pki: k=v, later duplicates won, values may be secret
+  std::string version = {};      // read: of ?version=N
+  std::string destination = {};  // pki: the file that the template is for
+  std::string id = {};  // consul-template's: "vault.read(kv/data/app)"; nothing secret in it
 
   friend bool operator==(const Dependency& a, const Dependency& b) { return a.id == b.id; }
 };
@@ -61,16 +62,17 @@ class DataSource {
 };
 
 struct Options {
-  std::string left_delimiter = "{{";
+  std::string left_delimiter = "{{";  // empty: the default, as in Go
   std::string right_delimiter = "}}";
   bool error_on_missing_key = true;  // missingkey=error, else Go's zero
   std::string sandbox_path = {};
   std::vector<std::string> function_denylist = {};  // names or globs
   // Rounds of range and calls of templates in one evaluation: more are an error.
   std::size_t max_steps = 10'000'000;
-  bool allow_plugin = false;     // may `plugin` start programs
-  bool dry_run = false;          // writeToFile writes nothing
-  std::string destination = {};  // pkiCert's id has it
+  std::chrono::seconds max_time{10};  // of one evaluation, looked at once in a thousand such steps
+  bool allow_plugin = false;          // may `plugin` start programs
+  bool dry_run = false;               // writeToFile writes nothing
+  std::string destination = {};       // pkiCert's id has it
   // The environment that `env` sees; nullopt when not set. Default: the process's own.
   std::function<std::optional<std::string>(const std::string&)> env = {};
   std::function<WallTime()> now = {};  // what `timestamp` sees; default: the wall clock

@@ -63,6 +63,7 @@ struct House {
   bool once = false;
   Random random{1};
   bool token_good = true;
+  bool token_limited = false;
   std::vector<std::string> alarms;
   std::optional<Secrets> secrets;
   TaskGroup group{io.context.get_executor()};
@@ -97,7 +98,8 @@ struct House {
     secrets.emplace(io.context.get_executor(), client, config, once, random,
                     Hooks{.token_is_good = [this] { return ask(*this); },
                           .alarm = [this](std::string_view event,
-                                          std::string_view) { alarms.emplace_back(event); }});
+                                          std::string_view) { alarms.emplace_back(event); },
+                          .token_is_limited = [this] { return token_limited; }});
     group.spawn(secrets->run());
     for (const auto& each : dependencies) secrets->require(each);
     io.run();

@@ -47,6 +47,17 @@ TEST_CASE_FIXTURE(KvHouse, "who asks for the same secret shares one watcher") {
   CHECK(http->asked.size() == 1);
 }
 
+TEST_CASE_FIXTURE(KvHouse, "no use of a limited token is spent on looking for changes") {
+  token_limited = true;
+  http->answer(kData, 200, kv2(1));
+  start({kApp});
+  io.advance(5min, 1s);
+  CHECK(http->asked.size() == 1);
+  secrets->refresh(kApp.id);  // somebody wants it
+  io.run();
+  CHECK(http->asked.size() == 2);
+}
+
 TEST_CASE_FIXTURE(KvHouse, "paths without data/ cost one question per mount") {
   const auto probe = "GET /v1/sys/internal/ui/mounts/kv/app";
   for (const char* name : {"app", "db", "web"}) {
