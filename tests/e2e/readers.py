@@ -2,6 +2,7 @@
 written after the readers' own rules."""
 import configparser
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -15,12 +16,14 @@ def systemd(content):
     state, key, value, found = "pre-key", "", "", {}
 
     def push():
-        # env_value_is_valid: UTF-8 without noncharacters (here: text that could be decoded).
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key.rstrip(" \t")):
+        # env_value_is_valid: UTF-8 (here: text that could be decoded) without noncharacters.
+        invalid = any(0xFDD0 <= ord(c) <= 0xFDEF or ord(c) & 0xFFFE == 0xFFFE for c in value)
+        if not invalid and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key.rstrip(" \t")):
             found[key.rstrip(" \t")] = value
     text, at = content.decode("utf-8") + "\n", 0
     while at < len(text):
-        if state in "'\"" and (run := re.compile(r"""[^'"\\]+""").match(text, at)):  # a shortcut
+        stop = {"'": "'\"", '"': "'\"", "value": "\n\r"}.get(state)
+        if stop and (run := re.compile(rf"[^{stop}\\]+").match(text, at)):  # a shortcut
             value, at = value + run[0], run.end()
             continue
         c, at = text[at], at + 1
@@ -92,22 +95,29 @@ def docker(content):
 
 def shell(content, names):
     """A POSIX shell's ".": the values of `names`; fails when another variable appears."""
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "file")
+        with open(path, "wb") as file:
+            file.write(content)
+        forget = "".join(f"unset {name}; " for name in names)
         show = "".join(f'printf "%s" "${{{name}-}}"; printf "\\001\\002END\\002\\001"; ' for name in names)
-        script = f'set >"$1.before"; . "$1"; set >"$1.after"; {show}'
-        done = subprocess.run(["/bin/sh", "-euc", script, "sh", file.name], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        script = f'{forget}set >"$1.before"; . "$1"; {show}{forget}set >"$1.after"'
+        done = subprocess.run(["/bin/sh", "-euc", script, "sh", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, timeout=20)
-        subprocess.run(["rm", "-f", file.name + ".before", file.name + ".after"], check=True)
-    assert done.returncode == 0 and done.stderr == b"", done.stderr
+        assert done.returncode == 0 and done.stderr == b"", done.stderr
+        with open(path + ".before", "rb") as before, open(path + ".after", "rb") as after:
+            assert after.read() == before.read(), "another variable"
     return dict(zip(names, done.stdout.split(b"\1\2END\2\1")))
 
 
 def ini(content):
+    """From a file, whose lines end at CR as well; read_string() knows LF alone."""
     parser = configparser.ConfigParser()
     parser.optionxform = str
-    parser.read_string(content.decode("utf-8"))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        assert parser.read(file.name, encoding="utf-8") == [file.name]
     return {section: {key: parser.get(section, key).encode() for key in parser[section]} for section in parser.sections()}
 
 
@@ -208,9 +218,11 @@ def nginx(content):
 
 
 def pgbouncer(content):
-    """auth_file: "name" "password" per line, a quote doubled."""
-    found = {}
-    text = content.decode("utf-8")
+    """auth_file: "name" "password" per line, a quote doubled; the file ends at a NUL."""
+    found, text, at = {}, content.split(b"\0")[0].decode("utf-8"), 0
     for match in re.finditer(r'"((?:[^"]|"")*)"[ \t]+"((?:[^"]|"")*)"[^\n]*\n', text):
+        assert match.start() == at and max(map(len, match.groups())) < 2048, "broken auth file"
         found[match[1].replace('""', '"')] = match[2].replace('""', '"')
+        at = match.end()
+    assert at == len(text), "broken auth file"
     return found
