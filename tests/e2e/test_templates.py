@@ -198,6 +198,13 @@ def test_app_env_refuses_keys_that_are_no_names():
         refusal("app.env", {"kv/data/app": {"data": {"ok": "x", key: "v"}}}, "a key that can't be a variable's name")
 
 
+@pytest.mark.parametrize("key", ["-", "_", "random", "OPTIND", "uid", "bash.env", "SHELLOPTS", "ppid", "bashpid"])
+def test_app_env_refuses_names_of_the_shell(key):
+    # bash evaluates what is assigned to some, command substitutions too.
+    refusal("app.env", {"kv/data/app": {"data": {key: "x[$(touch /tmp/pwn)]"}}}, "a key with the name of a variable that a shell sets")
+    assert made("app.env", {"kv/data/app": {"data": {"a-" + key: "v"}}})
+
+
 @pytest.mark.parametrize("keys", [["a-b", "a.b"], ["a_b", "A_B"], ["a-b", "x", "A_b"]])
 def test_app_env_refuses_two_keys_of_one_name(keys):
     refusal("app.env", {"kv/data/app": {"data": dict.fromkeys(keys, "v")}}, "two keys of one name")
