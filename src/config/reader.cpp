@@ -268,6 +268,7 @@ void Reader::read_mode(std::string_view key, unsigned& out) {
   const auto mode = parse_mode(node->as_string()->get());
   if (!mode) return context_.problem(*node, name_of(key), mode.error().text);
   out = *mode;
+  record(key, node, mode_text(out));
 }
 
 void Reader::read_signal(std::string_view key, int& out) {
@@ -285,6 +286,7 @@ void Reader::read(std::string_view key, std::optional<OnChange>& out) {
   const auto parsed = parse_on_change(*value);
   if (!parsed) return context_.problem(*table_->get(key), name_of(key), parsed.error().text);
   out = *parsed;
+  record(key, table_->get(key), *value);
 }
 
 void Reader::read(std::string_view key, std::vector<std::string>& out) {
@@ -352,6 +354,7 @@ void Reader::read(std::string_view key, std::map<std::string, std::string>& out)
   const toml::node* node = find(key);
   if (node == nullptr) return;
   if (node->as_table() == nullptr) return wrong_type(*node, key, "a table of strings");
+  std::string names;  // values may be nobody else's business
   for (const auto& [name, item] : *node->as_table()) {
     std::string text;
     if (!scalar_text(item, text)) {
@@ -363,7 +366,9 @@ void Reader::read(std::string_view key, std::map<std::string, std::string>& out)
       out[std::string(name.str())] = *expanded;
     else
       context_.problem(item, name_of(key), expanded.error().text);
+    names += (names.empty() ? "" : ", ") + std::string(name.str());
   }
+  record(key, node, "{ " + names + " }");
 }
 
 void Reader::read(std::string_view key, Command& out) {

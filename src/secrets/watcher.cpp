@@ -51,10 +51,7 @@ awaitable<result<vault::Reply>> write(Shared& shared, Entry& entry) {
   const std::string path = entry.data_path.empty() ? entry.dependency.path : entry.data_path;
   auto written = co_await shared.client.write(path, body_of(entry));
   const bool plain = !entry.wrapped && entry.dependency.kind == Kinds::write;
-  if (written || !plain || is_outage(written.error().kind) ||
-      written.error().kind == ErrorKind::denied) {
-    co_return written;
-  }
+  if (written || !plain || is_outage(written.error().kind)) co_return written;
   co_await admitted(shared);
   const auto mount = co_await shared.client.mount_of(path);
   if (!mount || mount->type != "kv" || mount->kv_version != 2) co_return written;

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from bases import KV, KV_DATA, kv_base, kv_run, s2_base, s2_run, s2_toml, toml
+from bases import KV, KV_DATA, LOGIN, kv_base, kv_run, s2_base, s2_run, s2_toml, toml
 from harness import (EX_AUTH, EX_CONFIG, EX_IO, EX_NOT_READY, EX_TEMPLATE, EX_UNAVAILABLE, free_port, observe, wait_for)
 
 GRACE = 'start_grace = "2s"'
@@ -366,3 +366,115 @@ def test_login_files_are_used_once_by_default(s):
     s.run(text)
     s.runlog.wait_starts(1, 5)
     assert s.read("boot/secret-id") is None and s.read("boot/role-id") is not None
+
+
+MINTED = '''
+[env]
+X = { secret = "database/creds/readonly", key = "user" }
+[exec]
+command = @app@
+'''
+
+
+def test_missing_key_of_a_dynamic_secret_issues_nothing_again(s):
+    """The key is `username`. Another read would issue other credentials, so there is nothing to wait for."""
+    s2_base(s)
+    agent = s.run(toml(LOGIN + MINTED, app=s.app_toml()))
+    assert agent.wait_exit(5) == EX_NOT_READY
+    assert s.tap.count("database/creds/readonly") == 1 and not s.runlog.starts()
+    assert agent.lines_about("no key", "database/creds/readonly", levels=("error",)), agent.stderr
+
+
+def test_missing_key_is_looked_for_with_growing_pauses(s):
+    kv_base(s)
+    s.vault.put(KV_DATA, {"other": s.canary("other")})
+    agent = kv_run(s, template='start_grace = "9s"')
+    assert agent.wait_exit(14) == EX_NOT_READY
+    times = [e.time for e in s.tap.entries(KV_DATA)]
+    assert 3 <= len(times) <= 7 and all(b - a > 0.9 for a, b in zip(times, times[1:])), s.tap
+
+
+def test_a_key_that_vanishes_brings_back_the_whole_set(s):
+    """Neither half of the new version is used; an alarm; the next good version is."""
+    kv_base(s)
+    s.vault.put(KV_DATA, {"value": s.canary("first"), "other": "one"})
+    s.write("alert.sh", 'echo "$KEYBEARER_EVENT" >> alarms\n')
+    kv_run(s, top='notify.command = ["/bin/sh", "alert.sh"]', more='''
+[env]
+OTHER = '{{ with secret "kv/data/app" }}{{ .Data.data.other }}{{ end }}'
+''')
+    app = s.runlog.wait_starts(1, 5)[0]
+    before = s.read("out/config.ini")
+    s.vault.put(KV_DATA, {"other": "two"})
+    wait_for(lambda: "secret.lost" in (s.read("alarms") or ""), 4, "the alarm")
+    observe(3, lambda: None, 1.0)
+    assert s.runlog.starts() == [app] and s.read("out/config.ini") == before and s.read("alarms").count("\n") == 1
+    s.vault.put(KV_DATA, {"value": s.canary("third"), "other": "three"})
+    assert s.runlog.wait_starts(2, 5)[1]["env"]["OTHER"] == "three" and s.read("out/config.ini") != before
+
+
+@pytest.mark.parametrize("away", ["login", "read"])
+def test_defaults_when_the_server_is_away_at_the_start(s, away):
+    kv_base(s)
+    if away == "login":
+        s.tap.refuse()
+    else:
+        s.tap.fail(KV_DATA, 503)
+    text = toml(LOGIN + '''
+[outage]
+on_start = "default"
+[template_config]
+static_secret_render_interval = "1s"
+[env]
+OTHER = { secret = "kv/data/app", key = "value", default = "made-up" }
+[exec]
+command = @app@
+debounce = "100ms"
+''', app=s.app_toml())
+    s.run(text)
+    assert s.runlog.wait_starts(1, 4)[0]["env"]["OTHER"] == "made-up"
+    s.tap.accept()
+    s.tap.clear()
+    assert s.runlog.wait_starts(2, 15)[1]["env"]["OTHER"] != "made-up"
+
+
+def test_secret_id_file_outlives_a_login_that_nobody_answered(s):
+    kv_base(s)
+    s.tap.fail("auth/approle/login", 503)
+    text = toml(KV, interval="1m", app=s.app_toml(), more='[outage]\nstart_timeout = "2s"')
+    agent = s.run(text.replace("remove_secret_id_file_after_reading = false", ""), flags=("--once",))
+    assert agent.wait_exit(6) == EX_UNAVAILABLE
+    assert "outage.start_timeout" in agent.stderr and "503" in agent.stderr
+    assert s.read("boot/secret-id"), "the next start needs it"
+
+
+def test_two_secrets_that_make_one_variable(s):
+    kv_base(s)
+    s.vault.put("kv/data/b", {"VALUE": s.canary("b")})
+    agent = s.start("run", "-c", s.config(toml(LOGIN, name="x")), "--env-from", "kv/data/app", "--env-from", "kv/data/b", "--",
+                    *s.app_command())
+    assert agent.wait_exit(5) == EX_TEMPLATE
+    assert "VALUE is made of kv/data/app, too" in agent.stderr
+
+
+def test_uses_of_a_limited_token_are_not_spent_on_looking(s):
+    kv_base(s)
+    token = s.vault.create_token(policies=["kv-reader"], ttl="10m", num_uses=4)
+    text = toml(KV, interval="1s", app=s.app_toml(), exec="")
+    text = text[:text.index("[auto_auth")] + text[text.index("[template_config]"):]
+    agent = s.start("run", "-c", s.config(text), env={"VAULT_TOKEN": token})
+    s.runlog.wait_starts(1, 5)
+    observe(5, lambda: None, 1.0)
+    assert agent.alive and len([e for e in s.tap.entries() if e.token]) <= 3, s.tap
+
+
+def test_a_hook_that_fails_in_a_single_rendering(s):
+    kv_base(s)
+    agent = s.render(toml(LOGIN + '''
+[[template]]
+destination = "out/file"
+contents = '{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}'
+command = ["/bin/sh", "-c", "exit 3"]
+'''), "--once")
+    assert agent.wait_exit(5) == EX_NOT_READY and s.read("out/file")
+    assert agent.lines_about("ended with code 3", levels=("error",)), agent.stderr

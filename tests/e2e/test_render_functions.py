@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from bases import login_files
+from bases import LOGIN, login_files, toml
 from harness import EX_TEMPLATE, wait_for
 from test_files import HEAD
 
@@ -161,3 +161,55 @@ contents = """{{ "x" | writeToFile "made" "" "" "0600" }}a"""
     assert agent.wait_exit(5) == 0 and agent.stdout == "> out/a\na" and s.read("made") is None
     agent = s.render(text, "--once")
     assert agent.wait_exit(5) == 0 and s.read("made") == "x" and s.read("out/a") == "a"
+
+
+PKI = '''
+[[template]]
+destination = "out/bundle.pem"
+contents = """{{ with pkiCert "pki/issue/web" "common_name=@name@" "ttl=1h" }}{{ .Cert }}{{ .CA }}{{ .Key }}{{ end }}"""
+'''
+
+
+def test_pki_cert_keeps_what_is_good_on_the_disk(s):
+    s.vault.post("sys/mounts/pki", {"type": "pki"})
+    s.vault.post("pki/root/generate/internal", {"common_name": "Test CA", "ttl": "20h"})
+    s.vault.post("pki/roles/web", {"allowed_domains": "test", "allow_subdomains": True, "max_ttl": "2h"})
+    s.vault.policy("web", **{"pki/issue/web": ["update"]})
+    login_files(s, "web", "web", token_ttl="10m")
+
+    def once(name="a.test"):
+        agent = s.render(toml(LOGIN) + PKI.replace("@name@", name), "--once")
+        assert agent.wait_exit(6) == 0, agent.stderr
+        return s.read("out/bundle.pem")
+    first = once()
+    assert first.count("BEGIN CERTIFICATE") == 2 and "PRIVATE KEY" in first
+    assert once() == first and s.tap.count("pki/issue/web") == 1, "a start is no reason for a new one"
+    other = once("b.test")
+    assert other != first and s.tap.count("pki/issue/web") == 2, "another name is"
+    s.write("out/bundle.pem", other[: other.index("-----BEGIN RSA")] if "-----BEGIN RSA" in other else other[:900], 0o600)
+    assert once("b.test") != other and s.tap.count("pki/issue/web") == 3, "and so is a lost key"
+
+
+def test_a_write_waits_for_what_is_read(s):
+    """What is not read yet is nil on the first pass: nothing made of that is written."""
+    s.vault.kv2("kv")
+    s.vault.post("sys/mounts/kv1", {"type": "kv", "options": {"version": "1"}})
+    s.vault.put("kv/data/a", {"value": "x"})
+    s.vault.policy("w", "kv/data/*", **{"kv1/*": ["create", "update"], "kv/data/new": ["create", "update"]})
+    login_files(s, "w", "w", token_ttl="10m")
+    s.write("text", "from the file")
+    agent = s.render(toml(LOGIN) + '''
+[[template]]
+destination = "out/a"
+contents = '{{ with secret "kv/data/a" }}{{ secret "kv1/there" (printf "v=%s" .Data.data.value) }}{{ else }}{{ secret "kv1/absent" "v=else" }}{{ end }}'
+[[template]]
+destination = "out/b"
+contents = '{{ secret "kv1/file" (printf "v=%s" (file "text")) }}'
+[[template]]
+destination = "out/c"
+contents = '{{ with secret "kv/new" "v=1" }}{{ .Data.version }}{{ end }}'
+''', "--once")
+    assert agent.wait_exit(6) == 0, agent.stderr
+    writes = [(e.path, e.body) for e in s.tap.entries() if e.method in ("PUT", "POST") and e.path.startswith("kv") and e.status < 300]
+    assert sorted(writes) == [("kv/data/new", {"data": {"v": "1"}}), ("kv1/file", {"v": "from the file"}), ("kv1/there", {"v": "x"})], s.tap
+    assert s.read("out/c") == "1"

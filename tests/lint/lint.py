@@ -29,7 +29,7 @@ LAYERS["devvault"] = {"base", "json", "config", "http"}
 CORNERS = [
     (r"boost/beast", r"src/http/"),
     (r"openssl/(evp|hmac|sha|rand)\.h", r"src/(http|tmpl|devvault)/"),  # digests, not connections
-    (r"openssl/(crypto|dsa|pem|x509v3)\.h", r"src/(http/|tmpl/sprig/)"),  # certificates, not connections
+    (r"openssl/(crypto|dsa|err|pem|x509v3)\.h", r"src/(http|tmpl)/"),  # certificates, not connections
     (r"openssl/", r"src/http/"),
     (r"rapidjson/", r"src/json/"),
     (r"toml\+\+/", r"src/(config|devvault)/"),

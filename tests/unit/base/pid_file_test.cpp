@@ -38,7 +38,7 @@ TEST_CASE("a pid file names us, refuses a second, replaces a stale one and goes 
 TEST_CASE("a folder that is not there is named") {
   const auto file = PidFile::write("/nonexistent/pid");
   REQUIRE_FALSE(file.has_value());
-  CHECK(file.error().text == "pid_file /nonexistent/pid: No such file or directory");
+  CHECK(file.error().text == "/nonexistent/pid: No such file or directory");
 }
 
 }  // namespace

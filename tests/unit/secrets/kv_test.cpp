@@ -47,6 +47,64 @@ TEST_CASE_FIXTURE(KvHouse, "who asks for the same secret shares one watcher") {
   CHECK(http->asked.size() == 1);
 }
 
+TEST_CASE_FIXTURE(KvHouse, "a version that lacks what is used is a failed refresh") {
+  http->answer(kData, 200, kv2(1, "canary-old"));
+  http->answer(kMetadata, 200, metadata(1));
+  http->answer(kMetadata, 200, metadata(2));
+  http->answer(kData, 200, kv2(2, "canary-torn"));
+  start({kApp});
+  secrets->taken_over();
+  io.advance(10s, 1s);
+  CHECK(status(kApp).generation == 1);
+  io.advance(10s, 1s);
+  CHECK(value(kApp) == "canary-torn");
+  REQUIRE(secrets->reject({kApp.id}));
+  CHECK(value(kApp) == "canary-old");
+  CHECK(status(kApp).generation == 1);
+  CHECK(status(kApp).state == State::absent);
+  CHECK(alarms == std::vector<std::string>{"secret.lost"});
+  CHECK_FALSE(secrets->reject({kApp.id}));  // there is nothing before it
+
+  io.advance(30s, 1s);  // read again, and still so: nothing is told
+  CHECK(http->count(kData) >= 4);
+  CHECK(value(kApp) == "canary-old");
+  CHECK(status(kApp).generation == 1);
+  CHECK(alarms.size() == 1);
+
+  http->answer(kMetadata, 200, metadata(3));
+  http->answer(kData, 200, kv2(3, "canary-new"));
+  io.advance(20s, 1s);
+  CHECK(value(kApp) == "canary-new");
+  CHECK(status(kApp).state == State::fresh);
+}
+
+TEST_CASE_FIXTURE(KvHouse, "what is leased is not read again to look for a key") {
+  const auto creds = read("database/creds/app");
+  http->answer("GET /v1/sys/internal/ui/mounts/database/creds/app", 200,
+               mount("database/", "database"));
+  http->answer("GET /v1/database/creds/app", 200, lease("database/creds/app/1", 3600, "u"));
+  http->answer(kData, 200, kv2(1));
+  start({creds, kApp});
+  CHECK_FALSE(secrets->may_look_again(creds.id));
+  CHECK(secrets->may_look_again(kApp.id));
+}
+
+TEST_CASE_FIXTURE(KvHouse, "what is written to KV 2 stands below data") {
+  const auto written = tmpl::write_dependency("kv/app", {{"a", "1"}});
+  constexpr auto kPlain = "PUT /v1/kv/app";
+  constexpr auto kWrapped = "PUT /v1/kv/data/app";
+  http->answer(kPlain, 404, R"({"errors":[],"warnings":["Invalid path for a versioned K/V"]})");
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 200,
+               mount("kv/", "kv", R"({"version":"2"})"));
+  http->answer(kWrapped, 200, R"({"data":{"version":1}})");
+  start({written});
+  CHECK(status(written).state == State::fresh);
+  REQUIRE(http->count(kWrapped) == 1);
+  CHECK(http->asked.back().body == R"({"data":{"a":"1"}})");
+  io.advance(1h, 1min);
+  CHECK(http->count(kWrapped) == 1);
+}
+
 TEST_CASE_FIXTURE(KvHouse, "no use of a limited token is spent on looking for changes") {
   token_limited = true;
   http->answer(kData, 200, kv2(1));
