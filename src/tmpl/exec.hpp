@@ -65,6 +65,8 @@ class Evaluation {
   [[nodiscard]] const std::string& called() const { return callee_; }  // by `call`
   // Was the last argument an interface that holds nil? To `len` that is not the same as nothing.
   [[nodiscard]] bool nil_argument() const { return nil_argument_; }
+  // Was this argument an interface, as elements of maps and lists are? `slice` looks into none.
+  [[nodiscard]] bool interface_argument(std::size_t i) const { return interfaces_ >> i & 1; }
 
  private:
   using Args =
@@ -124,6 +126,8 @@ class Evaluation {
   std::string out_;
   std::string callee_;
   bool nil_argument_ = false;
+  bool in_interface_ = false;     // the last argument
+  std::uint32_t interfaces_ = 0;  // a bit for each of the first arguments
   Output result_;
   int depth_ = 0;
   std::size_t steps_ = 0;

@@ -23,6 +23,7 @@ bool can_be_nil(Param param) {
     case Param::string_map:
     case Param::location:
     case Param::version:
+    case Param::merge_option:
       return true;
     default:
       return false;
@@ -60,6 +61,7 @@ bool assignable(const Value& value, Param param) {
     case Param::certificate:
       return value.type() == Type::object && value.as_object()->type_name() == param_name(param);
     case Param::uint32:
+    case Param::merge_option:
       break;
   }
   return false;
@@ -309,7 +311,13 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     many.resize(total);
     values = many;
   }
-  for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *args[i + 1]);
+  std::uint32_t interfaces = 0;
+  for (std::size_t i = 0; i < given; ++i) {
+    in_interface_ = false;
+    values[i] = argument(dot, param(i), *args[i + 1]);
+    if (i < 32) interfaces |= static_cast<std::uint32_t>(in_interface_) << i;
+  }
+  interfaces_ = interfaces;
   if (final != nullptr) values[given] = checked(*final, param(given));
   if (denied) {
     at(node);
@@ -323,7 +331,7 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
       throw CallError{"the text is larger than 64 MiB"};
     return result;
   } catch (const CallError& error) {
-    at(node);
+    if (!error.bare) at(node);
     call_failed(error, name, args, values);
   }
 }
@@ -343,8 +351,8 @@ void Evaluation::call_failed(const CallError& error, std::string_view name, Args
 std::string Evaluation::callee(Args args, const Operand* final) const {
   if (args.size() > 1) return node_text(*args[1]);
   const Value& value = final->value;
-  return value.type() == Type::string ? shown(value, std::string(value.as_text()))
-                                      : "<" + type_name(value) + " Value>";
+  return value.is_text() ? shown(value, std::string(value.as_text()))
+                         : "<" + type_name(value) + " Value>";
 }
 
 // Go's own functions can't be denied (consul-template: function_denylist, names or globs).
@@ -359,6 +367,7 @@ bool Evaluation::disabled(const Function& function) const {
 // A value that comes from somewhere against the parameter it goes to (Go: validateType).
 Value Evaluation::checked(Operand operand, Param param) {
   nil_argument_ = operand.nil_interface();
+  in_interface_ = operand.in_interface;
   if (!operand.valid) {
     if (!can_be_nil(param)) fail("invalid value; expected " + std::string(param_name(param)));
     return zero(param);

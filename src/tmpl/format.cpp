@@ -60,8 +60,10 @@ std::optional<int> Printer::star(std::span<const Value> values) {
   switch (value.type()) {
     case Type::integer:
     case Type::int64:
-    case Type::uint64:
     case Type::byte:
+      break;
+    case Type::uint64:
+      if (value.as_int() < 0) return std::nullopt;
       break;
     default:
       return std::nullopt;

@@ -170,7 +170,8 @@ Value len(Evaluation& e, Arguments a) {
   throw CallError{"len of type " + pointee_name(a[0])};
 }
 
-std::size_t index_of(const Value& index, std::size_t size) {
+std::size_t index_of(const Value& given, std::size_t size) {
+  const Value index = plain(given);
   std::int64_t i = 0;
   switch (index.type()) {
     case Type::integer:
@@ -191,6 +192,12 @@ std::size_t index_of(const Value& index, std::size_t size) {
   return static_cast<std::size_t>(i);
 }
 
+// Of the maps that there are.
+bool can_be_key(const Value& value) {
+  return value.type() != Type::object && value.type() != Type::complex128 &&
+         value.type() != Type::number;
+}
+
 Value index(Evaluation&, Arguments a) {
   if (a[0].is_nil()) throw CallError{"index of untyped nil"};
   Value item = a[0];
@@ -206,7 +213,9 @@ Value index(Evaluation&, Arguments a) {
       if (i.is_nil() && !any_key) throw CallError{"value is nil; should be of type string"};
       if (!any_key && i.type() != Type::string)
         throw CallError{"value has type " + type_name(i) + "; should be string"};
-      const Value* found = item.find_key(i);
+      if (any_key && (i.is_list() || i.is_map()))
+        throw CallError{"runtime error: hash of unhashable type " + type_name(i)};
+      const Value* found = can_be_key(i) ? item.find_key(i) : nullptr;
       item = found != nullptr                  ? Value(*found)
              : item.type() == Type::string_map ? Value("")
                                                : Value();
@@ -219,7 +228,7 @@ Value index(Evaluation&, Arguments a) {
   return item;
 }
 
-Value slice(Evaluation&, Arguments a) {
+Value slice(Evaluation& e, Arguments a) {
   const Value& item = a[0];
   if (item.is_nil()) throw CallError{"slice of untyped nil"};
   if (a.size() > 4) throw CallError{"too many slice indexes: " + std::to_string(a.size() - 1)};
@@ -228,7 +237,10 @@ Value slice(Evaluation&, Arguments a) {
                                          : "can't slice item of type " + pointee_name(item)};
   if (item.is_text() && a.size() == 4) throw CallError{"cannot 3-index slice a string"};
   std::size_t bounds[3] = {0, item.size(), item.size()};
-  for (std::size_t n = 1; n < a.size(); ++n) bounds[n - 1] = index_of(a[n], item.size());
+  for (std::size_t n = 1; n < a.size(); ++n) {
+    if (e.interface_argument(n)) throw CallError{"cannot index slice/array with type interface {}"};
+    bounds[n - 1] = index_of(a[n], item.size());
+  }
   if (bounds[0] > bounds[1]) {
     throw CallError{"invalid slice index: " + std::to_string(bounds[0]) + " > " +
                     std::to_string(bounds[1])};

@@ -142,6 +142,8 @@ Value explode_map(Evaluation& e, Arguments a) {
 }
 
 Value merge_map(Evaluation&, Arguments a) {
+  if (a.size() > 2)  // an option that is nil is called all the same
+    throw CallError{"runtime error: invalid memory address or nil pointer dereference"};
   sprig::merge_maps(a[0], a[1], false);
   return a[0];
 }
@@ -244,7 +246,7 @@ constexpr Function kFunctions[] = {
     {"containsNotAll", contains_not_all, "Aa"},
     {"explodeMap", explode_map, "M"},
     {"in", in, "aa"},
-    {"mergeMap", merge_map, "MM", false, true},
+    {"mergeMap", merge_map, "MMF", true, true},
     {"mergeMapWithOverride", merge_map_with_override, "MM", false, true},
     {"parseJSON", parse_json, "s"},
     {"scratch", scratch, ""},

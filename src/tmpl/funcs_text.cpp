@@ -67,7 +67,7 @@ bool joins_letters(char32_t c) {
 bool ends_word(char32_t c) {
   const bool ideograph = (c >= 0x3041 && c <= 0x3096) || (c >= 0x3400 && c <= 0x9FFF) ||
                          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);
-  const bool mark = (c >= 0x0300 && c <= 0x036F) || (c >= 0x200B && c <= 0x200F) || c == 0x203F;
+  const bool mark = (c >= 0x0300 && c <= 0x036F) || (c >= 0x200C && c <= 0x200F) || c == 0x203F;
   return ideograph || !(is_letter(c) || is_digit(c) || c == '_' || mark || joins_letters(c));
 }
 

@@ -95,8 +95,11 @@ class Parser {
     return quote(text.substr(0, bytes)) + "...";
   }
 
-  [[noreturn]] void fail(const std::string& text) {
-    const Token& last = tokens_.all[std::min(read_, tokens_.all.size()) - 1];
+  [[nodiscard]] const Token& last_read() const {
+    return tokens_.all[std::min(read_, tokens_.all.size()) - 1];
+  }
+  [[noreturn]] void fail(const std::string& text) { fail(text, last_read()); }
+  [[noreturn]] void fail(const std::string& text, const Token& last) {
     throw ParseError{"template: " + name_ + ":" + std::to_string(last.line) + ": " + text,
                      static_cast<int>(last.line), last.pos};
   }
@@ -183,12 +186,14 @@ class Parser {
     constexpr std::string_view kContext = "define clause";
     const std::string name = template_name(next_non_space(), kContext);
     expect(Tok::right_delim, kContext);
-    define(name, kContext);
+    define(name, kContext, nullptr);
   }
-  void define(const std::string& name, std::string_view context) {
+  // What is wrong with a block's end is told with the line of its beginning.
+  void define(const std::string& name, std::string_view context, const Token* opening) {
     const auto [body, end] = item_list();
     if (end->type != NodeType::end)
-      fail("unexpected " + node_text(*end) + " in " + std::string(context));
+      fail("unexpected " + node_text(*end) + " in " + std::string(context),
+           opening != nullptr ? *opening : last_read());
     add(name, body);
   }
 
@@ -292,8 +297,9 @@ class Parser {
     const std::string name = template_name(token, kContext);
     const PipeNode* pipe = pipeline(kContext, Tok::right_delim);
     {
+      const Token& opening = last_read();
       const Fresh fresh(*this);
-      define(name, kContext);
+      define(name, kContext, &opening);
     }
     return call(token, name, pipe);
   }
