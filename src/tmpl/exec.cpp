@@ -304,7 +304,8 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
   step();
   const auto tree = trees_.trees.find(call.name);
   if (tree == trees_.trees.end()) fail("template " + quote(call.name) + " not defined");
-  if (too_deep()) fail("exceeded maximum template depth (" + std::to_string(depth_) + ")");
+  // The reference's text, and its limit, also where our stack ends before that.
+  if (too_deep()) fail("exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")");
   const Operand inner = pipeline(dot, call.pipe);
   ++depth_;
   auto variables = std::exchange(variables_, {});

@@ -1,7 +1,5 @@
 #include "tmpl/exec.hpp"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 
@@ -355,12 +353,24 @@ std::string Evaluation::callee(Args args, const Operand* final) const {
                          : "<" + type_name(value) + " Value>";
 }
 
+// Of the characters of a glob only the star is special (github.com/ryanuber/go-glob).
+bool matches(std::string_view pattern, std::string_view text) {
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == text;
+  if (!text.starts_with(pattern.substr(0, star))) return false;
+  pattern.remove_prefix(star + 1);
+  for (text.remove_prefix(star);; text.remove_prefix(1)) {
+    if (matches(pattern, text)) return true;
+    if (text.empty()) return false;
+  }
+}
+
 // Go's own functions can't be denied (consul-template: function_denylist, names or globs).
 bool Evaluation::disabled(const Function& function) const {
   const auto builtins = builtin_functions();
   if (&function >= builtins.data() && &function < builtins.data() + builtins.size()) return false;
   return std::ranges::any_of(options_.function_denylist, [&function](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), std::string(function.name).c_str(), 0) == 0;
+    return matches(pattern, function.name);
   });
 }
 

@@ -318,6 +318,7 @@ result<Dependency> read_dependency(std::string_view raw) {
   std::string_view path = trimmed(trimmed_space(raw), "/");
   if (path.empty()) return fail(ErrorKind::render, "vault.read: invalid format: \"\"");
   Dependency dependency;
+  std::string version;
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-_.";
   if (path.find_first_not_of(kPlain) == std::string_view::npos) {
@@ -326,10 +327,11 @@ result<Dependency> read_dependency(std::string_view raw) {
     auto url = parse_url(path);
     if (!url) return fail(ErrorKind::render, url.error());
     dependency.path = std::move(url->path);
-    dependency.version = query_value(url->query, "version").value_or("");
+    const auto asked = query_value(url->query, "version");
+    dependency.version = asked.value_or("");
+    if (asked) version = ".v" + *asked;
   }
-  dependency.id = "vault.read(" + dependency.path +
-                  (dependency.version.empty() ? "" : ".v" + dependency.version) + ")";
+  dependency.id = "vault.read(" + dependency.path + version + ")";
   return dependency;
 }
 
