@@ -155,7 +155,7 @@ void Printer::format(std::string_view format, std::span<const Value> values) {
       append_rune(out_, verb.code);
       out_ += good_number_ ? "(MISSING)" : "(BADINDEX)";
     } else {
-      if (verb.code == 'v') {
+      if (verb.code == 'v' || verb.code == 'w') {
         flags_.sharp_v = std::exchange(flags_.sharp, false);
         flags_.plus_v = std::exchange(flags_.plus, false);
       }

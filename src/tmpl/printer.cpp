@@ -298,7 +298,7 @@ bool Printer::by_method(const Struct& object, char32_t verb, const Value& whole)
   if (erroring_) return false;
   if (flags_.sharp_v) {
     const auto text = object.go_string();
-    if (text) pad(*text);
+    if (text) string(*text, 's', whole);
     return text.has_value();
   }
   if (!is_one_of(verb, U"vsxXq") || object.method("String") == nullptr) return false;
