@@ -66,7 +66,7 @@ Value with_floats(const Evaluation& e, const Value& value) {
 
 Value parse_json(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return Value::map();
-  const auto parsed = json::parse(a[0].as_text());
+  const auto parsed = json::parse(a[0].as_text(), {.max_depth = kMostNested});
   if (!parsed) {
     const std::string complaint = json_complaint(a[0].as_text());
     throw CallError{complaint.empty() ? parsed.error().text : complaint};
@@ -127,7 +127,8 @@ Value contains_not_all(Evaluation&, Arguments a) {
 }
 
 void explode(const Evaluation& e, Value& into, std::string_view key, const Value& value,
-             std::string_view outer) {
+             std::string_view outer, int depth = 1) {
+  if (depth > kMostNested) throw CallError{"explodeMap: a key has too many parts"};
   const auto slash = key.find('/');
   if (slash == std::string_view::npos) {
     if (!key.empty()) into.set(key, value);
@@ -140,7 +141,7 @@ void explode(const Evaluation& e, Value& into, std::string_view key, const Value
     throw CallError{"explodeMap: not a map: " + quote(outer) + ": " + quote(head) +
                     " already has value " + e.shown(inner, sprintf("%q", {&inner, 1}))};
   if (found == nullptr) into.set(head, inner);
-  explode(e, inner, key.substr(slash + 1), value, key);
+  explode(e, inner, key.substr(slash + 1), value, key, depth + 1);
 }
 Value explode_map(Evaluation& e, Arguments a) {
   Value out = Value::map();

@@ -230,6 +230,7 @@ Value secrets(Evaluation& e, Arguments a) {
 
 Value pki_cert(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
+  auto args = pairs(e, a.subspan(1));
   const std::string_view raw = trimmed(trimmed_space(a[0].as_text()), "/");
   if (raw.empty()) throw CallError{"vault.read: invalid format: \"\""};
   const auto url = parse_url(raw);
@@ -238,7 +239,7 @@ Value pki_cert(Evaluation& e, Arguments a) {
   bool there = false;
   const Value answer = e.ask({.kind = Dependency::Kind::pki,
                               .path = path,
-                              .args = pairs(e, a.subspan(1)),
+                              .args = std::move(args),
                               .id = "vault.pki(" + path + "->" + e.options().destination + ")"},
                              there);
   return there ? pki_object(answer) : Value();
