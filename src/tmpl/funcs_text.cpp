@@ -80,7 +80,9 @@ Value to_title(Evaluation&, Arguments a) {
     const char32_t c = rune.code;
     if (joined && joins_letters(c)) inside = false;
     joined = joins_letters(c);
-    const bool cased = is_upper(c) || is_lower(c) || is_title(c);
+    // Roman numerals and circled letters are no letters, but have two cases.
+    const bool cased = is_upper(c) || is_lower(c) || is_title(c) || (c >= 0x2160 && c <= 0x217F) ||
+                       (c >= 0x24B6 && c <= 0x24E9);
     if (cased && !inside && !long_title(c).empty()) {
       out += long_title(c);
     } else if (rune.valid()) {
