@@ -11,6 +11,7 @@
 #include "base/secret.hpp"
 #include "tmpl/funcs.hpp"
 #include "tmpl/parse.hpp"
+#include "tmpl/stack.hpp"
 #include "tmpl/template.hpp"
 
 namespace keybearer::tmpl {
@@ -105,6 +106,8 @@ class Evaluation {
   [[noreturn]] void call_failed(const CallError& error, std::string_view name, Args args,
                                 std::span<const Value> values);
   [[nodiscard]] bool too_deep() const;
+  // Inside a template there is a little more room than for the next one: what recurses is named.
+  [[nodiscard]] bool too_nested() const { return stack_.is_used_up(256u << 10); }
   void step();
   [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);
@@ -131,8 +134,7 @@ class Evaluation {
   Output result_;
   int depth_ = 0;
   std::size_t steps_ = 0;
-  std::uintptr_t stack_base_ = 0;  // where the stack was at the beginning
-  std::size_t stack_limit_ = 0;
+  StackRoom stack_;
 };
 
 }  // namespace keybearer::tmpl

@@ -6,14 +6,14 @@
 #include "tmpl/funcs.hpp"
 #include "tmpl/lex.hpp"
 #include "tmpl/number.hpp"
+#include "tmpl/stack.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-constexpr int kMaxDepth =
-    1000;  // of nested control structures and parentheses; ours: Go's stack grows, ours does not
+constexpr int kMaxDepth = 10'000;  // of parentheses, as in Go, and of control structures
 
 constexpr std::size_t kMaxText = 64u << 20;
 
@@ -141,7 +141,7 @@ class Parser {
   };
   struct Deeper {
     Deeper(Parser& p, const char* text) : parser(p) {
-      if (++parser.depth_ > kMaxDepth) parser.fail(text);
+      if (++parser.depth_ > kMaxDepth || parser.stack_.is_used_up()) parser.fail(text);
     }
     Deeper(const Deeper&) = delete;
     ~Deeper() { --parser.depth_; }
@@ -222,7 +222,7 @@ class Parser {
   }
 
   const Node* action() {
-    const Deeper deeper(*this, "too many nested control structures (at most 500)");
+    const Deeper deeper(*this, "too many nested control structures");
     const Token& token = next_non_space();
     switch (token.type) {
       case Tok::block:
@@ -264,7 +264,7 @@ class Parser {
   }
 
   const Node* control(NodeType type, std::string_view context) {
-    const Deeper deeper(*this, "too many nested control structures (at most 500)");
+    const Deeper deeper(*this, "too many nested control structures");
     const std::size_t variables = vars_.size();
     const PipeNode* pipe = pipeline(context, Tok::right_delim);
     auto* branch = set_.arena.make<BranchNode>(Node{type, pipe->pos}, pipe, nullptr, nullptr);
@@ -507,6 +507,7 @@ class Parser {
   std::uint32_t action_line_ = 0;
   int range_depth_ = 0;
   int depth_ = 0;
+  StackRoom stack_;
   TreeSet set_;
 };
 
