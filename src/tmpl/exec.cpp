@@ -144,7 +144,7 @@ Value Evaluation::ask(Dependency dependency, bool& there) {
 
 Evaluation::Flow Evaluation::walk_list(const Operand& dot, const ListNode* list) {
   if (list == nullptr) return Flow::normal;
-  if (too_nested()) fail("control structures are nested too deeply");
+  check_nested("control structures");
   for (const Node* node : list->nodes) {
     if (const Flow flow = walk(dot, *node); flow != Flow::normal) return flow;
   }

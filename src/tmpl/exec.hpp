@@ -107,7 +107,11 @@ class Evaluation {
                                 std::span<const Value> values);
   [[nodiscard]] bool too_deep() const;
   // Inside a template there is a little more room than for the next one: what recurses is named.
-  [[nodiscard]] bool too_nested() const { return stack_.is_used_up(256u << 10); }
+  void check_nested(std::string_view what) {
+    if (!stack_.is_used_up(256u << 10)) return;
+    node_ = nullptr;  // its text may be as deep
+    fail(std::string(what) + " are nested too deeply");
+  }
   void step();
   [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);

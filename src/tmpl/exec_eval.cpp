@@ -111,7 +111,7 @@ Operand& Evaluation::variable(std::string_view name) {
 Operand Evaluation::pipeline(const Operand& dot, const PipeNode* pipe) {
   if (pipe == nullptr) return {};
   at(*pipe);
-  if (too_nested()) fail("calls are nested too deeply");
+  check_nested("calls");
   Operand value = command(dot, as<CommandNode>(*pipe->cmds.front()), nullptr);
   unwrap(value);
   for (const Node* step : pipe->cmds.subspan(1)) {

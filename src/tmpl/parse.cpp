@@ -140,12 +140,12 @@ class Parser {
     std::uint32_t action_line;
   };
   struct Deeper {
-    Deeper(Parser& p, const char* text) : parser(p) {
-      if (++parser.depth_ > kMaxDepth || parser.stack_.is_used_up()) parser.fail(text);
+    Deeper(Parser& p, int& depth, const char* text) : count(depth) {
+      if (++count > kMaxDepth + 1 || p.stack_.is_used_up()) p.fail(text);
     }
     Deeper(const Deeper&) = delete;
-    ~Deeper() { --parser.depth_; }
-    Parser& parser;
+    ~Deeper() { --count; }
+    int& count;
   };
 
   // --- nodes ---
@@ -222,7 +222,7 @@ class Parser {
   }
 
   const Node* action() {
-    const Deeper deeper(*this, "too many nested control structures");
+    const Deeper deeper(*this, depth_, "too many nested control structures");
     const Token& token = next_non_space();
     switch (token.type) {
       case Tok::block:
@@ -264,7 +264,7 @@ class Parser {
   }
 
   const Node* control(NodeType type, std::string_view context) {
-    const Deeper deeper(*this, "too many nested control structures");
+    const Deeper deeper(*this, depth_, "too many nested control structures");
     const std::size_t variables = vars_.size();
     const PipeNode* pipe = pipeline(context, Tok::right_delim);
     auto* branch = set_.arena.make<BranchNode>(Node{type, pipe->pos}, pipe, nullptr, nullptr);
@@ -355,7 +355,7 @@ class Parser {
   }
 
   const PipeNode* pipeline(std::string_view context, Tok end) {
-    const Deeper deeper(*this, "max expression depth exceeded");
+    const Deeper deeper(*this, expressions_, "max expression depth exceeded");
     const Token& first = peek_non_space();
     const std::size_t from = nodes_.size();
     const bool is_assign = declarations(context);
@@ -506,7 +506,8 @@ class Parser {
   std::vector<std::string_view> vars_ = {"$"};
   std::uint32_t action_line_ = 0;
   int range_depth_ = 0;
-  int depth_ = 0;
+  int depth_ = 0;        // of control structures
+  int expressions_ = 0;  // of parentheses, and the one around them
   StackRoom stack_;
   TreeSet set_;
 };
