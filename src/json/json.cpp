@@ -260,8 +260,19 @@ std::size_t number_length(std::string_view text) {
   return at;
 }
 
+// RapidJSON takes the second half of a pair for a character of its own.
+bool may_be_second_half(std::string_view text) {
+  for (std::size_t at = 0; (at = text.find("\\u", at)) != std::string_view::npos; ++at) {
+    if (const auto unit = escaped_unit(text.substr(at)); unit && (*unit & 0xFC00) == 0xDC00)
+      return true;
+  }
+  return false;
+}
+
 result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
                     bool as_it_is = true) {
+  if (as_it_is && may_be_second_half(text))
+    return parse(repaired(text), limits, huge_numbers_left, false);
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(limits);
@@ -288,6 +299,9 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
     return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) +
                                           " (at byte " + std::to_string(parsed.Offset()) + ")");
   }
+  // To RapidJSON a NUL is the end.
+  if (stream.Tell() != text.size())
+    return fail(ErrorKind::bad_reply, "not JSON that can be used: a NUL after the value");
   return builder.take();
 }
 

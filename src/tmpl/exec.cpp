@@ -1,7 +1,5 @@
 #include "tmpl/exec.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 
 #include "tmpl/format.hpp"
@@ -13,14 +11,6 @@ namespace keybearer::tmpl {
 namespace {
 
 constexpr int kMaxDepth = 100'000;  // of templates that call templates, as in Go
-
-// How much of our stack an evaluation may use: each level of templates takes some (Go's grows).
-std::size_t stack_limit() {
-  rlimit limit{};
-  constexpr std::size_t kUsual = 8u << 20;
-  const bool known = getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-  return (known ? std::min<std::size_t>(limit.rlim_cur, kUsual) : kUsual) / 4 * 3;
-}
 
 }  // namespace
 
@@ -85,9 +75,7 @@ std::string Evaluation::shown(const Value& value, std::string text) const {
 }
 
 Output Evaluation::run(const std::string& own_name) {
-  stack_base_ = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  static const std::size_t limit = stack_limit();
-  stack_limit_ = limit;
+  stack_ = StackRoom();
   const auto tree = trees_.trees.find(own_name);
   variables_.push_back({"$", Operand()});
   template_name_ = own_name;
@@ -105,8 +93,7 @@ void Evaluation::step() {
 }
 
 bool Evaluation::too_deep() const {
-  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  return depth_ >= kMaxDepth || stack_base_ - here > stack_limit_;  // it grows downwards
+  return depth_ >= kMaxDepth || stack_.is_used_up();
 }
 
 std::string Evaluation::execute_template(const std::string& name, Value dot) {
@@ -159,6 +146,7 @@ Value Evaluation::ask(Dependency dependency, bool& there) {
 
 Evaluation::Flow Evaluation::walk_list(const Operand& dot, const ListNode* list) {
   if (list == nullptr) return Flow::normal;
+  check_nested("control structures");
   for (const Node* node : list->nodes) {
     if (const Flow flow = walk(dot, *node); flow != Flow::normal) return flow;
   }
@@ -306,7 +294,8 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
   step();
   const auto tree = trees_.trees.find(call.name);
   if (tree == trees_.trees.end()) fail("template " + quote(call.name) + " not defined");
-  if (too_deep()) fail("exceeded maximum template depth (" + std::to_string(depth_) + ")");
+  // The reference's text, and its limit, also where our stack ends before that.
+  if (too_deep()) fail("exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")");
   const Operand inner = pipeline(dot, call.pipe);
   ++depth_;
   auto variables = std::exchange(variables_, {});

@@ -12,6 +12,7 @@
 #include "base/secret.hpp"
 #include "tmpl/funcs.hpp"
 #include "tmpl/parse.hpp"
+#include "tmpl/stack.hpp"
 #include "tmpl/template.hpp"
 
 namespace keybearer::tmpl {
@@ -66,6 +67,8 @@ class Evaluation {
   [[nodiscard]] const std::string& called() const { return callee_; }  // by `call`
   // Was the last argument an interface that holds nil? To `len` that is not the same as nothing.
   [[nodiscard]] bool nil_argument() const { return nil_argument_; }
+  // Was this argument an interface, as elements of maps and lists are? `slice` looks into none.
+  [[nodiscard]] bool interface_argument(std::size_t i) const { return interfaces_ >> i & 1; }
 
  private:
   using Args =
@@ -104,6 +107,12 @@ class Evaluation {
   [[noreturn]] void call_failed(const CallError& error, std::string_view name, Args args,
                                 std::span<const Value> values);
   [[nodiscard]] bool too_deep() const;
+  // Inside a template there is a little more room than for the next one: what recurses is named.
+  void check_nested(std::string_view what) {
+    if (!stack_.is_used_up(256u << 10)) return;
+    node_ = nullptr;  // its text may be as deep
+    fail(std::string(what) + " are nested too deeply");
+  }
   void step();
   [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);
@@ -125,12 +134,13 @@ class Evaluation {
   std::string out_;
   std::string callee_;
   bool nil_argument_ = false;
+  bool in_interface_ = false;     // the last argument
+  std::uint32_t interfaces_ = 0;  // a bit for each of the first arguments
   Output result_;
   int depth_ = 0;
   std::size_t steps_ = 0;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
-  std::uintptr_t stack_base_ = 0;  // where the stack was at the beginning
-  std::size_t stack_limit_ = 0;
+  StackRoom stack_;
 };
 
 }  // namespace keybearer::tmpl

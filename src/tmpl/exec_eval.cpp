@@ -1,7 +1,5 @@
 #include "tmpl/exec.hpp"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 
@@ -23,6 +21,7 @@ bool can_be_nil(Param param) {
     case Param::string_map:
     case Param::location:
     case Param::version:
+    case Param::merge_option:
       return true;
     default:
       return false;
@@ -60,6 +59,7 @@ bool assignable(const Value& value, Param param) {
     case Param::certificate:
       return value.type() == Type::object && value.as_object()->type_name() == param_name(param);
     case Param::uint32:
+    case Param::merge_option:
       break;
   }
   return false;
@@ -111,6 +111,7 @@ Operand& Evaluation::variable(std::string_view name) {
 Operand Evaluation::pipeline(const Operand& dot, const PipeNode* pipe) {
   if (pipe == nullptr) return {};
   at(*pipe);
+  check_nested("calls");
   Operand value = command(dot, as<CommandNode>(*pipe->cmds.front()), nullptr);
   unwrap(value);
   for (const Node* step : pipe->cmds.subspan(1)) {
@@ -309,7 +310,13 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     many.resize(total);
     values = many;
   }
-  for (std::size_t i = 0; i < given; ++i) values[i] = argument(dot, param(i), *args[i + 1]);
+  std::uint32_t interfaces = 0;
+  for (std::size_t i = 0; i < given; ++i) {
+    in_interface_ = false;
+    values[i] = argument(dot, param(i), *args[i + 1]);
+    if (i < 32) interfaces |= static_cast<std::uint32_t>(in_interface_) << i;
+  }
+  interfaces_ = interfaces;
   if (final != nullptr) values[given] = checked(*final, param(given));
   if (denied) {
     at(node);
@@ -321,9 +328,11 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     Operand result = Operand::element(function.call(*this, values));
     if (result.value.is_text() && result.value.size() > kMostText)
       throw CallError{"the text is larger than 64 MiB"};
+    if (result.value.is_list() && result.value.size() > kMostItems)
+      throw CallError{"the list has more than 4,000,000 elements"};
     return result;
   } catch (const CallError& error) {
-    at(node);
+    if (!error.bare) at(node);
     call_failed(error, name, args, values);
   }
 }
@@ -343,8 +352,20 @@ void Evaluation::call_failed(const CallError& error, std::string_view name, Args
 std::string Evaluation::callee(Args args, const Operand* final) const {
   if (args.size() > 1) return node_text(*args[1]);
   const Value& value = final->value;
-  return value.type() == Type::string ? shown(value, std::string(value.as_text()))
-                                      : "<" + type_name(value) + " Value>";
+  return value.is_text() ? shown(value, std::string(value.as_text()))
+                         : "<" + type_name(value) + " Value>";
+}
+
+// Of the characters of a glob only the star is special (github.com/ryanuber/go-glob).
+bool matches(std::string_view pattern, std::string_view text) {
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == text;
+  if (!text.starts_with(pattern.substr(0, star))) return false;
+  pattern.remove_prefix(star + 1);
+  for (text.remove_prefix(star);; text.remove_prefix(1)) {
+    if (matches(pattern, text)) return true;
+    if (text.empty()) return false;
+  }
 }
 
 // Go's own functions can't be denied (consul-template: function_denylist, names or globs).
@@ -352,13 +373,14 @@ bool Evaluation::disabled(const Function& function) const {
   const auto builtins = builtin_functions();
   if (&function >= builtins.data() && &function < builtins.data() + builtins.size()) return false;
   return std::ranges::any_of(options_.function_denylist, [&function](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), std::string(function.name).c_str(), 0) == 0;
+    return matches(pattern, function.name);
   });
 }
 
 // A value that comes from somewhere against the parameter it goes to (Go: validateType).
 Value Evaluation::checked(Operand operand, Param param) {
   nil_argument_ = operand.nil_interface();
+  in_interface_ = operand.in_interface;
   if (!operand.valid) {
     if (!can_be_nil(param)) fail("invalid value; expected " + std::string(param_name(param)));
     return zero(param);

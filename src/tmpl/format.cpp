@@ -60,8 +60,10 @@ std::optional<int> Printer::star(std::span<const Value> values) {
   switch (value.type()) {
     case Type::integer:
     case Type::int64:
-    case Type::uint64:
     case Type::byte:
+      break;
+    case Type::uint64:
+      if (value.as_int() < 0) return std::nullopt;
       break;
     default:
       return std::nullopt;
@@ -153,7 +155,7 @@ void Printer::format(std::string_view format, std::span<const Value> values) {
       append_rune(out_, verb.code);
       out_ += good_number_ ? "(MISSING)" : "(BADINDEX)";
     } else {
-      if (verb.code == 'v') {
+      if (verb.code == 'v' || verb.code == 'w') {
         flags_.sharp_v = std::exchange(flags_.sharp, false);
         flags_.plus_v = std::exchange(flags_.plus, false);
       }

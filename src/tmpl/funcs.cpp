@@ -71,6 +71,8 @@ Param param_of(char letter) {
       return Param::version;
     case 'C':
       return Param::certificate;
+    case 'F':
+      return Param::merge_option;
     default:
       return Param::any;
   }
@@ -112,6 +114,8 @@ std::string_view param_name(Param param) {
       return "*semver.Version";
     case Param::certificate:
       return "sprig.certificate";
+    case Param::merge_option:
+      return "func(*mergo.Config)";
   }
   return {};
 }

@@ -15,23 +15,24 @@ class Evaluation;
 
 // What a function's parameter is in Go. `any` takes everything, nil too.
 enum class Param : std::uint8_t {
-  any,         // interface {}
-  string,      // string
-  integer,     // int
-  int64,       // int64
-  uint64,      // uint64
-  float64,     // float64
-  boolean,     // bool
-  any_list,    // []interface {}
-  strings,     // []string
-  any_map,     // map[string]interface {}
-  string_map,  // map[string]string
-  time,        // time.Time
-  duration,    // time.Duration
-  location,    // *time.Location
-  uint32,      // uint32: only constants have that type
-  version,     // *semver.Version
-  certificate  // sprig.certificate
+  any,          // interface {}
+  string,       // string
+  integer,      // int
+  int64,        // int64
+  uint64,       // uint64
+  float64,      // float64
+  boolean,      // bool
+  any_list,     // []interface {}
+  strings,      // []string
+  any_map,      // map[string]interface {}
+  string_map,   // map[string]string
+  time,         // time.Time
+  duration,     // time.Duration
+  location,     // *time.Location
+  uint32,       // uint32: only constants have that type
+  version,      // *semver.Version
+  certificate,  // sprig.certificate
+  merge_option  // func(*mergo.Config): nothing but nil has that type
 };
 [[nodiscard]] std::string_view param_name(Param param);
 
@@ -48,13 +49,13 @@ struct Function {
 };
 // Letters in `params`: a any, s string, i int, l int64, u uint64, f float64, b bool, A any_list, S
 // strings, M any_map, T string_map, t time, d duration, L location, v uint32, V version, C
-// certificate.
+// certificate, F merge_option.
 [[nodiscard]] Param param_of(char letter);
 
 // "error calling NAME: TEXT".
 struct CallError {
   std::string text;
-  bool bare = false;         // the text alone
+  bool bare = false;         // the text alone, where the last argument was
   bool missing_key = false;  // see TemplateError
 };
 

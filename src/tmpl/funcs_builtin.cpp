@@ -170,7 +170,8 @@ Value len(Evaluation& e, Arguments a) {
   throw CallError{"len of type " + pointee_name(a[0])};
 }
 
-std::size_t index_of(const Value& index, std::size_t size) {
+std::size_t index_of(const Value& given, std::size_t size) {
+  const Value index = plain(given);
   std::int64_t i = 0;
   switch (index.type()) {
     case Type::integer:
@@ -191,6 +192,12 @@ std::size_t index_of(const Value& index, std::size_t size) {
   return static_cast<std::size_t>(i);
 }
 
+// Of the maps that there are.
+bool can_be_key(const Value& value) {
+  return value.type() != Type::object && value.type() != Type::complex128 &&
+         value.type() != Type::number;
+}
+
 Value index(Evaluation&, Arguments a) {
   if (a[0].is_nil()) throw CallError{"index of untyped nil"};
   Value item = a[0];
@@ -206,7 +213,9 @@ Value index(Evaluation&, Arguments a) {
       if (i.is_nil() && !any_key) throw CallError{"value is nil; should be of type string"};
       if (!any_key && i.type() != Type::string)
         throw CallError{"value has type " + type_name(i) + "; should be string"};
-      const Value* found = item.find_key(i);
+      if (any_key && (i.is_list() || i.is_map()))
+        throw CallError{"runtime error: hash of unhashable type " + type_name(i)};
+      const Value* found = can_be_key(i) ? item.find_key(i) : nullptr;
       item = found != nullptr                  ? Value(*found)
              : item.type() == Type::string_map ? Value("")
                                                : Value();
@@ -219,7 +228,30 @@ Value index(Evaluation&, Arguments a) {
   return item;
 }
 
-Value slice(Evaluation&, Arguments a) {
+// What a list of this type has behind its end, where Go's has room for more.
+Value fresh_element(Type list) {
+  switch (list) {
+    case Type::strings:
+      return "";
+    case Type::ints:
+      return 0;
+    case Type::lists:
+      return Value::nil_of(Type::list);
+    default:
+      return {};
+  }
+}
+
+// The part may reach into the room that Go's list has (but not into what was cut off before).
+Value list_part(const Value& list, std::size_t begin, std::size_t end) {
+  List part;
+  part.reserve(end - begin);
+  for (std::size_t i = begin; i < end; ++i)
+    part.push_back(i < list.size() ? list.items()[i] : fresh_element(list.type()));
+  return Value::list(list.type(), std::move(part));
+}
+
+Value slice(Evaluation& e, Arguments a) {
   const Value& item = a[0];
   if (item.is_nil()) throw CallError{"slice of untyped nil"};
   if (a.size() > 4) throw CallError{"too many slice indexes: " + std::to_string(a.size() - 1)};
@@ -227,8 +259,12 @@ Value slice(Evaluation&, Arguments a) {
     throw CallError{is_nil_pointer(item) ? "slice of nil pointer"
                                          : "can't slice item of type " + pointee_name(item)};
   if (item.is_text() && a.size() == 4) throw CallError{"cannot 3-index slice a string"};
-  std::size_t bounds[3] = {0, item.size(), item.size()};
-  for (std::size_t n = 1; n < a.size(); ++n) bounds[n - 1] = index_of(a[n], item.size());
+  const std::size_t room = item.is_list() ? item.items().capacity() : item.size();
+  std::size_t bounds[3] = {0, item.size(), room};
+  for (std::size_t n = 1; n < a.size(); ++n) {
+    if (e.interface_argument(n)) throw CallError{"cannot index slice/array with type interface {}"};
+    bounds[n - 1] = index_of(a[n], room);
+  }
   if (bounds[0] > bounds[1]) {
     throw CallError{"invalid slice index: " + std::to_string(bounds[0]) + " > " +
                     std::to_string(bounds[1])};
@@ -241,10 +277,7 @@ Value slice(Evaluation&, Arguments a) {
     const std::string_view part = item.as_text().substr(bounds[0], bounds[1] - bounds[0]);
     return item.type() == Type::number ? Value::number(part) : Value(part);
   }
-  const auto& items = item.items();
-  List part(items.begin() + static_cast<std::ptrdiff_t>(bounds[0]),
-            items.begin() + static_cast<std::ptrdiff_t>(bounds[1]));
-  return Value::list(item.type(), std::move(part));
+  return list_part(item, bounds[0], bounds[1]);
 }
 
 Value call(Evaluation& e, Arguments a) {

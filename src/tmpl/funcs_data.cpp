@@ -9,6 +9,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
+#include "tmpl/json_complaint.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/sprig/sprig.hpp"
@@ -39,31 +40,38 @@ Value base64_url_decode(Evaluation&, Arguments a) {
 }
 
 // parseJSON's numbers are float64: the text form of an answer's numbers is not kept.
-Value with_floats(const Value& value) {
+Value with_floats(const Evaluation& e, const Value& value) {
   if (value.type() == Type::number) {
     const auto number = parse_float(value.as_text());
-    if (!number) throw CallError{"parseJSON: a number is out of range"};
+    if (!number)
+      throw CallError{"json: cannot unmarshal number " +
+                      e.shown(value, std::string(value.as_text())) +
+                      " into Go value of type float64"};
     return *number;
   }
   if (value.is_list()) {
     List items;
     items.reserve(value.items().capacity());
-    for (const Value& item : value.items()) items.push_back(with_floats(item));
+    for (const Value& item : value.items()) items.push_back(with_floats(e, item));
     return Value::list(std::move(items));
   }
   if (value.is_map()) {
     Value map = Value::map();
-    for (const auto& [key, member] : value.entries()) map.append_sorted(key, with_floats(member));
+    for (const auto& [key, member] : value.entries())
+      map.append_sorted(key, with_floats(e, member));
     return map;
   }
   return value;
 }
 
-Value parse_json(Evaluation&, Arguments a) {
+Value parse_json(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return Value::map();
-  const auto parsed = json::parse(a[0].as_text());
-  if (!parsed) throw CallError{"parseJSON: " + parsed.error().text};
-  return with_floats(*parsed);
+  const auto parsed = json::parse(a[0].as_text(), {.max_depth = kMostNested});
+  if (!parsed) {
+    const std::string complaint = json_complaint(a[0].as_text());
+    throw CallError{complaint.empty() ? parsed.error().text : complaint};
+  }
+  return with_floats(e, *parsed);
 }
 Value to_json(Evaluation&, Arguments a) {
   return go_json("toJSON", a[0], true, false);
@@ -119,7 +127,8 @@ Value contains_not_all(Evaluation&, Arguments a) {
 }
 
 void explode(const Evaluation& e, Value& into, std::string_view key, const Value& value,
-             std::string_view outer) {
+             std::string_view outer, int depth = 1) {
+  if (depth > kMostNested) throw CallError{"explodeMap: a key has too many parts"};
   const auto slash = key.find('/');
   if (slash == std::string_view::npos) {
     if (!key.empty()) into.set(key, value);
@@ -132,7 +141,7 @@ void explode(const Evaluation& e, Value& into, std::string_view key, const Value
     throw CallError{"explodeMap: not a map: " + quote(outer) + ": " + quote(head) +
                     " already has value " + e.shown(inner, sprintf("%q", {&inner, 1}))};
   if (found == nullptr) into.set(head, inner);
-  explode(e, inner, key.substr(slash + 1), value, key);
+  explode(e, inner, key.substr(slash + 1), value, key, depth + 1);
 }
 Value explode_map(Evaluation& e, Arguments a) {
   Value out = Value::map();
@@ -142,6 +151,8 @@ Value explode_map(Evaluation& e, Arguments a) {
 }
 
 Value merge_map(Evaluation&, Arguments a) {
+  if (a.size() > 2)  // an option that is nil is called all the same
+    throw CallError{"runtime error: invalid memory address or nil pointer dereference"};
   sprig::merge_maps(a[0], a[1], false);
   return a[0];
 }
@@ -244,7 +255,7 @@ constexpr Function kFunctions[] = {
     {"containsNotAll", contains_not_all, "Aa"},
     {"explodeMap", explode_map, "M"},
     {"in", in, "aa"},
-    {"mergeMap", merge_map, "MM", false, true},
+    {"mergeMap", merge_map, "MMF", true, true},
     {"mergeMapWithOverride", merge_map_with_override, "MM", false, true},
     {"parseJSON", parse_json, "s"},
     {"scratch", scratch, ""},

@@ -67,7 +67,7 @@ bool joins_letters(char32_t c) {
 bool ends_word(char32_t c) {
   const bool ideograph = (c >= 0x3041 && c <= 0x3096) || (c >= 0x3400 && c <= 0x9FFF) ||
                          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);
-  const bool mark = (c >= 0x0300 && c <= 0x036F) || (c >= 0x200B && c <= 0x200F) || c == 0x203F;
+  const bool mark = (c >= 0x0300 && c <= 0x036F) || (c >= 0x200C && c <= 0x200F) || c == 0x203F;
   return ideograph || !(is_letter(c) || is_digit(c) || c == '_' || mark || joins_letters(c));
 }
 
@@ -80,7 +80,9 @@ Value to_title(Evaluation&, Arguments a) {
     const char32_t c = rune.code;
     if (joined && joins_letters(c)) inside = false;
     joined = joins_letters(c);
-    const bool cased = is_upper(c) || is_lower(c) || is_title(c);
+    // Roman numerals and circled letters are no letters, but have two cases.
+    const bool cased = is_upper(c) || is_lower(c) || is_title(c) || (c >= 0x2160 && c <= 0x217F) ||
+                       (c >= 0x24B6 && c <= 0x24E9);
     if (cased && !inside && !long_title(c).empty()) {
       out += long_title(c);
     } else if (rune.valid()) {

@@ -230,6 +230,7 @@ Value secrets(Evaluation& e, Arguments a) {
 
 Value pki_cert(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
+  auto args = pairs(e, a.subspan(1));
   const std::string_view raw = trimmed(trimmed_space(a[0].as_text()), "/");
   if (raw.empty()) throw CallError{"vault.read: invalid format: \"\""};
   const auto url = parse_url(raw);
@@ -238,7 +239,7 @@ Value pki_cert(Evaluation& e, Arguments a) {
   bool there = false;
   const Value answer = e.ask({.kind = Dependency::Kind::pki,
                               .path = path,
-                              .args = pairs(e, a.subspan(1)),
+                              .args = std::move(args),
                               .destination = e.options().destination,
                               .id = "vault.pki(" + path + "->" + e.options().destination + ")"},
                              there);
@@ -319,6 +320,7 @@ result<Dependency> read_dependency(std::string_view raw) {
   std::string_view path = trimmed(trimmed_space(raw), "/");
   if (path.empty()) return fail(ErrorKind::render, "vault.read: invalid format: \"\"");
   Dependency dependency;
+  std::string version;
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-_.";
   if (path.find_first_not_of(kPlain) == std::string_view::npos) {
@@ -327,10 +329,11 @@ result<Dependency> read_dependency(std::string_view raw) {
     auto url = parse_url(path);
     if (!url) return fail(ErrorKind::render, url.error());
     dependency.path = std::move(url->path);
-    dependency.version = query_value(url->query, "version").value_or("");
+    const auto asked = query_value(url->query, "version");
+    dependency.version = asked.value_or("");
+    if (asked) version = ".v" + *asked;
   }
-  dependency.id = "vault.read(" + dependency.path +
-                  (dependency.version.empty() ? "" : ".v" + dependency.version) + ")";
+  dependency.id = "vault.read(" + dependency.path + version + ")";
   return dependency;
 }
 

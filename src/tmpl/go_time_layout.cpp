@@ -314,9 +314,26 @@ class Reader {
   std::string zone_;
 };
 
+// As package time quotes: what is no ASCII in bytes.
+std::string quoted(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80 || byte < ' ') {
+      out += "\\x";
+      out += {kHex[byte >> 4], kHex[byte & 15]};
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
 std::unexpected<std::string> Reader::mismatch(std::string_view element) const {
-  return std::unexpected("parsing time \"[value]\" as \"" + std::string(layout_) +
-                         "\": cannot parse \"[value]\" as \"" + std::string(element) + "\"");
+  return std::unexpected("parsing time \"[value]\" as " + quoted(layout_) +
+                         ": cannot parse \"[value]\" as " + quoted(element));
 }
 
 // Text of the layout between its elements; runs of blanks count as one.

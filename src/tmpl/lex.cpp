@@ -115,7 +115,7 @@ class Lexer {
     out_.all.push_back(
         {type, line_, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to - from)});
   }
-  bool emit(Tok type) {  // what can hold no newline
+  bool emit(Tok type) {  // what can hold no newline; one in a delimiter is not counted
     push(type, start_, pos_);
     start_ = pos_;
     return true;
@@ -209,7 +209,7 @@ bool Lexer::lex_text() {
 bool Lexer::lex_left_delim() {
   pos_ += left_.size();
   const bool trims = left_trim_at(pos_);
-  emit_lines(Tok::left_delim);
+  emit(Tok::left_delim);
   inside_ = true;
   parens_ = 0;
   if (trims) pos_ += kTrimMarker;
@@ -242,7 +242,7 @@ bool Lexer::lex_right_delim() {
     ignore();
   }
   pos_ += right_.size();
-  emit_lines(Tok::right_delim);
+  emit(Tok::right_delim);
   if (trim) {
     skip_blanks();
     ignore();
@@ -279,7 +279,7 @@ bool Lexer::lex_inside_action() {
     case '\'':
       return lex_quoted('\'', Tok::char_constant, "unterminated character constant");
     case '.':
-      if (const int next = byte_at(pos_); next < '0' || next > '9')
+      if (const int next = byte_at(pos_); next != kEof && (next < '0' || next > '9'))
         return lex_field_or_variable(Tok::field);
       backup();
       return lex_number();

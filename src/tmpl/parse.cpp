@@ -6,14 +6,14 @@
 #include "tmpl/funcs.hpp"
 #include "tmpl/lex.hpp"
 #include "tmpl/number.hpp"
+#include "tmpl/stack.hpp"
 #include "tmpl/strconv.hpp"
 #include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-constexpr int kMaxDepth =
-    1000;  // of nested control structures and parentheses; ours: Go's stack grows, ours does not
+constexpr int kMaxDepth = 10'000;  // of parentheses, as in Go, and of control structures
 
 constexpr std::size_t kMaxText = 64u << 20;
 
@@ -95,8 +95,11 @@ class Parser {
     return quote(text.substr(0, bytes)) + "...";
   }
 
-  [[noreturn]] void fail(const std::string& text) {
-    const Token& last = tokens_.all[std::min(read_, tokens_.all.size()) - 1];
+  [[nodiscard]] const Token& last_read() const {
+    return tokens_.all[std::min(read_, tokens_.all.size()) - 1];
+  }
+  [[noreturn]] void fail(const std::string& text) { fail(text, last_read()); }
+  [[noreturn]] void fail(const std::string& text, const Token& last) {
     throw ParseError{"template: " + name_ + ":" + std::to_string(last.line) + ": " + text,
                      static_cast<int>(last.line), last.pos};
   }
@@ -137,12 +140,12 @@ class Parser {
     std::uint32_t action_line;
   };
   struct Deeper {
-    Deeper(Parser& p, const char* text) : parser(p) {
-      if (++parser.depth_ > kMaxDepth) parser.fail(text);
+    Deeper(Parser& p, int& depth, const char* text) : count(depth) {
+      if (++count > kMaxDepth + 1 || p.stack_.is_used_up()) p.fail(text);
     }
     Deeper(const Deeper&) = delete;
-    ~Deeper() { --parser.depth_; }
-    Parser& parser;
+    ~Deeper() { --count; }
+    int& count;
   };
 
   // --- nodes ---
@@ -183,12 +186,14 @@ class Parser {
     constexpr std::string_view kContext = "define clause";
     const std::string name = template_name(next_non_space(), kContext);
     expect(Tok::right_delim, kContext);
-    define(name, kContext);
+    define(name, kContext, nullptr);
   }
-  void define(const std::string& name, std::string_view context) {
+  // What is wrong with a block's end is told with the line of its beginning.
+  void define(const std::string& name, std::string_view context, const Token* opening) {
     const auto [body, end] = item_list();
     if (end->type != NodeType::end)
-      fail("unexpected " + node_text(*end) + " in " + std::string(context));
+      fail("unexpected " + node_text(*end) + " in " + std::string(context),
+           opening != nullptr ? *opening : last_read());
     add(name, body);
   }
 
@@ -217,7 +222,7 @@ class Parser {
   }
 
   const Node* action() {
-    const Deeper deeper(*this, "too many nested control structures (at most 500)");
+    const Deeper deeper(*this, depth_, "too many nested control structures");
     const Token& token = next_non_space();
     switch (token.type) {
       case Tok::block:
@@ -259,7 +264,7 @@ class Parser {
   }
 
   const Node* control(NodeType type, std::string_view context) {
-    const Deeper deeper(*this, "too many nested control structures (at most 500)");
+    const Deeper deeper(*this, depth_, "too many nested control structures");
     const std::size_t variables = vars_.size();
     const PipeNode* pipe = pipeline(context, Tok::right_delim);
     auto* branch = set_.arena.make<BranchNode>(Node{type, pipe->pos}, pipe, nullptr, nullptr);
@@ -292,8 +297,9 @@ class Parser {
     const std::string name = template_name(token, kContext);
     const PipeNode* pipe = pipeline(kContext, Tok::right_delim);
     {
+      const Token& opening = last_read();
       const Fresh fresh(*this);
-      define(name, kContext);
+      define(name, kContext, &opening);
     }
     return call(token, name, pipe);
   }
@@ -349,7 +355,7 @@ class Parser {
   }
 
   const PipeNode* pipeline(std::string_view context, Tok end) {
-    const Deeper deeper(*this, "max expression depth exceeded");
+    const Deeper deeper(*this, expressions_, "max expression depth exceeded");
     const Token& first = peek_non_space();
     const std::size_t from = nodes_.size();
     const bool is_assign = declarations(context);
@@ -500,7 +506,9 @@ class Parser {
   std::vector<std::string_view> vars_ = {"$"};
   std::uint32_t action_line_ = 0;
   int range_depth_ = 0;
-  int depth_ = 0;
+  int depth_ = 0;        // of control structures
+  int expressions_ = 0;  // of parentheses, and the one around them
+  StackRoom stack_;
   TreeSet set_;
 };
 

@@ -298,7 +298,7 @@ bool Printer::by_method(const Struct& object, char32_t verb, const Value& whole)
   if (erroring_) return false;
   if (flags_.sharp_v) {
     const auto text = object.go_string();
-    if (text) pad(*text);
+    if (text) string(*text, 's', whole);
     return text.has_value();
   }
   if (!is_one_of(verb, U"vsxXq") || object.method("String") == nullptr) return false;
@@ -389,7 +389,9 @@ void Printer::pointee(const Value& value) {
 
 void Printer::argument(const Value& value, char32_t verb) {
   if (verb == 'T') return string(type_name(value), 's', value);
-  if (verb == 'w' || (verb == 'p' && value.type() != Type::object)) return bad(verb, value);
+  const Struct* object = as_struct(value);
+  const bool points = object != nullptr && (is_pointer(*object) || object->is_channel());
+  if (verb == 'w' || (verb == 'p' && !points)) return bad(verb, value);
   if (value.is_nil()) {
     if (verb == 'v')
       pad("<nil>");

@@ -335,11 +335,12 @@ void Directives::directive() {
     ++at_;
     if (after_index_) good_index_ = false;
     index();
-    numbers_ += '.';
-    if (peek() == '*')
+    if (peek() == '*') {
       star("%!(BADPREC)");
-    else
+    } else {
+      numbers_ += '.';
       number();
+    }
   }
   if (!after_index_) index();
   if (at_ >= format_.size())

@@ -326,11 +326,13 @@ std::string format_float(double value, char verb, int precision) {
     // to_chars writes a large whole number exactly, Go its shortest digits and then zeros.
     const std::string shortest = p < 0 && std::abs(v) >= 0x1p53 ? scientific(v, -1) : std::string();
     if (shortest.empty()) return digits;
-    std::string mantissa = shortest.substr(0, shortest.find('e'));
+    const auto e = shortest.find('e');
+    std::size_t whole = 0;  // a 1 with many zeros may be just below it, with a digit less
+    std::from_chars(shortest.data() + e + 2, shortest.data() + shortest.size(), whole);
+    whole += v < 0 ? 2 : 1;
+    std::string mantissa = shortest.substr(0, e);
     std::erase(mantissa, '.');
-    if (mantissa.size() < digits.size())
-      digits = mantissa.append(digits.size() - mantissa.size(), '0');
-    return digits;
+    return mantissa.append(whole - std::min(whole, mantissa.size()), '0');
   };
   std::string out;
   const int more = std::max(0, precision - kDigits);

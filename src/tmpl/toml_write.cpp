@@ -27,6 +27,19 @@ bool is_nil(const Value& value) {
   return value.is_nil() || value.is_nil_of() || (object != nullptr && object->is_nil());
 }
 
+bool is_channel(const Value& value) {
+  const Struct* object = as_struct(value);
+  return object != nullptr && object->is_channel();
+}
+
+// Of a type with a text of its own (encoding.TextMarshaler).
+std::optional<std::string> own_text(const Value& value) {
+  const Struct* object = as_struct(value);
+  const auto text = object != nullptr ? object->in_json() : std::nullopt;
+  if (!text || text->type() != Type::string) return std::nullopt;
+  return std::string(text->as_text());
+}
+
 Kind kind_of(const Value& value);
 
 // A list of tables only. A nil in it is an error.
@@ -44,6 +57,8 @@ Kind kind_of(const Value& value) {
   if (is_nil(value)) return Kind::none;
   if (value.is_list()) return is_tables(value) ? Kind::tables : Kind::array;
   if (value.is_map()) return Kind::table;
+  if (is_channel(value)) throw CallError{"toTOML: unsupported type: chan"};
+  if (own_text(value)) return Kind::plain;
   if (const Struct* object = as_struct(value))
     return as_time(value) != nullptr || object->number() ? Kind::plain : Kind::table;
   if (value.type() == Type::complex128 || value.type() == Type::object)
@@ -133,6 +148,8 @@ std::string path(const Key& key) {
 void Encoder::encode(const Key& key, const Value& value) {
   if (value.type() == Type::complex128 || (value.type() == Type::object && !as_struct(value)))
     throw CallError{"toTOML: unsupported type for key '" + path(key) + "': " + type_name(value)};
+  if (is_channel(value))
+    throw CallError{"toTOML: unsupported type for key '" + path(key) + "': chan"};
   if (value.is_list()) {
     if (kind_of(value) == Kind::tables)
       tables(key, value);
@@ -202,7 +219,9 @@ void Encoder::element(const Value& value) {
 }
 
 void Encoder::object_element(const Struct& object, const Value& value) {
-  if (const TimeObject* time = as_time(value)) {
+  if (const auto text = own_text(value)) {
+    out += quoted(*text);
+  } else if (const TimeObject* time = as_time(value)) {
     out += go_time::format(time->time, go_time::kRfc3339Nano);
   } else if (const auto number = object.number()) {
     if (object.type_name() == "time.Duration")

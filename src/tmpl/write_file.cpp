@@ -35,7 +35,7 @@ bool link_of_another(const std::string& path) {
 }
 
 std::string folder_of(const std::string& path) {
-  const std::string folder = fs::path(path).parent_path().string();
+  const std::string folder = fs::path(path).parent_path().lexically_normal().string();
   return folder.empty() ? "." : folder;
 }
 

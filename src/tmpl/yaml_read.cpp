@@ -46,15 +46,18 @@ class Composer {
   void check_version() const;
   NodePtr node(int depth);
   NodePtr scalar();
+  void check_escapes() const;
   NodePtr alias();
   NodePtr collection(int depth, Node::Kind kind, yaml_event_type_t end, const yaml_char_t* anchor);
 
+  std::string_view text_;
+  bool slashes_;  // there is an escaped one somewhere
   yaml_parser_t parser_{};
   yaml_event_t event_{};
   std::map<std::string, const Node*> anchors_;
 };
 
-Composer::Composer(std::string_view text) {
+Composer::Composer(std::string_view text) : text_(text), slashes_(text.contains("\\/")) {
   if (yaml_parser_initialize(&parser_) == 0) throw CallError{"yaml: out of memory"};
   yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
                                text.size());
@@ -121,8 +124,28 @@ NodePtr Composer::node(int depth) {
   }
 }
 
+// libyaml knows the escape \/ of JSON, which yaml.v2 does not. Marks count characters.
+void Composer::check_escapes() const {
+  std::size_t line = 0, index = 0;
+  bool escaped = false;
+  for (const char c : text_) {
+    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;
+    if (index > event_.start_mark.index && index < event_.end_mark.index) {
+      if (escaped && c == '/') {
+        throw CallError{
+            "yaml: " + (line != 0 ? "line " + std::to_string(line + 1) + ": " : std::string()) +
+            "found unknown escape character"};
+      }
+      escaped = c == '\\' && !escaped;
+    }
+    if (c == '\n') ++line;
+    ++index;
+  }
+}
+
 NodePtr Composer::scalar() {
   const auto& scalar = event_.data.scalar;
+  if (slashes_ && scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) check_escapes();
   auto node = std::make_unique<Node>();
   node->text.assign(reinterpret_cast<const char*>(scalar.value), scalar.length);
   node->tag = text_of(scalar.tag);

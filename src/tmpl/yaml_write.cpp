@@ -410,6 +410,10 @@ void Emitter::object(const Struct& object, Context context) {
       return plain_scalar(Value(go_time::duration_string(number->as_int())), context);
     return plain_scalar(*number, context);
   }
+  if (object.is_channel())
+    throw CallError{"cannot marshal type: " + std::string(object.type_name())};
+  if (const auto text = object.in_json(); text && text->type() == Type::string)
+    return plain_scalar(*text, context);  // encoding.TextMarshaler
   const auto fields = object.fields();
   std::vector<Member> members;
   for (const auto& field : fields) {

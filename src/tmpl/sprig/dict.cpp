@@ -123,6 +123,7 @@ void put(Value& into, const Value& key, const Value& value, const Value& from) {
 }  // namespace
 
 void merge_maps(Value& into, const Value& from, bool overwrite) {
+  if (into.is_nil_of()) into = Value::map(into.type());
   if (from.type() == Type::any_map && into.type() != Type::any_map && from.size() != 0)
     throw CallError{
         "reflect.Value.MapIndex: value of type interface {} is not assignable to type string"};

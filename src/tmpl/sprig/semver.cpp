@@ -104,6 +104,11 @@ class VersionObject final : public Struct {
     return pointer_ ? "*semver.Version" : "semver.Version";
   }
   [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] std::vector<Field> all_fields() const override {
+    return {{"major", Value::uint64(version.major)}, {"minor", Value::uint64(version.minor)},
+            {"patch", Value::uint64(version.patch)}, {"pre", Value(version.prerelease)},
+            {"metadata", Value(version.metadata)},   {"original", Value(version.original)}};
+  }
   [[nodiscard]] bool equals(const Object& other) const override {
     return pointer_ ? this == &other : deep_equals(other);
   }

@@ -6,6 +6,7 @@
 #include "tmpl/format.hpp"
 #include "tmpl/go_json.hpp"
 #include "tmpl/json_complaint.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 #include "tmpl/strconv.hpp"
@@ -123,7 +124,7 @@ Value with_floats(const Value& value, std::string& error) {
 Value parsed_json(std::string_view text, std::string& error) {
   error = json_complaint(text);
   if (!error.empty()) return {};
-  const auto parsed = json::parse(text);
+  const auto parsed = json::parse(text, {.max_depth = kMostNested});
   if (parsed) return with_floats(*parsed, error);
   error = parsed.error().text;
   return {};

@@ -41,6 +41,14 @@ TEST_CASE("a byte that is no UTF-8 becomes U+FFFD, as in Go") {
   CHECK(value->as_text() == "a\uFFFD");
 }
 
+TEST_CASE("half of a surrogate pair becomes U+FFFD; a NUL is no end") {
+  CHECK(json::parse(R"("a\udc00b")")->as_text() == "a\uFFFDb");
+  CHECK(json::parse(R"("\ud83d")")->as_text() == "\uFFFD");
+  CHECK(json::parse(R"("\ud83d\ude00")")->as_text() == "\U0001F600");
+  CHECK(json::parse(R"("\\udc00")")->as_text() == "\\udc00");
+  CHECK_FALSE(json::parse(std::string_view("1\0", 2)));
+}
+
 TEST_CASE("text goes out escaped") {
   CHECK(quote("a\"\\\n\x01"
               "é") == "\"a\\\"\\\\\\n\\u0001é\"");

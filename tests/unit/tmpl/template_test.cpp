@@ -80,6 +80,9 @@ TEST_CASE("what would never end, or fill the memory, is an error") {
           "larger than 64 MiB");
   refused("{{ $l := sprig_list 1 }}{{ range loop 60 }}{{ $l = sprig_list $l $l }}{{ end }}",
           "more than 1000000 values");
+  refused("{{ $l := sprig_list 1 }}{{ range loop 60 }}{{ $l = sprig_concat $l $l }}{{ end }}",
+          "more than 4,000,000 elements");
+  refused("{{ explodeMap (sprig_dict (sprig_repeat 100000 \"a/\") 1) }}", "too many parts");
   refused("{{ printf \"%999999d\" 1 | sprig_repeat 1000 }}", "Repeat output length overflow");
 }
 
@@ -97,6 +100,20 @@ TEST_CASE("recursion that ends is as deep as it is") {
       render(
           "{{ define \"d\" }}{{ if gt . 0 }}{{ template \"d\" (subtract 1 .) }}{{ end }}.{{ end }}"
           "{{ template \"d\" 300 }}") == std::string(301, '.'));
+}
+
+TEST_CASE("of a denied name's characters only the star is special") {
+  const auto denied = [](const char* pattern) {
+    return render("{{ toUpper \"a\" }}", {.function_denylist = {pattern}}) != "A";
+  };
+  for (const char* pattern : {"*", "to*", "*per", "*U*", "t*p*r", "toUpper", "toUpper*"}) {
+    CAPTURE(pattern);
+    CHECK(denied(pattern));
+  }
+  for (const char* pattern : {"", "to", "?oUpper", "[t]oUpper", "TOUPPER", "*x*", "toUpper?"}) {
+    CAPTURE(pattern);
+    CHECK_FALSE(denied(pattern));
+  }
 }
 
 TEST_CASE("Consul's functions are known and refused") {
