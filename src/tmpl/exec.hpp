@@ -138,7 +138,7 @@ class Evaluation {
   std::uint32_t interfaces_ = 0;  // a bit for each of the first arguments
   Output result_;
   int depth_ = 0;
-  std::size_t steps_ = 0;
+  std::size_t steps_ = 0, produced_ = 0;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   StackRoom stack_;
 };

@@ -328,6 +328,8 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
     Operand result = Operand::element(function.call(*this, values));
     if (result.value.is_text() && result.value.size() > kMostText)
       throw CallError{"the text is larger than 64 MiB"};
+    if (result.value.is_text() && (produced_ += result.value.size()) > kMostProduced)
+      throw CallError{"the functions of the template have made more than 1 GiB of text"};
     if (result.value.is_list() && result.value.size() > kMostItems)
       throw CallError{"the list has more than 4,000,000 elements"};
     return result;

@@ -10,6 +10,7 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_strings.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/regex.hpp"
 #include "tmpl/strconv.hpp"
@@ -152,6 +153,7 @@ Value indent(Evaluation&, Arguments a) {
     const auto line = text.substr(0, end == std::string_view::npos ? text.size() : end + 1);
     if (line != "\n") out += blanks;
     out += line;
+    check_size(out);
     text.remove_prefix(line.size());
   }
   return out;

@@ -1,7 +1,10 @@
 #include "tmpl/go_strings.hpp"
 
+#include <cstring>
 #include <utility>
 
+#include "tmpl/funcs.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/unicode.hpp"
 #include "tmpl/utf8.hpp"
 
@@ -38,10 +41,18 @@ bool in_set(char32_t c, std::string_view set) {
 }
 }  // namespace
 
+// Linear, whatever the texts are (memmem(3)).
+std::size_t index_of(std::string_view text, std::string_view what) {
+  const void* found = memmem(text.data(), text.size(), what.data(), what.size());
+  return found == nullptr ? std::string_view::npos
+                          : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
 std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   if (from.empty()) {  // Go: between all runes
     while (!text.empty()) {
+      check_size(out);
       out += to;
       const auto width = decode_rune(text).width;
       out += text.substr(0, width);
@@ -49,7 +60,8 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
     }
     return out += to;
   }
-  for (std::size_t at = 0; (at = text.find(from)) != std::string_view::npos;) {
+  for (std::size_t at = 0; (at = index_of(text, from)) != std::string_view::npos;) {
+    check_size(out);
     out += text.substr(0, at);
     out += to;
     text.remove_prefix(at + from.size());
@@ -82,9 +94,10 @@ List split_text(std::string_view text, std::string_view separator, int most) {
   List parts;
   if (most == 0 || (separator.empty() && text.empty())) return parts;
   while (most < 0 || std::cmp_less(parts.size() + 1, most)) {
-    const std::size_t at = separator.empty() ? decode_rune(text).width : text.find(separator);
+    const std::size_t at = separator.empty() ? decode_rune(text).width : index_of(text, separator);
     if (at == std::string_view::npos || (separator.empty() && at == text.size())) break;
     parts.emplace_back(text.substr(0, at));
+    if (parts.size() > kMostItems) throw CallError{"the list has more than 4,000,000 elements"};
     text.remove_prefix(at + separator.size());
   }
   parts.emplace_back(text);

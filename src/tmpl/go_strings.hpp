@@ -8,6 +8,8 @@
 
 namespace keybearer::tmpl {
 
+// strings.Index, but npos when it is not there.
+[[nodiscard]] std::size_t index_of(std::string_view text, std::string_view what);
 // strings.ReplaceAll: an empty `from` stands between all characters.
 [[nodiscard]] std::string replaced(std::string_view text, std::string_view from,
                                    std::string_view to);

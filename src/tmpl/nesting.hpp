@@ -9,10 +9,11 @@
 
 namespace keybearer::tmpl {
 
-inline constexpr int kMostNested = 1'000;              // lists and maps in each other
-inline constexpr std::size_t kMostValues = 1'000'000;  // in all of them together
-inline constexpr std::size_t kMostItems = 4'000'000;   // of one list
-inline constexpr std::size_t kMostText = 64u << 20;    // bytes of a text, and of an output
+inline constexpr int kMostNested = 1'000;               // lists and maps in each other
+inline constexpr std::size_t kMostValues = 1'000'000;   // in all of them together
+inline constexpr std::size_t kMostItems = 4'000'000;    // of one list
+inline constexpr std::size_t kMostText = 64u << 20;     // bytes of a text, and of an output
+inline constexpr std::size_t kMostProduced = 1u << 30;  // of all results in one evaluation
 
 // Throws CallError when a text that grows is too large.
 void check_size(const std::string& text);

@@ -1,4 +1,5 @@
 #include "tmpl/regex.hpp"
+#include "tmpl/nesting.hpp"
 
 #include <re2/re2.h>
 
@@ -10,6 +11,8 @@
 
 namespace keybearer::tmpl {
 namespace {
+
+constexpr std::size_t kMostPattern = 256u << 10;  // RE2 complains on stderr of much larger ones
 
 re2::StringPiece piece(std::string_view text) {
   return {text.data(), text.size()};
@@ -152,6 +155,8 @@ std::size_t width_at(std::string_view text, std::size_t at) {
 }  // namespace
 
 Regex::Regex(std::string_view pattern) {
+  if (pattern.size() > kMostPattern)
+    throw CallError{"error parsing regexp: expression too large: more than 256 KiB"};
   re_ = std::make_unique<RE2>(with_named_groups(pattern), RE2::Quiet);
   if (re_->ok()) return;
   const auto code = re_->error_code();
@@ -250,6 +255,7 @@ std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t mo
     at = is_empty_here ? at + width_at(text, at) : end;
     last_end = end;
     if (counts) all.push_back(match);
+    if (all.size() > kMostValues) throw CallError{"more than 1,000,000 matches"};
   }
   return all;
 }
@@ -270,6 +276,7 @@ std::string Regex::replace_all(std::string_view text, std::string_view replaceme
       else
         expand(out, *re_, replacement, match);
     }
+    check_size(out);
     last_end = end;
     at = std::max(at + width_at(text, at), end);
   }

@@ -69,7 +69,7 @@ struct Options {
   std::vector<std::string> function_denylist = {};  // names or globs
   // Rounds of range and calls of templates in one evaluation: more are an error.
   std::size_t max_steps = 10'000'000;
-  std::chrono::seconds max_time{10};  // of one evaluation, looked at once in a thousand such steps
+  std::chrono::seconds max_time{5};  // of one evaluation, looked at once in a thousand such steps
   bool allow_plugin = false;          // may `plugin` start programs
   bool dry_run = false;               // writeToFile writes nothing
   std::string destination = {};       // pkiCert's id has it

@@ -126,7 +126,7 @@ Value trim_suffix(Evaluation&, Arguments a) {
   return text;
 }
 Value contains(Evaluation&, Arguments a) {
-  return a[1].as_text().find(a[0].as_text()) != std::string_view::npos;
+  return index_of(a[1].as_text(), a[0].as_text()) != std::string_view::npos;
 }
 Value has_prefix(Evaluation&, Arguments a) {
   return a[1].as_text().starts_with(a[0].as_text());

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "tmpl/go_strings.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/unicode.hpp"
 #include "tmpl/utf8.hpp"
 
@@ -291,6 +292,7 @@ std::string wrapped(std::string_view text, std::int64_t width, std::string_view 
   const auto line = [&](std::size_t end, std::size_t skip) {
     out += text.substr(0, end);
     out += line_break;
+    check_size(out);
     text.remove_prefix(end + skip);
   };
   while (text.size() > most) {
