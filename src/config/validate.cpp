@@ -170,7 +170,7 @@ void validate(const Config& config, bool offline, Problems& problems) {
   const std::string& folder = config.exec.working_directory;
   if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
     problems.push_back(
-        {"the configuration", "exec.working_directory: " + folder + ": no such folder"});
+        {"the configuration", "exec.working_directory: " + folder + ": No such file or directory"});
   }
   if (config.exec.debounce > config.exec.debounce_max) {
     problems.push_back({"the configuration", "exec.debounce is more than exec.debounce_max"});

@@ -1,5 +1,6 @@
 #include "tmpl/hide.hpp"
 
+#include <charconv>
 #include <string_view>
 
 #include "tmpl/strconv.hpp"
@@ -16,14 +17,31 @@ void replace_all(std::string& text, std::string_view what) {
     text.replace(at, what.size(), kShown);
 }
 
+// Of package time's way to quote: \x0a, \" and \\.
+std::string unescaped(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    unsigned byte = 0;
+    const bool hex =
+        text.size() >= 4 && text.starts_with("\\x") &&
+        std::from_chars(text.data() + 2, text.data() + 4, byte, 16).ptr == text.data() + 4;
+    const bool escape = text.size() >= 2 && text[0] == '\\';
+    out += hex ? static_cast<char>(byte) : escape ? text[1] : text[0];
+    text.remove_prefix(hex ? 4 : escape ? 2 : 1);
+  }
+  return out;
+}
+
 // "2006-cana" of a layout, `abc` of an expression: between two of the same quotes.
 void replace_quoted_parts(std::string& text, std::string_view value, char quote) {
   for (std::size_t begin = 0; (begin = text.find(quote, begin)) != std::string::npos;) {
-    const std::size_t end = text.find(quote, ++begin);
+    std::size_t end = text.find(quote, ++begin);
+    while (end != std::string::npos && text[end - 1] == '\\') end = text.find(quote, end + 1);
     if (end == std::string::npos) return;
-    const std::size_t size = end - begin;
-    if (size >= kShortest && value.find(text.substr(begin, size)) != std::string_view::npos)
-      text.replace(begin, size, kShown);
+    const std::string part = text.substr(begin, end - begin);
+    if (part.size() >= kShortest && (value.find(part) != std::string_view::npos ||
+                                     value.find(unescaped(part)) != std::string_view::npos))
+      text.replace(begin, part.size(), kShown);
   }
 }
 
