@@ -496,9 +496,9 @@ void read_top(Context& context, const toml::table& table, Config& config) {
       outage.problem("on_start", "\"state\": not supported yet");
     else
       outage.read_choice("on_start", config.outage.on_start,
-                       {{"wait", Outage::OnStart::wait},
-                        {"fail", Outage::OnStart::fail},
-                        {"default", Outage::OnStart::use_default}});
+                         {{"wait", Outage::OnStart::wait},
+                          {"fail", Outage::OnStart::fail},
+                          {"default", Outage::OnStart::use_default}});
     outage.read("start_timeout", config.outage.start_timeout);
   }
   r.unsupported({"log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files", "state",
