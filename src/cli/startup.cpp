@@ -24,14 +24,12 @@ log::Format default_format() {
 
 }  // namespace
 
-std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
-    const config::Input& input) {
-  config::Input with_templates = input;
-  with_templates.also = template_problems;
-  auto loaded = config::load(with_templates);
-  if (!loaded || input.offline) return loaded;
+namespace {
+
+// What only the HTTP layer can tell: addresses, and files of TLS.
+std::vector<config::Problem> server_problems(const config::Config& config) {
   std::vector<config::Problem> problems;
-  const config::Vault& vault = loaded->config.vault;
+  const config::Vault& vault = config.vault;
   bool https = false;
   for (const std::string& address : vault.address) {
     const auto url = http::parse_url(address);
@@ -43,11 +41,27 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
   }
   const bool files = !(vault.ca_cert + vault.ca_path + vault.client_cert).empty();
   if (problems.empty() && https && files) {
-    if (const auto good = http::check_tls_files(client_options(loaded->config)); !good)
+    if (const auto good = http::check_tls_files(client_options(config)); !good)
       problems.push_back({"the configuration", good.error().text});
   }
-  if (!problems.empty()) return std::unexpected(std::move(problems));
-  return loaded;
+  return problems;
+}
+
+}  // namespace
+
+std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
+    const config::Input& input) {
+  config::Input all = input;
+  all.also = [&input](const config::Config& config) {
+    auto problems = input.offline ? std::vector<config::Problem>{} : server_problems(config);
+    for (config::Problem& problem : template_problems(config))
+      problems.push_back(std::move(problem));
+    return problems;
+  };
+  auto loaded = config::load(all);
+  if (!loaded || input.offline) return loaded;
+  if (server_problems(loaded->config).empty()) return loaded;
+  return std::unexpected(all.also(loaded->config));
 }
 
 std::vector<config::Problem> template_problems(const config::Config& config) {
