@@ -20,6 +20,12 @@ bool number(std::string_view text, std::size_t at, std::size_t digits, int& out)
   return error == std::errc{} && end == first + digits;
 }
 
+// Of a server that may say anything: at most a century.
+std::chrono::seconds seconds_at(const Value& data, std::string_view name) {
+  constexpr std::int64_t kCentury = 100LL * 366 * 24 * 3600;
+  return std::chrono::seconds(std::clamp<std::int64_t>(int_at(data, name), -kCentury, kCentury));
+}
+
 }  // namespace
 
 std::optional<WallTime> parse_time(std::string_view text) {
@@ -30,6 +36,8 @@ std::optional<WallTime> parse_time(std::string_view text) {
     return std::nullopt;
   }
   if (!text.ends_with('Z')) return std::nullopt;
+  // What is centuries away does not fit into nanoseconds, and no server means it.
+  if (parts.tm_year < 1970 || parts.tm_year > 2200) return std::nullopt;
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
   auto time = std::chrono::system_clock::from_time_t(timegm(&parts));
@@ -71,12 +79,12 @@ Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, Wall
             .renewable = reply.lease.renewable};
   }
   if (!text_at(data, "certificate").empty() && int_at(data, "expiration") > 0) {
-    const auto end = WallTime(std::chrono::seconds(int_at(data, "expiration")));
+    const auto end = WallTime(seconds_at(data, "expiration"));
     return {.kind = Kind::certificate, .ttl = std::max(between(now, end), Duration(1s))};
   }
   if (data.find("last_vault_rotation") != nullptr && data.find("ttl") != nullptr) {
-    const Duration period = std::chrono::seconds(int_at(data, "rotation_period"));
-    const Duration ttl = std::chrono::seconds(int_at(data, "ttl"));
+    const Duration period = seconds_at(data, "rotation_period");
+    const Duration ttl = seconds_at(data, "ttl");
     const auto rotated = parse_time(text_at(data, "last_vault_rotation"));
     Duration left = ttl + 500ms;  // the server cuts it to whole seconds
     if (rotated && period > Duration::zero()) {

@@ -37,6 +37,7 @@ TEST_CASE("time stamps of servers are read to the nanosecond") {
     CAPTURE(wrong);
     CHECK_FALSE(parse_time(wrong));
   }
+  CHECK_FALSE(parse_time("1013-01-02T03:04:05Z"));  // would not fit
 }
 
 TEST_CASE("the kind of a secret is told by its answer") {
