@@ -10,14 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-#define TOML_ENABLE_FORMATTERS 0
-#define TOML_ENABLE_WINDOWS_COMPAT 0
-#include <toml++/toml.h>
-
 #include "config/load.hpp"
 #include "config/scalars.hpp"
+#include "config/toml.hpp"
 
 namespace keybearer::config {
 

@@ -1,9 +1,8 @@
 #include "devvault/seed.hpp"
 
 #include <sstream>
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
+
+#include "config/toml.hpp"
 
 namespace keybearer::devvault {
 namespace {

@@ -200,6 +200,13 @@ TEST_CASE("durations") {
     CHECK_FALSE(parse_duration(bad).has_value());
 }
 
+TEST_CASE("a table's name that begins with what no name can begin with") {
+  for (const auto& text : {std::string("[\0exec]\n", 8), std::string("[#x]\n")}) {
+    House house;
+    CHECK(house.problems(text).find("not valid TOML") != std::string::npos);
+  }
+}
+
 TEST_CASE("what the reference has and this version has not is refused by name, never ignored") {
   const std::string rows[] = {
       "exec.ready = {}",
