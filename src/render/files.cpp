@@ -259,8 +259,11 @@ result<bool> put_in_place(Prepared& prepared) {
   if (prepared.spec->backup) {
     const std::string backup = name + ".bak";
     unlinkat(folder, backup.c_str(), 0);
-    const bool kept = linkat(folder, name.c_str(), folder, backup.c_str(), 0) == 0;
-    if (kept) fchmodat(folder, backup.c_str(), prepared.spec->perms, 0);  // it was somebody else's
+    bool kept = linkat(folder, name.c_str(), folder, backup.c_str(), 0) == 0;
+    if (kept && fchmodat(folder, backup.c_str(), prepared.spec->perms, 0) != 0) {
+      kept = false;  // with a wider mode than the new one has, rather none
+      unlinkat(folder, backup.c_str(), 0);
+    }
     if (!kept && errno != ENOENT) {
       log::warn("file.no_backup", "no backup was kept",
                 {{"path", prepared.spec->destination}, {"reason", strerrordesc_np(errno)}});

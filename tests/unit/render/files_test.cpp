@@ -245,6 +245,10 @@ TEST_CASE("a backup keeps the previous file") {
   CHECK(folder.read("app.env") == "3");
   CHECK(folder.read("app.env.bak") == "2");
   CHECK((info_of(folder.path / "app.env.bak").st_mode & 07777) == 0600);
+
+  chmod((folder.path / "app.env").c_str(), 0666);  // somebody else's doing
+  CHECK(write_one(spec, "third") == true);
+  CHECK((info_of(folder.path / "app.env.bak").st_mode & 07777) == 0600);
 }
 
 TEST_CASE("a disk that is full leaves the old file and nothing else") {
