@@ -32,8 +32,8 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
-constexpr Duration kRevocations = 5s;  // all of them together, at the end
-constexpr Duration kGather = 100ms;    // at the start, answers are collected so long
+constexpr Duration kRevocations = 5s;    // all of them together, at the end
+constexpr Duration kGather = 100ms;      // at the start, answers are collected so long
 constexpr Duration kDefaultsAfter = 1s;  // outage.on_start = "default"
 constexpr Duration kSettling = 100ms;
 constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is told of the next
@@ -147,9 +147,10 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
       supervisor_(
           context.get_executor(), *spawner_, config.exec, instance_of(config), random_,
           [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
-      verifier_(config.exec, {.accepted = [this] { hand_over(); },
-                              .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
-                              .refused = [this](const std::string& why) { refused(why); }}),
+      verifier_(config.exec,
+                {.accepted = [this] { hand_over(); },
+                 .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
+                 .refused = [this](const std::string& why) { refused(why); }}),
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
@@ -326,8 +327,7 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   const Instant grace_end = begun_ + config_.template_config.start_grace;
   const bool may_come = std::ranges::any_of(
       evaluation.used, [this](const auto& id) { return secrets_.may_look_again(id); });
-  if (config_.template_config.exit_on_retry_failure &&
-      (!may_come || Clock::now() >= grace_end)) {
+  if (config_.template_config.exit_on_retry_failure && (!may_come || Clock::now() >= grace_end)) {
     const std::string where = missing->text.substr(0, missing->text.find('\n'));
     end(exit_code(*missing),
         Error{missing->kind, where + "; add the key to the secret, or give it a default"});
