@@ -173,7 +173,7 @@ def test_S0_20_token_is_renewed_by_itself(s):
     kv_run(s, interval="5m")
     s.runlog.wait_starts(1, 5)
     observe(30, lambda: None, 1.0)
-    renewals = s.tap.entries("auth/token/renew-self")
+    renewals = [e for e in s.tap.entries("auth/token/renew-self") if e.answered]
     assert 5 <= len(renewals) <= 7 and all(e.status == 200 for e in renewals), s.tap
     times = [s.tap.logins()[0].time] + [e.time for e in renewals]
     assert all(3.5 <= later - earlier <= 5.5 for earlier, later in zip(times, times[1:])), s.tap
