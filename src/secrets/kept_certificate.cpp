@@ -35,7 +35,7 @@ std::optional<vault::Reply> kept_certificate(const Entry& entry, WallTime now) {
     return at == args.end() ? std::string{} : at->second;
   };
   const Secret content = content_of(entry.dependency.destination);
-  auto bundle = tmpl::pem_bundle(content.reveal(), argument("common_name"));
+  const auto bundle = tmpl::pem_bundle(content.reveal(), argument("common_name"));
   const bool needs_key = argument("csr").empty();
   if (!bundle || (needs_key && bundle->key.empty())) return std::nullopt;
   const auto life = std::chrono::duration_cast<Duration>(bundle->not_after - bundle->not_before);
@@ -43,11 +43,11 @@ std::optional<vault::Reply> kept_certificate(const Entry& entry, WallTime now) {
   if (age < Duration::zero() || age >= life * entry.rule.lease.refetch_at) return std::nullopt;
 
   List chain;
-  for (std::string& certificate : bundle->chain) chain.emplace_back(std::move(certificate));
+  for (const std::string& certificate : bundle->chain) chain.emplace_back(certificate);
   Value data = Value::map();
-  data.set("certificate", Value(std::move(bundle->cert)));
-  data.set("private_key", Value(std::move(bundle->key)));
-  data.set("issuing_ca", Value(std::move(bundle->ca)));
+  data.set("certificate", Value(bundle->cert));
+  data.set("private_key", Value(bundle->key));
+  data.set("issuing_ca", Value(bundle->ca));
   data.set("ca_chain", Value::list(std::move(chain)));
   const auto end =
       std::chrono::duration_cast<std::chrono::seconds>(bundle->not_after.time_since_epoch());

@@ -95,8 +95,9 @@ exec {s.app} run.jsonl
 
 
 def test_only_three_descriptors_and_a_clean_mask(s):
+    """The mask of a program, not of a shell, which blocks signals while it waits."""
     kv_base(s)
-    s.write("program", '#!/bin/sh\nls -l /proc/self/fd >fds; grep -E "^Sig(Blk|Ign)" /proc/$$/status >mask\n', 0o755)
+    s.write("program", '#!/bin/sh\nls -l /proc/self/fd >fds; exec grep -E "^Sig(Blk|Ign)" /proc/self/status >mask\n', 0o755)
     agent = s.run(toml(KV, interval="1s", app='["./program"]'))
     assert agent.wait_exit(5) == 0
     seen = [line.split(" ")[-3] for line in s.read("fds").splitlines() if " -> " in line and "/proc/" not in line]
