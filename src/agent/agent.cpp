@@ -460,8 +460,11 @@ void Agent::refused(const std::string& reason) {
 }
 
 void Agent::in_place() {
-  for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
-  secrets_.taken_over();
+  // What came while files were written or new values were tried is of the next pass.
+  if (evaluated_ == secrets_.changed().generation()) {
+    for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
+    secrets_.taken_over();
+  }
   if (!ready_) became_ready();
   mark_applied();
 }
