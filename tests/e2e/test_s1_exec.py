@@ -131,7 +131,7 @@ def _server_comes_late(s, **values):
 
 
 def test_S1_32_server_down_at_start_waits(s):
-    agent = _server_comes_late(s, vault='[vault.retry]\nmax_backoff = "1s"')
+    agent = _server_comes_late(s, auth='max_backoff = "1s"')
     observe(4, lambda: None, 1.0)
     assert agent.alive and not s.runlog.starts() and s.read("out/config.ini") is None
     s.vault.restart()
@@ -158,7 +158,7 @@ def test_S1_32_sealed_at_start_waits(s):
     s.use_vault(folder=s.path("out/vault-storage"))
     s1_base(s, ttl="10m")
     s.vault.seal()
-    agent = s1_run(s, vault='[vault.retry]\nmax_backoff = "1s"')
+    agent = s1_run(s, auth='max_backoff = "1s"')
     agent.wait_line("sealed", timeout=3)
     assert agent.alive and not s.runlog.starts()
     s.vault.unseal()
