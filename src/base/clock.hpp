@@ -36,9 +36,6 @@ using WallTime = std::chrono::system_clock::time_point;
 [[nodiscard]] WallTime wall_now() noexcept;
 
 struct ClockWaits {
-  // The kernel timer underneath stops while the machine sleeps: look again at least this often.
-  static constexpr Duration kLookAgain = std::chrono::seconds(10);
-
   static Duration to_wait_duration(const Duration& left);
   static Duration to_wait_duration(const Instant& at) {
     return to_wait_duration(at - Clock::now());

@@ -17,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -27,6 +26,7 @@
 #include "base/fd.hpp"
 #include "base/log.hpp"
 #include "base/owner.hpp"
+#include "base/random.hpp"
 
 namespace keybearer::render {
 namespace {
@@ -172,7 +172,7 @@ result<> write_all(int fd, std::string_view content, const std::string& destinat
 }
 
 std::string random_suffix() {
-  static std::random_device device;
+  static std::random_device device = entropy();
   constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz012345";
   std::string out;
   for (int i = 0; i < 3; ++i) {

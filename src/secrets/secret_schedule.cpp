@@ -1,6 +1,7 @@
 #include "secrets/secret_schedule.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace keybearer::secrets {
@@ -15,11 +16,12 @@ constexpr double kClearlyLess =
     0.9;  // a renewal that grants less than this part of the usual is the last
 constexpr int kTriesBeforeEnd = 3;  // retries are spaced so that this many still fit
 constexpr Duration kAfterRotation =
-    30ms;                          // clocks differ a little, and the server needs to store it
-constexpr Duration kPoll = 150ms;  // for a rotation that is late
-constexpr int kFastPolls =
-    14;  // servers look for due rotations about once a second: two such rounds
-constexpr Duration kSlowPollMax = 16s;  // after that: 1 s, doubled up to this
+    30ms;  // clocks differ a little, and the server needs to store it
+// While a rotation is late. A server looks for due rotations every few seconds (Vault: five), and
+// usually at the second: in short steps at first, then so that a path is never asked more than nine
+// times in eight seconds.
+constexpr Duration kPolls[] = {150ms,  150ms,  150ms,  150ms, 150ms, 800ms,
+                               1800ms, 2100ms, 2700ms, 4s,    8s,    16s};
 constexpr Duration kLateAtMost =
     1500ms;  // what is later than that was no tick of the server, but a lost rotation
 
@@ -117,14 +119,14 @@ Step SecretSchedule::of_life(const Life& before, Instant now) {
   return {};
 }
 
-// Right after the rotation that the server announced. Servers look for due rotations about once a
-// second, so it may be late: then it is asked for in short steps, and the lateness is remembered.
+// Right after the rotation that the server announced. It may be late: then it is asked for again,
+// and the lateness is remembered.
 Step SecretSchedule::at_rotation(const Life& before, Instant now) {
   const Step regular = at_interval(now);
   const bool known = before.kind == Kind::static_role && before.rotated && life_.rotated;
   if (known && *life_.rotated == *before.rotated && now >= rotation_) {
-    const Duration slow = kFloor * (1 << std::clamp(polls_ - kFastPolls, 0, 4));
-    const Duration wait = polls_++ < kFastPolls ? kPoll : std::min(slow, kSlowPollMax);
+    const auto last = static_cast<int>(std::size(kPolls)) - 1;
+    const Duration wait = kPolls[std::min(polls_++, last)];
     return {Step::Do::read, std::min(now + wait, regular.at)};
   }
   if (known && *life_.rotated > *before.rotated && life_.period > Duration::zero()) {
@@ -134,7 +136,7 @@ Step SecretSchedule::at_rotation(const Life& before, Instant now) {
   }
   polls_ = 0;
   rotation_ = now + std::clamp(life_.to_rotation, Duration::zero(), kCeiling);
-  const Duration least = life_.rotated ? kPoll : kFloor;
+  const Duration least = life_.rotated ? kPolls[0] : kFloor;
   return {Step::Do::read,
           std::min(std::max(rotation_ + lateness_ + kAfterRotation, now + least), regular.at)};
 }

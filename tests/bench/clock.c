@@ -3,10 +3,12 @@
 //   clock exec FILE CMD ARG...   writes the time to FILE and becomes CMD
 //   clock child FILE             appends "main TIME" to FILE, at SIGTERM "end TIME", and ends
 //   clock once FILE              appends "main TIME" and ends
+//   clock moved FILE FOLDER      appends "ready TIME", at the first file that is moved into FOLDER "moved TIME", and ends
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,15 @@ int main(int argc, char **argv) {
     say(argv[2], "exec");
     execv(argv[3], argv + 3);
     return 127;
+  }
+  if (strcmp(argv[1], "moved") == 0) {
+    char event[4096];
+    const int fd = inotify_init();
+    if (argc < 4 || inotify_add_watch(fd, argv[3], IN_MOVED_TO) < 0) return 66;
+    say(argv[2], "ready");
+    if (read(fd, event, sizeof event) <= 0) return 74;
+    say(argv[2], "moved");
+    return 0;
   }
   say(argv[2], "main");
   if (strcmp(argv[1], "once") == 0) return 0;

@@ -141,7 +141,9 @@ def test_S0_08_static_credentials_follow_each_rotation(s):
     seen = observe(25, lambda: (section_works(s, "database_static"), s0_values(s, "database_static")["password"]), 0.1)
     rotations = len({password for _, (_, password) in seen}) - 1
     assert rotations >= 2
-    assert len(s.tap.data_reads(S0_STATIC_CREDS)) <= 1 + 2 * (rotations + 1), s.tap
+    # A server that is late with a rotation says 0: then it is asked again, within the budget of every scenario.
+    in_time = [e for e in s.tap.data_reads(S0_STATIC_CREDS) if e.reply["data"]["ttl"] > 0]
+    assert len(in_time) <= 1 + 2 * (rotations + 1), s.tap
     dead_since = None
     for when, (works, _) in seen:
         if works:

@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "base/random.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/decimal.hpp"
@@ -213,7 +214,7 @@ Value rand_int(Evaluation&, Arguments a) {
   const std::uint64_t span =
       static_cast<std::uint64_t>(a[1].as_int()) - static_cast<std::uint64_t>(least);
   if (static_cast<std::int64_t>(span) <= 0) throw CallError{"invalid argument to Intn"};
-  std::random_device source;
+  std::random_device source = entropy();
   const std::uint64_t drawn = std::uniform_int_distribution<std::uint64_t>(0, span - 1)(source);
   return Value::integer(static_cast<std::int64_t>(static_cast<std::uint64_t>(least) + drawn));
 }

@@ -1,8 +1,8 @@
 // sprig's strings.go, and what its function map takes from Go's strings and goutils.
 
 #include <algorithm>
-#include <random>
 
+#include "base/random.hpp"
 #include "tmpl/base64.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_strings.hpp"
@@ -194,7 +194,7 @@ Value shuffle(Evaluation&, Arguments a) {
     runes += rune.code;
     text.remove_prefix(rune.width);
   }
-  std::random_device source;
+  std::random_device source = entropy();
   std::ranges::shuffle(runes, source);
   std::string out;
   for (const char32_t rune : runes) append_rune(out, rune);
