@@ -82,6 +82,7 @@ struct AuthLoop::Impl {
   Backoff after_loss{bounds};     // between logins whose tokens are lost before they served
   Instant next_login{};
   bool refused = false;  // the credentials that were sent last: not to be sent again
+  bool untried = false;  // a new token that was found in its file, when no answer came
   std::optional<ErrorKind> trouble = {};  // that the log has been told of
 
   bool checking = false;  // a lookup-self is in flight
@@ -337,16 +338,36 @@ struct AuthLoop::Impl {
 
   // --- the loop --------------------------------------------------------------------------------
 
-  // Waits for the step's time. False: the token has gone, or, with nothing but its end ahead, new
-  // credentials are there.
-  asio::awaitable<bool> wait_for(TokenStep step) {
-    const bool watch = step.what == Do::give_up && relogin_allowed();
+  enum class Woken { in_time, token_gone, new_credentials };
+
+  // Waits for the step's time. New credentials end the wait when nothing but the token's end is
+  // ahead, or when they are watched.
+  asio::awaitable<Woken> wait_for(TokenStep step) {
+    const bool last = step.what == Do::give_up && relogin_allowed();
+    const bool watch = last || login->watched();
     for (;;) {
       const auto seen = wake.generation();
-      if (gone || (watch && login->credentials_changed())) co_return false;
-      if (Clock::now() >= step.at) co_return true;
-      co_await wake.wait(seen, watch ? std::min(step.at, Clock::now() + kWatchInterval) : step.at);
+      if (gone) co_return Woken::token_gone;
+      const auto now = Clock::now();
+      if (watch && (login->credentials_changed() || (untried && now >= next_login)))
+        co_return Woken::new_credentials;
+      if (now >= step.at) co_return Woken::in_time;
+      co_await wake.wait(seen, watch ? std::min(step.at, now + kWatchInterval) : step.at);
     }
+  }
+
+  // The new token of a watched file, while the old one is good: that one stays when it is none.
+  asio::awaitable<std::optional<TokenStep>> take_token() {
+    auto auth = co_await try_login(Instant::max());
+    untried = !auth && is_outage(auth.error().kind);
+    if (auth) co_return begin_token(*std::move(auth));
+    if (untried) {
+      log_trouble("auth.failed", auth.error(), next_login);
+    } else {
+      log::error("auth.refused", auth.error().text, {{"next", "the token in use stays"}});
+      alarm("login.refused", auth.error().text);
+    }
+    co_return std::nullopt;
   }
 
   asio::awaitable<TokenStep> perform(TokenStep step) {
@@ -388,8 +409,13 @@ struct AuthLoop::Impl {
     if (!first) co_return first.error();
     TokenStep step = *first;
     for (;;) {
-      const bool in_time = co_await wait_for(step);
-      if (!in_time) step = {gone && !may_login() ? Do::give_up : Do::login, Clock::now()};
+      const auto woken = co_await wait_for(step);
+      if (woken == Woken::new_credentials && step.what == Do::renew) {
+        if (const auto taken = co_await take_token()) step = *taken;
+        continue;
+      }
+      if (woken != Woken::in_time)
+        step = {gone && !may_login() ? Do::give_up : Do::login, Clock::now()};
       if (step.what == Do::give_up) co_return co_await give_up();
       if (gone) {
         log::warn("token.gone", "the token is not valid any more (revoked, expired or used up)",

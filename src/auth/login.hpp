@@ -45,6 +45,9 @@ class Login {
   // status only.
   [[nodiscard]] virtual bool credentials_changed() const = 0;
 
+  // True when new credentials replace the token as soon as they are there, not only when it ends.
+  [[nodiscard]] virtual bool watched() const { return false; }
+
   // True after an answer that smells of theft (a wrapping token that somebody else has used):
   // alarm, and no further try with these credentials.
   [[nodiscard]] virtual bool compromised() const { return false; }

@@ -1,5 +1,5 @@
 // Method "token_file": a token that somebody else keeps in a file. One lookup-self tells what it
-// is; a new token in the file replaces the old one when that fails or ends.
+// is; a new token in the file replaces the old one.
 
 #include "auth/login.hpp"
 
@@ -30,6 +30,7 @@ class TokenFileLogin : public Login {
   bool makes_tokens() const override { return false; }
   bool can_login_again() const override { return false; }
   bool credentials_changed() const override { return file_.changed(); }
+  bool watched() const override { return true; }
 
  private:
   CredentialFile file_;

@@ -86,6 +86,17 @@ def test_S3_04_token_file(s):
     assert s.vault.lookup(key_of(s)) is not None
 
 
+def test_S3_04_token_file_replaced(s):
+    s3_base(s)
+    s.render(S3)
+    wait_for(lambda: key_of(s), 5, "the key")
+    old = s.tap.entries()[0].token
+    agent_token(s)
+    wait_for(lambda: [e for e in s.tap.entries("auth/token/lookup-self") if e.token != old and e.status == 200], 12, "the new token")
+    since = s.tap.last().time
+    wait_for(lambda: [e for e in s.tap.entries(MINT, since=since) if e.token != old and e.status == 200], 12, "a key by the new token")
+
+
 def test_S3_04_token_file_absent(s):
     s3_base(s)
     os.unlink(s.path("boot/vault-token"))

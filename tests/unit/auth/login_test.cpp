@@ -276,6 +276,50 @@ TEST_CASE("a new token in the file is taken when the old one fails") {
   CHECK(house.in(Phase::valid));
 }
 
+TEST_CASE("a new token in the file is taken within ten seconds while the old one is good") {
+  TokenFile house;
+  house.http->answer(kLookup, 200, looked_up(3600));
+  house.http->answer(kRenew, 200, granted("hvs.FIRST", 3600));
+  const auto replaced = [&](std::string_view text) {
+    house.start();
+    house.io.advance(1min);
+    house.folder.write("token", text);
+    house.io.advance(10s);
+  };
+  SUBCASE("and looked up once") {
+    replaced("hvs.SECOND");
+    CHECK(house.token() == "hvs.SECOND");
+    CHECK(house.state().token_number == 2);
+    house.io.advance(10min);
+    CHECK(house.http->count(kLookup) == 2);
+  }
+  SUBCASE("when the server answers again") {
+    house.http->answer(kLookup, 503, R"({"errors":["Vault is sealed"]})");
+    house.http->answer(kLookup, 200, looked_up(3600));
+    replaced("hvs.SECOND");
+    CHECK(house.token() == "hvs.FIRST");
+    house.io.advance(11s);
+    CHECK(house.token() == "hvs.SECOND");
+  }
+  SUBCASE("but not when it is none: the old one stays and is renewed") {
+    house.http->answer(kLookup, 403, kDenied);
+    replaced("hvs.SECOND");
+    house.io.advance(1h);
+    CHECK(house.token() == "hvs.FIRST");
+    CHECK(house.http->count(kLookup) == 2);
+    CHECK(house.http->count(kRenew) >= 1);
+    CHECK(house.lines("the token in use stays") == 1);
+  }
+  SUBCASE("nor when the file is empty: the next content counts") {
+    replaced("\n");
+    CHECK(house.token() == "hvs.FIRST");
+    CHECK(house.http->count(kLookup) == 1);
+    house.folder.write("token", "hvs.THIRD");
+    house.io.advance(10s);
+    CHECK(house.token() == "hvs.THIRD");
+  }
+}
+
 TEST_CASE(
     "a token that may not renew itself: one refusal, one warning, and the file is watched until "
     "the end") {
