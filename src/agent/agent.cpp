@@ -2,9 +2,9 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <set>
@@ -16,6 +16,7 @@
 #include "base/hook.hpp"
 #include "base/log.hpp"
 #include "base/process_tree.hpp"
+#include "base/signals.hpp"
 #include "base/task_group.hpp"
 #include "child/environment.hpp"
 #include "child/supervisor.hpp"
@@ -33,6 +34,7 @@ using asio::awaitable;
 using namespace std::chrono_literals;
 
 constexpr Duration kRevocations = 5s;    // all of them together, at the end
+constexpr Duration kLastAlarm = 1s;      // has at least so long to be told, after these
 constexpr Duration kGather = 100ms;      // at the start, answers are collected so long
 constexpr Duration kDefaultsAfter = 1s;  // outage.on_start = "default"
 constexpr Duration kSettling = 100ms;
@@ -45,6 +47,7 @@ class Agent {
   Agent(const Agent&) = delete;
   ~Agent();
   awaitable<void> run();
+  void broken(std::exception_ptr bug);  // an orderly end all the same
   [[nodiscard]] int code() const { return code_; }
 
  private:
@@ -58,6 +61,7 @@ class Agent {
   awaitable<void> supervise();
   awaitable<void> follow_program();
   awaitable<void> obey_signals();
+  void hang_up();
   awaitable<void> give_up_at_start();
   awaitable<void> settle();
   awaitable<void> say_server();
@@ -109,6 +113,9 @@ class Agent {
   std::optional<Instant> key_look_at_;         // when secrets that lack a key are fetched again
   std::vector<std::string> key_secrets_;
   Backoff key_backoff_{{.min = 2s, .max = 1min}};
+  std::map<const config::Template*, std::string> failed_;  // why it could not be written, as logged
+  std::optional<Instant> write_again_;
+  Backoff write_backoff_{{.min = 1s, .max = 1min}};
   bool ready_ = false;         // everything was there once
   bool program_runs_ = false;  // the supervisor has not ended
   bool stopping_ = false;
@@ -175,11 +182,15 @@ awaitable<void> Agent::guarded(awaitable<void> task) {
     co_await std::move(task);
   } catch (const boost::system::system_error& e) {
     if (e.code() == asio::error::operation_aborted) throw;
-    bug_ = std::current_exception();
+    broken(std::current_exception());
   } catch (...) {
-    bug_ = std::current_exception();
+    broken(std::current_exception());
   }
-  if (bug_) end(70);
+}
+
+void Agent::broken(std::exception_ptr bug) {
+  bug_ = std::move(bug);
+  end(70);
 }
 
 awaitable<void> Agent::run() {
@@ -243,7 +254,8 @@ awaitable<void> Agent::render() {
   for (;;) {
     evaluated_ = secrets_.changed().generation();
     co_await render_pass();
-    Instant wake = key_look_at_.value_or(Instant::max());
+    Instant wake =
+        std::min(key_look_at_.value_or(Instant::max()), write_again_.value_or(Instant::max()));
     if (!ready_ && Clock::now() < begun_ + kDefaultsAfter)
       wake = std::min(wake, begun_ + kDefaultsAfter);
     (void)co_await secrets_.changed().wait(evaluated_, wake);
@@ -270,6 +282,7 @@ awaitable<void> Agent::render_pass() {
     report(evaluation.errors);
     evaluation = renderer_.evaluate(secrets_, false);
   }
+  if (stop_pending()) co_return;  // it may have broken off the evaluation
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
   if (!co_await write())
@@ -368,7 +381,8 @@ void Agent::report(const std::vector<Error>& errors) {
   said_ = std::move(now);
 }
 
-// False: a file can't be written and nothing was there before; or it is over.
+// False: a file can't be written, then it is tried again, and until then the program hears of
+// nothing; or it is over.
 awaitable<bool> Agent::write() {
   if (job_ == Job::show) co_return true;
   std::vector<render::FileWrite> writes;
@@ -391,11 +405,14 @@ awaitable<bool> Agent::write() {
         end(exit_code(results[i].error()), results[i].error());
         co_return false;
       }
-      log::error("file.failed", results[i].error().text);
-      alarm("file_failed", spec.destination);
+      if (std::exchange(failed_[&spec], results[i].error().text) != results[i].error().text) {
+        log::error("file.failed", results[i].error().text);
+        alarm("file_failed", spec.destination);
+      }
       continue;
     }
-    written_[files[i]->spec] = files[i]->generation;
+    failed_.erase(&spec);
+    written_[&spec] = files[i]->generation;
     if (!*results[i]) continue;
     log::info("file.written", "file written",
               {{"path", spec.destination},
@@ -403,11 +420,17 @@ awaitable<bool> Agent::write() {
                {"secrets", why(files[i]->used)}});
     if (!spec.command.argv.empty()) {
       std::vector<Secret> values;
+      const std::string_view content = files[i]->content.reveal();
       values.push_back(files[i]->content.clone());
+      for (const tmpl::Range& printed : files[i]->printed)
+        values.emplace_back(content.substr(printed.begin, printed.end - printed.begin));
       hooks_.start(spec, without_credentials(our_environment_), std::move(values));
     }
   }
-  co_return good || ready_;
+  write_again_ =
+      good ? std::nullopt : std::optional(Clock::now() + write_backoff_.next(random_.fraction()));
+  if (good) write_backoff_.reset();
+  co_return good;
 }
 
 // The complete set: to the program, once exec.verify finds it good.
@@ -562,30 +585,33 @@ awaitable<void> Agent::follow_program() {
 }
 
 awaitable<void> Agent::obey_signals() {
-  asio::signal_set signals(context_);
-  std::set<int> forwarded;
-  if (with_program()) {
-    for (const int signal : child::forwarded_signals()) forwarded.insert(signal);
-  }
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) signals.add(signal);
-  for (const int signal : forwarded) signals.add(signal);
+  const std::vector<int> ours{SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+  std::vector<int> all = child::forwarded_signals();
+  all.insert(all.end(), ours.begin(), ours.end());
+  Signals signals(context_.get_executor(), all);
   for (;;) {
-    const int signal = co_await signals.async_wait(asio::use_awaitable);
-    if (forwarded.contains(signal)) {
-      supervisor_.forward_signal(signal);
+    const int signal = co_await signals.next();
+    if (std::ranges::find(ours, signal) == ours.end()) {
+      if (with_program()) supervisor_.forward_signal(signal);
     } else if (signal == SIGHUP) {
-      if (const auto reopened = log::reopen(); !reopened)
-        log::warn("log.reopen", reopened.error().text);
+      hang_up();
     } else if (++stop_requests_ == 1) {
       log::info("stop", "stopping", {{"signal", config::signal_name(signal)}});
-      end(ready_ || program_runs_ == false ? (ready_ ? 0 : 75) : 75);
+      end(ready_ ? 0 : 75);
     } else if (program_runs_ && stopping_) {
       supervisor_.stop();
-    } else {
-      tasks_.cancel();
-      errands_.cancel();
-      context_.stop();
     }
+  }
+}
+
+void Agent::hang_up() {
+  if (const auto reopened = log::reopen(); !reopened) {
+    log::warn("log.reopen", reopened.error().text);
+  } else {
+    log::info(
+        "hangup",
+        config_.log_file.empty() ? "SIGHUP: nothing to do" : "SIGHUP: log file opened again",
+        {{"next", "the configuration is read at the start only: restart keybearer for a new one"}});
   }
 }
 
@@ -617,10 +643,11 @@ awaitable<void> Agent::clean_up() {
   }
   tasks_.cancel();
   co_await tasks_.join();
+  const Instant last = Clock::now() + kRevocations;
   if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost) {
     co_await within(kRevocations, revoke());
   }
-  co_await within(config_.notify.timeout, errands_.join());
+  co_await within(std::max(last - Clock::now(), kLastAlarm), errands_.join());
 }
 
 awaitable<void> Agent::revoke() {
@@ -642,7 +669,14 @@ int run_agent(const config::Config& config, Job job, render::Renderer renderer, 
       failure = std::move(e);
       context.stop();  // idle connections have timers of their own
     });
-    context.run();
+    for (bool done = false; !done;) {
+      try {
+        context.run();
+        done = true;
+      } catch (...) {
+        agent.broken(std::current_exception());
+      }
+    }
     code = agent.code();
   }
   if (failure) std::rethrow_exception(failure);

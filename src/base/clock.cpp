@@ -11,6 +11,7 @@ namespace keybearer {
 namespace {
 
 std::optional<Instant> frozen_at;
+constexpr Duration kLongest = std::chrono::hours(24);  // Asio counts it in microseconds
 
 }  // namespace
 
@@ -41,7 +42,7 @@ WallTime wall_now() noexcept {
 Duration ClockWaits::to_wait_duration(const Duration& left) {
   if (Clock::frozen())
     return Duration::zero();  // tests poll: only what the frozen time says is due runs
-  return std::max(left, Duration::zero());
+  return std::clamp(left, Duration::zero(), kLongest);
 }
 
 boost::asio::awaitable<void> sleep_until(Instant at) {

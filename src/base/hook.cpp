@@ -9,10 +9,11 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <memory>
+#include <boost/system/system_error.hpp>
 
 #include "base/process_tree.hpp"
 #include "base/spawn.hpp"
+#include "base/task_group.hpp"
 
 namespace keybearer {
 namespace {
@@ -20,13 +21,49 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::size_t kMostOutput = 64 * 1024;
+constexpr Duration kLastWords = std::chrono::milliseconds(100);
 
-// Ends the program and all of its group when the coroutine goes first.
-struct KillGroup {
-  pid_t group;
-  bool armed = true;
-  ~KillGroup() {
-    if (armed) signal_group(group, SIGKILL);
+struct Running {
+  Process process;
+  asio::posix::stream_descriptor output;
+  TaskGroup tasks;
+  HookResult result = {};
+  bool ended = false, silent = false;
+
+  Running(const asio::any_io_executor& executor, Process started, int read_end)
+      : process(std::move(started)), output(executor, read_end), tasks(executor) {}
+  // Ends the program and all of its group when the coroutine goes first.
+  ~Running() {
+    if (!ended) signal_group(process.pid, SIGKILL);
+  }
+
+  // Until all who hold the other end have closed it.
+  static asio::awaitable<void> listen(Running* hook) {
+    std::string buffer(4096, '\0');
+    std::string& text = hook->result.output;
+    boost::system::error_code error;
+    while (!error) {
+      const std::size_t n = co_await hook->output.async_read_some(
+          asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
+      text.append(buffer, 0, std::min(n, kMostOutput - std::min(kMostOutput, text.size())));
+    }
+    hook->silent = true;
+    if (hook->ended) hook->tasks.cancel();
+  }
+
+  // A program that it leaves behind may hold its output for ever: nobody waits for that.
+  static asio::awaitable<void> wait(Running* hook) {
+    hook->result.status = co_await wait_for_exit(hook->process);
+    hook->ended = true;
+    if (!hook->silent) co_await sleep_for(kLastWords);
+    hook->tasks.cancel();
+  }
+
+  static asio::awaitable<void> kill_late(Running* hook, Duration timeout) {
+    co_await sleep_for(timeout);
+    if (hook->ended) co_return;
+    hook->result.timed_out = true;
+    signal_group(hook->process.pid, SIGKILL);
   }
 };
 
@@ -51,32 +88,14 @@ asio::awaitable<result<HookResult>> run_hook(std::vector<std::string> argv, EnvB
                         .null_input = true});
   write_end.reset();
   if (!process) co_return std::unexpected(process.error());
-  KillGroup guard{process->pid};
 
-  const auto executor = co_await asio::this_coro::executor;
-  asio::posix::stream_descriptor output(executor, read_end.release());
-  const auto timed_out = std::make_shared<bool>(false);
-  Timer timer(executor, Clock::now() + timeout);
-  timer.async_wait([timed_out, group = process->pid](const boost::system::error_code& error) {
-    if (error) return;
-    *timed_out = true;
-    signal_group(group, SIGKILL);
-  });
-
-  HookResult result;
-  std::string buffer(4096, '\0');
-  boost::system::error_code error;
-  while (!error) {
-    const std::size_t n = co_await output.async_read_some(
-        asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
-    result.output.append(buffer, 0,
-                         std::min(n, kMostOutput - std::min(kMostOutput, result.output.size())));
-  }
-  result.status = co_await wait_for_exit(*process);
-  guard.armed = false;
-  timer.cancel();
-  result.timed_out = *timed_out;
-  co_return result;
+  Running hook(co_await asio::this_coro::executor, *std::move(process), read_end.release());
+  hook.tasks.spawn(Running::listen(&hook));
+  hook.tasks.spawn(Running::wait(&hook));
+  hook.tasks.spawn(Running::kill_late(&hook, timeout));
+  co_await hook.tasks.join();
+  if (!hook.ended) throw boost::system::system_error(asio::error::operation_aborted);
+  co_return std::move(hook.result);
 }
 
 }  // namespace keybearer

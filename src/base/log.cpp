@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "base/fd.hpp"
@@ -18,6 +22,8 @@ struct State {
   Options options;
   UniqueFd file;
   std::function<void(std::string&)> mask;
+  std::size_t lost = 0;  // lines that nobody took, since the last that somebody did
+  bool cut = false;      // the first of them in its middle
 };
 
 State& state() {
@@ -41,10 +47,34 @@ std::string utc_now() {
                      ms % 1000);
 }
 
+// Bytes of the UTF-8 sequence at the beginning of `text` (RFC 3629); 0: it is none.
+std::size_t utf8_size(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const auto first = byte(0), second = byte(1);
+  const std::size_t size = first < 0x80   ? 1
+                           : first < 0xc2 ? 0
+                           : first < 0xe0 ? 2
+                           : first < 0xf0 ? 3
+                           : first < 0xf5 ? 4
+                                          : 0;
+  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
+  if (overlong || (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f)) return 0;
+  for (std::size_t i = 1; i < size; ++i)
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+  return size;
+}
+
 void append_escaped(std::string& out, std::string_view text, bool json) {
-  for (const char c : text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
     const auto byte = static_cast<unsigned char>(c);
-    if (json && (c == '"' || c == '\\')) {
+    if (byte >= 0x80) {
+      const std::size_t size = utf8_size(text.substr(at));
+      out += size == 0 ? "\uFFFD" : text.substr(at, size);
+      at += std::max<std::size_t>(size, 1) - 1;
+    } else if (json && (c == '"' || c == '\\')) {
       out += '\\';
       out += c;
     } else if (c == '\n') {
@@ -78,6 +108,38 @@ void append_text_value(std::string& out, std::string_view value) {
   if (quote) out += '"';
   append_escaped(out, value, quote);
   if (quote) out += '"';
+}
+
+// Into `fd`, a PIPE_BUF at a time, so that it can't block (pipe(7), poll(2)). A reader that has
+// stopped to read is waited for once and shortly; then what it has no room for is lost.
+void put(State& log, std::string_view line, int patience) {
+  const int fd = log.file ? log.file.get() : STDERR_FILENO;
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    pollfd ready{fd, POLLOUT, 0};
+    if (poll(&ready, 1, patience) == 0) {
+      log.cut = log.cut || rest.size() < line.size();
+      ++log.lost;
+      return;
+    }
+    const ssize_t n = ::write(fd, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
+    if (n < 0 && errno != EINTR) return;  // a closed stderr must not stop the program
+    rest.remove_prefix(n < 0 ? 0 : static_cast<std::size_t>(n));
+  }
+}
+
+void put_with_losses(State& log, const std::string& line) {
+  constexpr int kPatience = 50;  // ms
+  if (log.lost == 0) return put(log, line, kPatience);
+  const auto said = format_line(log.options.format, utc_now(), Level::warn, "log.lost",
+                                "lines of this log were lost: nobody read them",
+                                {{"lines", std::to_string(log.lost)}}, log.options.name);
+  const auto lost = std::exchange(log.lost, 0);
+  const bool cut = std::exchange(log.cut, false);
+  put(log, (cut ? "\n" : "") + said + line, 0);
+  if (log.lost == 0) return;
+  log.lost += lost;
+  log.cut = log.cut || cut;
 }
 
 }  // namespace
@@ -121,7 +183,7 @@ std::string format_line(Format format, std::string_view time, Level level, std::
 
 void write(Level level, std::string_view event, std::string_view message, Fields fields) {
   if (!enabled(level)) return;
-  const State& log = state();
+  State& log = state();
   std::string_view below;
   if (const auto end = message.find('\n');
       end != std::string_view::npos && log.options.format == Format::text) {
@@ -135,8 +197,7 @@ void write(Level level, std::string_view event, std::string_view message, Fields
     line += (log.options.dress ? log.options.dress(lines) : lines) + '\n';
   }
   if (log.mask && level >= Level::warn) log.mask(line);
-  [[maybe_unused]] const auto written =
-      ::write(log.file ? log.file.get() : STDERR_FILENO, line.data(), line.size());
+  put_with_losses(log, line);
 }
 
 result<> open(const Options& options) {

@@ -8,8 +8,9 @@
 // renewed","ttl":"1h",...}
 //
 // Never given a value of a secret: fields are std::string, and Secret does not convert. Control
-// characters are escaped, so that no value can forge a line. Each line is one write(2) to a
-// descriptor that is ours alone; errors are ignored (a closed stderr must not stop the program).
+// characters are escaped, so that no value can forge a line. Errors of writing are ignored, and
+// lines that nobody reads are lost and counted: neither a closed stderr nor a full pipe stops the
+// program.
 
 #include <functional>
 #include <initializer_list>

@@ -27,11 +27,14 @@ void mask_words(std::string& text, std::vector<std::string_view> words) {
 std::vector<std::string> masked_lines(std::string output, const std::vector<Secret>& masked) {
   std::vector<std::string_view> words;
   for (const Secret& secret : masked) {
-    const std::string_view content = secret.reveal();
-    for (std::size_t begin = 0; begin < content.size();) {
-      const auto end = std::min(content.find_first_of(" \t\r\n=\"',;", begin), content.size());
-      if (end - begin >= kShortestMasked) words.push_back(content.substr(begin, end - begin));
-      begin = end + 1;
+    // The whole, its lines and its words: what says it may say only a part.
+    for (const std::string_view separators : {"", "\r\n", " \t\r\n=\"',;"}) {
+      const std::string_view content = secret.reveal();
+      for (std::size_t begin = 0; begin < content.size();) {
+        const auto end = std::min(content.find_first_of(separators, begin), content.size());
+        if (end - begin >= kShortestMasked) words.push_back(content.substr(begin, end - begin));
+        begin = end + 1;
+      }
     }
   }
   mask_words(output, std::move(words));

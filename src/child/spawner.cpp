@@ -2,12 +2,11 @@
 
 #include <signal.h>
 
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
 #include "base/process_tree.hpp"
+#include "base/signals.hpp"
 
 namespace keybearer::child {
 namespace {
@@ -27,14 +26,14 @@ class KernelSpawner final : public Spawner {
   asio::awaitable<void> child_changed() override {
     // Kept from call to call: what comes in between is remembered.
     const auto executor = co_await asio::this_coro::executor;
-    if (!signals_) signals_.emplace(executor, SIGCHLD);
-    co_await signals_->async_wait(asio::use_awaitable);
+    if (!signals_) signals_.emplace(executor, std::vector{SIGCHLD});
+    (void)co_await signals_->next();
   }
   void reap_strangers() override { keybearer::reap_strangers(); }
   bool suspended(const Process& process) override { return keybearer::suspended(process); }
 
  private:
-  std::optional<asio::signal_set> signals_;
+  std::optional<Signals> signals_;
 };
 
 }  // namespace

@@ -159,11 +159,8 @@ asio::awaitable<int> Supervisor::run() {
 }
 
 std::vector<int> forwarded_signals() {
-  std::vector<int> signals;
-  for (const int signal : {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGURG,
-                           SIGPWR, SIGSTKFLT, SIGCONT}) {
-    signals.push_back(signal);
-  }
+  std::vector<int> signals{SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH,
+                           SIGIO,   SIGURG,  SIGPWR,  SIGSTKFLT, SIGCONT};
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) signals.push_back(signal);
   return signals;
 }

@@ -11,8 +11,9 @@ namespace {
 using Act = config::OnChange::Action;
 using namespace std::chrono_literals;
 
-constexpr Duration kSecondGrace = 1s;    // after a second request to stop
-constexpr Duration kKillAgain = 200ms;   // what was forked while the tree was being killed
+constexpr Duration kSecondGrace = 1s;   // after a second request to stop
+constexpr Duration kKillAgain = 200ms;  // what was forked while the tree was being killed
+constexpr Duration kGather = 200ms;
 constexpr Duration kKillPatience = 10s;  // a process in uninterruptible sleep outlives SIGKILL
 // A signal that came during a restart would end a program that has not installed its handler yet.
 constexpr Duration kSettle = 1s;
@@ -161,7 +162,8 @@ Actions SupervisorFsm::consider(Instant now) {
   }
   if (!first_change_) first_change_ = now;
   const Instant quiet = std::min(now + rules_.debounce, *first_change_ + rules_.debounce_max);
-  quiet_at_ = std::min(quiet + rules_.splay, std::max(latest_, quiet));
+  const Instant at_least = now + std::min(rules_.debounce, kGather);  // for what changes with it
+  quiet_at_ = std::min(quiet + rules_.splay, std::max(latest_, at_least));
   if (*quiet_at_ <= now) apply_changes(actions, now);
   return actions;
 }

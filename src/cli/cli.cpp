@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/hardening.hpp"
+#include "base/signals.hpp"
 #include "cli/commands.hpp"
 
 namespace keybearer::cli {
@@ -96,6 +98,8 @@ void add_env(CLI::App& command, config::Input& input) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
+  prepare_signals();
   // What follows "--" is the program's command line and none of our business.
   std::vector<std::string> ours(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::vector<std::string> command;

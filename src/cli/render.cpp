@@ -253,7 +253,6 @@ int render_to_show(const RenderOptions& options) {
 }  // namespace
 
 int render(const RenderOptions& options) {
-  open_standard_descriptors();
   if (const int code = check_use(options); code != kOk) return code;
   const bool show = !options.source.empty() || options.dry_run || options.diff;
   if (show || !options.values.empty()) return render_to_show(options);

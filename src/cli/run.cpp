@@ -29,7 +29,6 @@ int run_job(const config::Config& config, Job job) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  open_standard_descriptors();
   const auto loaded = start(options.input);
   if (!loaded) return loaded.error();
   if (loaded->config.exec.command.argv.empty()) {

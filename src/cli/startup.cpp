@@ -1,6 +1,5 @@
 #include "cli/startup.hpp"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -103,7 +102,6 @@ int open_log(const config::Config& config, log::Level default_level) {
 }
 
 void harden(const config::Config& config) {
-  signal(SIGPIPE, SIG_IGN);
   if (config.hardening) harden_process();
 }
 

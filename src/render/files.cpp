@@ -33,6 +33,7 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr std::string_view kBackup = ".bak";
 constexpr std::string_view kLeftover = ".keybearer-";  // .NAME.keybearer-XXXXXXXXXXXX
 
 // A change set may have a thousand files: so many are written, synced and renamed together.
@@ -230,11 +231,15 @@ result<bool> write_in_place(const Location& at, const FileWrite& file, const Own
   const UniqueFd fd(
       openat(at.dir(), at.name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return refuse_errno(file.spec->destination, "opening", errno);
+  // Room for all of it first: half of a new value is worse than the old one (fallocate(2)).
+  const auto size = static_cast<off_t>(file.content.size());
+  if (size > 0 && fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, size) != 0 && errno != EOPNOTSUPP)
+    return refuse_errno(file.spec->destination, "writing", errno);
   if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set)
     return std::unexpected(set.error());
   if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written)
     return std::unexpected(written.error());
-  if (ftruncate(fd.get(), static_cast<off_t>(file.content.size())) != 0 || fsync(fd.get()) != 0) {
+  if (ftruncate(fd.get(), size) != 0 || fsync(fd.get()) != 0) {
     return refuse_errno(file.spec->destination, "writing", errno);
   }
   return true;
@@ -257,7 +262,7 @@ result<bool> put_in_place(Prepared& prepared) {
   const int folder = prepared.at.dir();
   const std::string& name = prepared.at.name;
   if (prepared.spec->backup) {
-    const std::string backup = name + ".bak";
+    const std::string backup = name + std::string(kBackup);
     unlinkat(folder, backup.c_str(), 0);
     bool kept = linkat(folder, name.c_str(), folder, backup.c_str(), 0) == 0;
     if (kept && fchmodat(folder, backup.c_str(), prepared.spec->perms, 0) != 0) {
@@ -461,9 +466,10 @@ void sweep_leftovers(const std::vector<const config::Template*>& specs) {
 
 void remove_files(const std::vector<const config::Template*>& specs) {
   for (const config::Template* spec : specs) {
-    if (spec->remove_on_exit && unlink(spec->destination.c_str()) == 0) {
+    if (!spec->remove_on_exit) continue;
+    if (spec->backup) unlink((spec->destination + std::string(kBackup)).c_str());
+    if (unlink(spec->destination.c_str()) == 0)
       log::info("file.removed", "file removed", {{"path", spec->destination}});
-    }
   }
 }
 

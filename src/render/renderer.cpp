@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/signals.hpp"
 #include "config/scalars.hpp"
 #include "render/format.hpp"
 #include "render/value.hpp"
@@ -144,6 +145,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
     shown = source.source;
   }
   options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
+  options.broken_off = stop_pending;
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {
     problems.push_back({source.place.text, parsed.error().with_source(text, source.source)});

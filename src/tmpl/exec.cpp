@@ -88,7 +88,9 @@ void Evaluation::step() {
   if (++steps_ > options_.max_steps)
     fail("more than " + std::to_string(options_.max_steps) +
          " rounds of range and calls of templates");
-  if (steps_ % 1024 == 0 && std::chrono::steady_clock::now() > begun_ + options_.max_time)
+  if (steps_ % 1024 != 0) return;
+  if (options_.broken_off && options_.broken_off()) fail("broken off");
+  if (std::chrono::steady_clock::now() > begun_ + options_.max_time)
     fail("it takes longer than " + std::to_string(options_.max_time.count()) + " s");
 }
 

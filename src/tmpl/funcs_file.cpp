@@ -45,7 +45,7 @@ Value plugin(Evaluation& e, Arguments a) {
     const std::string_view text = trimmed_space(argument.as_text());
     if (!text.empty()) argv.emplace_back(text);
   }
-  const auto output = run_plugin(argv, kLimit);
+  const auto output = run_plugin(argv, kLimit, e.options().broken_off);
   if (!output) throw CallError{"exec " + quote(argv[0]) + ": " + output.error()};
   return Value(trimmed_space(*output));
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -20,6 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Text = std::expected<std::string, std::string>;
 constexpr std::size_t kMostOutput = 16u << 20;
+constexpr int kLook = 50;  // ms: as often it is asked whether the wait is broken off
 
 std::string reason(int error) {
   return std::generic_category().message(error);
@@ -54,19 +56,28 @@ int start(pid_t& pid, const std::vector<std::string>& argv, int output) {
   return error;
 }
 
-int milliseconds_until(Clock::time_point deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::max<std::int64_t>(0, left));
-}
+struct Patience {
+  Clock::time_point end;
+  bool (*broken_off)() noexcept;
+
+  // Waits until `fd` has something to read, or its other end is closed. False: it is over before.
+  bool readable(int fd) const {
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+      pollfd ready{fd, POLLIN, 0};
+      const int count = poll(&ready, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, kLook)));
+      if (count > 0) return true;
+      if (count < 0 && errno != EINTR) return false;
+      if (left <= 0 || (broken_off && broken_off())) return false;
+    }
+  }
+};
 
 // Reads to the end; false: not at its end in time, or too much.
-bool read_all(int fd, std::string& out, Clock::time_point deadline) {
+bool read_all(int fd, std::string& out, const Patience& patience) {
   char buffer[16384];
   while (out.size() <= kMostOutput) {
-    pollfd ready{fd, POLLIN, 0};
-    const int count = poll(&ready, 1, milliseconds_until(deadline));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
+    if (!patience.readable(fd)) return false;
     const ssize_t size = read(fd, buffer, sizeof buffer);
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return size == 0;
@@ -75,15 +86,11 @@ bool read_all(int fd, std::string& out, Clock::time_point deadline) {
   return false;
 }
 
-// false: still running at the deadline.
-bool ended(pid_t pid, Clock::time_point deadline) {
+// false: still running when patience is over.
+bool ended(pid_t pid, const Patience& patience) {
   const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) return true;  // then it is waited for without a limit
-  pollfd ready{pidfd.get(), POLLIN, 0};
-  int count = 0;
-  while ((count = poll(&ready, 1, milliseconds_until(deadline))) < 0 && errno == EINTR) {
-  }
-  return count > 0;
+  return patience.readable(pidfd.get());
 }
 
 int reap(pid_t pid) {
@@ -95,8 +102,9 @@ int reap(pid_t pid) {
 
 }  // namespace
 
-Text run_plugin(const std::vector<std::string>& argv, std::chrono::milliseconds limit) {
-  const auto deadline = Clock::now() + limit;
+Text run_plugin(const std::vector<std::string>& argv, std::chrono::milliseconds limit,
+                bool (*broken_off)() noexcept) {
+  const Patience patience{Clock::now() + limit, broken_off};
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(reason(errno));
   const UniqueFd reader(ends[0]);
@@ -106,11 +114,12 @@ Text run_plugin(const std::vector<std::string>& argv, std::chrono::milliseconds 
     return std::unexpected(reason(error));
   writer.reset();
   std::string out;
-  const bool whole = read_all(reader.get(), out, deadline);
-  if (!whole || !ended(pid, deadline)) {
+  const bool whole = read_all(reader.get(), out, patience);
+  if (!whole || !ended(pid, patience)) {
     kill(-pid, SIGKILL);
     (void)reap(pid);
     if (out.size() > kMostOutput) return std::unexpected("its output is larger than 16 MiB");
+    if (Clock::now() < patience.end) return std::unexpected("broken off");
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
     return std::unexpected("did not finish in " + std::to_string(seconds) + "s");
   }

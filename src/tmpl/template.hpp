@@ -70,9 +70,11 @@ struct Options {
   // Rounds of range and calls of templates in one evaluation: more are an error.
   std::size_t max_steps = 10'000'000;
   std::chrono::seconds max_time{5};  // of one evaluation, looked at once in a thousand such steps
-  bool allow_plugin = false;         // may `plugin` start programs
-  bool dry_run = false;              // writeToFile writes nothing
-  std::string destination = {};      // pkiCert's id has it
+  // Asked as often, and while a plugin runs: true breaks the evaluation off, with an error.
+  bool (*broken_off)() noexcept = nullptr;
+  bool allow_plugin = false;     // may `plugin` start programs
+  bool dry_run = false;          // writeToFile writes nothing
+  std::string destination = {};  // pkiCert's id has it
   // The environment that `env` sees; nullopt when not set. Default: the process's own.
   std::function<std::optional<std::string>(const std::string&)> env = {};
   std::function<WallTime()> now = {};  // what `timestamp` sees; default: the wall clock

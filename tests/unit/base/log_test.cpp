@@ -1,6 +1,9 @@
 #include "base/log.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
+
+#include "base/fd.hpp"
 
 namespace keybearer::log {
 namespace {
@@ -28,6 +31,40 @@ TEST_CASE("no value can forge a line or an escape sequence") {
   CHECK(line(Format::text, "a", {{"k", "x\nT ERROR forged \x1b[31m"}}) ==
         "T INFO  a k=\"x\\nT ERROR forged \\u001b[31m\"\n");
   CHECK(line(Format::json, "a\nb\x01", {}).find("a\\nb\\u0001") != std::string::npos);
+}
+
+TEST_CASE("what is not UTF-8 does not spoil a JSON line") {
+  const std::string good = "\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80";
+  CHECK(line(Format::json, good, {}).find(good) != std::string::npos);
+  for (const char* bad :
+       {"\xff", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    const std::string with = line(Format::json, std::string("a") + bad + "b", {});
+    CHECK(with.find("a\uFFFD") != std::string::npos);
+    CHECK(with.find(bad) == std::string::npos);
+    CHECK(with.find("b\"") != std::string::npos);
+  }
+}
+
+TEST_CASE("a reader that has stopped stops nobody, and hears of what it missed") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const UniqueFd reader(ends[0]), writer(ends[1]);
+  Options options;
+  options.format = Format::json;
+  options.file = "/proc/self/fd/" + std::to_string(writer.get());
+  REQUIRE(open(options));
+  for (int i = 0; i < 100; ++i) info("some.event", std::string(3000, 'x'));
+  const auto drain = [&] {
+    std::string text(1 << 20, '\0');
+    text.resize(static_cast<std::size_t>(read(reader.get(), text.data(), text.size())));
+    return text;
+  };
+  CHECK(drain().size() > 10'000);
+  info("other.event", "later");
+  const std::string after = drain();
+  CHECK(after.find("\"event\":\"log.lost\"") != std::string::npos);
+  CHECK(after.find("\"event\":\"other.event\"") != std::string::npos);
+  REQUIRE(open({}));
 }
 
 }  // namespace

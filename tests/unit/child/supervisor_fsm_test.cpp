@@ -72,8 +72,17 @@ TEST_CASE("a splay comes after the quiet time, the same for the same instance, n
   CHECK(machine.deadline() == t0 + 20s);
   (void)machine.desired(set(3), t0 + 11s, t0 + 16s);  // what it has ends then
   CHECK(machine.deadline() == t0 + 16s);
-  (void)machine.desired(set(4), t0 + 11s, t0 + 12s);  // the quiet time is kept
-  CHECK(machine.deadline() == t0 + 13s);
+}
+
+TEST_CASE("nor is there time to be quiet when what the program has ends") {
+  Machine machine;
+  machine.running();
+  (void)machine.desired(set(2), t0 + 10s, t0 + 11s);
+  CHECK(machine.deadline() == t0 + 11s);
+  (void)machine.desired(set(3), t0 + 10900ms, t0 + 11s);
+  CHECK(machine.deadline() == t0 + 11100ms);
+  (void)machine.desired(set(4), t0 + 20s, t0 + 11s);  // it has ended already
+  CHECK(machine.deadline() == t0 + 20200ms);
 }
 
 TEST_CASE("a program without variables and files is started too") {

@@ -136,6 +136,8 @@ TEST_CASE("plugin: output, exit status, time limit, no shell") {
         "did not finish in 0s");
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
   setenv("VAULT_TOKEN", "hunter2", 1);
+  CHECK(run_plugin({"sleep", "60"}, milliseconds(60'000), []() noexcept { return true; }).error() ==
+        "broken off");
   CHECK(run_plugin({"sh", "-c", "echo \"[$VAULT_TOKEN]\""}, milliseconds(5000)).value() == "[]\n");
   unsetenv("VAULT_TOKEN");
 }
