@@ -243,6 +243,19 @@ BAD = [
     ("method not supported", "[auto_auth.method]\ntype = 'kerberos'", ["kerberos", "not supported"]),
     ("unset environment", "[vault]\naddress = '${NO_SUCH_VARIABLE}'", ["NO_SUCH_VARIABLE"]),
     ("not TOML", "[vault\n", ["agent.toml:"]),
+    ("name of a variable", "[[env_from]]\nsecret = 'kv/data/app'\nnames = { k = 'B C' }", ["agent.toml:3:", "env_from.names.k"]),
+    ("reserved name", "[[env_from]]\nsecret = 'kv/data/app'\nnames = { k = 'PATH' }", ["env_from.names.k", "PATH is a reserved"]),
+    ("prefix", '[[env_from]]\nsecret = "kv/data/app"\nprefix = "A="', ["agent.toml:3:", "env_from.prefix"]),
+    ("two tables of a secret", "[[secret]]\npath = 'kv/a'\n[[secret]]\npath = 'kv/data/a'", ["agent.toml:3:", "agent.toml:1:"]),
+    ("version", "[[secret]]\npath = 'kv/a'\nversion = -1", ["agent.toml:3:", "secret.version"]),
+    ("NUL", '[[template]]\ncontents = ""\ndestination = "out/x\\u0000y"', ["agent.toml:3:", "template.destination", "NUL"]),
+    ("two hooks", "[[template]]\ncontents = ''\ndestination = 'out/x'\ncommand = ['true']\nexec = { command = ['true'] }",
+     ["agent.toml:5:", "template.exec.command", "excludes"]),
+    ("our own header", "[vault]\nheaders = { host = 'x' }", ["agent.toml:2:", "vault.headers.host"]),
+    ("two lines in a header", '[vault]\nheaders = { X-A = "a\\r\\nHost: b" }', ["agent.toml:2:", "vault.headers.X-A"]),
+    ("two lines in a namespace", '[vault]\nnamespace = "a\\nb"', ["agent.toml:2:", "vault.namespace"]),
+    ("no such user", "[[template]]\ncontents = ''\ndestination = 'out/x'\nuser = 'nope'", ["agent.toml:4:", "template.user", "nope"]),
+    ("more than the default", "[exec]\ncommand = ['x']\ndebounce = '1m'", ["agent.toml:3:", "exec.debounce_max", "default of 30s"]),
 ]
 
 
@@ -275,6 +288,23 @@ source = "y"
     for line, word in ((3, "timeout"), (4, "adress"), (7, "debounce"), (10, "source")):
         assert any(f"agent.toml:{line}:" in said and word in said for said in agent.stderr.splitlines()), agent.stderr
     assert s.tap.count() == 0
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_section_in_a_format_that_has_none(s, command):
+    agent = s.start(command, "-c", s.config("""
+[exec]
+command = ["x"]
+[[template]]
+destination = "out/x.env"
+format = "env"
+[template.values]
+a = "1"
+[template.values.sec]
+x = "1"
+"""), env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
+    assert agent.wait_exit(3) == EX_TEMPLATE
+    assert "agent.toml:10:" in agent.stderr and "template.values.sec.x" in agent.stderr and s.tap.count() == 0
 
 
 @pytest.mark.parametrize("text", ['{{ with secret "kv/data/app" }}no end', "{{ nosuchfunction }}", "{{ if }}x{{ end }}"])
@@ -335,9 +365,13 @@ def test_no_method_and_no_token(s):
 
 
 def test_wrong_usage_of_the_command_line(s):
-    for args in ([], ["no-such-command"], ["run", "--no-such-flag"], ["run", "--"]):
-        agent = s.start(*args)
-        assert agent.wait_exit(3) == 64, args
+    for args in ([], ["no-such-command"], ["run", "--no-such-flag"], ["run", "--"], ["run", "--env-from", "", "--", "x"],
+                 ["run", "--env-from", "kv/data/app#value", "--", "x"]):
+        agent = s.start(*args, env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
+        assert agent.wait_exit(3) == 64, (args, agent.stderr)
+    for word, said in (("status", 'no command "status"; there are run'), ("rendr", 'did you mean "render"?')):
+        agent = s.start(word)
+        assert agent.wait_exit(3) == 64 and said in agent.stderr, agent.stderr
 
 
 def test_without_any_file(s):
