@@ -115,7 +115,7 @@ void read_lease(Reader& r, Lease& lease) {
 }
 
 // HTTP's rules (RFC 9110, 5.1 and 5.5), and the headers that are ours to send.
-std::string wrong_header(const std::string& name, std::string_view value) {
+const char* wrong_header(const std::string& name, std::string_view value) {
   constexpr std::string_view kOurs[] = {"connection",        "content-length", "host",
                                         "transfer-encoding", "x-vault-token",  "x-vault-namespace",
                                         "x-vault-request"};
@@ -130,7 +130,7 @@ std::string wrong_header(const std::string& name, std::string_view value) {
   if (lower.empty()) return "a header without a name";
   if (std::ranges::find(kOurs, lower) != std::end(kOurs)) return "a header that we set ourselves";
   if (has_control(value)) return "has a line break or another control character";
-  return {};
+  return nullptr;
 }
 
 void read_vault(Context& context, Reader& top, Vault& vault) {
@@ -159,7 +159,7 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   r.read("max_connections", vault.max_connections, 1, 1000);
   r.read("headers", vault.headers);
   for (const auto& [name, value] : vault.headers) {
-    if (const std::string why = wrong_header(name, value); !why.empty())
+    if (const char* why = wrong_header(name, value))
       context.problem(*r.find("headers")->as_table()->get(name), "vault.headers." + name, why);
   }
   {
@@ -335,7 +335,10 @@ void read_template(Context& context, const toml::table& table, const std::string
   t.place = r.place();
   r.read("source", t.source);
   r.read_raw("contents", t.contents);
+  const std::size_t before = context.problems.size();
   r.read("destination", t.destination);
+  if (t.destination.empty() && context.problems.size() == before)
+    r.problem("destination", "required");
   r.read_choice("format", t.format,
                 {{"raw", Format::raw},
                  {"env", Format::env},
@@ -389,7 +392,6 @@ void read_template(Context& context, const toml::table& table, const std::string
     r.problem("values", "needs a format, such as format = \"ini\"");
   if (!r.has("values") && t.format != Format::raw)
     r.problem("format", "needs values; for template text leave format out");
-  if (t.destination.empty()) r.problem("destination", "required");
   if (t.left_delimiter.empty()) t.left_delimiter = Template{}.left_delimiter;  // as Go does
   if (t.right_delimiter.empty()) t.right_delimiter = Template{}.right_delimiter;
   config.templates.push_back(std::move(t));
@@ -420,14 +422,14 @@ void check_given_names(Context& context, const toml::table& table, const std::st
   for (const auto& [key, given] : from.names) {
     const toml::node& node = *table.get("names")->as_table()->get(key);
     const std::string name = from.prefix + given;
-    std::string why;
+    const char* why = nullptr;
     if (!valid_variable_name(name))
-      why = "makes no variable name; expected letters, digits and _";
+      why = " is no variable name; expected letters, digits and _";
     else if (reserved_variable_name(name) && !allow_reserved)
-      why = name + " is a reserved name; set exec.allow_reserved_env = true if you mean it";
+      why = " is a reserved name; set exec.allow_reserved_env = true if you mean it";
     else if (std::ranges::find(seen, name) != seen.end())
-      why = name + " is the name of another key, too";
-    if (!why.empty()) context.problem(node, prefix + ".names." + key, why);
+      why = " is the name of another key, too";
+    if (why != nullptr) context.problem(node, prefix + ".names." + key, name + why);
     seen.push_back(name);
   }
 }

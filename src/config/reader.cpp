@@ -455,7 +455,7 @@ void Reader::read(std::string_view key, Command& out) {
     return wrong_type(*node, key, "an array of arguments, or a string for the shell");
   out = {};
   read(key, out.argv);
-  if (out.argv.empty()) problem(key, "empty; expected a program and its arguments");
+  if (node->as_array()->empty()) problem(key, "empty; expected a program and its arguments");
   std::string text;
   for (const std::string& argument : out.argv) text += (text.empty() ? "" : " ") + argument;
   record(key, node, text);

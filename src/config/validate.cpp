@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <set>
 
 #include "config/scalars.hpp"
@@ -169,13 +168,14 @@ std::string identity_of(const SecretRule& rule) {
 
 void check_secrets(const Config& config, Problems& problems) {
   std::set<std::string> names;
-  std::map<std::string, const SecretRule*> tables;
+  std::set<std::string> identities;
   for (const SecretRule& rule : config.secrets) {
-    const auto [table, first] = tables.try_emplace(identity_of(rule), &rule);
-    if (!first && !rule.path.empty()) {
+    const std::string identity = identity_of(rule);
+    if (!identities.insert(identity).second && !rule.path.empty()) {
+      const auto first = std::ranges::find(config.secrets, identity, identity_of);
       problems.push_back({rule.place.text, "secret.path: \"" + rule.path +
-                                               "\" has a table already, at " +
-                                               table->second->place.text + "; make them one"});
+                                               "\" has a table already, at " + first->place.text +
+                                               "; make them one"});
     }
     if (!rule.name.empty() && !names.insert(rule.name).second) {
       problems.push_back({rule.place.text, "secret.name: \"" + rule.name + "\" is used twice"});

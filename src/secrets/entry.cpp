@@ -1,5 +1,7 @@
 #include "secrets/entry.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "config/scalars.hpp"
 #include "secrets/answer.hpp"
@@ -54,6 +56,18 @@ void give_up(Shared& shared, Entry& entry) {
   shared.changed.set();
 }
 
+namespace {
+
+bool same_data(const config::SecretRule& rule, const tmpl::Dependency& dependency) {
+  return rule.data.size() == dependency.args.size() &&
+         std::ranges::all_of(dependency.args, [&rule](const auto& arg) {
+           const auto at = rule.data.find(arg.first);
+           return at != rule.data.end() && at->second == arg.second;
+         });
+}
+
+}  // namespace
+
 // The table of just this version and just these data; else the first of its path.
 config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency& dependency) {
   const config::SecretRule* found = nullptr;
@@ -61,9 +75,7 @@ config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency
     const std::string path = config::plain_path(dependency.path);
     for (const config::SecretRule& rule : config.secrets) {
       if (config::plain_path(rule.path) != path) continue;
-      const bool exact =
-          rule.version == dependency.version &&
-          rule.data == decltype(rule.data)(dependency.args.begin(), dependency.args.end());
+      const bool exact = rule.version == dependency.version && same_data(rule, dependency);
       if (found == nullptr || exact) found = &rule;
       if (exact) break;
     }

@@ -358,6 +358,40 @@ def test_program_that_cannot_be_started(s, program, code):
     wait_for(lambda: not s.pg.roles(), 2, "the lease is revoked")
 
 
+def test_check_looks_for_the_program_where_it_is_started(s):
+    kv_base(s)
+    s.write("out/app", "#!/bin/sh\n", 0o755)
+    s.write("off.toml", '[[template]]\ndestination = "out/off"\ncontents = ""\nenabled = false')
+    text = toml(KV, interval="1s", app='["./app"]', exec='working_directory = "out"')
+    agent = s.start("check", "--online", "-c", s.config(text), "-c", "off.toml")
+    assert agent.wait_exit(5) == 0, agent.stderr
+    assert "off.toml:1:1: template out/off is not enabled" in agent.stderr
+    agent = s.start("check", "--online", "-c", s.config(text.replace("./app", "./none")))
+    assert agent.wait_exit(5) == 127 and "./none" in agent.stderr, agent.stderr
+
+
+def test_two_versions_of_one_secret(s):
+    first = kv_base(s)
+    second = s.canary("kv-second")
+    s.vault.put(KV_DATA, {"value": second})
+    s.run(toml(LOGIN + '''
+[[secret]]
+path = "kv/app"
+name = "latest"
+[[secret]]
+path = "kv/data/app"
+name = "old"
+version = 1
+[env]
+NEW = { secret = "latest", key = "value" }
+OLD = { secret = "old", key = "value" }
+[exec]
+command = @app@
+''', app=s.app_toml()))
+    env = s.runlog.wait_starts(1, 6)[0]["env"]
+    assert (env["NEW"], env["OLD"]) == (second, first)
+
+
 def test_no_method_and_no_token(s):
     agent = s.start("run", "--address", s.tap.url, "--env", "X=kv/data/app#value", "--", s.app, "run.jsonl")
     assert agent.wait_exit(3) == EX_CONFIG
