@@ -22,7 +22,11 @@ class AppRoleLogin : public Login {
         secret_file_(method.secret_id_file_path),
         role_id_(method.role_id),
         secret_id_(method.secret_id.clone()),
-        have_secret_id_(method.secret_id_given) {}
+        have_secret_id_(method.secret_id_given) {
+    if (method.secret_id_response_wrapping_path.empty() || secret_id_.empty()) return;
+    wrapped_ = std::make_shared<const Secret>(std::move(secret_id_));
+    have_secret_id_ = false;
+  }
 
   asio::awaitable<result<vault::Auth>> login(vault::Client& client,
                                              std::optional<Duration> timeout) override {

@@ -30,6 +30,11 @@ int check(const CheckOptions& options) {
       problems.push_back(std::move(problem));
     if (!problems.empty()) code = kTemplate;
     for (const config::Template& spec : loaded->config.templates) {
+      if (!spec.enabled) {
+        std::fprintf(stderr, "keybearer: %s: template %s is not enabled\n", spec.place.text.c_str(),
+                     spec.destination.c_str());
+        continue;
+      }
       const auto possible = render::check_destination(spec);
       if (possible) continue;
       problems.push_back({spec.place.text, "template.destination: " + possible.error().text});

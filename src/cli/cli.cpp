@@ -1,6 +1,7 @@
 #include "cli/cli.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "base/hardening.hpp"
 #include "base/signals.hpp"
 #include "cli/commands.hpp"
+#include "cli/terminal.hpp"
+#include "config/scalars.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -148,6 +151,17 @@ int main(int argc, char** argv) {
   auto* version_command = app.add_subcommand("version", "print the version");
   version_command->add_flag("--json", version_json, "as JSON");
 
+  if (!ours.empty() && !ours.front().starts_with('-')) {
+    constexpr std::string_view kCommands[] = {"run", "render", "check", "version"};
+    const std::string& word = ours.front();
+    if (std::ranges::find(kCommands, word) == std::end(kCommands)) {
+      const std::string_view meant = config::nearest(word, kCommands);
+      complain("no command \"" + word + "\"; " +
+               (meant.empty() ? "there are run, render, check and version"
+                              : "did you mean \"" + std::string(meant) + "\"?"));
+      return kUsage;
+    }
+  }
   try {
     std::reverse(ours.begin(), ours.end());  // CLI11 takes them from the back
     app.parse(ours);

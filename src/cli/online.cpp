@@ -140,7 +140,9 @@ awaitable<void> into(int& code, const config::Config& config, vault::Client& cli
 int check_program(const config::Config& config) {
   if (config.exec.command.argv.empty()) return kOk;
   const std::string& name = config.exec.command.argv.front();
-  const auto found = find_program(name);
+  auto found = find_program(name);
+  const std::string& folder = config.exec.working_directory;  // it is started from there
+  if (found && !folder.empty() && !found->starts_with('/')) found = folder + "/" + *found;
   if (found && access(found->c_str(), X_OK) == 0) return kOk;
   const int error = errno;  // complain() may change it
   complain("exec.command: " + (found ? name + ": " + strerrordesc_np(error) : found.error().text));

@@ -40,8 +40,12 @@ std::vector<config::Problem> server_problems(const config::Config& config) {
   }
   const bool files = !(vault.ca_cert + vault.ca_path + vault.client_cert).empty();
   if (problems.empty() && https && files) {
-    if (const auto good = http::check_tls_files(client_options(config)); !good)
-      problems.push_back({"the configuration", good.error().text});
+    if (const auto good = http::check_tls_files(client_options(config)); !good) {
+      const std::string& text = good.error().text;  // "vault.ca_cert PATH: ..."
+      const auto place = vault.file_places.find(text.substr(0, text.find(' ')));
+      problems.push_back(
+          {place != vault.file_places.end() ? place->second : "the configuration", text});
+    }
   }
   return problems;
 }

@@ -163,7 +163,8 @@ std::optional<Value> ValuesFile::answer(const tmpl::Dependency& dependency) cons
   if (dependency.version.empty() || found == nullptr) found = entry(dependency.path);
   if (found == nullptr) {
     for (const config::SecretRule& rule : config_->secrets) {
-      if ((rule.optional || !rule.enabled) && secrets::same_path(rule.path, dependency.path))
+      if ((rule.optional || !rule.enabled) &&
+          config::plain_path(rule.path) == config::plain_path(dependency.path))
         return secrets::stand_in(rule.defaults, std::nullopt);
     }
     return std::nullopt;

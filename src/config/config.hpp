@@ -42,6 +42,7 @@ struct Budget {
 struct Vault {
   std::vector<std::string> address = {"https://127.0.0.1:8200"};
   Place address_place = {"default"};
+  std::map<std::string, std::string> file_places;  // "vault.ca_cert" and the like: where it is set
   std::string name_space;
   std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
   bool tls13_only = false;
@@ -115,7 +116,7 @@ struct SecretRule {
   std::map<std::string, std::string> data;  // not empty: a write
   std::string version;
   bool optional = false;
-  std::map<std::string, std::string> defaults;
+  std::string defaults;  // a JSON object; empty: none
   bool enabled = true;
   std::optional<std::string> name_space;
   Interval interval;

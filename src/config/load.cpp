@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/fd.hpp"
+#include "base/owner.hpp"
 #include "config/reader.hpp"
 #include "config/validate.hpp"
 
@@ -42,7 +43,8 @@ std::vector<std::string> files_of(const std::string& path, std::vector<Problem>&
   std::vector<std::string> files;
   if (DIR* folder = opendir(path.c_str())) {
     while (const dirent* entry = readdir(folder)) {
-      if (std::string_view(entry->d_name).ends_with(".toml"))
+      const std::string_view name(entry->d_name);
+      if (name.ends_with(".toml") && !name.starts_with('.'))  // an editor's lock is .#agent.toml
         files.push_back(path + "/" + entry->d_name);
     }
     closedir(folder);
@@ -97,6 +99,8 @@ toml::table read_files(const Input& input, Context& context, std::vector<std::st
 
 // --- tables to structs ---
 
+constexpr const char* kRevokes = "true, with render --once false";
+
 void read_lease(Reader& r, Lease& lease) {
   r.read_choice("strategy", lease.strategy,
                 {{"renew", LeaseStrategy::renew}, {"refetch", LeaseStrategy::refetch}});
@@ -108,6 +112,25 @@ void read_lease(Reader& r, Lease& lease) {
   r.read("revoke_on_exit", lease.revoke_on_exit);
   r.read("revoke_replaced", lease.revoke_replaced);
   r.read("drain", lease.drain);
+}
+
+// HTTP's rules (RFC 9110, 5.1 and 5.5), and the headers that are ours to send.
+const char* wrong_header(const std::string& name, std::string_view value) {
+  constexpr std::string_view kOurs[] = {"connection",        "content-length", "host",
+                                        "transfer-encoding", "x-vault-token",  "x-vault-namespace",
+                                        "x-vault-request"};
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  std::string lower;
+  for (const char c : name) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    if (!upper && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !kMarks.contains(c))
+      return "not a header's name; expected letters, digits and -";
+    lower += upper ? static_cast<char>(c + 32) : c;
+  }
+  if (lower.empty()) return "a header without a name";
+  if (std::ranges::find(kOurs, lower) != std::end(kOurs)) return "a header that we set ourselves";
+  if (has_control(value)) return "has a line break or another control character";
+  return nullptr;
 }
 
 void read_vault(Context& context, Reader& top, Vault& vault) {
@@ -135,6 +158,10 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   r.read_size("max_response_size", vault.max_response_size);
   r.read("max_connections", vault.max_connections, 1, 1000);
   r.read("headers", vault.headers);
+  for (const auto& [name, value] : vault.headers) {
+    if (const char* why = wrong_header(name, value))
+      context.problem(*r.find("headers")->as_table()->get(name), "vault.headers." + name, why);
+  }
   {
     Reader retry(context, r.table("retry"), "vault.retry");
     retry.read("num_retries", vault.retry.num_retries);
@@ -162,6 +189,10 @@ void read_method(Context& context, Reader& auth, Method& method) {
     r.read("secret_id_file_path", method.secret_id_file_path);
     r.read("remove_secret_id_file_after_reading", method.remove_secret_id_file_after_reading);
     r.read("secret_id_response_wrapping_path", method.secret_id_response_wrapping_path);
+    if (!method.role_id.empty() && !method.role_id_file_path.empty())
+      r.problem("role_id_file_path", "excludes role_id");
+    if (method.secret_id_given && !method.secret_id_file_path.empty())
+      r.problem("secret_id_file_path", "excludes secret_id");
   } else if (method.type == "token_file") {
     r.read("token_file_path", method.token_file_path);
     r.unsupported({"unwrap"});
@@ -198,6 +229,7 @@ void read_auto_auth(Context& context, Reader& top, AutoAuth& auth) {
                  {"exit", OnRenewFailure::exit},
                  {"keep", OnRenewFailure::keep}});
   r.read("revoke_on_exit", auth.revoke_on_exit);
+  if (!auth.revoke_on_exit) context.origin("auto_auth.revoke_on_exit", kRevokes, "default");
   r.read("min_backoff", auth.min_backoff);
   r.read("max_backoff", auth.max_backoff);
   r.read("exit_on_err", auth.exit_on_err);
@@ -211,10 +243,11 @@ void read_secret_rule(Context& context, const toml::table& table, const std::str
   rule.place = r.place();
   rule.interval = config.template_config.static_secret_render_interval;
   rule.lease = config.lease;
+  const std::size_t before = context.problems.size();
   r.read("path", rule.path);
   while (rule.path.starts_with('/')) rule.path.erase(0, 1);
   while (rule.path.ends_with('/')) rule.path.pop_back();
-  if (rule.path.empty() && !r.has("path")) r.problem("path", "required");
+  if (rule.path.empty() && context.problems.size() == before) r.problem("path", "required");
   r.read("name", rule.name);
   r.read("data", rule.data);
   if (const toml::node* version = r.find("version")) {
@@ -222,9 +255,13 @@ void read_secret_rule(Context& context, const toml::table& table, const std::str
       rule.version = std::to_string(version->as_integer()->get());
     else
       r.read("version", rule.version);
+    if (!rule.version.empty() &&
+        (rule.version.find_first_not_of("0123456789") != std::string::npos ||
+         rule.version.starts_with('0')))
+      r.problem("version", "expected a whole number from 1");
   }
   r.read("optional", rule.optional);
-  r.read("defaults", rule.defaults);
+  r.read_json("defaults", rule.defaults);
   r.read("enabled", rule.enabled);
   r.read("static_secret_render_interval", rule.interval);
   if (const toml::table* lease = r.table("lease")) {
@@ -256,9 +293,7 @@ ValueSource read_value(Context& context, const toml::node& node, const std::stri
   r.read("source", value.source);
   r.read("secret", value.secret);
   r.read("key", value.key);
-  std::optional<std::string> fallback;
-  r.read("default", fallback);
-  value.default_value = std::move(fallback);
+  r.read_masked("default", value.default_value);
   r.read("error_on_missing_key", value.error_on_missing_key);
   if (env && variable != nullptr) {
     r.read("enabled", variable->enabled);
@@ -300,7 +335,10 @@ void read_template(Context& context, const toml::table& table, const std::string
   t.place = r.place();
   r.read("source", t.source);
   r.read_raw("contents", t.contents);
+  const std::size_t before = context.problems.size();
   r.read("destination", t.destination);
+  if (t.destination.empty() && context.problems.size() == before)
+    r.problem("destination", "required");
   r.read_choice("format", t.format,
                 {{"raw", Format::raw},
                  {"env", Format::env},
@@ -313,14 +351,18 @@ void read_template(Context& context, const toml::table& table, const std::string
                  {"shell", Format::shell}});
   if (const toml::table* values = r.table("values"))
     read_values(context, *values, prefix + ".values", t.values);
+  r.read("enabled", t.enabled);
   r.read_mode("perms", t.perms);
   r.read("user", t.user);
   r.read("group", t.group);
+  if (!context.offline && t.enabled) {
+    if (const auto user = owner_of(t.user, {}); !user) r.problem("user", user.error().text);
+    if (const auto group = owner_of({}, t.group); !group) r.problem("group", group.error().text);
+  }
   r.read("create_dest_dirs", t.create_dest_dirs);
   r.read("backup", t.backup);
   r.read("in_place", t.in_place);
   r.read("remove_on_exit", t.remove_on_exit);
-  r.read("enabled", t.enabled);
   r.read("left_delimiter", t.left_delimiter);
   r.read("right_delimiter", t.right_delimiter);
   r.read("error_on_missing_key", t.error_on_missing_key);
@@ -332,6 +374,10 @@ void read_template(Context& context, const toml::table& table, const std::string
   r.read("command_timeout", t.command_timeout);
   if (const toml::table* exec = r.table("exec")) {
     Reader hook(context, exec, prefix + ".exec");
+    if (r.has("command") && hook.has("command"))
+      hook.problem("command", "excludes " + prefix + ".command");
+    if (r.has("command_timeout") && hook.has("timeout"))
+      hook.problem("timeout", "excludes " + prefix + ".command_timeout");
     hook.read("command", t.command);
     hook.read("timeout", t.command_timeout);
   }
@@ -346,7 +392,6 @@ void read_template(Context& context, const toml::table& table, const std::string
     r.problem("values", "needs a format, such as format = \"ini\"");
   if (!r.has("values") && t.format != Format::raw)
     r.problem("format", "needs values; for template text leave format out");
-  if (t.destination.empty()) r.problem("destination", "required");
   if (t.left_delimiter.empty()) t.left_delimiter = Template{}.left_delimiter;  // as Go does
   if (t.right_delimiter.empty()) t.right_delimiter = Template{}.right_delimiter;
   config.templates.push_back(std::move(t));
@@ -366,6 +411,29 @@ void read_env(Context& context, Reader& top, Config& config) {
   }
 }
 
+// Names that are given are checked here; what keys make is known with the secret only.
+void check_given_names(Context& context, const toml::table& table, const std::string& prefix,
+                       const EnvFrom& from, bool allow_reserved) {
+  if (!valid_variable_name("_" + from.prefix)) {
+    return context.problem(*table.get("prefix"), prefix + ".prefix",
+                           "begins no variable name; expected letters, digits and _");
+  }
+  std::vector<std::string> seen;
+  for (const auto& [key, given] : from.names) {
+    const toml::node& node = *table.get("names")->as_table()->get(key);
+    const std::string name = from.prefix + given;
+    const char* why = nullptr;
+    if (!valid_variable_name(name))
+      why = " is no variable name; expected letters, digits and _";
+    else if (reserved_variable_name(name) && !allow_reserved)
+      why = " is a reserved name; set exec.allow_reserved_env = true if you mean it";
+    else if (std::ranges::find(seen, name) != seen.end())
+      why = " is the name of another key, too";
+    if (why != nullptr) context.problem(node, prefix + ".names." + key, name + why);
+    seen.push_back(name);
+  }
+}
+
 void read_env_from(Context& context, const toml::table& table, const std::string& prefix,
                    Config& config) {
   Reader r(context, &table, prefix);
@@ -377,6 +445,7 @@ void read_env_from(Context& context, const toml::table& table, const std::string
   r.read("uppercase", from.uppercase);
   r.read("keys", from.keys);
   r.read("names", from.names);
+  check_given_names(context, table, prefix, from, config.exec.allow_reserved_env);
   config.env_from.push_back(std::move(from));
 }
 
@@ -413,9 +482,12 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
       r.read("inherit_env", exec.inherit_names);
     } else if (text != nullptr && (text->get() == "all" || text->get() == "none")) {
       exec.inherit_env = text->get() == "all" ? Exec::Inherit::all : Exec::Inherit::none;
+      context.origin("exec.inherit_env", text->get(), place_of(*inherit));
     } else {
       r.problem("inherit_env", "expected \"all\", \"none\" or an array of names");
     }
+  } else {
+    context.origin("exec.inherit_env", "all", "default");
   }
   {
     Reader verify(context, r.table("verify"), "exec.verify");
@@ -447,6 +519,7 @@ void read_top(Context& context, const toml::table& table, Config& config) {
     config.log_level = level;
   } else {
     (void)r.find("log_level");
+    context.origin("log_level", "info", "default");
   }
   if (r.has("log_format")) {
     auto format = log::Format::text;
@@ -457,6 +530,7 @@ void read_top(Context& context, const toml::table& table, Config& config) {
     config.log_format = format;
   } else {
     (void)r.find("log_format");
+    context.origin("log_format", "text on a terminal, else journal or json", "default");
   }
   r.read("log_file", config.log_file);
   r.read("hardening", config.hardening);
@@ -477,6 +551,7 @@ void read_top(Context& context, const toml::table& table, Config& config) {
   {
     Reader lease(context, r.table("lease"), "lease");
     read_lease(lease, config.lease);
+    if (!config.lease.revoke_on_exit) context.origin("lease.revoke_on_exit", kRevokes, "default");
   }
   r.each_table("secret", [&](const toml::table& t, const std::string& name) {
     read_secret_rule(context, t, name, config);
@@ -485,10 +560,10 @@ void read_top(Context& context, const toml::table& table, Config& config) {
     read_template(context, t, name, config);
   });
   read_env(context, r, config);
+  read_exec(context, r, config.exec);  // before what it allows
   r.each_table("env_from", [&](const toml::table& t, const std::string& name) {
     read_env_from(context, t, name, config);
   });
-  read_exec(context, r, config.exec);
   {
     Reader outage(context, r.table("outage"), "outage");
     if (const toml::node* node = outage.find("on_start");
@@ -505,11 +580,33 @@ void read_top(Context& context, const toml::table& table, Config& config) {
                  "listener", "api_proxy", "cache", "metrics", "control", "agent_api"});
 }
 
+// Of "vault.timeout"; "" when nobody has set it. What the environment and the command line set is
+// among the origins always.
+std::string place_of_key(std::string_view key, const toml::table& table,
+                         const std::vector<Origin>& origins) {
+  for (const Origin& origin : origins) {
+    if (origin.key == key &&
+        (origin.from.starts_with("environment ") || origin.from == "command line"))
+      return origin.from;
+  }
+  const toml::table* at = &table;
+  for (;;) {
+    const auto dot = key.find('.');
+    const toml::node* node = at->get(key.substr(0, dot));
+    if (node == nullptr || dot == std::string_view::npos)
+      return node != nullptr ? place_of(*node) : std::string{};
+    at = node->as_table();
+    if (at == nullptr) return {};
+    key.remove_prefix(dot + 1);
+  }
+}
+
 }  // namespace
 
 std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   Context context;
   context.with_origins = input.origins;
+  context.offline = input.offline;
   // An empty variable counts as unset.
   context.env = [&input](const std::string& name) -> std::optional<std::string> {
     auto value = input.env ? input.env(name) : std::nullopt;
@@ -527,7 +624,13 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
     name_instance(loaded.config);
     context.origin("name", loaded.config.name, "default");
   }
-  validate(loaded.config, input.offline || !all_read, context.problems);
+  const auto place = [&](std::string_view key) {
+    return place_of_key(key, table, context.origins);
+  };
+  for (const char* key :
+       {"vault.ca_cert", "vault.ca_path", "vault.client_cert", "vault.client_key"})
+    loaded.config.vault.file_places[key] = place(key);
+  validate(loaded.config, place, input.offline || !all_read, context.problems);
   if (!context.problems.empty()) {
     if (input.also) {
       for (Problem& problem : input.also(loaded.config))

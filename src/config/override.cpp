@@ -194,6 +194,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
       config.log_level = *value;
     else
       problem("--log-level " + *flags.log_level + ": expected trace, debug, info, warn or error");
+    set("log_level", *flags.log_level);
   }
   if (flags.log_format) {
     if (*flags.log_format == "text")
@@ -204,6 +205,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
       config.log_format = log::Format::journal;
     else
       problem("--log-format " + *flags.log_format + ": expected text, json or journal");
+    set("log_format", *flags.log_format);
   }
   for (const std::string& text : flags.env) {
     const auto equals = text.find('='), hash = text.rfind('#');
@@ -222,6 +224,11 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     config.env.push_back(std::move(variable));
   }
   for (const std::string& path : flags.env_from) {
+    if (path.empty() || path.contains('#')) {
+      problem("--env-from \"" + path +
+              "\": expected PATH, of which every key is taken; for one: " + "--env NAME=PATH#KEY");
+      continue;
+    }
     EnvFrom all;
     all.secret = path;
     all.place = {from};

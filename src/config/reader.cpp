@@ -1,6 +1,9 @@
 #include "config/reader.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <utility>
 
 namespace keybearer::config {
 namespace {
@@ -95,13 +98,17 @@ std::optional<std::string> Reader::text(std::string_view key, bool expand_it) {
     wrong_type(*node, key, "a string");
     return std::nullopt;
   }
-  if (!expand_it) return string->get();
-  auto expanded = expand(string->get(), context_.env);
-  if (!expanded) {
-    context_.problem(*node, name_of(key), expanded.error().text);
-    return std::nullopt;
-  }
-  return *expanded;
+  return expand_it ? expanded(*node, key, string->get()) : string->get();
+}
+
+std::optional<std::string> Reader::expanded(const toml::node& node, std::string_view key,
+                                            std::string_view text) {
+  auto out = expand(text, context_.env);
+  // The system would take what stands before it for the whole.
+  if (out && out->contains('\0')) out = fail(ErrorKind::config, "has a NUL byte");
+  if (out) return std::move(*out);
+  context_.problem(node, name_of(key), out.error().text);
+  return std::nullopt;
 }
 
 void Reader::read(std::string_view key, std::string& out) {
@@ -127,6 +134,11 @@ void Reader::read(std::string_view key, std::optional<std::string>& out) {
     out = std::move(*value);
     record(key, table_->get(key), *out);
   }
+}
+
+void Reader::read_masked(std::string_view key, std::optional<std::string>& out) {
+  out = text(key, true);
+  if (out) record(key, table_->get(key), "********");
 }
 
 void Reader::read(std::string_view key, bool& out) {
@@ -179,9 +191,9 @@ std::optional<Duration> Reader::duration(const toml::node& node, std::string_vie
   } else if (const auto* number = node.as_floating_point()) {
     parsed = parse_duration(std::to_string(number->get()));
   } else if (const auto* string = node.as_string()) {
-    const auto expanded = expand(string->get(), context_.env);
-    parsed =
-        expanded ? parse_duration(*expanded) : result<Duration>(std::unexpected(expanded.error()));
+    const auto whole = expanded(node, key, string->get());
+    if (!whole) return std::nullopt;
+    parsed = parse_duration(*whole);
   } else {
     wrong_type(node, key, "a duration such as \"90s\"");
     return std::nullopt;
@@ -300,11 +312,7 @@ void Reader::read(std::string_view key, std::vector<std::string>& out) {
       wrong_type(item, key, "an array of strings");
       continue;
     }
-    auto expanded = expand(item.as_string()->get(), context_.env);
-    if (expanded)
-      out.push_back(*expanded);
-    else
-      context_.problem(item, name_of(key), expanded.error().text);
+    if (auto text = expanded(item, key, item.as_string()->get())) out.push_back(std::move(*text));
   }
   std::string all;
   for (const std::string& one : out) all += (all.empty() ? "" : ", ") + one;
@@ -313,7 +321,15 @@ void Reader::read(std::string_view key, std::vector<std::string>& out) {
 
 void Reader::read(std::string_view key, std::vector<int>& out) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  const auto list_text = [](const std::vector<int>& codes) {
+    std::string all;
+    for (const int code : codes) all += (all.empty() ? "" : ", ") + std::to_string(code);
+    return all;
+  };
+  if (node == nullptr) {
+    if (!out.empty()) record(key, node, list_text(out));
+    return;
+  }
   const auto* array = node->as_array();
   if (array == nullptr) return wrong_type(*node, key, "an array of whole numbers");
   out.clear();
@@ -325,6 +341,7 @@ void Reader::read(std::string_view key, std::vector<int>& out) {
       out.push_back(static_cast<int>(integer->get()));
     }
   }
+  record(key, node, list_text(out));
 }
 
 namespace {
@@ -361,20 +378,76 @@ void Reader::read(std::string_view key, std::map<std::string, std::string>& out)
       wrong_type(item, key, "a table of strings, numbers, booleans or arrays of strings");
       continue;
     }
-    auto expanded = expand(text, context_.env);
-    if (expanded)
-      out[std::string(name.str())] = *expanded;
-    else
-      context_.problem(item, name_of(key), expanded.error().text);
+    if (auto whole = expanded(item, key, text)) out[std::string(name.str())] = std::move(*whole);
     names += (names.empty() ? "" : ", ") + std::string(name.str());
   }
   record(key, node, "{ " + names + " }");
+}
+
+// A number's text is kept as it will be compared and printed: as a server's JSON has it.
+bool Reader::append_json(std::string& out, const toml::node& node, std::string_view key) {
+  const auto quoted = [&out](std::string_view text) {
+    constexpr char kHex[] = "0123456789abcdef";
+    out += '"';
+    for (const char c : text) {
+      if (c == '"' || c == '\\') out += '\\';
+      if (static_cast<unsigned char>(c) >= 0x20)
+        out += c;
+      else
+        ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
+    }
+    out += '"';
+  };
+  std::string_view comma;
+  if (const auto* table = node.as_table()) {
+    out += '{';
+    for (const auto& [name, item] : *table) {
+      out += std::exchange(comma, ",");
+      quoted(name.str());
+      out += ':';
+      if (!append_json(out, item, key)) return false;
+    }
+    out += '}';
+  } else if (const auto* array = node.as_array()) {
+    out += '[';
+    for (const toml::node& item : *array) {
+      out += std::exchange(comma, ",");
+      if (!append_json(out, item, key)) return false;
+    }
+    out += ']';
+  } else if (const auto* boolean = node.as_boolean()) {
+    out += boolean->get() ? "true" : "false";
+  } else if (const auto* integer = node.as_integer()) {
+    out += std::to_string(integer->get());
+  } else if (const auto* number = node.as_floating_point();
+             number != nullptr && std::isfinite(number->get())) {
+    char digits[32];
+    out.append(digits, std::to_chars(digits, digits + sizeof digits, number->get()).ptr);
+  } else if (const auto* string = node.as_string()) {
+    const auto text = expanded(node, key, string->get());
+    if (!text) return false;
+    quoted(*text);
+  } else {
+    wrong_type(node, key, "strings, numbers, booleans, arrays and tables of them");
+    return false;
+  }
+  return true;
+}
+
+void Reader::read_json(std::string_view key, std::string& out) {
+  const toml::table* whole = table(key);
+  if (whole == nullptr || whole->empty() || !append_json(out, *whole, key)) return;
+  std::string names;  // values may be nobody else's business
+  for (const auto& [name, item] : *whole)
+    names += (names.empty() ? "" : ", ") + std::string(name.str());
+  record(key, whole, "{ " + names + " }");
 }
 
 void Reader::read(std::string_view key, Command& out) {
   const toml::node* node = find(key);
   if (node == nullptr) return;
   if (const auto* string = node->as_string()) {
+    if (string->get().contains('\0')) return problem(key, "has a NUL byte");
     out = {.argv = {"/bin/sh", "-c", string->get()}, .shell = true};
     return record(key, node, "/bin/sh -c " + string->get());
   }
@@ -382,7 +455,7 @@ void Reader::read(std::string_view key, Command& out) {
     return wrong_type(*node, key, "an array of arguments, or a string for the shell");
   out = {};
   read(key, out.argv);
-  if (out.argv.empty()) problem(key, "empty; expected a program and its arguments");
+  if (node->as_array()->empty()) problem(key, "empty; expected a program and its arguments");
   std::string text;
   for (const std::string& argument : out.argv) text += (text.empty() ? "" : " ") + argument;
   record(key, node, text);

@@ -19,6 +19,7 @@ namespace keybearer::config {
 struct Context {
   std::vector<Problem> problems;
   bool with_origins = false;
+  bool offline = false;
   std::vector<Origin> origins;
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
@@ -51,6 +52,7 @@ class Reader {
   void read_raw(std::string_view key, std::string& out);  // template text
   void read_secret(std::string_view key, Secret& out, bool& given);
   void read(std::string_view key, std::optional<std::string>& out);
+  void read_masked(std::string_view key, std::optional<std::string>& out);
   void read(std::string_view key, bool& out);
   void read(std::string_view key, std::optional<bool>& out);
   void read(std::string_view key, int& out, int least = 0, int most = 1'000'000);
@@ -66,6 +68,7 @@ class Reader {
   void read(std::string_view key, std::vector<std::string>& out);
   void read(std::string_view key, std::vector<int>& out);
   void read(std::string_view key, std::map<std::string, std::string>& out);
+  void read_json(std::string_view key, std::string& out);  // a table, as JSON
   void read(std::string_view key, Command& out);
   template <class T>
   void read_choice(std::string_view key, T& out,
@@ -81,6 +84,10 @@ class Reader {
 
  private:
   [[nodiscard]] std::optional<std::string> text(std::string_view key, bool expand_it);
+  // With ${NAME}; of `node`, which may be a part of the key's value.
+  [[nodiscard]] std::optional<std::string> expanded(const toml::node& node, std::string_view key,
+                                                    std::string_view text);
+  [[nodiscard]] bool append_json(std::string& out, const toml::node& node, std::string_view key);
   [[nodiscard]] std::optional<Duration> duration(const toml::node& node, std::string_view key);
   void wrong_type(const toml::node& node, std::string_view key, std::string_view expected);
   void record(std::string_view key, const toml::node* node, const std::string& value);

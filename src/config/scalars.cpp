@@ -189,6 +189,18 @@ result<std::string> expand(
   return out;
 }
 
+bool has_control(std::string_view text) {
+  return std::ranges::any_of(text,
+                             [](char c) { return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+std::string plain_path(std::string_view path) {
+  constexpr std::string_view kData = "/data/";
+  std::string text(path);
+  if (const auto at = text.find(kData); at != std::string::npos) text.erase(at, kData.size() - 1);
+  return text;
+}
+
 bool valid_variable_name(std::string_view name) {
   const auto letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';

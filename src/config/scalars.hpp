@@ -22,6 +22,9 @@ namespace keybearer::config {
 [[nodiscard]] result<std::string> expand(
     std::string_view text,
     const std::function<std::optional<std::string>(const std::string&)>& env);
+[[nodiscard]] bool has_control(std::string_view text);  // a control character other than a tab
+// Without KV v2's data/: "kv/app" of "kv/data/app", which are one secret.
+[[nodiscard]] std::string plain_path(std::string_view path);
 [[nodiscard]] bool valid_variable_name(std::string_view name);
 // LD_PRELOAD, PATH, IFS ...: names that change what a program is.
 [[nodiscard]] bool reserved_variable_name(std::string_view name);

@@ -16,8 +16,35 @@ namespace {
 
 using Problems = std::vector<Problem>;
 
-std::string where(const Place& place, const char* otherwise) {
-  return place.text.empty() ? otherwise : place.text;
+constexpr const char* kWhole = "the configuration";
+
+std::string where(const Place& place) {
+  return place.text.empty() ? kWhole : place.text;
+}
+
+// Where keys are set: `place_of` made to answer always.
+struct Places {
+  const PlaceOf& place_of;
+  std::string operator()(std::string_view key) const {
+    const std::string place = place_of(key);
+    return place.empty() ? kWhole : place;
+  }
+};
+
+// Two durations of which one is the most of the other; either may be the default, which the user
+// never saw.
+void ordered(const PlaceOf& place_of, const std::string& low, Duration least,
+             const std::string& high, Duration most, Problems& problems) {
+  if (least <= most) return;
+  const std::string low_place = place_of(low), high_place = place_of(high);
+  const auto shown = [](const std::string& place, Duration value) {
+    return (place.empty() ? "the default of " : "") + duration_text(value);
+  };
+  problems.push_back({!low_place.empty()    ? low_place
+                      : !high_place.empty() ? high_place
+                                            : kWhole,
+                      low + ": " + shown(low_place, least) + " is more than " + high + ", " +
+                          shown(high_place, most)});
 }
 
 void readable(const std::string& path, const std::string& key, const std::string& place,
@@ -35,9 +62,15 @@ void readable_file(const std::string& path, const std::string& key, const std::s
     readable(path, key, place, problems);
 }
 
-void check_method(const AutoAuth& auth, Problems& problems) {
+void no_control(const std::string& text, const std::string& key, const Places& place,
+                Problems& problems) {
+  if (has_control(text))
+    problems.push_back({place(key), key + ": has a line break or another control character"});
+}
+
+void check_method(const AutoAuth& auth, const Places& place_of, Problems& problems) {
   const Method& m = auth.method;
-  const std::string place = where(m.place, "the configuration");
+  const std::string place = where(m.place);
   if (m.type.empty()) {
     if (m.place.text.empty()) {
       problems.push_back({place,
@@ -48,6 +81,10 @@ void check_method(const AutoAuth& auth, Problems& problems) {
     return;
   }
   const std::string prefix = "auto_auth.method.";
+  const auto file = [&](const char* key, const std::string& path) {
+    readable(path, prefix + key, place_of(prefix + key), problems);
+  };
+  no_control(m.name_space.value_or(""), prefix + "namespace", place_of, problems);
   if (m.type == "approle") {
     if (m.role_id.empty() && m.role_id_file_path.empty()) {
       problems.push_back(
@@ -57,39 +94,41 @@ void check_method(const AutoAuth& auth, Problems& problems) {
       problems.push_back({place, prefix + "secret_id: required; set it, secret_id_file_path, or "
                                           "VAULT_SECRET_ID (\"\" for roles without)"});
     }
-    if (m.role_id.empty())
-      readable(m.role_id_file_path, prefix + "role_id_file_path", place, problems);
-    if (!m.secret_id_given)
-      readable(m.secret_id_file_path, prefix + "secret_id_file_path", place, problems);
+    if (m.role_id.empty()) file("role_id_file_path", m.role_id_file_path);
+    if (!m.secret_id_given) file("secret_id_file_path", m.secret_id_file_path);
   } else if (m.type == "token_file") {
     if (m.token_file_path.empty())
       problems.push_back({place, prefix + "token_file_path: required"});
-    readable(m.token_file_path, prefix + "token_file_path", place, problems);
+    file("token_file_path", m.token_file_path);
   } else if (m.type == "token" && m.token.empty()) {
     problems.push_back({place, prefix + "token: required; set VAULT_TOKEN"});
   }
 }
 
-void check_vault(const Vault& vault, Problems& problems) {
-  const std::string place = "the configuration";
+void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems) {
+  const Places place{place_of};
   if (vault.client_cert.empty() != vault.client_key.empty()) {
-    problems.push_back({place, "vault.client_cert and vault.client_key go together"});
+    const bool cert = vault.client_key.empty();
+    problems.push_back({place(cert ? "vault.client_cert" : "vault.client_key"),
+                        "vault.client_cert and vault.client_key go together"});
   }
-  readable(vault.ca_cert, "vault.ca_cert", place, problems);
-  readable(vault.ca_path, "vault.ca_path", place, problems);
-  readable(vault.client_cert, "vault.client_cert", place, problems);
-  readable(vault.client_key, "vault.client_key", place, problems);
-  if (vault.retry.min_backoff > vault.retry.max_backoff) {
-    problems.push_back({place, "vault.retry.min_backoff is more than max_backoff"});
-  }
+  const std::pair<const char*, const std::string&> files[] = {
+      {"vault.ca_cert", vault.ca_cert},
+      {"vault.ca_path", vault.ca_path},
+      {"vault.client_cert", vault.client_cert},
+      {"vault.client_key", vault.client_key}};
+  for (const auto& [key, path] : files) readable(path, key, place(key), problems);
+  no_control(vault.name_space, "vault.namespace", place, problems);
+  ordered(place_of, "vault.retry.min_backoff", vault.retry.min_backoff, "vault.retry.max_backoff",
+          vault.retry.max_backoff, problems);
   if (vault.timeout < Duration(10))
-    problems.push_back({place, "vault.timeout: must be more than zero"});
+    problems.push_back({place("vault.timeout"), "vault.timeout: must be more than zero"});
 }
 
 void check_environment(const Config& config, Problems& problems) {
   std::set<std::string> names;
   for (const EnvVar& variable : config.env) {
-    const std::string place = where(variable.value.place, "the configuration");
+    const std::string place = where(variable.value.place);
     const std::string key = "env." + variable.name;
     if (!valid_variable_name(variable.name)) {
       problems.push_back({place, key + ": not a variable name; expected letters, digits and _"});
@@ -106,7 +145,7 @@ void check_templates(const Config& config, Problems& problems) {
   std::set<std::string> destinations;
   for (const Template& t : config.templates) {
     if (!t.enabled) continue;
-    const std::string place = where(t.place, "the configuration");
+    const std::string place = where(t.place);
     readable_file(t.source, "template.source", place, problems);
     std::error_code none;
     if (!t.source.empty() && std::filesystem::equivalent(t.source, t.destination, none))
@@ -120,9 +159,24 @@ void check_templates(const Config& config, Problems& problems) {
   }
 }
 
+// The path, the version and what is written to it tell one secret from another.
+std::string identity_of(const SecretRule& rule) {
+  std::string out = plain_path(rule.path) + '\n' + rule.version;
+  for (const auto& [key, value] : rule.data) out += '\n' + key + '\n' + value;
+  return out;
+}
+
 void check_secrets(const Config& config, Problems& problems) {
   std::set<std::string> names;
+  std::set<std::string> identities;
   for (const SecretRule& rule : config.secrets) {
+    const std::string identity = identity_of(rule);
+    if (!identities.insert(identity).second && !rule.path.empty()) {
+      const auto first = std::ranges::find(config.secrets, identity, identity_of);
+      problems.push_back({rule.place.text, "secret.path: \"" + rule.path +
+                                               "\" has a table already, at " + first->place.text +
+                                               "; make them one"});
+    }
     if (!rule.name.empty() && !names.insert(rule.name).second) {
       problems.push_back({rule.place.text, "secret.name: \"" + rule.name + "\" is used twice"});
     }
@@ -151,30 +205,32 @@ void name_instance(Config& config) {
   config.name = path.empty() ? "keybearer" : path;
 }
 
-void validate(const Config& config, bool offline, Problems& problems) {
+void validate(const Config& config, const PlaceOf& place_of, bool offline, Problems& problems) {
+  const Places place{place_of};
   if (!offline) {
-    check_method(config.auto_auth, problems);
-    check_vault(config.vault, problems);
+    check_method(config.auto_auth, place, problems);
+    check_vault(config.vault, place_of, problems);
   }
   check_environment(config, problems);
   check_templates(config, problems);
   check_secrets(config, problems);
-  if (config.auto_auth.min_backoff > config.auto_auth.max_backoff) {
-    problems.push_back({"the configuration", "auto_auth.min_backoff is more than max_backoff"});
-  }
+  ordered(place_of, "auto_auth.min_backoff", config.auto_auth.min_backoff, "auto_auth.max_backoff",
+          config.auto_auth.max_backoff, problems);
   if (config.exit_after_auth && !config.exec.command.argv.empty()) {
-    problems.push_back({"the configuration",
+    problems.push_back({place("exit_after_auth"),
                         "exit_after_auth and exec.command exclude each other: it ends once files "
                         "are written (for a job: keybearer run --once)"});
   }
   const std::string& folder = config.exec.working_directory;
   if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
-    problems.push_back(
-        {"the configuration", "exec.working_directory: " + folder + ": No such file or directory"});
+    problems.push_back({place("exec.working_directory"),
+                        "exec.working_directory: " + folder + ": No such file or directory"});
   }
-  if (config.exec.debounce > config.exec.debounce_max) {
-    problems.push_back({"the configuration", "exec.debounce is more than exec.debounce_max"});
-  }
+  const Exec& exec = config.exec;
+  ordered(place_of, "exec.debounce", exec.debounce, "exec.debounce_max", exec.debounce_max,
+          problems);
+  ordered(place_of, "exec.restart_backoff", exec.restart_backoff, "exec.restart_backoff_max",
+          exec.restart_backoff_max, problems);
 }
 
 void add_warnings(Config& config) {

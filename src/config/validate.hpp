@@ -18,7 +18,10 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
 void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
                  std::vector<Problem>& problems);
 void name_instance(Config& config);
-void validate(const Config& config, bool offline, std::vector<Problem>& problems);
+// Where a key was set, by its full name; "" when it has its default.
+using PlaceOf = std::function<std::string(std::string_view key)>;
+void validate(const Config& config, const PlaceOf& place, bool offline,
+              std::vector<Problem>& problems);
 void add_warnings(Config& config);
 // Before the environment overrides: what the file itself says.
 void warn_of_readable_secret(Config& config);

@@ -108,16 +108,22 @@ result<std::shared_ptr<const Folder>> open_folder(const std::string& path,
   return known;
 }
 
-// Follows links, but only where nobody else can have made them.
-result<Location> locate(const config::Template& spec, Folders& folders) {
+enum class Missing { make, leave };
+
+// Follows links, but only where nobody else can have made them. A folder that is to be made and is
+// not: no location.
+result<std::optional<Location>> locate(const config::Template& spec, Folders& folders,
+                                       Missing missing) {
   std::string path = spec.destination;
   for (int links = 0; links < 8; ++links) {
     auto [folder_path, name] = split(path);
     if (name.empty() || name == "." || name == "..")
       return refuse(spec.destination, "is a folder; the destination must be a file");
-    if (spec.create_dest_dirs) {
+    if (spec.create_dest_dirs && missing == Missing::make) {
       if (auto made = make_folders(folder_path, spec.destination); !made)
         return std::unexpected(made.error());
+    } else if (spec.create_dest_dirs && access(folder_path.c_str(), F_OK) != 0 && errno == ENOENT) {
+      return std::nullopt;
     }
     auto folder = open_folder(folder_path, spec.destination, folders);
     if (!folder) return std::unexpected(folder.error());
@@ -293,17 +299,17 @@ std::optional<Prepared> begin(const FileWrite& file, std::size_t index, Folders&
     outcome = std::unexpected(Error(owner.error()).within(file.spec->destination));
     return std::nullopt;
   }
-  auto at = locate(*file.spec, folders);
+  auto at = locate(*file.spec, folders, Missing::make);
   if (!at) {
     outcome = std::unexpected(at.error());
     return std::nullopt;
   }
-  if (up_to_date(*at, file, *owner)) return std::nullopt;
+  if (up_to_date(**at, file, *owner)) return std::nullopt;
   if (file.spec->in_place) {
-    outcome = write_in_place(*at, file, *owner);
+    outcome = write_in_place(**at, file, *owner);
     return std::nullopt;
   }
-  Prepared prepared(index, std::move(*at), file.spec);
+  Prepared prepared(index, std::move(**at), file.spec);
   if (auto written = write_temporary(prepared, file.content, *owner); !written) {
     outcome = std::unexpected(written.error());
     return std::nullopt;
@@ -418,20 +424,18 @@ asio::awaitable<std::vector<result<bool>>> write_files_while_others_run(
 result<> check_destination(const config::Template& spec) {
   const auto owner = owner_of(spec.user, spec.group);
   if (!owner) return std::unexpected(Error(owner.error()).within(spec.destination));
-  config::Template probe = spec;
-  const auto [folder_path, name] = split(spec.destination);
-  struct stat info{};
-  if (stat(folder_path.c_str(), &info) != 0) {
-    if (errno == ENOENT && spec.create_dest_dirs) return {};
-    return refuse_errno(spec.destination, ("folder " + folder_path).c_str(), errno);
-  }
-  probe.create_dest_dirs = false;
   Folders folders;
-  const auto at = locate(probe, folders);
+  const auto at = locate(spec, folders, Missing::leave);
   if (!at) return std::unexpected(at.error());
-  if (faccessat(at->dir(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
-    return refuse_errno(spec.destination, ("folder " + folder_path).c_str(), errno);
+  if (!*at) return {};
+  const Location& where = **at;
+  if (spec.in_place && faccessat(where.dir(), where.name.c_str(), F_OK, AT_EACCESS) == 0) {
+    if (faccessat(where.dir(), where.name.c_str(), W_OK, AT_EACCESS) != 0)
+      return refuse_errno(spec.destination, "opening", errno);
+    return {};
   }
+  if (faccessat(where.dir(), ".", W_OK | X_OK, AT_EACCESS) != 0)
+    return refuse_errno(spec.destination, "can't write in its folder", errno);
   return {};
 }
 

@@ -13,6 +13,9 @@ namespace {
 std::unexpected<Error> refuse(const std::string& name, const std::string& why) {
   return fail(ErrorKind::render, name + ": " + why);
 }
+std::unexpected<Error> refuse(const FormatEntry& entry, const std::string& why) {
+  return refuse(dotted(entry.path), why);
+}
 
 bool variable_name(std::string_view name) {
   const auto letter = [](char c) {
@@ -44,15 +47,15 @@ bool is_utf8_for_systemd(std::string_view text) {
 
 result<> append_env(Secret& out, const FormatEntry& entry) {
   const std::string& name = entry.path.back();
-  if (entry.path.size() > 1) return refuse(name, "an env file has no sections");
-  if (!variable_name(name)) return refuse(name, "not a variable name");
+  if (entry.path.size() > 1) return refuse(entry, "an env file has no sections");
+  if (!variable_name(name)) return refuse(entry, "not a variable name");
   if (!is_utf8_for_systemd(entry.value->reveal()))
-    return refuse(name, "its value is not UTF-8, which systemd drops; use format = \"shell\"");
+    return refuse(entry, "its value is not UTF-8, which systemd drops; use format = \"shell\"");
   out.append(name);
   out.append("=\"");
   entry.at.begin = out.size();
   for (const char c : entry.value->reveal()) {
-    if (c == '\0') return refuse(name, "its value has a NUL byte, which no variable can hold");
+    if (c == '\0') return refuse(entry, "its value has a NUL byte, which no variable can hold");
     if (c == '\\' || c == '"' || c == '$' || c == '`') out.push_back('\\');
     out.push_back(c);
   }
@@ -65,17 +68,17 @@ constexpr std::size_t kLongestDockerLine = 65535;  // Go's bufio.Scanner, its ne
 
 result<> append_docker_env(Secret& out, const FormatEntry& entry) {
   const std::string& name = entry.path.back();
-  if (entry.path.size() > 1) return refuse(name, "an env file has no sections");
-  if (!variable_name(name)) return refuse(name, "not a variable name");
+  if (entry.path.size() > 1) return refuse(entry, "an env file has no sections");
+  if (!variable_name(name)) return refuse(entry, "not a variable name");
   const std::string_view value = entry.value->reveal();
   if (value.find_first_of(std::string_view("\n\r\0", 3)) != std::string_view::npos) {
-    return refuse(name,
+    return refuse(entry,
                   "its value has a line break or NUL byte, which docker's --env-file can't hold; "
                   "use format = \"env\"");
   }
-  if (!is_utf8(value)) return refuse(name, "its value is not UTF-8, which docker refuses");
+  if (!is_utf8(value)) return refuse(entry, "its value is not UTF-8, which docker refuses");
   if (name.size() + 1 + value.size() > kLongestDockerLine)
-    return refuse(name, "its line is longer than the 65535 bytes that docker reads");
+    return refuse(entry, "its line is longer than the 65535 bytes that docker reads");
   out.append(name);
   out.push_back('=');
   entry.at = {out.size(), out.size() + value.size()};
@@ -86,12 +89,12 @@ result<> append_docker_env(Secret& out, const FormatEntry& entry) {
 
 result<> append_shell(Secret& out, const FormatEntry& entry) {
   const std::string& name = entry.path.back();
-  if (entry.path.size() > 1) return refuse(name, "a shell file has no sections");
-  if (!variable_name(name)) return refuse(name, "not a variable name");
+  if (entry.path.size() > 1) return refuse(entry, "a shell file has no sections");
+  if (!variable_name(name)) return refuse(entry, "not a variable name");
   out.append("export " + name + "='");
   entry.at.begin = out.size();
   for (const char c : entry.value->reveal()) {
-    if (c == '\0') return refuse(name, "its value has a NUL byte, which no variable can hold");
+    if (c == '\0') return refuse(entry, "its value has a NUL byte, which no variable can hold");
     if (c == '\'') {
       out.append("'\\''");
     } else {
@@ -133,14 +136,14 @@ result<> append_ini_value(Secret& out, const FormatEntry& entry) {
   const bool bad_name = name.empty() || has_blank_end(name) ||
                         name.find_first_of("=:\n\r") != std::string::npos || name[0] == '[' ||
                         name[0] == '#' || name[0] == ';' || name == "rem";
-  if (bad_name) return refuse(name, "not a key that an ini file can hold");
+  if (bad_name) return refuse(entry, "not a key that an ini file can hold");
   const std::string_view value = entry.value->reveal();
   if (value.find_first_of(std::string_view("\n\r\0", 3)) != std::string_view::npos) {
-    return refuse(name, "its value has a line break or NUL byte, which an ini file can't hold");
+    return refuse(entry, "its value has a line break or NUL byte, which an ini file can't hold");
   }
-  if (!is_utf8(value)) return refuse(name, "its value is not UTF-8, which this format needs");
+  if (!is_utf8(value)) return refuse(entry, "its value is not UTF-8, which this format needs");
   if (has_blank_end(value))
-    return refuse(name,
+    return refuse(entry,
                   "its value begins or ends with a blank, which no reader of ini files gives back");
   out.append(name);
   out.append(" = ");
@@ -167,8 +170,7 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
   std::set<std::string> names;  // SECTION]key
   for (const FormatEntry& entry : entries) {
     if (entry.path.size() != 2)
-      return refuse(entry.path.back(),
-                    "an ini file needs one section around each key: values.SECTION.KEY");
+      return refuse(entry, "an ini file needs one section around each key: values.SECTION.KEY");
     const std::string& section = entry.path.front();
     if (sections.empty() || sections.back() != section) {
       if (section.empty() || section.find_first_of("]\n\r") != std::string::npos)
@@ -182,8 +184,7 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
       sections.push_back(section);
     }
     if (!names.insert(section + "]" + lower_case(entry.path.back())).second) {
-      return refuse(entry.path.back(),
-                    "comes twice in its section (upper and lower case are the same there)");
+      return refuse(entry, "comes twice in its section (upper and lower case are the same there)");
     }
     if (const auto appended = append_ini_value(out, entry); !appended)
       return std::unexpected(appended.error());

@@ -72,7 +72,7 @@ bool append_java(Secret& out, std::string_view text, bool key) {
 }
 
 std::unexpected<Error> not_utf8(const FormatEntry& entry) {
-  return fail(ErrorKind::render, entry.path.back() + ": it is not UTF-8, which this format needs");
+  return fail(ErrorKind::render, dotted(entry.path) + ": it is not UTF-8, which this format needs");
 }
 
 std::string indent(std::size_t level) {
@@ -89,6 +89,12 @@ std::size_t shared_sections(const std::vector<std::string>& open,
 }
 
 }  // namespace
+
+std::string dotted(const std::vector<std::string>& path) {
+  std::string out;
+  for (const std::string& part : path) out += (out.empty() ? "" : ".") + part;
+  return out;
+}
 
 result<Secret> write_json(const std::vector<FormatEntry>& entries) {
   Secret out("{");
@@ -155,8 +161,7 @@ result<Secret> write_properties(const std::vector<FormatEntry>& entries) {
   Secret out;
   std::set<std::string> names;
   for (const FormatEntry& entry : entries) {
-    std::string name;
-    for (const std::string& part : entry.path) name += (name.empty() ? "" : ".") + part;
+    const std::string name = dotted(entry.path);
     if (!names.insert(name).second)
       return fail(ErrorKind::render, name + ": a key that comes twice");
     if (!append_java(out, name, true)) return not_utf8(entry);

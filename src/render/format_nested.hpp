@@ -6,6 +6,8 @@
 
 namespace keybearer::render {
 
+[[nodiscard]] std::string dotted(const std::vector<std::string>& path);  // SECTION.NAME
+
 [[nodiscard]] result<Secret> write_json(const std::vector<FormatEntry>& entries);
 [[nodiscard]] result<Secret> write_yaml(const std::vector<FormatEntry>& entries);
 [[nodiscard]] result<Secret> write_toml(const std::vector<FormatEntry>& entries);

@@ -17,6 +17,7 @@ using config::Problem;
 // A file: one value, or several in a format.
 struct FileTarget {
   std::vector<std::vector<std::string>> paths;  // with a format: of each value
+  std::vector<const config::Place*> places;     // as many
   std::vector<RenderedValue> values;
   std::optional<Error> error;  // the format can't hold them
 };
@@ -108,6 +109,7 @@ struct Renderer::Impl {
   void add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
                  std::vector<std::string> path, const std::string& name,
                  const tmpl::Options& options);
+  void check_format(const config::Template& spec, const FileTarget& target);
   void add_file(const config::Template& spec);
   void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
                    Evaluation& evaluation);
@@ -162,11 +164,31 @@ void Renderer::Impl::add_nodes(FileTarget& target, const std::vector<config::Nam
     if (named.node.children.empty()) {
       const std::size_t before = target.values.size();
       add_value(target.values, named.node.value, name + " " + named.name, options);
-      if (target.values.size() > before) target.paths.push_back(path);
+      if (target.values.size() > before) {
+        target.paths.push_back(path);
+        target.places.push_back(&named.node.value.place);
+      }
     } else {
       add_nodes(target, named.node.children, path, name, options);
     }
     path.pop_back();
+  }
+}
+
+// Names and sections are known before any value is: what the format can't hold of them is an error
+// of the configuration.
+void Renderer::Impl::check_format(const config::Template& spec, const FileTarget& target) {
+  const Secret empty;
+  std::vector<FormatEntry> entries;
+  for (const auto& path : target.paths) entries.push_back({path, &empty});
+  if (write_format(spec.format, entries)) return;
+  entries.clear();
+  for (std::size_t i = 0; i < target.paths.size(); ++i) {  // the first that is too much
+    entries.push_back({target.paths[i], &empty});
+    const auto written = write_format(spec.format, entries);
+    if (written) continue;
+    problems.push_back({target.places[i]->text, "template.values." + written.error().text});
+    return;
   }
 }
 
@@ -188,6 +210,7 @@ void Renderer::Impl::add_file(const config::Template& spec) {
     add_value(target.values, whole, spec.destination, options);
   } else {
     add_nodes(target, spec.values, {}, spec.destination, options);
+    check_format(spec, target);
   }
   file_targets.push_back(std::move(target));
   RenderedFile file;

@@ -10,7 +10,11 @@ namespace keybearer::render {
 result<tmpl::Dependency> dependency_of(const config::Config& config, const std::string& secret) {
   for (const config::SecretRule& rule : config.secrets) {
     if (rule.name != secret || secret.empty()) continue;
-    if (rule.data.empty()) return tmpl::read_dependency(rule.path);
+    if (rule.data.empty()) {
+      auto read = tmpl::read_dependency(rule.path);
+      if (!read || rule.version.empty()) return read;
+      return tmpl::of_version(*std::move(read), rule.version);
+    }
     return tmpl::write_dependency(rule.path, {rule.data.begin(), rule.data.end()});
   }
   return tmpl::read_dependency(secret);

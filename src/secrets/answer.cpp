@@ -4,6 +4,8 @@
 #include <charconv>
 #include <ctime>
 
+#include "json/json.hpp"
+
 namespace keybearer::secrets {
 namespace {
 
@@ -115,15 +117,6 @@ std::string with_data(std::string_view path, std::string_view mount) {
   return std::string(mount) + "data/" + std::string(rest);
 }
 
-bool same_path(std::string_view a, std::string_view b) {
-  const auto plain = [data = std::string_view("/data/")](std::string_view path) {
-    std::string text(path);
-    if (const auto at = text.find(data); at != std::string::npos) text.erase(at, data.size() - 1);
-    return text;
-  };
-  return plain(a) == plain(b);
-}
-
 Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
   const Value& data = reply.data();
   switch (dependency.kind) {
@@ -145,10 +138,9 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
   }
 }
 
-Value stand_in(const std::map<std::string, std::string>& defaults, std::optional<bool> kv2) {
+Value stand_in(std::string_view defaults, std::optional<bool> kv2) {
   if (defaults.empty()) return {};
-  Value keys = Value::map();
-  for (const auto& [key, value] : defaults) keys.set(key, Value(value));
+  Value keys = json::parse(defaults).value_or(Value::map());
   Value data = kv2.value_or(false) ? Value::map() : keys.deep_copy();
   if (kv2.value_or(true)) {
     data.set("data", std::move(keys));

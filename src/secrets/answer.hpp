@@ -31,14 +31,11 @@ namespace keybearer::secrets {
 // "kv/data/app" of "kv/app" in the mount "kv/"; as it is when it has data/, metadata/ or subkeys/
 // already.
 [[nodiscard]] std::string with_data(std::string_view path, std::string_view mount);
-// Is it one secret? "kv/app" and "kv/data/app" are the same.
-[[nodiscard]] bool same_path(std::string_view a, std::string_view b);
 
 // The value as the template's data source gives it (tmpl::DataSource): by the dependency's kind.
 [[nodiscard]] Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply);
-// What stands in for an optional secret that is not there: an answer with these data, or nil. `kv2`
-// as far as it is known: else both .Data.KEY and .Data.data.KEY find them.
-[[nodiscard]] Value stand_in(const std::map<std::string, std::string>& defaults,
-                             std::optional<bool> kv2);
+// What stands in for an optional secret that is not there: an answer with these data (a JSON
+// object), or nil. `kv2` as far as it is known: else both .Data.KEY and .Data.data.KEY find them.
+[[nodiscard]] Value stand_in(std::string_view defaults, std::optional<bool> kv2);
 
 }  // namespace keybearer::secrets

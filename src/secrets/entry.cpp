@@ -1,6 +1,9 @@
 #include "secrets/entry.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
+#include "config/scalars.hpp"
 #include "secrets/answer.hpp"
 
 namespace keybearer::secrets {
@@ -53,12 +56,31 @@ void give_up(Shared& shared, Entry& entry) {
   shared.changed.set();
 }
 
+namespace {
+
+bool same_data(const config::SecretRule& rule, const tmpl::Dependency& dependency) {
+  return rule.data.size() == dependency.args.size() &&
+         std::ranges::all_of(dependency.args, [&rule](const auto& arg) {
+           const auto at = rule.data.find(arg.first);
+           return at != rule.data.end() && at->second == arg.second;
+         });
+}
+
+}  // namespace
+
+// The table of just this version and just these data; else the first of its path.
 config::SecretRule rule_for(const config::Config& config, const tmpl::Dependency& dependency) {
+  const config::SecretRule* found = nullptr;
   if (dependency.kind != tmpl::Dependency::Kind::file) {
+    const std::string path = config::plain_path(dependency.path);
     for (const config::SecretRule& rule : config.secrets) {
-      if (same_path(rule.path, dependency.path)) return rule;
+      if (config::plain_path(rule.path) != path) continue;
+      const bool exact = rule.version == dependency.version && same_data(rule, dependency);
+      if (found == nullptr || exact) found = &rule;
+      if (exact) break;
     }
   }
+  if (found != nullptr) return *found;
   config::SecretRule rule;
   rule.path = dependency.path;
   rule.interval = config.template_config.static_secret_render_interval;

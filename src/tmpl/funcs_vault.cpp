@@ -320,21 +320,26 @@ result<Dependency> read_dependency(std::string_view raw) {
   std::string_view path = trimmed(trimmed_space(raw), "/");
   if (path.empty()) return fail(ErrorKind::render, "vault.read: invalid format: \"\"");
   Dependency dependency;
-  std::string version;
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-_.";
   if (path.find_first_not_of(kPlain) == std::string_view::npos) {
     dependency.path = path;
+    dependency.id = "vault.read(" + dependency.path + ")";
   } else {
     auto url = parse_url(path);
     if (!url) return fail(ErrorKind::render, url.error());
     dependency.path = std::move(url->path);
     const auto asked = query_value(url->query, "version");
-    dependency.version = asked.value_or("");
-    if (asked) version = ".v" + *asked;
+    dependency.id = "vault.read(" + dependency.path + ")";
+    if (asked) return of_version(std::move(dependency), *asked);
   }
-  dependency.id = "vault.read(" + dependency.path + version + ")";
   return dependency;
+}
+
+Dependency of_version(Dependency read, const std::string& version) {
+  read.version = version;
+  read.id = "vault.read(" + read.path + ".v" + version + ")";
+  return read;
 }
 
 // consul-template: dependency/vault_write.go; the id has the first 4 bytes of a SHA-1 over the

@@ -136,6 +136,8 @@ class Template {
 // The dependency that `{{ secret "PATH" "k=v"... }}` makes, for those who ask without a template
 // ([env] secret = ...).
 [[nodiscard]] result<Dependency> read_dependency(std::string_view path);
+// One version of it, as PATH?version=N means it.
+[[nodiscard]] Dependency of_version(Dependency read, const std::string& version);
 [[nodiscard]] Dependency write_dependency(std::string_view path,
                                           std::vector<std::pair<std::string, std::string>> args);
 

@@ -243,6 +243,19 @@ BAD = [
     ("method not supported", "[auto_auth.method]\ntype = 'kerberos'", ["kerberos", "not supported"]),
     ("unset environment", "[vault]\naddress = '${NO_SUCH_VARIABLE}'", ["NO_SUCH_VARIABLE"]),
     ("not TOML", "[vault\n", ["agent.toml:"]),
+    ("name of a variable", "[[env_from]]\nsecret = 'kv/data/app'\nnames = { k = 'B C' }", ["agent.toml:3:", "env_from.names.k"]),
+    ("reserved name", "[[env_from]]\nsecret = 'kv/data/app'\nnames = { k = 'PATH' }", ["env_from.names.k", "PATH is a reserved"]),
+    ("prefix", '[[env_from]]\nsecret = "kv/data/app"\nprefix = "A="', ["agent.toml:3:", "env_from.prefix"]),
+    ("two tables of a secret", "[[secret]]\npath = 'kv/a'\n[[secret]]\npath = 'kv/data/a'", ["agent.toml:3:", "agent.toml:1:"]),
+    ("version", "[[secret]]\npath = 'kv/a'\nversion = -1", ["agent.toml:3:", "secret.version"]),
+    ("NUL", '[[template]]\ncontents = ""\ndestination = "out/x\\u0000y"', ["agent.toml:3:", "template.destination", "NUL"]),
+    ("two hooks", "[[template]]\ncontents = ''\ndestination = 'out/x'\ncommand = ['true']\nexec = { command = ['true'] }",
+     ["agent.toml:5:", "template.exec.command", "excludes"]),
+    ("our own header", "[vault]\nheaders = { host = 'x' }", ["agent.toml:2:", "vault.headers.host"]),
+    ("two lines in a header", '[vault]\nheaders = { X-A = "a\\r\\nHost: b" }', ["agent.toml:2:", "vault.headers.X-A"]),
+    ("two lines in a namespace", '[vault]\nnamespace = "a\\nb"', ["agent.toml:2:", "vault.namespace"]),
+    ("no such user", "[[template]]\ncontents = ''\ndestination = 'out/x'\nuser = 'nope'", ["agent.toml:4:", "template.user", "nope"]),
+    ("more than the default", "[exec]\ncommand = ['x']\ndebounce = '1m'", ["agent.toml:3:", "exec.debounce_max", "default of 30s"]),
 ]
 
 
@@ -275,6 +288,23 @@ source = "y"
     for line, word in ((3, "timeout"), (4, "adress"), (7, "debounce"), (10, "source")):
         assert any(f"agent.toml:{line}:" in said and word in said for said in agent.stderr.splitlines()), agent.stderr
     assert s.tap.count() == 0
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_section_in_a_format_that_has_none(s, command):
+    agent = s.start(command, "-c", s.config("""
+[exec]
+command = ["x"]
+[[template]]
+destination = "out/x.env"
+format = "env"
+[template.values]
+a = "1"
+[template.values.sec]
+x = "1"
+"""), env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
+    assert agent.wait_exit(3) == EX_TEMPLATE
+    assert "agent.toml:10:" in agent.stderr and "template.values.sec.x" in agent.stderr and s.tap.count() == 0
 
 
 @pytest.mark.parametrize("text", ['{{ with secret "kv/data/app" }}no end', "{{ nosuchfunction }}", "{{ if }}x{{ end }}"])
@@ -328,6 +358,40 @@ def test_program_that_cannot_be_started(s, program, code):
     wait_for(lambda: not s.pg.roles(), 2, "the lease is revoked")
 
 
+def test_check_looks_for_the_program_where_it_is_started(s):
+    kv_base(s)
+    s.write("out/app", "#!/bin/sh\n", 0o755)
+    s.write("off.toml", '[[template]]\ndestination = "out/off"\ncontents = ""\nenabled = false')
+    text = toml(KV, interval="1s", app='["./app"]', exec='working_directory = "out"')
+    agent = s.start("check", "--online", "-c", s.config(text), "-c", "off.toml")
+    assert agent.wait_exit(5) == 0, agent.stderr
+    assert "off.toml:1:1: template out/off is not enabled" in agent.stderr
+    agent = s.start("check", "--online", "-c", s.config(text.replace("./app", "./none")))
+    assert agent.wait_exit(5) == 127 and "./none" in agent.stderr, agent.stderr
+
+
+def test_two_versions_of_one_secret(s):
+    first = kv_base(s)
+    second = s.canary("kv-second")
+    s.vault.put(KV_DATA, {"value": second})
+    s.run(toml(LOGIN + '''
+[[secret]]
+path = "kv/app"
+name = "latest"
+[[secret]]
+path = "kv/data/app"
+name = "old"
+version = 1
+[env]
+NEW = { secret = "latest", key = "value" }
+OLD = { secret = "old", key = "value" }
+[exec]
+command = @app@
+''', app=s.app_toml()))
+    env = s.runlog.wait_starts(1, 6)[0]["env"]
+    assert (env["NEW"], env["OLD"]) == (second, first)
+
+
 def test_no_method_and_no_token(s):
     agent = s.start("run", "--address", s.tap.url, "--env", "X=kv/data/app#value", "--", s.app, "run.jsonl")
     assert agent.wait_exit(3) == EX_CONFIG
@@ -335,9 +399,13 @@ def test_no_method_and_no_token(s):
 
 
 def test_wrong_usage_of_the_command_line(s):
-    for args in ([], ["no-such-command"], ["run", "--no-such-flag"], ["run", "--"]):
-        agent = s.start(*args)
-        assert agent.wait_exit(3) == 64, args
+    for args in ([], ["no-such-command"], ["run", "--no-such-flag"], ["run", "--"], ["run", "--env-from", "", "--", "x"],
+                 ["run", "--env-from", "kv/data/app#value", "--", "x"]):
+        agent = s.start(*args, env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
+        assert agent.wait_exit(3) == 64, (args, agent.stderr)
+    for word, said in (("status", 'no command "status"; there are run'), ("rendr", 'did you mean "render"?')):
+        agent = s.start(word)
+        assert agent.wait_exit(3) == 64 and said in agent.stderr, agent.stderr
 
 
 def test_without_any_file(s):

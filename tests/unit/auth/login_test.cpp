@@ -134,6 +134,21 @@ TEST_CASE("a wrapped secret_id is looked at, unwrapped once, and used") {
   CHECK(house.http->count(kLogin) == 2);
 }
 
+TEST_CASE("a wrapping token that is given itself, not in a file, is unwrapped as well") {
+  Wrapped house;
+  house.config.method.secret_id_file_path.clear();
+  house.config.method.secret_id = Secret("hvs.WRAP");
+  house.config.method.secret_id_given = true;
+  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  house.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":0}})");
+  house.start();
+  CHECK(house.token() == "T1");
+  CHECK(house.http->asked[2].body == R"({"role_id":"role-1","secret_id":"inner"})");
+  house.io.advance(85s);
+  CHECK(house.http->count(kUnwrap) == 1);
+  CHECK(house.http->count(kLogin) == 2);
+}
+
 TEST_CASE("a wrapped secret_id for one use is not tried twice") {
   Wrapped house;
   house.http->answer(kWrapLookup, 200, wrap_info(kPath));

@@ -82,6 +82,55 @@ TEST_CASE("a mistake is named with its place, key and what was expected") {
       {"[env.A]\nsecret = \"kv/app\"", "env.A: secret and key go together"},
       {"[vault]\nnamespace = \"${NOT_SET}\"", "the environment variable NOT_SET is not set"},
       {"[[listener]]\naddress = \"x\"", "listener: not supported yet"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nnames = { k = \"B C\" }",
+       "env_from.names.k: B C is no variable name"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nnames = { k = \"1X\" }",
+       "env_from.names.k: 1X is no variable name"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nnames = { k = \"PATH\" }",
+       "env_from.names.k: PATH is a reserved name"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nnames = { k = \"PRELOAD\" }\nprefix = \"LD_\"",
+       "env_from.names.k: LD_PRELOAD is a reserved name"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nnames = { k = \"A\", l = \"A\" }",
+       "env_from.names.l: A is the name of another key, too"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nprefix = \"A=\"",
+       "env_from.prefix: begins no variable name"},
+      {"[[env_from]]\nsecret = \"kv/a\"\nprefix = \"A\\nB\"",
+       "env_from.prefix: begins no variable name"},
+      {"[[secret]]\npath = \"\"", "secret.path: required"},
+      {"[[secret]]\npath = \"kv/a\"\nversion = -1",
+       "secret.version: expected a whole number from 1"},
+      {"[[secret]]\npath = \"kv/a\"\nversion = 0",
+       "secret.version: expected a whole number from 1"},
+      {"[[secret]]\npath = \"kv/a\"\nversion = \"abc\"",
+       "secret.version: expected a whole number from 1"},
+      {"[[template]]\ndestination = \"x\\u0000y\"\ncontents = \"\"",
+       "template.destination: has a NUL byte"},
+      {"[exec]\ncommand = [\"a\", \"b\\u0000c\"]", "exec.command: has a NUL byte"},
+      {"[exec]\ncommand = \"b\\u0000c\"", "exec.command: has a NUL byte"},
+      {"[[template]]\ndestination = \"x\"\ncontents = \"\"\ncommand = [\"a\"]\n"
+       "exec = { command = [\"b\"] }",
+       "template.exec.command: excludes template.command"},
+      {"[[template]]\ndestination = \"x\"\ncontents = \"\"\ncommand_timeout = 1\n"
+       "exec = { timeout = 2 }",
+       "template.exec.timeout: excludes template.command_timeout"},
+      {"[vault]\nheaders = { \"X A\" = \"b\" }", "vault.headers.X A: not a header's name"},
+      {"[vault]\nheaders = { \"X\\nA\" = \"b\" }", "not a header's name"},
+      {"[vault]\nheaders = { \"X-A\" = \"b\\r\\nHost: evil\" }",
+       "vault.headers.X-A: has a line break or another control character"},
+      {"[vault]\nheaders = { HOST = \"b\" }", "vault.headers.HOST: a header that we set ourselves"},
+      {"[vault]\nheaders = { \"x-vault-token\" = \"b\" }",
+       "vault.headers.x-vault-token: a header that we set ourselves"},
+      {"[vault]\nnamespace = \"a\\r\\nb\"",
+       "vault.namespace: has a line break or another control character"},
+      {"[exec]\ndebounce = \"1m\"",
+       "exec.debounce: 1m is more than exec.debounce_max, the default of 30s"},
+      {"[exec]\ndebounce_max = \"1s\"",
+       "exec.debounce: the default of 2s is more than exec.debounce_max, 1s"},
+      {"[vault]\ntimeout = 0", "vault.timeout: must be more than zero"},
+      {"[[template]]\ndestination = \"x\"\ncontents = \"\"\nuser = \"no-such-user\"",
+       "template.user: no user \"no-such-user\" in /etc/passwd"},
+      {"[[template]]\ndestination = \"x\"\ncontents = \"\"\ngroup = \"no-such-group\"",
+       "template.group: no group \"no-such-group\" in /etc/group"},
   };
   for (const auto& [text, problem] : rows) {
     House house;
@@ -93,6 +142,79 @@ TEST_CASE("a mistake is named with its place, key and what was expected") {
                         (text.starts_with("[") ? "" : "\n" + kToken))
               .find(expected) != std::string::npos);
   }
+}
+
+TEST_CASE("a rule over several keys is broken at the key that breaks it") {
+  const std::pair<const char*, const char*> rows[] = {
+      {"[exec]\nsplay = 0\ndebounce = \"1m\"", "6: exec.debounce: "},
+      {"[exec]\nsplay = 0\nworking_directory = \"/nope\"", "6: exec.working_directory: "},
+      {"[exec]\nsplay = 0\nrestart_backoff = \"2m\"", "6: exec.restart_backoff: "},
+      {"[vault]\nmax_connections = 1\ntimeout = 0", "6: vault.timeout: "},
+      {"[vault]\nmax_connections = 1\nca_cert = \"/nope\"", "6: vault.ca_cert: "},
+      {"[vault]\nmax_connections = 1\nca_path = \"/nope\"", "6: vault.ca_path: "},
+      {"[vault]\nmax_connections = 1\nclient_cert = \"/nope\"", "6: vault.client_cert and "},
+      {"[vault.retry]\nnum_retries = 1\nmax_backoff = \"1ms\"", "6: vault.retry.min_backoff: "},
+      {"[auto_auth]\nrenew_at = 0.5\nmin_backoff = \"1h\"", "6: auto_auth.min_backoff: "},
+  };
+  for (const auto& [text, problem] : rows) {
+    House house;
+    CAPTURE(text);
+    const std::string said = house.problems(kToken + text);
+    CAPTURE(said);
+    CHECK(said.contains(problem));
+    CHECK_FALSE(said.contains("the configuration"));
+  }
+  House house;
+  house.env = {{"VAULT_CACERT", "/nope"}, {"VAULT_CLIENT_TIMEOUT", "0"}};
+  const std::string said = house.problems(kToken);
+  CHECK(said.contains("environment VAULT_CACERT: vault.ca_cert: /nope: No such file"));
+  CHECK(said.contains("environment VAULT_CLIENT_TIMEOUT: vault.timeout: must be"));
+}
+
+TEST_CASE("a secret has one table for each version and each way to write it") {
+  const std::string first = "[[secret]]\npath = \"kv/p\"\nname = \"latest\"\n";
+  House house;
+  const std::string twice = house.problems(kToken + first + "[[secret]]\npath = \"kv/data/p\"\n");
+  CHECK(twice.contains("7: secret.path: \"kv/data/p\" has a table already, at "));
+  CHECK(twice.contains("agent.toml:4:1; make them one"));
+  CHECK(house.problems(kToken + first + "[[secret]]\npath = \"kv/data/p\"\nversion = 1\n") == "");
+  CHECK(house.problems(kToken +
+                       "[[secret]]\npath = \"pki/issue/web\"\ndata = { common_name = \"a\" }\n"
+                       "[[secret]]\npath = \"pki/issue/web\"\ndata = { common_name = \"b\" }\n") ==
+        "");
+}
+
+TEST_CASE("an id is given once; the environment's replaces the file's") {
+  House house;
+  house.write("id", "x");
+  const std::string both =
+      "[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\nrole_id_file_path = \"" +
+      house.folder + "/id\"\nsecret_id = \"s\"\nsecret_id_file_path = \"" + house.folder +
+      "/id\"\n";
+  const std::string said = house.problems(both);
+  CHECK(said.contains("4: auto_auth.method.role_id_file_path: excludes role_id"));
+  CHECK(said.contains("6: auto_auth.method.secret_id_file_path: excludes secret_id"));
+  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  CHECK(house.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id_file_path = \"" +
+                       house.folder + "/id\"\n") == "");
+}
+
+TEST_CASE("defaults keep their kinds") {
+  House house;
+  house.env = {{"WHO", "a\"b\\\n"}};
+  const auto loaded = house.load(
+      kToken +
+      "[[secret]]\npath = \"a\"\noptional = true\n"
+      "defaults = { flag = false, n = 5, part = 1.5, l = [\"x\", 2], in = { who = \"${WHO}\" } }\n"
+      "[[secret]]\npath = \"b\"\noptional = true\ndefaults = {}\n");
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->config.secrets[0].defaults ==
+        R"({"flag":false,"in":{"who":"a\"b\\\u000a"},"l":["x",2],"n":5,"part":1.5})");
+  CHECK(loaded->config.secrets[1].defaults.empty());
+  CHECK(house
+            .problems(kToken +
+                      "[[secret]]\npath = \"a\"\noptional = true\ndefaults = { d = 2020-01-01 }\n")
+            .contains("secret.defaults: expected strings, numbers, booleans, arrays and tables"));
 }
 
 TEST_CASE("all mistakes of all files come together") {
@@ -301,6 +423,7 @@ TEST_CASE("flags of the command line are checked as a file is") {
   house.env = {{"VAULT_TOKEN", "t"}};
   house.input.flags.env = {"DB=database/creds/app#password", "BAD", "PATH=kv/a#b"};
   house.input.flags.templates = {"nocolon"};
+  house.input.flags.env_from = {"", "kv/app#key"};
   const auto loaded = config::load(house.input);
   REQUIRE_FALSE(loaded.has_value());
   std::string all;
@@ -309,6 +432,8 @@ TEST_CASE("flags of the command line are checked as a file is") {
   CHECK(all.find("command line: --template nocolon: expected SOURCE:DESTINATION") !=
         std::string::npos);
   CHECK(all.find("env.PATH: a reserved name") != std::string::npos);
+  CHECK(all.contains("command line: --env-from \"\": expected PATH"));
+  CHECK(all.contains("command line: --env-from \"kv/app#key\": expected PATH"));
   house.input.flags = {};
   house.input.flags.env = {"DB=database/creds/app#password"};
   const auto good = config::load(house.input);
@@ -350,11 +475,32 @@ TEST_CASE(
   CHECK(shown["auto_auth.method.token"] == "********");
 }
 
+TEST_CASE("what --show shows is what is in force, defaults too, and no default of a secret") {
+  House house;
+  house.input.flags.log_level = "debug";
+  const auto loaded = house.load("log_format = \"json\"\nlog_level = \"warn\"\n" + kToken +
+                                 "[env.A]\ncontents = \"x\"\ndefault = \"hush\"\n");
+  REQUIRE(loaded.has_value());
+  std::map<std::string, std::string> shown;
+  for (const Origin& origin : loaded->origins) shown[origin.key] = origin.value;
+  CHECK(shown["log_level"] == "debug");
+  CHECK(shown["log_format"] == "json");
+  CHECK(shown["exec.inherit_env"] == "all");
+  CHECK(shown["exec.success_codes"] == "0");
+  CHECK(shown["auto_auth.revoke_on_exit"].starts_with("true"));
+  CHECK(shown["lease.revoke_on_exit"].starts_with("true"));
+  CHECK(shown["env.A.default"] == "********");
+  const auto defaults = house.load(kToken);
+  for (const Origin& origin : defaults->origins) shown[origin.key] = origin.value;
+  CHECK(shown["log_format"].starts_with("text"));
+}
+
 TEST_CASE("a folder's files are read by name; one without any is a mistake") {
   House house;
   house.write("2.toml", "[vault]\nmax_connections = 2\n");
   house.write("1.toml", kToken + "[vault]\nmax_connections = 1\n");
   house.write("notes.txt", "not toml");
+  house.write(".#2.toml", "nobody@nowhere.1");
   house.input.paths = {house.folder};
   const auto loaded = config::load(house.input);
   REQUIRE(loaded.has_value());
@@ -383,11 +529,14 @@ TEST_CASE("agent.toml.example is good as it stands, and every key in it is known
   House house;
   house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
   CHECK(house.problems(text.str()) == "");
-  // What remains then is files that are not there.
+  // What remains then is files and a user that are not there, and ids given in both ways.
   std::istringstream problems(house.problems(uncommented(text.str())));
   for (std::string line; std::getline(problems, line);) {
     CAPTURE(line);
-    CHECK(line.find("No such file or directory") != std::string::npos);
+    const bool expected = line.contains("No such file or directory") ||
+                          line.contains("\"app\" in /etc/") ||
+                          line.contains("_file_path: excludes ");
+    CHECK(expected);
   }
 }
 

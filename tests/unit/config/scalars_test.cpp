@@ -90,6 +90,12 @@ TEST_CASE("variables in a value come from the environment") {
   }
 }
 
+TEST_CASE("a path of KV 2 with data/ and without it is one secret's") {
+  CHECK(plain_path("kv/data/app") == "kv/app");
+  CHECK(plain_path("team/kv/data/app/data/x") == "team/kv/app/data/x");
+  CHECK(plain_path("kv/app") == "kv/app");
+}
+
 TEST_CASE("names of variables") {
   for (const char* good : {"A", "_", "a1_B"}) CHECK(valid_variable_name(good));
   for (const char* bad : {"", "1A", "A-B", "A B", "A=B", "\xc3\xa4"})

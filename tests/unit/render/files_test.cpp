@@ -158,6 +158,30 @@ TEST_CASE("folders that are not there are made for us alone") {
   CHECK_FALSE(fs::exists(folder.path / "c"));
 }
 
+TEST_CASE("a check passes what a write would: a link to what is not there yet") {
+  const Folder folder;
+  const auto spec = folder.spec("link");
+  fs::create_symlink("later/app.env", spec.destination);
+  CHECK(check_destination(spec).has_value());
+  CHECK(write_one(spec, "x") == true);
+  CHECK(folder.read("later/app.env") == "x");
+}
+
+TEST_CASE("a check passes what a write would: in place, in a folder that is not ours to write") {
+  if (geteuid() == 0) return;  // may write everywhere
+  const Folder folder;
+  auto spec = folder.spec("app.env");
+  folder.put("app.env", "");
+  REQUIRE(chmod(folder.path.c_str(), 0500) == 0);
+  CHECK_FALSE(check_destination(spec).has_value());
+  spec.in_place = true;
+  CHECK(check_destination(spec).has_value());
+  CHECK(write_one(spec, "x") == true);
+  REQUIRE(chmod(spec.destination.c_str(), 0400) == 0);
+  CHECK_FALSE(check_destination(spec).has_value());
+  REQUIRE(chmod(folder.path.c_str(), 0700) == 0);
+}
+
 TEST_CASE("a destination that is no regular file is refused, at the check too") {
   const Folder folder;
   fs::create_directory(folder.path / "folder");

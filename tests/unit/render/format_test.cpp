@@ -145,7 +145,7 @@ TEST_CASE("an env file refuses what no variable can hold, and names the key with
   CHECK(one(Format::env, {"1A"}, "v") == "error: 1A: not a variable name");
   CHECK(one(Format::env, {"A B"}, "v") == "error: A B: not a variable name");
   CHECK(one(Format::env, {""}, "v") == "error: : not a variable name");
-  CHECK(one(Format::env, {"section", "A"}, "v") == "error: A: an env file has no sections");
+  CHECK(one(Format::env, {"section", "A"}, "v") == "error: section.A: an env file has no sections");
 }
 
 TEST_CASE("docker's env file is raw and has one line per value") {

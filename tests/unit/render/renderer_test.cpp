@@ -238,6 +238,25 @@ TEST_CASE("the name of a [[secret]] stands for its path") {
   CHECK(renderer.evaluate(store, false).missing.at(0).path == "database/creds/app");
 }
 
+TEST_CASE("two [[secret]] of one path and different versions are two secrets") {
+  config::Config config;
+  config.secrets.resize(2);
+  config.secrets[0].name = "latest";
+  config.secrets[0].path = "kv/p";
+  config.secrets[1].name = "old";
+  config.secrets[1].path = "kv/data/p";
+  config.secrets[1].version = "1";
+  config.env.push_back(key_of("A", "latest", "v"));
+  config.env.push_back(key_of("B", "old", "v"));
+  auto renderer = Renderer::make(config).value();
+  Store store;
+  const auto missing = renderer.evaluate(store, false).missing;
+  REQUIRE(missing.size() == 2);
+  CHECK(missing[0].id == "vault.read(kv/p)");
+  CHECK(missing[1].id == "vault.read(kv/data/p.v1)");
+  CHECK(missing[1].version == "1");
+}
+
 TEST_CASE(
     "a default stands in for what is not there or not permitted, not for what is on its way") {
   config::Config config;
@@ -347,9 +366,37 @@ TEST_CASE("a format writes its values; one that it can't hold keeps the last goo
     const auto evaluation = renderer.evaluate(store, false);
     REQUIRE(evaluation.errors.size() == 1);
     CHECK(evaluation.errors[0].kind == ErrorKind::render);
-    CHECK(evaluation.errors[0].text.starts_with("app.ini: password: its value has a line break"));
+    CHECK(
+        evaluation.errors[0].text.starts_with("app.ini: db.password: its value has a line break"));
     CHECK(content(renderer) == "[db]\nuser = app\npassword = 1\n");
   }
+}
+
+TEST_CASE("names and sections that a format can't hold are found before any value is there") {
+  config::Config config;
+  config.templates.push_back(file("app.x", ""));
+  config::NamedValue section;
+  section.name = "sec";
+  section.node.children = {named("x", "1")};
+  section.node.children[0].node.value.place.text = "agent.toml:9:1";
+  config::NamedValue bare = named("key", "1");
+  bare.node.value.place.text = "agent.toml:8:1";
+  const auto problem = [&](config::Format format, std::vector<config::NamedValue> values) {
+    config.templates[0].format = format;
+    config.templates[0].values = std::move(values);
+    const auto made = Renderer::make(config);
+    return made ? "" : made.error()[0].place + ": " + made.error()[0].text;
+  };
+  using enum config::Format;
+  for (const auto format : {env, docker_env, shell}) {
+    CHECK(problem(format, {bare, section}).starts_with("agent.toml:9:1: template.values.sec.x: a"));
+    CHECK(problem(format, {bare}).empty());
+  }
+  CHECK(problem(ini, {section, bare})
+            .starts_with("agent.toml:8:1: template.values.key: an ini file needs one section"));
+  CHECK(problem(ini, {section}).empty());
+  for (const auto format : {json, yaml, toml, properties})
+    CHECK(problem(format, {section, bare}).empty());
 }
 
 TEST_CASE("a look-up that depends on another's answer is found level by level") {

@@ -112,7 +112,7 @@ struct OptionalHouse : House {
     config::SecretRule rule;
     rule.path = "kv/app";
     rule.optional = true;
-    rule.defaults = {{"password", "default"}};
+    rule.defaults = R"({"password":"default"})";
     rule.interval.every = 10s;
     config.secrets.push_back(rule);
   }

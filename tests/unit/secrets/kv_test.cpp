@@ -320,6 +320,21 @@ TEST_CASE_FIXTURE(KvHouse, "a list is read again at the interval; an empty folde
   CHECK(status(keys).generation == 2);
 }
 
+TEST_CASE_FIXTURE(KvHouse, "the table of a version is for that version alone") {
+  config.secrets.resize(2);
+  config.secrets[0].path = "kv/data/app";
+  config.secrets[0].version = "2";
+  config.secrets[0].optional = true;
+  config.secrets[0].defaults = R"({"password":"none"})";
+  config.secrets[1].path = "kv/data/app";
+  const auto pinned = read("kv/data/app?version=2");
+  http->answer("GET /v1/kv/data/app?version=2", 404, R"({"errors":[]})");
+  http->answer(kData, 200, kv2(3));
+  start({kApp, pinned});
+  CHECK(value(kApp) == "canary-1");
+  CHECK(value(pinned) == "none");
+}
+
 TEST_CASE_FIXTURE(KvHouse, "a pinned version is asked for as such") {
   http->answer("GET /v1/kv/data/app?version=2", 200, kv2(2));
   const auto pinned = read("kv/data/app?version=2");
