@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <new>
 
 #include "json/json.hpp"
 
@@ -307,7 +308,9 @@ ErrorKind kind_of_status(int status) {
   return status >= 400 ? ErrorKind::refused : ErrorKind::bad_reply;
 }
 
-result<Reply> parse_reply(http::Response response, const Asked& asked) {
+namespace {
+
+result<Reply> parse(http::Response response, const Asked& asked) {
   const int status = response.status;
   if (status < 200 || status > 299) {
     return std::unexpected(in(asked, error_of(response, asked)));
@@ -326,6 +329,19 @@ result<Reply> parse_reply(http::Response response, const Asked& asked) {
     return std::unexpected(in(asked, std::move(error)));
   }
   return reply;
+}
+
+}  // namespace
+
+result<Reply> parse_reply(http::Response response, const Asked& asked) {
+  const int status = response.status;
+  try {
+    return parse(std::move(response), asked);
+  } catch (const std::bad_alloc&) {  // this answer is too much, and what runs goes on
+    return std::unexpected(in(asked, {.kind = ErrorKind::bad_reply,
+                                      .text = "no memory for an answer as large as this",
+                                      .status = status}));
+  }
 }
 
 result<Auth> parse_lookup(const Reply& reply, Token token) {
