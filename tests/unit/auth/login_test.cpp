@@ -74,6 +74,7 @@ TEST_CASE(
     house.io.advance(81s);
     CHECK(house.http->count(kLogin) == 2);
     CHECK(house.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-2"})");
+    CHECK_FALSE(house.log().contains("credential.kept"));
   }
   SUBCASE("kept where it is wished for, and read anew at each login") {
     house.config.method.remove_secret_id_file_after_reading = false;
