@@ -301,6 +301,9 @@ awaitable<result<Response>> PooledClient::send(Request request) {
       best = std::move(answer);
       break;
     }
+    if (!answer && !best && i > 0) {  // each address with its own reason
+      answer.error().text.insert(0, best.error().text + "; ");
+    }
     if (!best || answer) best = std::move(answer);
   }
   if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {

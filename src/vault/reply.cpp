@@ -254,7 +254,9 @@ bool is_vaults(const Value& body) {
 std::string reason_of(int status, const Value& body, const Asked& asked) {
   auto reason = joined(value_at(body, "errors"));
   if (reason.starts_with("no handler for route")) {
-    reason = "no secrets engine at " + std::string(asked.path) + " (" + reason + ")";
+    const bool login = asked.path.starts_with("auth/");
+    reason = (login ? "no auth method at " : "no secrets engine at ") + std::string(asked.path) +
+             " (" + reason + ")";
   }
   if (reason.empty() && status == 404) reason = reason_of_missing_version(body);
   if (reason.empty()) return std::string(usual_reason(status));
