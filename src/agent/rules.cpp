@@ -44,6 +44,8 @@ std::string remedy(const Error& error) {
     case ErrorKind::sealed:
       return ": unseal the server";
     case ErrorKind::bad_reply:
+      if (error.text.find("not the server's own") != std::string::npos)
+        return " See vault.address (VAULT_ADDR)";
       return ": is vault.address that of a Vault server, and max_response_size large enough?";
     default:
       return "";

@@ -8,8 +8,6 @@ namespace keybearer {
 // behaviour.md section 7 and cli.md: 65 template, 69 server, 73 file, 75 not there, 77 not
 // permitted, 78 configuration, 126 and 127 of a program that can't be started.
 [[nodiscard]] int exit_code(const Error& error);
-// "; what to do about it", or nothing.
-[[nodiscard]] std::string remedy(const Error& error);
 // What a change of something asks of the program, when nothing else is said of it.
 [[nodiscard]] config::OnChange default_action(const config::Exec& exec);
 // [auto_auth] with the job's own defaults.

@@ -90,7 +90,7 @@ bool CredentialFile::changed() const {
 }
 
 void CredentialFile::remove() const {
-  if (unlink(path_.c_str()) == 0) return;
+  if (unlink(path_.c_str()) == 0 || errno == ENOENT) return;  // gone since an earlier login
   const auto error = fail_errno(ErrorKind::io, path_, errno).error();
   log::warn("credential.kept", "a used credential could not be removed: " + error.text);
 }

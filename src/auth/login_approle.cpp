@@ -43,7 +43,7 @@ class AppRoleLogin : public Login {
     // Not before: what a server that is away has not seen must be there for the next start.
     if (auth && method_.remove_secret_id_file_after_reading && !method_.secret_id_given)
       secret_file_.remove();
-    if (!auth && auth.error().kind == ErrorKind::denied) auth.error().text += hint();
+    if (!auth && !is_outage(auth.error().kind)) auth.error().text += hint(auth.error());
     co_return auth;
   }
 
@@ -125,7 +125,20 @@ class AppRoleLogin : public Login {
                 std::move(text) + "; treat the secret_id as stolen: have a new one issued");
   }
 
-  std::string hint() const {
+  // What may be wrong, by what the server answered; nothing when it has not.
+  std::string hint(const Error& error) const {
+    if (error.status == 0) return {};
+    if (error.status == 403 || error.status == 404) {
+      return "; is AppRole mounted at " + mount_path(method_) +
+             "? See auto_auth.method.mount_path and namespace (servers also lock a role for a "
+             "while after 5 wrong logins)";
+    }
+    if (error.text.ends_with("invalid role ID") || error.text.ends_with("invalid role_id")) {
+      const auto place = method_.role_id.empty()
+                             ? role_file_.path() + " (auto_auth.method.role_id_file_path)"
+                             : std::string("VAULT_ROLE_ID or auto_auth.method.role_id");
+      return "; the server knows no such role: correct the role_id in " + place;
+    }
     const auto place = method_.secret_id_given
                            ? std::string("VAULT_SECRET_ID or auto_auth.method.secret_id")
                            : secret_file_.path();

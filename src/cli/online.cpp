@@ -44,6 +44,11 @@ std::vector<tmpl::Dependency> wanted(const config::Config& config) {
   return unique;
 }
 
+// As `run` says it.
+void complain_of(const Error& error) {
+  complain(error.text + (is_outage(error.kind) ? remedy(error) : ""));
+}
+
 int code_of(const Error& error) {
   if (is_outage(error.kind)) return kUnavailable;
   return error.kind == ErrorKind::config ? kConfig : kDenied;
@@ -88,7 +93,7 @@ awaitable<int> check_paths(vault::Client& client, std::vector<tmpl::Dependency> 
     const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
     const auto capabilities = co_await client.capabilities_self({path});
     if (!capabilities) {
-      complain(path + ": " + capabilities.error().text);
+      complain_of(Error(capabilities.error()).within(path));
       co_return code_of(capabilities.error());
     }
     const auto& have = capabilities->front();
@@ -120,7 +125,7 @@ awaitable<int> check_server(const config::Config& config, vault::Client& client)
   }
   auto auth = co_await (*login)->login(client, {});
   if (!auth) {
-    complain(auth.error().text);
+    complain_of(auth.error());
     co_return code_of(auth.error());
   }
   client.set_token(auth->token);

@@ -77,6 +77,7 @@ class PooledClient final : public Client {
 
   ClientOptions options_;
   TlsContext tls_;
+  Resolver resolver_;
   std::vector<Pool> pools_;
   std::size_t current_ = 0;
   Timer sweeper_;
@@ -244,8 +245,8 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
   for (;;) {
     const bool reused = stream != nullptr;
     if (!reused) {
-      auto connected =
-          co_await connect(url, tls_, limit.sooner_of(Limit::in(options_.connect_timeout)));
+      auto connected = co_await connect(url, resolver_, tls_,
+                                        limit.sooner_of(Limit::in(options_.connect_timeout)));
       if (!connected) co_return std::unexpected(connected.error());
       stream = std::move(*connected);
     }
@@ -299,6 +300,9 @@ awaitable<result<Response>> PooledClient::send(Request request) {
       }
       best = std::move(answer);
       break;
+    }
+    if (!answer && !best && i > 0) {  // each address with its own reason
+      answer.error().text.insert(0, best.error().text + "; ");
     }
     if (!best || answer) best = std::move(answer);
   }

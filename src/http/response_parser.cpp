@@ -4,6 +4,7 @@
 
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
+#include <new>
 
 namespace keybearer::http {
 namespace {
@@ -75,6 +76,14 @@ ResponseParser::ResponseParser(std::size_t max_body, bool head_only)
 ResponseParser::~ResponseParser() = default;
 
 result<std::size_t> ResponseParser::put(std::string_view bytes) {
+  try {
+    return take_in(bytes);
+  } catch (const std::bad_alloc&) {  // this answer is too much, and what runs goes on
+    return fail(ErrorKind::bad_reply, "no memory for an answer as large as this");
+  }
+}
+
+result<std::size_t> ResponseParser::take_in(std::string_view bytes) {
   std::size_t used = 0;
   while (used < bytes.size() && !done()) {
     error_code error;

@@ -34,6 +34,8 @@ class ResponseParser {
 
  private:
   class Reader;
+  [[nodiscard]] result<std::size_t> take_in(std::string_view bytes);
+
   std::size_t max_body_;
   bool head_only_;
   std::unique_ptr<Reader> reader_;

@@ -4,15 +4,16 @@
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <charconv>
-#include <vector>
+#include <deque>
+#include <optional>
 
+#include "base/event.hpp"
 #include "http/deadline.hpp"
 
 namespace keybearer::http {
@@ -20,14 +21,13 @@ namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+using namespace std::chrono_literals;
 
 std::string reason(const error_code& error) {
   if (error == asio::error::connection_refused) return "connection refused";
   if (error == asio::error::eof) return "the server closed the connection";
   if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
     return "connection reset by the server";
-  if (error == asio::error::host_not_found || error == asio::error::host_not_found_try_again)
-    return "name not found";
   std::string text = error.message();
   if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
   return text;
@@ -65,39 +65,6 @@ class PlainStream final : public Stream {
   Socket socket_;
 };
 
-using Endpoints = std::vector<asio::ip::tcp::endpoint>;
-
-// Addresses without the resolver (which needs a thread), when the host is a literal or localhost.
-Endpoints literal_endpoints(const Url& url) {
-  std::uint16_t port = 0;
-  std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
-  if (url.host == "localhost") {
-    return {{asio::ip::address_v4::loopback(), port}, {asio::ip::address_v6::loopback(), port}};
-  }
-  error_code error;
-  const auto address = asio::ip::make_address(url.host, error);
-  if (error) return {};
-  return {{address, port}};
-}
-
-asio::awaitable<result<Endpoints>> resolve(Url url, Limit limit) {
-  Endpoints endpoints = literal_endpoints(url);
-  if (!endpoints.empty()) co_return endpoints;
-
-  struct Resolver {
-    asio::ip::tcp::resolver resolver;
-    void close() { resolver.cancel(); }
-  } lookup{asio::ip::tcp::resolver(co_await asio::this_coro::executor)};
-  const Deadline guard(co_await asio::this_coro::executor, limit.at, lookup);
-  error_code error;
-  const auto found = co_await lookup.resolver.async_resolve(
-      url.host, url.port, asio::redirect_error(asio::use_awaitable, error));
-  if (guard.passed()) co_return std::unexpected(limit.passed("looking up the name"));
-  if (error) co_return fail(ErrorKind::network, reason(error));
-  for (const auto& entry : found) endpoints.push_back(entry.endpoint());
-  co_return endpoints;
-}
-
 asio::awaitable<result<std::unique_ptr<Stream>>> connect_unix(std::string path) {
   asio::local::stream_protocol::socket socket(co_await asio::this_coro::executor);
   error_code error;
@@ -108,21 +75,89 @@ asio::awaitable<result<std::unique_ptr<Stream>>> connect_unix(std::string path) 
   co_return std::make_unique<PlainStream<asio::local::stream_protocol::socket>>(std::move(socket));
 }
 
-asio::awaitable<result<asio::ip::tcp::socket>> connect_tcp(asio::ip::tcp::endpoint endpoint,
-                                                           Limit limit) {
-  asio::ip::tcp::socket socket(co_await asio::this_coro::executor);
-  error_code error;
-  socket.open(endpoint.protocol(), error);
-  if (error) co_return fail(ErrorKind::network, reason(error));
-  fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-  {
-    const Deadline guard(co_await asio::this_coro::executor, limit.at, socket);
-    co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-    if (guard.passed()) co_return std::unexpected(limit.passed("connecting"));
+// --- the addresses of one host: the first that takes the connection wins (RFC 8305) ---
+
+constexpr Duration kHeadStart = 250ms;  // before the next address is tried, too; its section 5
+
+struct Attempt {
+  asio::ip::tcp::endpoint endpoint;
+  asio::ip::tcp::socket socket;
+  std::optional<error_code> ended = {};
+};
+
+struct Race {
+  std::deque<Attempt> attempts;
+  Event one_ended;
+
+  void close() noexcept {
+    error_code ignored;
+    for (Attempt& attempt : attempts) attempt.socket.close(ignored);
   }
-  if (error) co_return fail(ErrorKind::network, reason(error));
-  socket.set_option(asio::ip::tcp::no_delay(true), error);
-  co_return socket;
+};
+
+void begin(const std::shared_ptr<Race>& race, const asio::any_io_executor& executor,
+           asio::ip::tcp::endpoint endpoint) {
+  Attempt& attempt =
+      race->attempts.emplace_back(Attempt{endpoint, asio::ip::tcp::socket(executor)});
+  error_code error;
+  attempt.socket.open(endpoint.protocol(), error);
+  if (error) {
+    attempt.ended = error;
+    return;
+  }
+  fcntl(attempt.socket.native_handle(), F_SETFD, FD_CLOEXEC);
+  attempt.socket.async_connect(endpoint, [race, &attempt](const error_code& result) {
+    attempt.ended = result;
+    race->one_ended.set();
+  });
+}
+
+// "connection refused", or "ADDRESS: REASON; ADDRESS: REASON".
+Error why_none(const Race& race, Limit limit) {
+  const Error too_late = limit.passed("connecting");
+  Error error{ErrorKind::timeout, ""};
+  for (const Attempt& attempt : race.attempts) {
+    if (attempt.ended) error.kind = ErrorKind::network;
+    if (!error.text.empty()) error.text += "; ";
+    if (race.attempts.size() > 1) error.text += attempt.endpoint.address().to_string() + ": ";
+    error.text += attempt.ended ? reason(*attempt.ended) : too_late.text;
+  }
+  return error;
+}
+
+asio::awaitable<result<asio::ip::tcp::socket>> connect_tcp(Addresses addresses, std::uint16_t port,
+                                                           Limit limit) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto race = std::make_shared<Race>();
+  struct Closing {
+    Race& race;
+    ~Closing() { race.close(); }
+  } const closing{*race};  // whoever has not won
+  Instant next = Clock::now();
+  for (;;) {
+    const auto seen = race->one_ended.generation();
+    auto& attempts = race->attempts;
+    const auto winner = std::ranges::find_if(
+        attempts, [](const Attempt& attempt) { return attempt.ended && !*attempt.ended; });
+    if (winner != attempts.end()) {
+      error_code ignored;
+      winner->socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+      co_return std::move(winner->socket);
+    }
+    const bool all_begun = attempts.size() == addresses.size();
+    const Instant now = Clock::now();
+    if (!all_begun && now < limit.at &&
+        (now >= next || (!attempts.empty() && attempts.back().ended))) {
+      begin(race, executor, {addresses[attempts.size()], port});
+      next = now + kHeadStart;
+      continue;
+    }
+    const bool all_ended = std::ranges::all_of(
+        attempts, [](const Attempt& attempt) { return attempt.ended.has_value(); });
+    if (now >= limit.at || (all_begun && all_ended))
+      co_return std::unexpected(why_none(*race, limit));
+    (void)co_await race->one_ended.wait(seen, all_begun ? limit.at : std::min(next, limit.at));
+  }
 }
 
 }  // namespace
@@ -133,27 +168,23 @@ bool is_stale(int fd) noexcept {
   return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, TlsContext& tls, Limit limit) {
+asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, Resolver& resolver,
+                                                         TlsContext& tls, Limit limit) {
   if (url.scheme == Url::Scheme::unix_socket) co_return co_await connect_unix(url.socket_path);
 
-  const auto endpoints = co_await resolve(url, limit);
-  if (!endpoints) co_return std::unexpected(endpoints.error());
-  Error last{ErrorKind::network, "name not found"};
-  for (std::size_t i = 0; i < endpoints->size(); ++i) {
-    // An address that swallows packets leaves time for the others.
-    const Instant now = Clock::now();
-    const Instant turn = now + (limit.at - now) / static_cast<int>(endpoints->size() - i);
-    auto socket = co_await connect_tcp((*endpoints)[i], Limit{turn, limit.whole});
-    if (!socket) {
-      last = std::move(socket.error());
-      continue;
-    }
-    if (url.scheme == Url::Scheme::https) {
-      co_return co_await tls.handshake(std::move(*socket), url.host, limit);
-    }
-    co_return std::make_unique<PlainStream<asio::ip::tcp::socket>>(std::move(*socket));
+  auto addresses = co_await resolver.addresses(url.host, limit);
+  if (!addresses) co_return std::unexpected(std::move(addresses).error());
+  std::uint16_t port = 0;
+  std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
+  auto socket = co_await connect_tcp(*std::move(addresses), port, limit);
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  error_code error;
+  const auto peer = socket->remote_endpoint(error);
+  if (!error) resolver.was_good(url.host, peer.address());
+  if (url.scheme == Url::Scheme::https) {
+    co_return co_await tls.handshake(*std::move(socket), url.host, limit);
   }
-  co_return std::unexpected(std::move(last));
+  co_return std::make_unique<PlainStream<asio::ip::tcp::socket>>(*std::move(socket));
 }
 
 }  // namespace keybearer::http

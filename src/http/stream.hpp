@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "http/client.hpp"
 #include "http/deadline.hpp"
+#include "http/resolver.hpp"
 
 namespace keybearer::http {
 
@@ -30,9 +31,10 @@ class Stream {
 // Has the peer closed it, or sent something that nobody asked for? Then it can't be used again.
 [[nodiscard]] bool is_stale(int fd) noexcept;
 
-// Errors: network, timeout, tls.
+// To the first address of the host that takes the connection. Errors: network, timeout, tls.
 class TlsContext;
 [[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url,
+                                                                              Resolver& resolver,
                                                                               TlsContext& tls,
                                                                               Limit limit);
 

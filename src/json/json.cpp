@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -17,6 +19,20 @@ namespace {
 // RapidJSON refuses numbers beyond a double, also when it only has to pass their text on: those are
 // handed to it as strings that begin with this.
 constexpr std::string_view kHugeNumber("\0number ", 8);
+
+// RapidJSON's own does not look whether there was any memory, and leaves what it has moved away
+// behind unwiped.
+struct Memory {
+  void* Malloc(std::size_t size) { return size == 0 ? nullptr : ::operator new(size); }
+  void* Realloc(void* old, std::size_t old_size, std::size_t size) {
+    void* const grown = Malloc(size);
+    if (old != nullptr && grown != nullptr) std::memcpy(grown, old, std::min(old_size, size));
+    Free(old);
+    return grown;
+  }
+  static void Free(void* memory) noexcept { ::operator delete(memory); }
+};
+using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, Memory>;
 
 // Builds the Value from RapidJSON's events. Objects are collected unsorted and sorted once at their
 // end.
@@ -274,7 +290,7 @@ result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
   if (as_it_is && may_be_second_half(text))
     return parse(repaired(text), limits, huge_numbers_left, false);
   rapidjson::MemoryStream stream(text.data(), text.size());
-  rapidjson::Reader reader;
+  Reader reader;
   Builder builder(limits);
   constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
                               rapidjson::kParseNumbersAsStringsFlag |

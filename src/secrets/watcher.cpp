@@ -257,8 +257,10 @@ class Watcher {
   Entry& e_;
   Backoff backoff_;                                           // of first reads
   Backoff no_backoff_{{2 * kDeniedLookMin, kDeniedLookMax}};  // of what is absent or denied now
-  bool read_well_ = false;                                    // the last read() had a good answer
-  std::optional<Instant> refused_since_;                      // before there was any value
+  Step doing_;                                                // what is being carried out
+  bool token_lacked_ = false;  // what was planned last waits for a new token, and for nothing else
+  bool read_well_ = false;     // the last read() had a good answer
+  std::optional<Instant> refused_since_;  // before there was any value
 };
 
 awaitable<void> Watcher::run() {
@@ -297,7 +299,9 @@ Step Watcher::woken(Step step) {
       changed && leased && !e_.orphan && !same_token(e_.token, shared_.client.token());
   const bool waits =
       changed && e_.status.state != State::fresh;  // a denial may have been the token's
+  const bool lacked = changed && std::exchange(token_lacked_, false);
   if (refresh || lost || waits) return {Step::Do::read, Clock::now()};
+  if (lacked) return {step.what, Clock::now()};
   return step;
 }
 
@@ -310,6 +314,8 @@ bool Watcher::only_looks(const Step& step) const {
 }
 
 awaitable<Step> Watcher::carry_out(Step step) {
+  doing_ = step;
+  token_lacked_ = false;
   switch (step.what) {
     case Step::Do::rest:
       co_return step;
@@ -431,7 +437,8 @@ awaitable<Step> Watcher::look() {
 awaitable<Step> Watcher::failed(Error error) {
   if (error.retry_after) shared_.budget.close_until(Clock::now() + *error.retry_after);
   if (error.kind == ErrorKind::denied && !co_await shared_.hooks.token_is_good()) {
-    co_return Step{Step::Do::read, Clock::now() + kDeniedLookMin};
+    token_lacked_ = true;  // the value is as good as before: no more is asked than was planned
+    co_return Step{doing_.what, Clock::now() + kDeniedLookMin};
   }
   const State state = state_of(error);
   const bool answered = state != State::failing;

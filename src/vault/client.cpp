@@ -173,7 +173,8 @@ asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
             .timeout = timeout,
             .name_space = std::move(name_space)};
   auto reply = co_await impl_->send(std::move(call));
-  if (!reply && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
+  const bool refused = !reply && reply.error().kind == ErrorKind::refused;
+  if (refused && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
   co_return auth_of(std::move(reply), path);
 }
 

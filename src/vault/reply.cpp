@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <new>
 
 #include "json/json.hpp"
 
@@ -237,20 +238,49 @@ std::string reason_of_missing_version(const Value& envelope) {
   return version + " was deleted at " + std::string(text_at(metadata, "deletion_time"));
 }
 
-std::string reason_of(const http::Response& response, const Asked& asked) {
-  const auto parsed = json::parse(response.body.reveal(), kLimits);
-  if (!parsed || !parsed->is_map()) {
-    if (response.body.empty()) return std::string(usual_reason(response.status));
-    return "an answer that is not Vault's (" + flattened(response.content_type) +
-           "): is the address right, and is it http or https?";
-  }
-  auto reason = joined(value_at(*parsed, "errors"));
+std::string not_vaults(const http::Response& response) {
+  return "an answer that is not the server's own (" + flattened(response.content_type) +
+         "): from a proxy between? Is the address right, is it a Vault server, and is it http or "
+         "https?";
+}
+
+// The server's own errors are objects with "errors", or its usual envelope (KV v2 for a deleted
+// version, some plugins), or have no body at all.
+bool is_vaults(const Value& body) {
+  return body.is_map() && (body.find("errors") != nullptr || body.find("data") != nullptr ||
+                           body.find("warnings") != nullptr);
+}
+
+std::string reason_of(int status, const Value& body, const Asked& asked) {
+  auto reason = joined(value_at(body, "errors"));
   if (reason.starts_with("no handler for route")) {
-    reason = "no secrets engine at " + std::string(asked.path) + " (" + reason + ")";
+    const bool login = asked.path.starts_with("auth/");
+    reason = (login ? "no auth method at " : "no secrets engine at ") + std::string(asked.path) +
+             " (" + reason + ")";
   }
-  if (reason.empty() && response.status == 404) reason = reason_of_missing_version(*parsed);
-  if (reason.empty()) return std::string(usual_reason(response.status));
+  if (reason.empty() && status == 404) reason = reason_of_missing_version(body);
+  if (reason.empty()) return std::string(usual_reason(status));
   return flattened(masked(std::move(reason), asked));
+}
+
+// Something else than the server has answered: its 403 says nothing of our token and its 404
+// nothing of a secret; and its 503 does not mean that the server is sealed.
+ErrorKind kind_of_others(int status) {
+  const ErrorKind kind = kind_of_status(status);
+  if (kind == ErrorKind::sealed) return ErrorKind::server;
+  return is_outage(kind) ? kind : ErrorKind::bad_reply;
+}
+
+Error error_of(const http::Response& response, const Asked& asked) {
+  const int status = response.status;
+  const auto body =
+      response.body.empty() ? result<Value>(Value{}) : json::parse(response.body.reveal(), kLimits);
+  const bool own = response.body.empty() || (body && is_vaults(*body));
+  return {.kind = own ? kind_of_status(status) : kind_of_others(status),
+          .text = std::to_string(status) + " " +
+                  (own ? reason_of(status, *body, asked) : not_vaults(response)),
+          .retry_after = response.retry_after,
+          .status = status};
 }
 
 Error in(const Asked& asked, Error error) {
@@ -280,18 +310,20 @@ ErrorKind kind_of_status(int status) {
   return status >= 400 ? ErrorKind::refused : ErrorKind::bad_reply;
 }
 
-result<Reply> parse_reply(http::Response response, const Asked& asked) {
+namespace {
+
+result<Reply> parse(http::Response response, const Asked& asked) {
   const int status = response.status;
   if (status < 200 || status > 299) {
-    auto text = std::to_string(status) + " " + reason_of(response, asked);
-    return std::unexpected(in(asked, {.kind = kind_of_status(status),
-                                      .text = std::move(text),
-                                      .retry_after = response.retry_after,
-                                      .status = status}));
+    return std::unexpected(in(asked, error_of(response, asked)));
   }
   if (response.body.empty() && response.status == 204) return Reply{};
   auto body = json::parse(response.body.reveal(), kLimits);
   response.body.clear();
+  // Its own JSON, only broken, is told of by its byte.
+  if (!body && response.content_type.find("json") == std::string::npos) {
+    body = fail(ErrorKind::bad_reply, not_vaults(response));
+  }
   auto reply = body ? parse_envelope(*std::move(body)) : std::unexpected(std::move(body).error());
   if (!reply) {
     Error error = std::move(reply).error().within(std::to_string(status));
@@ -299,6 +331,19 @@ result<Reply> parse_reply(http::Response response, const Asked& asked) {
     return std::unexpected(in(asked, std::move(error)));
   }
   return reply;
+}
+
+}  // namespace
+
+result<Reply> parse_reply(http::Response response, const Asked& asked) {
+  const int status = response.status;
+  try {
+    return parse(std::move(response), asked);
+  } catch (const std::bad_alloc&) {  // this answer is too much, and what runs goes on
+    return std::unexpected(in(asked, {.kind = ErrorKind::bad_reply,
+                                      .text = "no memory for an answer as large as this",
+                                      .status = status}));
+  }
 }
 
 result<Auth> parse_lookup(const Reply& reply, Token token) {

@@ -25,7 +25,8 @@ struct Asked {
 };
 
 // Errors: "GET kv/data/app: 403 permission denied". KV v2's 404 for a deleted or destroyed version
-// says so.
+// says so. An error that is not Vault's own (a page of a gateway) is an outage whatever its status:
+// 5xx server, 429 throttled, 408 timeout, else bad_reply.
 [[nodiscard]] result<Reply> parse_reply(http::Response response, const Asked& asked);
 
 // `data` of auth/token/lookup-self, told of `token`.

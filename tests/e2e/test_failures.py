@@ -27,6 +27,33 @@ def test_wrong_secret_id_once(s):
     assert len(s.tap.logins()) == 1
 
 
+@pytest.mark.parametrize("wrong, names", [("mount_path", "auto_auth.method.mount_path"), ("role_id", "auto_auth.method.role_id_file_path"),
+                                          ("secret_id", "boot/secret-id")])
+def test_a_login_that_is_refused_names_the_key_to_change(s, wrong, names):
+    kv_base(s)
+    if wrong != "mount_path":
+        s.write("boot/" + wrong.replace("_", "-"), "no-such-id-at-all")
+    text = toml(KV, interval="1m", app=s.app_toml())
+    if wrong == "mount_path":
+        text = text.replace('type = "approle"', 'type = "approle"\nmount_path = "elsewhere"')
+    agent = s.run(text, flags=("--once",))
+    assert agent.wait_exit(5) == EX_AUTH
+    assert agent.lines_about(names, levels=("error",)), agent.stderr
+    assert ("secret_id may have expired" in agent.stderr) == (wrong == "secret_id"), agent.stderr
+
+
+def test_all_addresses_down_are_named_with_the_key_to_change(s):
+    s.write("boot/role-id", "role")
+    s.write("boot/secret-id", "secret")
+    urls = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    text = toml(KV, interval="1m", app=s.app_toml(), addr="@", more='[outage]\non_start = "fail"')
+    text = text.replace('"@"', str(urls).replace("'", '"'))
+    for agent in (s.run(text), s.start("check", "--online", "-c", s.config(text))):
+        assert agent.wait_exit(5) == EX_UNAVAILABLE
+        assert all(f"{url}: connection refused" in agent.stderr for url in urls), agent.stderr
+        assert "vault.address (VAULT_ADDR)" in agent.stderr, agent.stderr
+
+
 def test_missing_secret_is_waited_for_then_named(s):
     kv_base(s)
     s.vault.request("DELETE", "kv/metadata/app")

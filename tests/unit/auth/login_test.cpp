@@ -74,6 +74,7 @@ TEST_CASE(
     house.io.advance(81s);
     CHECK(house.http->count(kLogin) == 2);
     CHECK(house.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-2"})");
+    CHECK_FALSE(house.log().contains("credential.kept"));
   }
   SUBCASE("kept where it is wished for, and read anew at each login") {
     house.config.method.remove_secret_id_file_after_reading = false;
@@ -85,6 +86,32 @@ TEST_CASE(
   }
   CHECK(house.http->asked[0].body == R"({"role_id":"role-2","secret_id":"secret-2"})");
   CHECK(fs::exists(house.folder / "role-id"));
+}
+
+TEST_CASE("a login that is refused names the key that is to be changed") {
+  struct {
+    int status;
+    const char* answer;
+    const char* names;
+  } rows[] = {
+      {400, R"({"errors":["invalid secret id"]})", "put a new one in VAULT_SECRET_ID"},
+      {400, R"({"errors":["invalid role or secret ID"]})", "put a new one in VAULT_SECRET_ID"},
+      {400, R"({"errors":["invalid role ID"]})", "the role_id in VAULT_ROLE_ID or auto_auth"},
+      {403, kDenied, "AppRole mounted at auth/approle? See auto_auth.method.mount_path"},
+      {404, R"({"errors":["no handler for route \"auth/x/login\""]})",
+       "auto_auth.method.mount_path"},
+  };
+  for (const auto& [status, answer, names] : rows) {
+    CAPTURE(answer);
+    House house;
+    house.rules.once = true;
+    house.http->answer(kLogin, status, answer);
+    house.start();
+    REQUIRE(house.ended);
+    CHECK(house.ended->text.contains(names));
+    CHECK(house.ended->text.contains("secret_id may have expired") ==
+          (std::string(names).contains("SECRET")));
+  }
 }
 
 TEST_CASE("an empty secret_id that was given is sent: roles may not ask for one") {

@@ -196,6 +196,25 @@ TEST_CASE("the next address is asked when one is down, and stays the first choic
   CHECK(house.client->address() == house.server.url());
 }
 
+TEST_CASE("when all addresses are down, each is named with its reason") {
+  House house;
+  const std::string one = closed_address(house.loop), other = closed_address(house.loop);
+  ClientOptions options;
+  options.addresses = {*http::parse_url(one), *http::parse_url(other)};
+  house.client = http::make_client(house.loop.context.get_executor(), options);
+  CHECK(house.ask("/") == one + ": connection refused; " + other + ": connection refused");
+}
+
+TEST_CASE("when no address of a host takes the connection, each is named with its reason") {
+  House house;
+  const std::string port = closed_address(house.loop).substr(sizeof "http://127.0.0.1:" - 1);
+  ClientOptions options;
+  options.addresses = {*http::parse_url("http://localhost:" + port)};
+  house.client = http::make_client(house.loop.context.get_executor(), options);
+  const std::string said = house.ask("/");
+  CHECK(said.starts_with("http://localhost:" + port + ": 127.0.0.1: connection refused; ::1: "));
+}
+
 TEST_CASE("a sealed server's answer comes back after a round over all addresses") {
   House house;
   ScriptServer second(house.loop);

@@ -216,6 +216,35 @@ TEST_CASE_FIXTURE(KvHouse, "a token's end is not remembered as a missing right t
   CHECK(http->asked.back().token == "hvs.2");
 }
 
+TEST_CASE_FIXTURE(KvHouse,
+                  "after a new token the version is compared at once, and no value read that did "
+                  "not change") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 200, metadata(1));
+  start({kApp});
+  token_good = false;
+  for (const auto* route : {kData, kMetadata}) {
+    http->reset(route);
+    http->answer(route, 403, kDenied);
+  }
+  while (http->count(kMetadata) == 0) io.advance(100ms);
+  const auto read = http->count(kData);
+  const auto compared = http->count(kMetadata);
+
+  http->reset(kData);
+  http->reset(kMetadata);
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 200, metadata(1));
+  token_good = true;
+  set_token("hvs.2");
+  secrets->token_changed();
+  io.run();
+  CHECK(http->count(kMetadata) == compared + 1);
+  io.advance(60s);
+  CHECK(http->count(kData) == read);
+  CHECK(status(kApp).generation == 1);
+}
+
 TEST_CASE_FIXTURE(KvHouse, "while there is no token nothing is asked") {
   http->answer(kData, 200, kv2(1));
   client.set_token(nullptr);

@@ -56,6 +56,40 @@ TEST_CASE(
   CHECK(parse(502, "<html>\x1b[31mbad</html>").error().text.find('\x1b') == std::string::npos);
 }
 
+TEST_CASE("what a gateway answers for the server is an outage, whatever its status") {
+  struct {
+    int status;
+    ErrorKind kind;
+  } rows[] = {{400, ErrorKind::bad_reply}, {401, ErrorKind::bad_reply}, {403, ErrorKind::bad_reply},
+              {404, ErrorKind::bad_reply}, {408, ErrorKind::timeout},   {429, ErrorKind::throttled},
+              {502, ErrorKind::server},    {503, ErrorKind::server}};
+  for (const auto& [status, kind] : rows) {
+    CAPTURE(status);
+    for (const std::string_view body :
+         {"<html>maintenance</html>", R"({"message":"Forbidden"})", "[]", "null", "\"no\""}) {
+      CAPTURE(body);
+      const auto error = parse(status, body).error();
+      CHECK(error.kind == kind);
+      CHECK(is_outage(error.kind));
+      CHECK(error.status == status);
+      CHECK(error.text.contains("not the server's own"));
+    }
+    CHECK(parse(status, "").error().kind == kind_of_status(status));
+    CHECK(parse(status, R"({"errors":[]})").error().kind == kind_of_status(status));
+    CHECK(parse(status, R"({"data":null})").error().kind == kind_of_status(status));
+  }
+}
+
+TEST_CASE("a page in the place of an answer asks whether the address is right") {
+  http::Response page = answer(200, "<html>welcome</html>");
+  page.content_type = "text/html";
+  const auto error = parse_reply(std::move(page), {.method = "GET", .path = "kv/a"}).error();
+  CHECK(error.kind == ErrorKind::bad_reply);
+  CHECK(error.text.starts_with("GET kv/a: 200: an answer that is not the server's own"));
+  CHECK(error.text.contains("Is the address right, is it a Vault server"));
+  CHECK(parse(200, "{").error().text.contains("byte"));
+}
+
 TEST_CASE("a long reason is cut, and between characters") {
   std::string reason;
   for (int i = 0; i < 1000; ++i) reason += "\xC3\xBC";

@@ -1,0 +1,36 @@
+#pragma once
+// The addresses of a host. A numeric one and "localhost" are known at once. Any other name is
+// looked up by getaddrinfo(3) in a thread of its own that nobody ever joins: while a name server is
+// silent it can't be ended, and must hold up neither a deadline nor the way out.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "http/deadline.hpp"
+
+namespace keybearer::http {
+
+using Addresses = std::vector<boost::asio::ip::address>;
+
+class Resolver {
+ public:
+  // At least one; first the one that was good last. A name is looked up once at a time: who comes
+  // later waits for the same answer. Errors: network, timeout.
+  [[nodiscard]] boost::asio::awaitable<result<Addresses>> addresses(std::string host, Limit limit);
+  void was_good(const std::string& host, const boost::asio::ip::address& address);
+
+ private:
+  struct LookUp;
+  [[nodiscard]] result<std::shared_ptr<LookUp>> under_way(const std::string& host);
+  [[nodiscard]] boost::asio::awaitable<result<Addresses>> look_up(std::string host, Limit limit);
+
+  std::map<std::string, std::weak_ptr<LookUp>> look_ups_;  // kept by their threads and waiters
+  std::map<std::string, boost::asio::ip::address> good_;
+};
+
+}  // namespace keybearer::http
