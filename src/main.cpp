@@ -7,7 +7,7 @@
 // The only catch-all: whatever gets here is a bug, said in one line.
 int main(int argc, char** argv) {
   try {
-    return keybearer::cli::main(argc, argv);
+    return keybearer::cli::flushed(keybearer::cli::main(argc, argv));
   } catch (const std::exception& e) {
     std::fprintf(stderr, "keybearer: internal error: %s\n", e.what());
   } catch (...) {

@@ -67,6 +67,7 @@ class Agent {
   awaitable<void> say_server();
   awaitable<void> tell(std::string event, std::string reason);
   awaitable<void> clean_up();
+  awaitable<void> take_leave();
   awaitable<void> revoke();
 
   awaitable<void> render_pass();
@@ -102,7 +103,9 @@ class Agent {
   render::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
-  TaskGroup errands_;  // alarms and the like, that end by themselves
+  TaskGroup errands_;    // alarms and the like, that end by themselves
+  TaskGroup farewell_;   // what is done at the end
+  TaskGroup listening_;  // for signals, also then
 
   Instant begun_ = Clock::now();
   std::map<const config::Template*, std::uint64_t>
@@ -161,7 +164,9 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
-      errands_(context.get_executor()) {
+      errands_(context.get_executor()),
+      farewell_(context.get_executor()),
+      listening_(context.get_executor()) {
   log::set_mask([this](std::string& line) { secrets_.mask(line); });
 }
 
@@ -195,7 +200,7 @@ void Agent::broken(std::exception_ptr bug) {
 
 awaitable<void> Agent::run() {
   const auto spawn = [this](awaitable<void> task) { tasks_.spawn(guarded(std::move(task))); };
-  spawn(obey_signals());
+  listening_.spawn(guarded(obey_signals()));
   spawn(authenticate());
   spawn(follow_token());
   spawn(secrets_.run());
@@ -600,6 +605,10 @@ awaitable<void> Agent::obey_signals() {
       end(ready_ ? 0 : 75);
     } else if (program_runs_ && stopping_) {
       supervisor_.stop();
+    } else if (farewell_.live() > 0) {
+      log::warn("stop", "a second signal: nothing more is waited for",
+                {{"signal", config::signal_name(signal)}});
+      farewell_.cancel();
     }
   }
 }
@@ -643,6 +652,15 @@ awaitable<void> Agent::clean_up() {
   }
   tasks_.cancel();
   co_await tasks_.join();
+  farewell_.spawn(take_leave());
+  co_await farewell_.join();
+  errands_.cancel();
+  co_await errands_.join();
+  listening_.cancel();
+  co_await listening_.join();
+}
+
+awaitable<void> Agent::take_leave() {
   const Instant last = Clock::now() + kRevocations;
   if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost) {
     co_await within(kRevocations, revoke());

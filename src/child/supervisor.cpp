@@ -59,7 +59,8 @@ void Supervisor::carry_out(const Start&) {
   alive_ = true;
   // Only the program's name: arguments may hold what is nobody else's business.
   log::info("child.started", "the program is started",
-            {{"pid", std::to_string(process_->pid)}, {"command", exec_.command.argv.front()}});
+            {{"pid", std::to_string(process_->pid)},
+             {"command", exec_.command.argv.front() + (exec_.command.shell ? " -c" : "")}});
   watchers_.spawn(watch(process_));
   perform(fsm_.started(Clock::now()));
 }

@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -99,6 +102,13 @@ void add_env(CLI::App& command, config::Input& input) {
 }
 
 }  // namespace
+
+int flushed(int code) {
+  const bool good = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (good || errno == EPIPE || code != kOk) return code;
+  complain(std::string("standard output: ") + strerrordesc_np(errno));
+  return kCantWrite;
+}
 
 int main(int argc, char** argv) {
   open_standard_descriptors();

@@ -123,7 +123,8 @@ std::expected<config::Loaded, int> start(const config::Input& input) {
   std::string files;
   for (const std::string& file : config.files) files += (files.empty() ? "" : ", ") + file;
   log::info("start", "keybearer " KEYBEARER_VERSION,
-            {{"config", files.empty() ? "command line" : files},
+            {{"instance", config.name},
+             {"config", files.empty() ? "command line" : files},
              {"server", config.vault.address.front()}});
   return std::move(*loaded);
 }

@@ -212,12 +212,11 @@ struct Prepared {
 };
 
 result<> set_mode_and_owner(int fd, const config::Template& spec, const Owner& owner) {
-  if (fchmod(fd, spec.perms) != 0) return refuse_errno(spec.destination, "mode", errno);
   if ((owner.user || owner.group) && fchown(fd, owner.user.value_or(static_cast<uid_t>(-1)),
                                             owner.group.value_or(static_cast<gid_t>(-1))) != 0) {
     return refuse_errno(spec.destination, "owner", errno);
   }
-  // A change of owner may clear bits.
+  // After that: a change of owner may clear bits.
   if (fchmod(fd, spec.perms) != 0) return refuse_errno(spec.destination, "mode", errno);
   return {};
 }
@@ -436,6 +435,8 @@ result<> check_destination(const config::Template& spec) {
   }
   if (faccessat(where.dir(), ".", W_OK | X_OK, AT_EACCESS) != 0)
     return refuse_errno(spec.destination, "can't write in its folder", errno);
+  if (owner->user && *owner->user != geteuid() && geteuid() != 0)
+    return refuse_errno(spec.destination, "owner", EPERM);
   return {};
 }
 

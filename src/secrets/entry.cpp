@@ -1,5 +1,8 @@
 #include "secrets/entry.hpp"
 
+#include <fmt/format.h>
+#include <openssl/sha.h>
+
 #include <algorithm>
 
 #include "base/log.hpp"
@@ -47,6 +50,15 @@ void use_stand_in(Entry& entry) {
     entry.status.why = "not there any more: defaults";
     entry.status.kv_version = 0;
   }
+}
+
+std::string lease_hash(std::string_view lease_id) {
+  if (lease_id.empty()) return "token";
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(lease_id.data()), lease_id.size(), digest);
+  std::string out;
+  for (int i = 0; i < 6; ++i) out += fmt::format("{:02x}", digest[i]);
+  return out;
 }
 
 void give_up(Shared& shared, Entry& entry) {

@@ -122,6 +122,9 @@ struct Shared {
   Instant held_back_quiet_until{};
 };
 
+// A lease in logs: 12 hex digits of the SHA-256 of its id, so that the id itself is nowhere;
+// "token" of a minted token, which has none.
+[[nodiscard]] std::string lease_hash(std::string_view lease_id);
 // The one way into another state: one log line and one event per change.
 void set_state(Shared& shared, Entry& entry, Status::State state, std::optional<Error> error);
 // An optional secret that is not there, or not any more: its defaults, as if the server had

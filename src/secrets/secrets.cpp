@@ -221,7 +221,8 @@ awaitable<void> Secrets::Impl::revoke_replaced_when_due() {
                              ? co_await client.revoke_self(gone.token)
                              : co_await client.revoke_lease(gone.lease_id, client.token());
     if (revoked) {
-      log::info("lease.revoked", "the replaced credentials are revoked", {{"path", gone.path}});
+      log::info("lease.revoked", "the replaced credentials are revoked",
+                {{"path", gone.path}, {"lease", lease_hash(gone.lease_id)}});
     } else {
       log::debug("lease.revoke_failed",
                  "the replaced credentials were not revoked; they end by themselves",
@@ -243,7 +244,7 @@ awaitable<void> revoke_one(Shared& shared, std::string lease_id, vault::Token ow
                            ? co_await shared.client.revoke_self(own_token)
                            : co_await shared.client.revoke_lease(lease_id, shared.client.token());
   if (revoked) {
-    log::info("lease.revoked", "revoked", {{"path", path}});
+    log::info("lease.revoked", "revoked", {{"path", path}, {"lease", lease_hash(lease_id)}});
   } else if (revoked.error().kind != ErrorKind::denied || !std::exchange(*denial_said, true)) {
     log::info("lease.revoke_failed", "not revoked; it ends with the token or by itself",
               {{"path", path}, {"reason", revoked.error().text}});

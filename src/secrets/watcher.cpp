@@ -118,7 +118,7 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
 std::string reason(const Entry& entry, const Life& life, int version) {
   if (entry.status.generation == 0) return "first read";
   if (!entry.refresh_why.empty()) return entry.refresh_why;
-  if (version > 0 && version != entry.status.kv_version) {
+  if (version > 0 && entry.status.kv_version > 0 && version != entry.status.kv_version) {
     return "version " + std::to_string(entry.status.kv_version) + " -> " + std::to_string(version);
   }
   switch (life.kind) {
@@ -153,8 +153,11 @@ void note_change(const Entry& entry, const Life& life) {
   const log::Field age = status.kv_version > 0
                              ? log::Field{"version", std::to_string(status.kv_version)}
                              : log::Field{"ttl", seconds(ttl)};
-  log::write(level, "secret.fetched", status.generation == 1 ? "secret read" : "secret changed",
-             {{"path", status.path}, {"why", status.why}, age});
+  const auto what = status.generation == 1 ? "secret read" : "secret changed";
+  const log::Field path{"path", status.path}, why{"why", status.why};
+  if (status.lease_id.empty()) return log::write(level, "secret.fetched", what, {path, why, age});
+  log::write(level, "secret.fetched", what,
+             {path, why, age, {"lease", lease_hash(status.lease_id)}});
 }
 
 // An answer is taken over: a new generation, unless it says what is in force already. `token`: what
@@ -394,7 +397,9 @@ awaitable<Step> Watcher::renew() {
     e_.status.last_success = now;
     set_state(shared_, e_, State::fresh, {});
     log::debug("lease.renewed", "lease renewed",
-               {{"path", e_.status.path}, {"ttl", seconds(*granted)}});
+               {{"path", e_.status.path},
+                {"lease", lease_hash(e_.status.lease_id)},
+                {"ttl", seconds(*granted)}});
     co_return step;
   }
   if (is_outage(granted.error().kind)) co_return co_await failed(std::move(granted).error());
@@ -404,7 +409,9 @@ awaitable<Step> Watcher::renew() {
                    now + kDeniedLookMin};  // the token is gone: its successor wakes us
   }
   log::info("lease.refused", "the lease can't be renewed any more; fetching new credentials",
-            {{"path", e_.status.path}, {"reason", granted.error().text}});
+            {{"path", e_.status.path},
+             {"lease", lease_hash(e_.status.lease_id)},
+             {"reason", granted.error().text}});
   co_return e_.schedule.refused(now);
 }
 

@@ -109,16 +109,17 @@ def test_a_megabyte(tmp_path, name):
         if i in made:
             assert read(made[i], ["K1"]) == {"K1": raw}
         else:
-            assert may_refuse(raw) and f"keybearer: out/{i}: K1: " in stderr
+            assert may_refuse(raw) and f"keybearer: out/{i}: {'S.' if name == 'ini' else ''}K1: " in stderr
 
 
 @pytest.mark.parametrize("name", ["ini", "json", "yaml", "toml", "properties"])
 def test_names_are_read_back_too(tmp_path, name):
     names = ["a b", "한국어", "x.y", "yes", "1", "#c", "k:v", "k=v", "!k", "[x", "'q", '"q', "-", "? x", "null", "%k"]
-    files = [{key: b"v"} for key in names]
-    made, stderr = render(tmp_path, name, files)
-    for i, values in enumerate(files):
-        if i in made:
-            assert FORMATS[name][0](made[i], []) == values, made[i]
-        else:
-            assert name == "ini" and f"keybearer: out/{i}: " in stderr, (values, stderr)
+    made, stderr = render(tmp_path, name, [{key: b"v"} for key in names])
+    if name == "ini":  # found before anything is rendered, all at once
+        refused = [key for key in names if f"values.S.{key}: not a key that an ini file can hold" in stderr]
+        assert not made and 0 < len(refused) < len(names) / 2, stderr
+        names = [key for key in names if key not in refused]
+        made, stderr = render(tmp_path, name, [{key: b"v"} for key in names])
+    for i, key in enumerate(names):
+        assert FORMATS[name][0](made[i], []) == {key: b"v"}, (made, stderr)

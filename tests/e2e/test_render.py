@@ -200,3 +200,11 @@ def test_a_destination_that_can_not_be_written_is_73(s):
     s.write("v.json", '{"kv/data/app": {"data": {"user": "ann", "pass": "p"}}}')
     agent = s.start("render", "-c", s.config(FILES, addr="http://127.0.0.1:1"), "--values", "v.json", "--diff")
     assert agent.wait_exit(5) == EX_IO and "out/app.ini: is a folder" in agent.stderr and "+PASS=" in agent.stdout
+
+
+@pytest.mark.parametrize("words", [["version"], ["--help"], ["check", "--show", "-c", "agent.toml"]])
+def test_what_is_said_must_arrive(s, words):
+    s.config(FILES)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PROGRAM, *words], cwd=s.work, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == EX_IO and "standard output: No space left on device" in done.stderr, done

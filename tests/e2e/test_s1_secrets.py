@@ -1,4 +1,5 @@
 """S1, the integration process: static and dynamic secrets."""
+import hashlib
 import time
 
 from bases import (LOGIN, S1_CREDS, S1_DATABASE, S1_ENV, S1_FILE, S1_REFETCH, S1_SAMPLE, kv_base, kv_run, s1_base,
@@ -136,6 +137,9 @@ def test_S1_33_regular_audit(s):
         assert word in names, f"no event of {word}: {sorted(set(names.split()))}"
     assert "render" in names or "file" in names or "template" in names, sorted(set(names.split()))
     assert lease not in agent.stderr, "a lease id is a handle: a hash of it is logged"
+    handle = hashlib.sha256(lease.encode()).hexdigest()[:12]
+    for name in ("secret.fetched", "lease.revoked"):
+        assert [event for event in events if event["event"] == name and event.get("lease") == handle], name
 
 
 def test_S1_11_a_value_that_vanishes_keeps_the_last(s):

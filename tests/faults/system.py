@@ -1,11 +1,29 @@
 """Faults of the system: full and read-only file systems, limits, errors and signals at a chosen system call."""
+import functools
 import os
 import resource
 import subprocess
 
+import pytest
+
 from harness.agent import PROGRAM
 
 STRACE, UNSHARE = "/usr/bin/strace", "/usr/bin/unshare"
+
+
+@functools.cache
+def allowed(*command):
+    return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+
+
+def need_mounts():
+    if not allowed(UNSHARE, "-m", "true"):
+        pytest.skip("mounts are not permitted here: root with CAP_SYS_ADMIN is needed")
+
+
+def need_tracing():
+    if not allowed(STRACE, "-D", "-qq", "-o", "/dev/null", "true"):
+        pytest.skip("tracing is not permitted here: ptrace(2) is needed")
 
 
 class Mounts:
@@ -28,6 +46,7 @@ class Mounts:
         subprocess.run(["mount", "-o", "remount,ro", path], check=True)
 
     def _mount(self, *args):
+        need_mounts()
         subprocess.run(["mount", *args], check=True)
         self._made.append(args[-1])
 
@@ -50,6 +69,7 @@ def fill(path):
 
 def injected(*faults, threads=False):
     """Arguments of strace before the program's own: each fault as "openat:error=EIO:when=3". The program is the direct child."""
+    need_tracing()
     calls = sorted({call for fault in faults for call in fault.split(":")[0].split(",")})
     inject = [part for fault in faults for part in ("-e", f"inject={fault}")]
     return ["-D", "-qq", *(["-f"] if threads else []), "-o", "/dev/null", "-e", "trace=" + ",".join(calls), *inject, PROGRAM]
@@ -68,6 +88,7 @@ def run_injected(s, fault, *args, also=(), timeout=20):
 
 def count_calls(s, calls, *args):
     """How many of these system calls a run makes: {name: number}."""
+    need_tracing()
     log = os.path.join(s.logs, "calls")
     command = [STRACE, "-D", "-qq", "-s", "0", "-o", log, "-e", "trace=" + ",".join(calls), PROGRAM, *args]
     subprocess.run(command, cwd=s.work, env=s.environment(), capture_output=True, timeout=20, check=True)
@@ -83,6 +104,7 @@ def count_calls(s, calls, *args):
 
 def name_service(s, hosts, resolver):
     """Arguments of unshare before the program's own: it sees work/hosts and work/resolv.conf as the system's."""
+    need_mounts()
     s.write("hosts", hosts, 0o644)
     s.write("resolv.conf", resolver, 0o644)
     script = 'mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf && exec "$@"'

@@ -340,13 +340,13 @@ def test_F38_term_while_new_values_are_tried(s):
 def test_F38_term_while_an_alarm_hangs(s):
     """Whoever is told of an alarm does not hold up the end longer than revocations may: 5 s."""
     kv_base(s)
-    agent = kv_run(s, top='notify.command = ["/bin/sh", "-c", "echo $$ >> alarms; exec sleep 60"]\n')
+    agent = kv_run(s, top='notify.command = ["/bin/sh", "-c", "echo $$$$ >> alarms; exec sleep 60"]\n')
     s.runlog.wait_starts(1, 5)
     s.vault.put(KV_DATA, {"other": "x"})
     wait_for(lambda: s.read("alarms"), 4, "the alarm")
     begin = time.monotonic()
     assert agent.stop(12) == 0 and time.monotonic() - begin < 6
-    assert not running(int(s.read("alarms").split()[0]))
+    wait_for(lambda: not running(int(s.read("alarms").split()[0])), 1, "the end of who was told")
 
 
 @pytest.mark.parametrize("how", ["blocked", "ignored"])
@@ -493,7 +493,7 @@ def test_F40_no_descriptor_for_a_command(s):
     """A command that can't be started for want of descriptors is tried again."""
     kv_base(s)
     text = toml(KV[:KV.index("[exec]")], interval="1s") + 'command = ["/bin/sh", "-c", "echo x >> hooks"]\n'
-    agent = system.start_injected(s, ["pipe2:error=EMFILE:when=2"], "render", "-c", s.config(text))
+    agent = system.start_injected(s, ["pipe2:error=EMFILE:when=1"], "render", "-c", s.config(text))
     wait_for(lambda: s.read("hooks"), 5, "the command")
     assert agent.alive and agent.lines_about("hook.failed"), agent.stderr
 
