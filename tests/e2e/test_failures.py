@@ -217,7 +217,7 @@ def test_server_restarted_and_knows_nothing_any_more(s):
     s.vault.restart()
     assert agent.wait_exit(10) == EX_AUTH
     assert [line["signal"] for line in s.runlog.signals()] == [15]
-    assert agent.lines_about("secret_id", "403", levels=("error",)), agent.stderr
+    assert agent.lines_about("mount_path", "403", levels=("error",)), agent.stderr
     assert len(s.tap.logins()) == 2, s.tap
 
 
