@@ -10,6 +10,8 @@
 namespace keybearer {
 namespace {
 
+constexpr Duration kLongestWait = std::chrono::hours(24);
+
 std::optional<Instant> frozen_at;
 
 }  // namespace
@@ -41,7 +43,8 @@ WallTime wall_now() noexcept {
 Duration ClockWaits::to_wait_duration(const Duration& left) {
   if (Clock::frozen())
     return Duration::zero();  // tests poll: only what the frozen time says is due runs
-  return std::max(left, Duration::zero());
+  // Asio counts in microseconds, of which "for ever" has too many.
+  return std::clamp<Duration>(left, Duration::zero(), kLongestWait);
 }
 
 boost::asio::awaitable<void> sleep_until(Instant at) {
