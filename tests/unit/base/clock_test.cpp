@@ -31,6 +31,13 @@ TEST_CASE("a wait that is over is no wait") {
   CHECK(ClockWaits::to_wait_duration(Duration(-5s)) == 0ms);
 }
 
+TEST_CASE("a wait for ever can be counted in microseconds") {
+  Clock::thaw();
+  const auto longest = ClockWaits::to_wait_duration(Instant::max());
+  CHECK(longest >= 24h);
+  CHECK(longest < Duration::max() / 1000);
+}
+
 TEST_CASE("the kernel's timer underneath goes on while the machine sleeps") {
   boost::asio::io_context context;
   Timer timer(context, Clock::now() + 1h);
