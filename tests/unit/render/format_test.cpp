@@ -178,11 +178,11 @@ TEST_CASE("an ini file refuses what its readers can't give back") {
   CHECK(one(Format::ini, {"s", "k"}, "").starts_with("[s]\nk ="));
   CHECK(one(Format::ini, {"k"}, "v").starts_with("error: k: an ini file needs one section"));
   CHECK(one(Format::ini, {"a", "b", "k"}, "v")
-            .starts_with("error: k: an ini file needs one section"));
+            .starts_with("error: a.b.k: an ini file needs one section"));
   for (const std::string& value :
        {std::string("x\ny"), std::string("x\r"), std::string(" x"), std::string("x\t"),
         std::string("x\xc2\xa0"), std::string("\xe3\x80\x80x")}) {
-    CHECK(one(Format::ini, {"s", "k"}, value).starts_with("error: k: its value"));
+    CHECK(one(Format::ini, {"s", "k"}, value).starts_with("error: s.k: its value"));
   }
   for (const char* name : {"", "a=b", "a:b", " a", "[a", "#a", ";a", "a\nb"}) {
     CHECK(one(Format::ini, {"s", name}, "v").starts_with("error: "));
@@ -197,7 +197,7 @@ TEST_CASE("an ini file refuses keys and sections that come twice, as configparse
   CHECK(twice.text() == "error: s: a section that comes twice");
   const auto key = Written(Format::ini, {{{"s", "Key"}, "1"}, {{"s", "key"}, "2"}});
   CHECK(key.text() ==
-        "error: key: comes twice in its section (upper and lower case are the same there)");
+        "error: s.key: comes twice in its section (upper and lower case are the same there)");
 }
 
 TEST_CASE("a shell file exports what a shell reads back") {
