@@ -9,11 +9,11 @@
 #include <csignal>
 #include <set>
 
+#include "agent/alarms.hpp"
 #include "agent/rules.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/fingerprint.hpp"
 #include "base/hardening.hpp"
-#include "base/hook.hpp"
 #include "base/log.hpp"
 #include "base/process_tree.hpp"
 #include "base/signals.hpp"
@@ -65,10 +65,9 @@ class Agent {
   awaitable<void> give_up_at_start();
   awaitable<void> settle();
   awaitable<void> say_server();
-  awaitable<void> tell(std::string event, std::string reason);
   awaitable<void> clean_up();
   awaitable<void> take_leave();
-  awaitable<void> revoke();
+  awaitable<void> revoke(Instant last);
 
   awaitable<void> render_pass();
   [[nodiscard]] bool defaults_stand_in() const;
@@ -83,7 +82,10 @@ class Agent {
   void became_ready();
   void mark_applied();
   [[nodiscard]] std::string why(const std::vector<std::string>& used) const;
-  void alarm(std::string_view event, std::string_view reason);
+  auto raise_alarm() {
+    return
+        [this](std::string_view event, std::string_view reason) { alarms_.raise(event, reason); };
+  }
   void end(int code, const std::optional<Error>& reason = {});
 
   asio::io_context& context_;
@@ -103,7 +105,7 @@ class Agent {
   render::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
-  TaskGroup errands_;    // alarms and the like, that end by themselves
+  Alarms alarms_;
   TaskGroup farewell_;   // what is done at the end
   TaskGroup listening_;  // for signals, also then
 
@@ -146,17 +148,14 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
              .start_grace = config.template_config.start_grace,
              .once = once(),
              .num_retries = config.vault.retry.num_retries},
-            with_program() ? config.exec.stop_timeout : Duration(0), random_,
-            [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
+            with_program() ? config.exec.stop_timeout : Duration(0), random_, raise_alarm()),
       secrets_(context.get_executor(), client_, config, once(), random_,
                {.token_is_good = [this] { return auth_.token_is_good(); },
-                .alarm = [this](std::string_view event,
-                                std::string_view reason) { alarm(event, reason); },
+                .alarm = raise_alarm(),
                 .token_is_limited = [this] { return auth_.state().limited; }}),
       spawner_(child::make_spawner()),
-      supervisor_(
-          context.get_executor(), *spawner_, config.exec, instance_of(config), random_,
-          [this](std::string_view event, std::string_view reason) { alarm(event, reason); }),
+      supervisor_(context.get_executor(), *spawner_, config.exec, instance_of(config), random_,
+                  raise_alarm()),
       verifier_(config.exec,
                 {.accepted = [this] { hand_over(); },
                  .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
@@ -164,7 +163,7 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
       hooks_(context.get_executor(), random_),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
-      errands_(context.get_executor()),
+      alarms_(context.get_executor(), config, our_environment_),
       farewell_(context.get_executor()),
       listening_(context.get_executor()) {
   log::set_mask([this](std::string& line) { secrets_.mask(line); });
@@ -412,7 +411,7 @@ awaitable<bool> Agent::write() {
       }
       if (std::exchange(failed_[&spec], results[i].error().text) != results[i].error().text) {
         log::error("file.failed", results[i].error().text);
-        alarm("file_failed", spec.destination);
+        alarms_.raise("file_failed", spec.destination);
       }
       continue;
     }
@@ -484,7 +483,7 @@ void Agent::hand_over() {
 void Agent::refused(const std::string& reason) {
   if (!ready_) return end(69, Error{ErrorKind::server, reason});
   log::error("verify.refused", reason + "; the program keeps its values");
-  alarm("verify_failed", reason);
+  alarms_.raise("verify_failed", reason);
 }
 
 void Agent::in_place() {
@@ -624,25 +623,7 @@ void Agent::hang_up() {
   }
 }
 
-// --- alarms and the end ---
-
-// Who raises an alarm has logged the error itself.
-void Agent::alarm(std::string_view event, std::string_view reason) {
-  log::debug("alarm", std::string(reason), {{"alarm", std::string(event)}});
-  if (!config_.notify.command.argv.empty())
-    errands_.spawn(tell(std::string(event), std::string(reason)));
-}
-
-awaitable<void> Agent::tell(std::string event, std::string reason) {
-  EnvBlock environment = without_credentials(our_environment_);
-  environment.set("KEYBEARER_EVENT", event);
-  environment.set("KEYBEARER_REASON", reason);
-  environment.set("KEYBEARER_NAME", config_.name);
-  const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment),
-                                      config_.notify.timeout);
-  if (const auto failure = failure_of(told))
-    log::warn("notify.failed", "notify.command failed", {{"reason", *failure}});
-}
+// --- the end ---
 
 awaitable<void> Agent::clean_up() {
   if (job_ != Job::render_once && job_ != Job::show) {
@@ -654,25 +635,22 @@ awaitable<void> Agent::clean_up() {
   co_await tasks_.join();
   farewell_.spawn(take_leave());
   co_await farewell_.join();
-  errands_.cancel();
-  co_await errands_.join();
+  co_await alarms_.finish(0s);
   listening_.cancel();
   co_await listening_.join();
 }
 
 awaitable<void> Agent::take_leave() {
   const Instant last = Clock::now() + kRevocations;
-  if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost) {
-    co_await within(kRevocations, revoke());
-  }
-  co_await within(std::max(last - Clock::now(), kLastAlarm), errands_.join());
+  if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost)
+    co_await within(kRevocations, revoke(last));
+  co_await alarms_.finish(std::max(last - Clock::now(), kLastAlarm));
 }
 
-awaitable<void> Agent::revoke() {
-  const Instant deadline = Clock::now() + kRevocations;
+awaitable<void> Agent::revoke(Instant last) {
   if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once))
     co_await secrets_.revoke_all();
-  if (Clock::now() + 100ms < deadline) co_await auth_.revoke();
+  if (Clock::now() + 100ms < last) co_await auth_.revoke();
 }
 
 }  // namespace

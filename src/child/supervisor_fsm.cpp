@@ -129,6 +129,10 @@ bool SupervisorFsm::current() const {
 
 Actions SupervisorFsm::desired(Items items, Instant now, Instant latest) {
   std::ranges::sort(items, {}, &Item::name);
+  for (Item& item : items) {  // what waits to be told keeps the reason that it came with
+    const auto before = std::ranges::lower_bound(desired_, item.name, {}, &Item::name);
+    if (item.why.empty() && before != desired_.end() && before->same(item)) item.why = before->why;
+  }
   const bool news = !std::ranges::equal(items, desired_, &Item::same);
   desired_ = std::move(items);
   latest_ = latest;

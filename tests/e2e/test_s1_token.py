@@ -228,9 +228,11 @@ def test_S1_17_memory_only(s):
 
 def test_S1_17_remove_on_exit(s):
     s1_base(s)
-    agent = s1_run(s, parts=S1_FILE.replace('perms = "0600"', 'perms = "0600"\nremove_on_exit = true'))
+    agent = s1_run(s, parts=S1_FILE.replace('perms = "0600"', 'perms = "0600"\nremove_on_exit = true\nbackup = true'), interval="1s")
     s.runlog.wait_starts(1, 5)
-    assert s.read("out/config.ini")
+    s1_write(s)
+    s.runlog.wait_starts(2, 5)
+    assert s.read("out/config.ini") and s.read("out/config.ini.bak")
     assert agent.stop() == 0
     assert os.listdir(s.path("out")) == []
 

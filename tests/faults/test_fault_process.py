@@ -369,6 +369,18 @@ def test_F38_started_with_signals_off(s, how):
     assert agent.stop(4) == 6 and s.read("seen").count("term") == 2
 
 
+def test_F38_signals_for_a_program_that_there_is_not(s):
+    kv_base(s)
+    text = toml(KV[:KV.index("[exec]")], interval="1s")
+    agent = s.start("render", "-c", s.config(text))
+    wait_for(lambda: s.read("out/config.ini"), 5, "the file")
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGRTMIN + 3):
+        agent.process.send_signal(number)
+    new = next_value(s)
+    wait_for(lambda: s.read("out/config.ini") == f"value = {new}", 4, "the new file")
+    assert agent.stop() == 0
+
+
 # A system call that the start makes, and which of them.
 MOMENTS = [("openat", 3), ("close", 3), ("fcntl", 2), ("read", 3), ("rt_sigaction", 6), ("rt_sigaction", 20), ("epoll_ctl", 2),
            ("socket", 1), ("connect", 1), ("sendmsg", 1), ("recvmsg", 1), ("epoll_wait", 1), ("epoll_wait", 2), ("epoll_wait", 3),

@@ -85,6 +85,19 @@ TEST_CASE("nor is there time to be quiet when what the program has ends") {
   CHECK(machine.deadline() == t0 + 20200ms);
 }
 
+TEST_CASE("a restart names the reasons of all that changed while it waited for quiet") {
+  Machine machine;
+  machine.running();
+  (void)machine.desired(set(2), t0 + 10s);
+  Items items = set(2, 2);
+  items[0].why.clear();  // it has been told of in the log
+  items[1].why = "kv/app: version 1 -> 2";
+  (void)machine.desired(items, t0 + 11s);
+  CHECK(text(machine.due(t0 + 13s)) ==
+        "[restart: DB_PASSWORD, config.ini changed (database/creds/app: lease ended; "
+        "kv/app: version 1 -> 2)] stop 15");
+}
+
 TEST_CASE("a program without variables and files is started too") {
   Machine machine;
   CHECK(text(machine.desired({}, t0)) == "start");

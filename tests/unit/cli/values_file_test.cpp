@@ -92,7 +92,11 @@ TEST_CASE("certificates and files") {
 
 TEST_CASE("an optional secret's stand-in") {
   config::Config config;
-  config.secrets.push_back({.path = "kv/data/opt", .optional = true, .defaults = R"({"k":"v"})"});
+  config::SecretRule rule;
+  rule.path = "kv/data/opt";
+  rule.optional = true;
+  rule.defaults = R"({"k":"v"})";
+  config.secrets.push_back(std::move(rule));
   auto file = values("{}", config);
   CHECK(find(file, Kind::read, "kv/opt").find(R"("k":"v")") != std::string::npos);
   CHECK(find(file, Kind::read, "kv/other") == "nothing");

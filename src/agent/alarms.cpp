@@ -1,0 +1,31 @@
+#include "agent/alarms.hpp"
+
+#include "base/hook.hpp"
+#include "base/log.hpp"
+
+namespace keybearer {
+
+using boost::asio::awaitable;
+
+void Alarms::raise(std::string_view event, std::string_view reason) {
+  log::debug("alarm", std::string(reason), {{"alarm", std::string(event)}});
+  if (!config_.notify.command.argv.empty())
+    commands_.spawn(tell(std::string(event), std::string(reason)));
+}
+
+awaitable<void> Alarms::tell(std::string event, std::string reason) {
+  EnvBlock environment = without_credentials(environment_);
+  environment.set("KEYBEARER_EVENT", event);
+  environment.set("KEYBEARER_REASON", reason);
+  environment.set("KEYBEARER_NAME", config_.name);
+  const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment),
+                                      config_.notify.timeout);
+  if (const auto failure = failure_of(told))
+    log::warn("notify.failed", "notify.command failed", {{"reason", *failure}});
+}
+
+awaitable<void> Alarms::finish(Duration limit) {
+  co_await within(limit, commands_.join());
+}
+
+}  // namespace keybearer
