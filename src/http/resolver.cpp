@@ -137,7 +137,7 @@ result<std::shared_ptr<Resolver::LookUp>> Resolver::under_way(const std::string&
 asio::awaitable<result<Addresses>> Resolver::look_up(std::string host, Limit limit) {
   const auto begun = under_way(host);
   if (!begun) co_return std::unexpected(begun.error());
-  const auto shared = *begun;
+  const auto& shared = *begun;
   const auto executor = co_await asio::this_coro::executor;
   asio::posix::stream_descriptor done(executor);  // one for each who waits
   const int own = fcntl(shared->done.get(), F_DUPFD_CLOEXEC, 0);

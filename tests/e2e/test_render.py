@@ -204,6 +204,7 @@ def test_a_destination_that_can_not_be_written_is_73(s):
 
 @pytest.mark.parametrize("words", [["version"], ["--help"], ["check", "--show", "-c", "agent.toml"]])
 def test_what_is_said_must_arrive(s, words):
+    base(s)
     s.config(FILES)
     with open("/dev/full", "wb") as full:
         done = subprocess.run([PROGRAM, *words], cwd=s.work, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
