@@ -1,13 +1,11 @@
 #include "secrets/entry.hpp"
 
-#include <fmt/format.h>
-#include <openssl/sha.h>
-
 #include <algorithm>
 
 #include "base/log.hpp"
 #include "config/scalars.hpp"
 #include "secrets/answer.hpp"
+#include "tmpl/digest.hpp"
 
 namespace keybearer::secrets {
 
@@ -54,11 +52,7 @@ void use_stand_in(Entry& entry) {
 
 std::string lease_hash(std::string_view lease_id) {
   if (lease_id.empty()) return "token";
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(lease_id.data()), lease_id.size(), digest);
-  std::string out;
-  for (int i = 0; i < 6; ++i) out += fmt::format("{:02x}", digest[i]);
-  return out;
+  return tmpl::sha256_hex(lease_id).substr(0, 12);
 }
 
 void give_up(Shared& shared, Entry& entry) {

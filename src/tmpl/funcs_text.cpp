@@ -1,12 +1,9 @@
 // consul-template's functions on text and numbers: template/funcs.go.
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <algorithm>
-#include <array>
 #include <cmath>
 
+#include "tmpl/digest.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/format.hpp"
 #include "tmpl/go_strings.hpp"
@@ -201,31 +198,14 @@ Value regex_replace_all(Evaluation&, Arguments a) {
   return regex_replace(a[0].as_text(), a[1].as_text(), a[2].as_text());
 }
 
-std::string hex(const unsigned char* bytes, unsigned size) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (unsigned i = 0; i < size; ++i) out += {kHex[bytes[i] >> 4], kHex[bytes[i] & 15]};
-  return out;
-}
-std::string digest(const EVP_MD* algorithm, std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr);
-  return hex(out.data(), size);
-}
-Value sha256_hex(Evaluation&, Arguments a) {
-  return digest(EVP_sha256(), a[0].as_text());
+Value sha256_hex_(Evaluation&, Arguments a) {
+  return sha256_hex(a[0].as_text());
 }
 Value md5sum(Evaluation&, Arguments a) {
-  return digest(EVP_md5(), a[0].as_text());
+  return md5_hex(a[0].as_text());
 }
-Value hmac_sha256_hex(Evaluation&, Arguments a) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned size = 0;
-  const std::string_view key = a[1].as_text(), message = a[0].as_text();
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
-  return hex(out.data(), size);
+Value hmac_sha256_hex_(Evaluation&, Arguments a) {
+  return hmac_sha256_hex(a[1].as_text(), a[0].as_text());
 }
 
 // --- arithmetic: Go's numeric kinds only; the second operand comes first, for pipes ---
@@ -398,7 +378,7 @@ Value loop(Evaluation& e, Arguments a) {
 constexpr Function kFunctions[] = {
     {"add", add, "aa"},
     {"divide", divide, "aa"},
-    {"hmacSHA256Hex", hmac_sha256_hex, "ss"},
+    {"hmacSHA256Hex", hmac_sha256_hex_, "ss"},
     {"indent", indent, "is"},
     {"join", join, "sS"},
     {"loop", loop, "a", true},
@@ -414,7 +394,7 @@ constexpr Function kFunctions[] = {
     {"regexMatch", regex_match, "ss"},
     {"regexReplaceAll", regex_replace_all, "sss"},
     {"replaceAll", replace_all, "sss"},
-    {"sha256Hex", sha256_hex, "s"},
+    {"sha256Hex", sha256_hex_, "s"},
     {"split", split, "ss"},
     {"splitToMap", split_to_map, "sss"},
     {"subtract", subtract, "aa"},

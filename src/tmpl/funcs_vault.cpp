@@ -1,12 +1,9 @@
 // Functions that ask for something: secrets, files, the environment, the time.
 
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <filesystem>
 
+#include "tmpl/digest.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/go_strings.hpp"
 #include "tmpl/go_url.hpp"
@@ -351,14 +348,9 @@ Dependency write_dependency(std::string_view path,
   std::ranges::sort(lines);
   std::string all;
   for (const std::string& line : lines) all += line;
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  EVP_Digest(all.data(), all.size(), digest.data(), &size, EVP_sha1(), nullptr);
-  char hex[9];
-  std::snprintf(hex, sizeof hex, "%02x%02x%02x%02x", digest[0], digest[1], digest[2], digest[3]);
   Dependency dependency{
       .kind = Dependency::Kind::write, .path = std::string(path), .args = std::move(args)};
-  dependency.id = "vault.write(" + dependency.path + " -> " + hex + ")";
+  dependency.id = "vault.write(" + dependency.path + " -> " + sha1_hex(all).substr(0, 8) + ")";
   return dependency;
 }
 

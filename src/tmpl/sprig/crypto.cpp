@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "tmpl/base64.hpp"
+#include "tmpl/digest.hpp"
 #include "tmpl/sprig/bcrypt.hpp"
 #include "tmpl/sprig/certificate.hpp"
 #include "tmpl/sprig/convert.hpp"
@@ -26,24 +27,14 @@ void random(std::span<unsigned char> out) {
     throw CallError{"no random bytes to be had"};
 }
 
-std::string digest(const EVP_MD* algorithm, std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), bytes.data(), &size, algorithm, nullptr);
-  std::string out;
-  for (const unsigned char byte : std::span(bytes).first(size))
-    out += {kHex[byte >> 4], kHex[byte & 15]};
-  return out;
-}
 Value sha1sum(Evaluation&, Arguments a) {
-  return digest(EVP_sha1(), a[0].as_text());
+  return sha1_hex(a[0].as_text());
 }
 Value sha256sum(Evaluation&, Arguments a) {
-  return digest(EVP_sha256(), a[0].as_text());
+  return sha256_hex(a[0].as_text());
 }
 Value sha512sum(Evaluation&, Arguments a) {
-  return digest(EVP_sha512(), a[0].as_text());
+  return sha512_hex(a[0].as_text());
 }
 Value adler32sum(Evaluation&, Arguments a) {
   constexpr std::uint32_t kPrime = 65521;

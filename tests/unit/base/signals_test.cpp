@@ -4,13 +4,17 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <vector>
 
+#include "base/task_group.hpp"
+
 namespace keybearer {
 namespace {
+
+boost::asio::awaitable<void> read_two(Signals* signals, std::vector<int>* read) {
+  for (int i = 0; i < 2; ++i) read->push_back(co_await signals->next());
+}
 
 TEST_CASE("signals are kept until they are read, also those that are ignored by default") {
   boost::asio::io_context context;
@@ -22,13 +26,8 @@ TEST_CASE("signals are kept until they are read, also those that are ignored by 
   CHECK(stop_pending());
 
   std::vector<int> read;
-  boost::asio::co_spawn(
-      context,
-      [&]() -> boost::asio::awaitable<void> {
-        read.push_back(co_await signals.next());
-        read.push_back(co_await signals.next());
-      },
-      boost::asio::detached);
+  TaskGroup tasks(context.get_executor());
+  tasks.spawn(read_two(&signals, &read));
   context.run();
   std::ranges::sort(read);
   CHECK(read == std::vector{SIGTERM, SIGWINCH});
