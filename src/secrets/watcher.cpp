@@ -261,6 +261,7 @@ class Watcher {
   Backoff backoff_;                                           // of first reads
   Backoff no_backoff_{{2 * kDeniedLookMin, kDeniedLookMax}};  // of what is absent or denied now
   Step doing_;                                                // what is being carried out
+  vault::Token asked_with_;                                   // when that began
   bool token_lacked_ = false;  // what was planned last waits for a new token, and for nothing else
   bool read_well_ = false;     // the last read() had a good answer
   std::optional<Instant> refused_since_;  // before there was any value
@@ -283,7 +284,7 @@ awaitable<void> Watcher::run() {
     } else if (co_await e_.poke.wait(seen, step.at)) {
       continue;
     }
-    if (step.at > Clock::now()) continue;
+    if (step.at > Clock::now() || !shared_.client.token()) continue;
     if (!shared_.turns.free_for(e_)) {
       co_await e_.poke.wait(seen);
       continue;
@@ -318,6 +319,7 @@ bool Watcher::only_looks(const Step& step) const {
 
 awaitable<Step> Watcher::carry_out(Step step) {
   doing_ = step;
+  asked_with_ = shared_.client.token();
   token_lacked_ = false;
   switch (step.what) {
     case Step::Do::rest:
@@ -443,7 +445,10 @@ awaitable<Step> Watcher::look() {
 
 awaitable<Step> Watcher::failed(Error error) {
   if (error.retry_after) shared_.budget.close_until(Clock::now() + *error.retry_after);
-  if (error.kind == ErrorKind::denied && !co_await shared_.hooks.token_is_good()) {
+  const bool denied = error.kind == ErrorKind::denied;
+  // A token that has been replaced meanwhile says nothing of the path.
+  if (denied &&
+      (asked_with_ != shared_.client.token() || !co_await shared_.hooks.token_is_good())) {
     token_lacked_ = true;  // the value is as good as before: no more is asked than was planned
     co_return Step{doing_.what, Clock::now() + kDeniedLookMin};
   }

@@ -266,6 +266,7 @@ def test_F29_killed_while_it_starts_the_program(s):
         with open(f"/proc/{agent.pid}/task/{agent.pid}/children", encoding="ascii") as file:
             return file.read().split()
     child = wait_for(children, 5, "the new process")[0]
+    observe(0.3, lambda: None, 0.3)  # now it is held up, for a second
     agent.kill()
     wait_for(lambda: not system.running(child), 5, "the end of the new process")
     assert not s.runlog.starts()

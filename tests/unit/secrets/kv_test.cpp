@@ -245,6 +245,43 @@ TEST_CASE_FIXTURE(KvHouse,
   CHECK(status(kApp).generation == 1);
 }
 
+TEST_CASE_FIXTURE(
+    KvHouse, "nothing is asked at the time that was planned when the token has gone meanwhile") {
+  http->answer(kData, 200, kv2(1));
+  http->answer(kMetadata, 200, metadata(1));
+  start({kApp});
+  client.set_token(nullptr);
+  io.advance(1h);
+  CHECK(http->count(kMetadata) == 0);
+  CHECK(http->count(kData) == 1);
+  set_token("hvs.2");
+  secrets->token_changed();
+  io.run();
+  CHECK(http->count(kMetadata) == 1);
+}
+
+TEST_CASE_FIXTURE(
+    KvHouse, "a denial of a token that has been replaced meanwhile says nothing of the secret") {
+  http->answer(kData, 200, kv2(1));
+  start({kApp});
+  for (const auto* route : {kData, kMetadata}) {
+    http->reset(route);
+    http->answer(route, [this, route](const auto&) -> result<test::FakeHttp::Reply> {
+      set_token("hvs.2");  // the new login was faster than this answer
+      http->reset(route);
+      http->answer(route, 200, route == kData ? kv2(1) : metadata(1));
+      return test::FakeHttp::Reply{.status = 403, .body = kDenied};
+    });
+  }
+  while (http->count(kMetadata) == 0) io.advance(100ms);
+  CHECK(status(kApp).state == Status::State::fresh);
+  secrets->token_changed();
+  io.run();
+  io.advance(1min);
+  CHECK(status(kApp).state == Status::State::fresh);
+  CHECK(status(kApp).generation == 1);
+}
+
 TEST_CASE_FIXTURE(KvHouse, "while there is no token nothing is asked") {
   http->answer(kData, 200, kv2(1));
   client.set_token(nullptr);
