@@ -323,7 +323,8 @@ TEST_CASE("durations") {
 }
 
 TEST_CASE("a table's name that begins with what no name can begin with") {
-  for (const auto& text : {std::string("[\0exec]\n", 8), std::string("[#x]\n")}) {
+  for (const auto& text : {std::string("[\0exec]\n", 8), std::string("[#x]\n"),
+                           std::string("x = 1 \u0417\n"), std::string("\u00e9 = 1\n")}) {
     House house;
     CHECK(house.problems(text).find("not valid TOML") != std::string::npos);
   }
