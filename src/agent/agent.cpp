@@ -13,17 +13,18 @@
 #include "agent/rules.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/fingerprint.hpp"
-#include "base/hardening.hpp"
 #include "base/log.hpp"
-#include "base/process_tree.hpp"
-#include "base/signals.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "child/environment.hpp"
 #include "child/supervisor.hpp"
 #include "child/verifier.hpp"
 #include "config/scalars.hpp"
-#include "render/files.hpp"
-#include "render/hooks.hpp"
+#include "delivery/files.hpp"
+#include "delivery/hooks.hpp"
+#include "process/hardening.hpp"
+#include "process/signals.hpp"
+#include "process/tree.hpp"
 #include "secrets/secrets.hpp"
 
 namespace keybearer {
@@ -102,7 +103,7 @@ class Agent {
   child::Supervisor supervisor_;
   child::Verifier verifier_;
   child::Desired desired_;  // the newest complete set, until it is handed over
-  render::Hooks hooks_;
+  delivery::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
   Alarms alarms_;
@@ -137,12 +138,12 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
              render::Renderer renderer, Show show)
     : context_(context),
       config_(config),
-      auto_auth_(auth_of(config, job)),
+      auto_auth_(auth_settings(config, job)),
       job_(job),
       show_(std::move(show)),
       renderer_(std::move(renderer)),
       client_(http::make_client(context.get_executor(), client_options(config)),
-              config.vault.name_space),
+              config.vault.vault_namespace),
       auth_(client_, auto_auth_,
             {.outage = config.outage,
              .start_grace = config.template_config.start_grace,
@@ -154,7 +155,7 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
                 .alarm = raise_alarm(),
                 .token_is_limited = [this] { return auth_.state().limited; }}),
       spawner_(child::make_spawner()),
-      supervisor_(context.get_executor(), *spawner_, config.exec, instance_of(config), random_,
+      supervisor_(context.get_executor(), *spawner_, config.exec, instance_id(config), random_,
                   raise_alarm()),
       verifier_(config.exec,
                 {.accepted = [this] { hand_over(); },
@@ -232,7 +233,7 @@ awaitable<void> Agent::run() {
 
 awaitable<void> Agent::authenticate() {
   Error reason = co_await auth_.run();
-  if (is_outage(reason.kind)) reason.text += remedy(reason);
+  if (is_outage(reason.kind)) reason.text += hint(reason);
   if (ready_) {  // the loss has been logged
     log::info("exit", reason.text, {{"code", std::to_string(exit_code(reason))}});
     end(exit_code(reason));
@@ -267,7 +268,7 @@ awaitable<void> Agent::render() {
     // for who hangs.
     const Instant latest = std::min(wake, Clock::now() + kGather);
     bool more = true;
-    while (more && !ready_ && !secrets_.settled() && !secrets_.any_given_up()) {
+    while (more && !ready_ && !secrets_.settled() && !secrets_.any_start_failed()) {
       more = co_await secrets_.changed().wait(secrets_.changed().generation(), latest);
     }
     if (key_look_at_ && Clock::now() >= *key_look_at_) {
@@ -280,13 +281,13 @@ awaitable<void> Agent::render() {
 awaitable<void> Agent::render_pass() {
   if (stopping_ || end_code_) co_return;
   const bool use_defaults = defaults_stand_in();
-  if (use_defaults) secrets_.stand_in();
+  if (use_defaults) secrets_.use_defaults();
   auto evaluation = renderer_.evaluate(secrets_, use_defaults);
   if (ready_ && secrets_.reject(evaluation.used)) {
     report(evaluation.errors);
     evaluation = renderer_.evaluate(secrets_, false);
   }
-  if (stop_pending()) co_return;  // it may have broken off the evaluation
+  if (stop_signal_pending()) co_return;  // it may have broken off the evaluation
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
   if (!co_await write())
@@ -320,10 +321,10 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
     }
   }
   std::optional<Error> failure;  // each is said; the first is the reason
-  for (const auto& [id, target] : evaluation.wanted_by) {
-    if (!secrets_.given_up(id)) continue;
+  for (const auto& [id, target] : evaluation.required_by) {
+    if (!secrets_.start_failed(id)) continue;
     Error error = *secrets_.status(id)->error;
-    error.text += "; needed by " + target + remedy(error);
+    error.text += "; needed by " + target + hint(error);
     if (failure) log::error("secret.given_up", error.text);
     if (!failure) failure = std::move(error);
   }
@@ -343,7 +344,7 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   if (missing == evaluation.errors.end()) return false;
   const Instant grace_end = begun_ + config_.template_config.start_grace;
   const bool may_come = std::ranges::any_of(
-      evaluation.used, [this](const auto& id) { return secrets_.may_look_again(id); });
+      evaluation.used, [this](const auto& id) { return secrets_.can_refetch_freely(id); });
   if (config_.template_config.exit_on_retry_failure && (!may_come || Clock::now() >= grace_end)) {
     const std::string where = missing->text.substr(0, missing->text.find('\n'));
     end(exit_code(*missing),
@@ -364,7 +365,7 @@ void Agent::look_for_keys(const render::Evaluation& evaluation) {
   } else if (!key_look_at_) {
     key_secrets_.clear();
     for (const std::string& id : evaluation.used)
-      if (secrets_.may_look_again(id)) key_secrets_.push_back(id);
+      if (secrets_.can_refetch_freely(id)) key_secrets_.push_back(id);
     if (key_secrets_.empty()) return;
     key_look_at_ = Clock::now() + key_backoff_.next(random_.fraction());
   }
@@ -389,7 +390,7 @@ void Agent::report(const std::vector<Error>& errors) {
 // nothing; or it is over.
 awaitable<bool> Agent::write() {
   if (job_ == Job::show) co_return true;
-  std::vector<render::FileWrite> writes;
+  std::vector<delivery::FileWrite> writes;
   std::vector<const render::RenderedFile*> files;
   for (const render::RenderedFile& file : renderer_.files()) {
     if (file.generation == 0) continue;
@@ -398,7 +399,7 @@ awaitable<bool> Agent::write() {
     writes.push_back({file.spec, file.content.reveal()});
     files.push_back(&file);
   }
-  const auto results = co_await render::write_files_while_others_run(std::move(writes));
+  const auto results = co_await delivery::async_write_files(std::move(writes));
   if (stopping_ || end_code_) co_return false;
   bool good = true;
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -442,7 +443,7 @@ void Agent::offer() {
   if (!with_program() || (ready_ && once())) return in_place();
   const config::OnChange rule = default_action(config_.exec);
   child::Desired desired;
-  desired.latest = secrets_.replaced_end() - kLastMoment;
+  desired.latest = secrets_.earliest_superseded_expiry() - kLastMoment;
   EnvBlock rendered;
   for (const render::RenderedVariable& variable : renderer_.variables()) {
     rendered.set(variable.name, variable.value.reveal());
@@ -490,7 +491,7 @@ void Agent::in_place() {
   // What came while files were written or new values were tried is of the next pass.
   if (evaluated_ == secrets_.changed().generation()) {
     for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
-    secrets_.taken_over();
+    secrets_.commit();
   }
   if (!ready_) became_ready();
   mark_applied();
@@ -562,11 +563,10 @@ awaitable<void> Agent::give_up_at_start() {
       "not ready after " + std::to_string(limit.count() / 1000) + " s (outage.start_timeout)";
   Error reason{ErrorKind::network, text};
   if (const auto& trouble = auth_.state().trouble)
-    reason = Error{trouble->kind, text + ": " + trouble->text + remedy(*trouble)};
+    reason = Error{trouble->kind, text + ": " + trouble->text + hint(*trouble)};
   for (const secrets::Status* status : secrets_.all()) {
     if (status->generation == 0 && status->error)
-      reason =
-          Error{status->error->kind, text + ": " + status->error->text + remedy(*status->error)};
+      reason = Error{status->error->kind, text + ": " + status->error->text + hint(*status->error)};
   }
   end(exit_code(reason), reason);
 }
@@ -629,7 +629,7 @@ awaitable<void> Agent::clean_up() {
   if (job_ != Job::render_once && job_ != Job::show) {
     std::vector<const config::Template*> specs;
     for (const render::RenderedFile& file : renderer_.files()) specs.push_back(file.spec);
-    render::remove_files(specs);
+    delivery::remove_files(specs);
   }
   tasks_.cancel();
   co_await tasks_.join();

@@ -29,6 +29,6 @@ using Show = std::function<int(const std::vector<render::RenderedFile>&)>;
 [[nodiscard]] http::ClientOptions client_options(const config::Config& config);
 
 // ": what to do about it", or nothing.
-[[nodiscard]] std::string remedy(const Error& error);
+[[nodiscard]] std::string hint(const Error& error);
 
 }  // namespace keybearer

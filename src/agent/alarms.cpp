@@ -1,7 +1,7 @@
 #include "agent/alarms.hpp"
 
-#include "base/hook.hpp"
 #include "base/log.hpp"
+#include "process/command.hpp"
 
 namespace keybearer {
 
@@ -18,8 +18,8 @@ awaitable<void> Alarms::tell(std::string event, std::string reason) {
   environment.set("KEYBEARER_EVENT", event);
   environment.set("KEYBEARER_REASON", reason);
   environment.set("KEYBEARER_NAME", config_.name);
-  const auto told = co_await run_hook(config_.notify.command.argv, std::move(environment),
-                                      config_.notify.timeout);
+  const auto told = co_await run_command(config_.notify.command.argv, std::move(environment),
+                                         config_.notify.timeout);
   if (const auto failure = failure_of(told))
     log::warn("notify.failed", "notify.command failed", {{"reason", *failure}});
 }

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "base/env_block.hpp"
 #include "base/task_group.hpp"
 #include "config/config.hpp"
+#include "process/env_block.hpp"
 
 namespace keybearer {
 

@@ -26,7 +26,7 @@ int exit_code(const Error& error) {
   }
 }
 
-std::string remedy(const Error& error) {
+std::string hint(const Error& error) {
   switch (error.kind) {
     case ErrorKind::denied:
       return ": let the role's policy allow it (keybearer check --online lists what is missing)";
@@ -65,13 +65,13 @@ config::OnChange default_action(const config::Exec& exec) {
   return {config::OnChange::Action::none, 0};
 }
 
-config::AutoAuth auth_of(const config::Config& config, Job job) {
+config::AutoAuth auth_settings(const config::Config& config, Job job) {
   config::AutoAuth auth;
   const config::AutoAuth& from = config.auto_auth;
   const config::Method& method = from.method;
   auth.method = {.type = method.type,
                  .mount_path = method.mount_path,
-                 .name_space = method.name_space,
+                 .vault_namespace = method.vault_namespace,
                  .role_id = method.role_id,
                  .role_id_file_path = method.role_id_file_path,
                  .secret_id = method.secret_id.clone(),
@@ -93,7 +93,7 @@ config::AutoAuth auth_of(const config::Config& config, Job job) {
   return auth;
 }
 
-std::string instance_of(const config::Config& config) {
+std::string instance_id(const config::Config& config) {
   char host[HOST_NAME_MAX + 1] = {};
   return config.name + "@" + (gethostname(host, HOST_NAME_MAX) == 0 ? host : "");
 }

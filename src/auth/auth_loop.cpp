@@ -7,6 +7,7 @@
 #include "auth/token_schedule.hpp"
 #include "base/log.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -133,7 +134,7 @@ struct AuthLoop::Impl {
   // --- a token's life --------------------------------------------------------------------------
 
   bool relogin_allowed() const {
-    return config.on_renew_failure == OnRenewFailure::relogin || !login->makes_tokens();
+    return config.on_renew_failure == OnRenewFailure::relogin || !login->owns_token();
   }
   bool may_login() const {
     return relogin_allowed() &&
@@ -144,7 +145,7 @@ struct AuthLoop::Impl {
     const auto now = Clock::now();
     log_login(auth);
     std::erase_if(replaced, [&](const auto& old) { return old.second && *old.second <= now; });
-    if (client.token() && login->makes_tokens())
+    if (client.token() && login->owns_token())
       replaced.emplace_back(client.token(), schedule.end());
     const auto grant = grant_of(auth);
     client.set_token(std::move(auth.token));
@@ -305,7 +306,7 @@ struct AuthLoop::Impl {
   // Whether a 403 on lookup-self says anything about the token: it was looked up before, or its
   // policies allow it.
   bool may_look_itself_up() const {
-    return !login->makes_tokens() || std::ranges::any_of(state.policies, [](const auto& policy) {
+    return !login->owns_token() || std::ranges::any_of(state.policies, [](const auto& policy) {
       return policy == "default" || policy == "root";
     });
   }
@@ -399,11 +400,11 @@ struct AuthLoop::Impl {
   }
 
   asio::awaitable<Error> run() {
-    auto made = make_login(config.method);
+    auto made = make_auth_method(config.method);
     if (!made) co_return std::move(made).error();
     login = *std::move(made);
     state.method = config.method.type;
-    if (login->makes_tokens()) state.mount = mount_path(config.method);
+    if (login->owns_token()) state.mount = mount_path(config.method);
 
     const auto first = co_await first_login();
     if (!first) co_return first.error();
@@ -457,7 +458,7 @@ asio::awaitable<void> AuthLoop::revoke() {
   auto current = impl_->client.token();
   impl_->client.set_token(nullptr);
   const auto& login = impl_->login;
-  if (!login || !login->makes_tokens() || !impl_->config.revoke_on_exit.value_or(true)) co_return;
+  if (!login || !login->owns_token() || !impl_->config.revoke_on_exit.value_or(true)) co_return;
   TaskGroup group(co_await asio::this_coro::executor);
   if (current) group.spawn(revoke_one(impl_->client, std::move(current)));
   for (auto& [token, end] : std::exchange(impl_->replaced, {})) {

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kMaxCredential = 64 << 10;
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
-constinit const RegisterLogin* first_method = nullptr;
+constinit const AuthMethodRegistration* first_method = nullptr;
 
 std::string_view trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(kBlanks);
@@ -42,12 +42,12 @@ result<Secret> read_all(int fd, const std::string& path) {
 
 }  // namespace
 
-RegisterLogin::RegisterLogin(std::string_view type, Make make) noexcept
+AuthMethodRegistration::AuthMethodRegistration(std::string_view type, Make make) noexcept
     : type_(type), make_(make), next_(first_method) {
   first_method = this;
 }
 
-result<std::unique_ptr<Login>> make_login(const config::Method& method) {
+result<std::unique_ptr<Login>> make_auth_method(const config::Method& method) {
   std::string known;
   for (const auto* each = first_method; each != nullptr; each = each->next_) {
     if (each->type_ == method.type) return each->make_(method);

@@ -35,7 +35,7 @@ class Login {
 
   // True: tokens are made for us, and are ours to revoke. False: we were handed a token that
   // belongs to somebody else.
-  [[nodiscard]] virtual bool makes_tokens() const = 0;
+  [[nodiscard]] virtual bool owns_token() const = 0;
 
   // False when another login with the present credentials can't succeed (spent, or there is nothing
   // to log in with).
@@ -53,21 +53,21 @@ class Login {
   [[nodiscard]] virtual bool compromised() const { return false; }
 };
 
-class RegisterLogin {
+class AuthMethodRegistration {
  public:
   using Make = std::unique_ptr<Login> (*)(const config::Method& method);
-  RegisterLogin(std::string_view type,
-                Make make) noexcept;  // only for objects of static storage duration
+  AuthMethodRegistration(std::string_view type,
+                         Make make) noexcept;  // only for objects of static storage duration
 
  private:
-  friend result<std::unique_ptr<Login>> make_login(const config::Method& method);
+  friend result<std::unique_ptr<Login>> make_auth_method(const config::Method& method);
   std::string_view type_;
   Make make_;
-  const RegisterLogin* next_;
+  const AuthMethodRegistration* next_;
 };
 
 // Error kind config: no such method. `method` must outlive the result.
-[[nodiscard]] result<std::unique_ptr<Login>> make_login(const config::Method& method);
+[[nodiscard]] result<std::unique_ptr<Login>> make_auth_method(const config::Method& method);
 
 // Where the method is mounted, "auth/approle", from what the configuration says with or without
 // "auth/".

@@ -38,7 +38,7 @@ class AppRoleLogin : public Login {
     auto body =
         vault::json_object({{"role_id", role_id_.reveal()}, {"secret_id", secret_id_.reveal()}});
     auto auth = co_await client.login(mount_path(method_) + "/login", std::move(body),
-                                      method_.name_space, timeout);
+                                      method_.vault_namespace, timeout);
     if (auth && uses_left_ > 0 && --uses_left_ == 0) spent_ = true;
     // Not before: what a server that is away has not seen must be there for the next start.
     if (auth && method_.remove_secret_id_file_after_reading && !method_.secret_id_given)
@@ -47,7 +47,7 @@ class AppRoleLogin : public Login {
     co_return auth;
   }
 
-  bool makes_tokens() const override { return true; }
+  bool owns_token() const override { return true; }
   bool can_login_again() const override { return !spent_ && !compromised_; }
   bool credentials_changed() const override {
     return (!method_.secret_id_given && secret_file_.changed()) ||
@@ -158,10 +158,10 @@ class AppRoleLogin : public Login {
   bool compromised_ = false;
 };
 
-const RegisterLogin registration("approle",
-                                 [](const config::Method& method) -> std::unique_ptr<Login> {
-                                   return std::make_unique<AppRoleLogin>(method);
-                                 });
+const AuthMethodRegistration registration(
+    "approle", [](const config::Method& method) -> std::unique_ptr<Login> {
+      return std::make_unique<AppRoleLogin>(method);
+    });
 
 }  // namespace
 }  // namespace keybearer::auth

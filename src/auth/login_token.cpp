@@ -23,7 +23,7 @@ class TokenLogin : public Login {
     }
     co_return auth;
   }
-  bool makes_tokens() const override { return false; }
+  bool owns_token() const override { return false; }
   bool can_login_again() const override { return false; }
   bool credentials_changed() const override { return false; }
 
@@ -31,10 +31,10 @@ class TokenLogin : public Login {
   vault::Token token_;
 };
 
-const RegisterLogin registration("token",
-                                 [](const config::Method& method) -> std::unique_ptr<Login> {
-                                   return std::make_unique<TokenLogin>(method);
-                                 });
+const AuthMethodRegistration registration(
+    "token", [](const config::Method& method) -> std::unique_ptr<Login> {
+      return std::make_unique<TokenLogin>(method);
+    });
 
 }  // namespace
 }  // namespace keybearer::auth

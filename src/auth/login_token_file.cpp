@@ -27,7 +27,7 @@ class TokenFileLogin : public Login {
     }
     co_return auth;
   }
-  bool makes_tokens() const override { return false; }
+  bool owns_token() const override { return false; }
   bool can_login_again() const override { return false; }
   bool credentials_changed() const override { return file_.changed(); }
   bool watched() const override { return true; }
@@ -36,10 +36,10 @@ class TokenFileLogin : public Login {
   CredentialFile file_;
 };
 
-const RegisterLogin registration("token_file",
-                                 [](const config::Method& method) -> std::unique_ptr<Login> {
-                                   return std::make_unique<TokenFileLogin>(method);
-                                 });
+const AuthMethodRegistration registration(
+    "token_file", [](const config::Method& method) -> std::unique_ptr<Login> {
+      return std::make_unique<TokenFileLogin>(method);
+    });
 
 }  // namespace
 }  // namespace keybearer::auth

@@ -15,7 +15,7 @@
 #include <optional>
 
 #include "base/backoff.hpp"
-#include "base/clock.hpp"
+#include "base/time.hpp"
 
 namespace keybearer::auth {
 

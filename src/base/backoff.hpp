@@ -10,7 +10,7 @@
 #include <cmath>
 #include <optional>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 
 namespace keybearer {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 
 namespace keybearer {
 

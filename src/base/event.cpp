@@ -5,6 +5,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "base/timer.hpp"
+
 namespace keybearer {
 
 void Event::set() {

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/clock.hpp"
+#include "base/timer.hpp"
 
 namespace keybearer {
 

@@ -12,8 +12,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/clock.hpp"
 #include "base/fd.hpp"
+#include "base/time.hpp"
 
 namespace keybearer::log {
 namespace {

@@ -8,6 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "base/timer.hpp"
+
 namespace keybearer {
 namespace {
 

@@ -2,8 +2,8 @@
 // The program's environment: what it inherits of ours, less our own credentials, plus what was
 // rendered. Pure.
 
-#include "base/env_block.hpp"
 #include "config/config.hpp"
+#include "process/env_block.hpp"
 
 namespace keybearer::child {
 

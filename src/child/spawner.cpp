@@ -5,8 +5,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <optional>
 
-#include "base/process_tree.hpp"
-#include "base/signals.hpp"
+#include "process/signals.hpp"
+#include "process/tree.hpp"
 
 namespace keybearer::child {
 namespace {
@@ -19,9 +19,11 @@ class KernelSpawner final : public Spawner {
   asio::awaitable<ExitStatus> wait(Process& process) override { return wait_for_exit(process); }
   void signal(const Process& process, int signal) override { signal_process(process, signal); }
   void signal_group(pid_t group, int signal) override { keybearer::signal_group(group, signal); }
-  void signal_rest(pid_t group, int signal) override { keybearer::signal_rest(group, signal); }
+  void signal_escaped(pid_t group, int signal) override {
+    keybearer::signal_escaped(group, signal);
+  }
   void kill_tree(pid_t group) override { keybearer::kill_tree(group); }
-  bool tree_gone(pid_t group) override { return keybearer::tree_gone(group); }
+  bool tree_exited(pid_t group) override { return keybearer::tree_exited(group); }
 
   asio::awaitable<void> child_changed() override {
     // Kept from call to call: what comes in between is remembered.
@@ -29,7 +31,7 @@ class KernelSpawner final : public Spawner {
     if (!signals_) signals_.emplace(executor, std::vector{SIGCHLD});
     (void)co_await signals_->next();
   }
-  void reap_strangers() override { keybearer::reap_strangers(); }
+  void reap_orphans() override { keybearer::reap_orphans(); }
   bool suspended(const Process& process) override { return keybearer::suspended(process); }
 
  private:

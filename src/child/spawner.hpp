@@ -1,11 +1,11 @@
 #pragma once
 // The seam between the supervisor and the kernel: one of the two virtual ones. Tests use
-// tests/support/fake_spawner.hpp. The functions are those of base/spawn.hpp.
+// tests/support/fake_spawner.hpp. The functions are those of process/spawn.hpp.
 
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 
-#include "base/spawn.hpp"
+#include "process/spawn.hpp"
 
 namespace keybearer::child {
 
@@ -16,13 +16,13 @@ class Spawner {
   [[nodiscard]] virtual boost::asio::awaitable<ExitStatus> wait(Process& process) = 0;
   virtual void signal(const Process& process, int signal) = 0;
   virtual void signal_group(pid_t group, int signal) = 0;
-  virtual void signal_rest(pid_t group, int signal) = 0;
+  virtual void signal_escaped(pid_t group, int signal) = 0;
   virtual void kill_tree(pid_t group) = 0;
-  [[nodiscard]] virtual bool tree_gone(pid_t group) = 0;
+  [[nodiscard]] virtual bool tree_exited(pid_t group) = 0;
 
   // Returns when any child of ours, adopted ones too, has ended, stopped or gone on (SIGCHLD).
   [[nodiscard]] virtual boost::asio::awaitable<void> child_changed() = 0;
-  virtual void reap_strangers() = 0;
+  virtual void reap_orphans() = 0;
   [[nodiscard]] virtual bool suspended(const Process& process) = 0;
 };
 

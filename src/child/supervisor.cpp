@@ -66,13 +66,13 @@ void Supervisor::carry_out(const Start&) {
 }
 
 void Supervisor::carry_out(const Stop& action) {
-  if (!process_ || (!alive_ && tree_gone())) return;
+  if (!process_ || (!alive_ && tree_exited())) return;
   spawner_.signal_group(process_->pid, action.signal);
   spawner_.signal_group(process_->pid, SIGCONT);  // a suspended program can't act on it
 }
 
-void Supervisor::carry_out(const StopRest& action) {
-  if (process_ && !tree_gone()) spawner_.signal_rest(process_->pid, action.signal);
+void Supervisor::carry_out(const StopEscaped& action) {
+  if (process_ && !tree_exited()) spawner_.signal_escaped(process_->pid, action.signal);
 }
 
 void Supervisor::carry_out(const Signal& action) {
@@ -93,12 +93,12 @@ void Supervisor::carry_out(const Alarm& action) {
   alarm_(action.event, action.reason);
 }
 
-bool Supervisor::tree_gone() {
-  return spawner_.tree_gone(process_->pid);
+bool Supervisor::tree_exited() {
+  return spawner_.tree_exited(process_->pid);
 }
 
-void Supervisor::look_for_tree() {
-  if (fsm_.awaits_tree() && tree_gone()) perform(fsm_.tree_gone(Clock::now()));
+void Supervisor::poll_tree() {
+  if (fsm_.awaiting_tree_exit() && tree_exited()) perform(fsm_.tree_exited(Clock::now()));
 }
 
 // A watcher that fails must not be missed: run() looks when it is told to.
@@ -117,15 +117,15 @@ asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
   // Ctrl-C reached the program only, and it was meant for both of us.
   if (interrupted) perform(fsm_.stop(Clock::now()));
   perform(fsm_.exited(status, Clock::now()));
-  look_for_tree();
+  poll_tree();
 }
 
 asio::awaitable<void> Supervisor::watch_children() {
   const Farewell farewell{changed_};
   for (;;) {
     co_await spawner_.child_changed();
-    spawner_.reap_strangers();
-    look_for_tree();
+    spawner_.reap_orphans();
+    poll_tree();
     if (alive_ && terminal_.ours(process_->pid) && spawner_.suspended(*process_)) {
       terminal_.suspend(process_->pid);
     }
@@ -136,9 +136,9 @@ asio::awaitable<void> Supervisor::feed() {
   while (!code_ && !watchers_.cancelled()) {
     const auto seen = changed_.generation();
     Instant deadline = fsm_.deadline().value_or(Instant::max());
-    if (fsm_.awaits_tree()) deadline = std::min(deadline, Clock::now() + kLookForTree);
+    if (fsm_.awaiting_tree_exit()) deadline = std::min(deadline, Clock::now() + kLookForTree);
     if (co_await changed_.wait(seen, deadline)) continue;
-    look_for_tree();
+    poll_tree();
     perform(fsm_.due(Clock::now()));
   }
 }

@@ -19,7 +19,7 @@
 #include "base/task_group.hpp"
 #include "child/spawner.hpp"
 #include "child/supervisor_fsm.hpp"
-#include "child/terminal.hpp"
+#include "process/terminal.hpp"
 
 namespace keybearer::child {
 
@@ -53,14 +53,14 @@ class Supervisor {
   void perform(Actions actions);
   void carry_out(const Start&);
   void carry_out(const Stop& action);
-  void carry_out(const StopRest& action);
+  void carry_out(const StopEscaped& action);
   void carry_out(const Signal& action);
   void carry_out(const KillTree&);
   void carry_out(const Finish& action);
   void carry_out(const Say& action);
   void carry_out(const Alarm& action);
-  [[nodiscard]] bool tree_gone();
-  void look_for_tree();
+  [[nodiscard]] bool tree_exited();
+  void poll_tree();
   boost::asio::awaitable<void> watch(std::shared_ptr<Process> process);
   boost::asio::awaitable<void> watch_children();
   boost::asio::awaitable<void> feed();

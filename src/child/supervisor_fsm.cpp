@@ -12,9 +12,9 @@ using Act = config::OnChange::Action;
 using namespace std::chrono_literals;
 
 constexpr Duration kSecondGrace = 1s;   // after a second request to stop
-constexpr Duration kKillAgain = 200ms;  // what was forked while the tree was being killed
+constexpr Duration kKillRetry = 200ms;  // what was forked while the tree was being killed
 constexpr Duration kGather = 200ms;
-constexpr Duration kKillPatience = 10s;  // a process in uninterruptible sleep outlives SIGKILL
+constexpr Duration kKillTimeout = 10s;  // a process in uninterruptible sleep outlives SIGKILL
 // A signal that came during a restart would end a program that has not installed its handler yet.
 constexpr Duration kSettle = 1s;
 
@@ -230,13 +230,13 @@ Actions SupervisorFsm::exited(ExitStatus status, Instant now) {
   Actions actions{Say{log::Level::info, "child.exited", "the program " + described(status)}};
   if (state_ != State::running) {
     if (status.signaled && status.code == rules_.stop_signal) code_ = 0;  // it did as it was told
-    if (!killed_at_) actions.push_back(StopRest{rules_.stop_signal});
+    if (!killed_at_) actions.push_back(StopEscaped{rules_.stop_signal});
     return actions;
   }
   const bool again = !ends_for_good(status) && may_start_again(actions, now);
   begin_stop(again ? State::stopping_to_restart : State::stopping_to_exit, now);
   actions.push_back(Stop{rules_.stop_signal});  // what it left behind
-  actions.push_back(StopRest{rules_.stop_signal});
+  actions.push_back(StopEscaped{rules_.stop_signal});
   return actions;
 }
 
@@ -277,7 +277,7 @@ void SupervisorFsm::begin_stop(State next, Instant now) {
   grace_end_ = now + rules_.stop_timeout;
 }
 
-Actions SupervisorFsm::tree_gone(Instant now) {
+Actions SupervisorFsm::tree_exited(Instant now) {
   if (!awaits_tree_) return {};
   awaits_tree_ = false;
   grace_end_.reset();
@@ -346,14 +346,14 @@ Actions SupervisorFsm::kill(Instant now) {
                           alive_
                               ? "the program did not stop in time: killed, with all that it started"
                               : "what the program had started did not stop in time: killed"});
-  } else if (state_ == State::stopping_to_exit && now >= *killed_at_ + kKillPatience) {
+  } else if (state_ == State::stopping_to_exit && now >= *killed_at_ + kKillTimeout) {
     actions.push_back(Say{log::Level::error, "child.unkillable",
                           "processes of the program outlive SIGKILL and are left behind"});
     actions.push_back(finish(alive_ ? 128 + SIGKILL : code_).front());
     return actions;
   }
   actions.push_back(KillTree{});
-  grace_end_ = now + kKillAgain;
+  grace_end_ = now + kKillRetry;
   return actions;
 }
 

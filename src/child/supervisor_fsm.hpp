@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "base/backoff.hpp"
-#include "base/exit_status.hpp"
 #include "config/config.hpp"
+#include "process/exit_status.hpp"
 
 namespace keybearer::child {
 
@@ -46,7 +46,7 @@ struct Start {
 struct Stop {
   int signal;
 };  // to the program's group
-struct StopRest {
+struct StopEscaped {
   int signal;
 };  // to what has left its group, when nobody else can any more
 struct Signal {
@@ -65,7 +65,7 @@ struct Alarm {
   std::string event;
   std::string reason;
 };
-using Action = std::variant<Start, Stop, StopRest, Signal, KillTree, Finish, Say, Alarm>;
+using Action = std::variant<Start, Stop, StopEscaped, Signal, KillTree, Finish, Say, Alarm>;
 using Actions = std::vector<Action>;
 
 struct Rules {
@@ -103,7 +103,7 @@ class SupervisorFsm {
   [[nodiscard]] Actions start_failed(const Error& error, Instant now);
   // The program itself; others of its tree may live on.
   [[nodiscard]] Actions exited(ExitStatus status, Instant now);
-  [[nodiscard]] Actions tree_gone(Instant now);
+  [[nodiscard]] Actions tree_exited(Instant now);
   [[nodiscard]] Actions due(Instant now);   // deadline() has come
   [[nodiscard]] Actions stop(Instant now);  // first: in order; second: 1 s more; third: kill
   [[nodiscard]] Actions forward(int signal);
@@ -111,7 +111,7 @@ class SupervisorFsm {
   [[nodiscard]] std::optional<Instant> deadline() const;
   [[nodiscard]] State state() const { return state_; }
   // The program has exited and the rest of its tree is awaited: tell tree_gone() when it is so.
-  [[nodiscard]] bool awaits_tree() const { return awaits_tree_; }
+  [[nodiscard]] bool awaiting_tree_exit() const { return awaits_tree_; }
   // The running program has the newest desired set, or has been told of it.
   [[nodiscard]] bool current() const;
   // The running program has something old and, by its configuration, is not told.

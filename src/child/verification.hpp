@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 #include "config/config.hpp"
 
 namespace keybearer::child {

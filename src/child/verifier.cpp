@@ -1,8 +1,8 @@
 #include "child/verifier.hpp"
 
-#include "base/hook.hpp"
 #include "base/log.hpp"
 #include "base/masking.hpp"
+#include "process/command.hpp"
 
 namespace keybearer::child {
 
@@ -46,7 +46,8 @@ void Verifier::act(Verification::Do what) {
 asio::awaitable<void> Verifier::try_it() {
   std::vector<Secret> masked;
   for (const auto& [name, secret] : rendered_.values()) masked.push_back(secret.clone());
-  const auto done = co_await run_hook(verify_.command.argv, environment_.clone(), verify_.timeout);
+  const auto done =
+      co_await run_command(verify_.command.argv, environment_.clone(), verify_.timeout);
   if (done) {
     for (const std::string& line : masked_lines(done->output, masked))
       log::info("verify.output", line);

@@ -5,9 +5,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 
-#include "base/env_block.hpp"
 #include "base/event.hpp"
 #include "child/verification.hpp"
+#include "process/env_block.hpp"
 
 namespace keybearer::child {
 

@@ -3,8 +3,8 @@
 #include "cli/commands.hpp"
 #include "cli/online.hpp"
 #include "cli/startup.hpp"
+#include "delivery/files.hpp"
 #include "http/client.hpp"
-#include "render/files.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -35,7 +35,7 @@ int check(const CheckOptions& options) {
                      spec.destination.c_str());
         continue;
       }
-      const auto possible = render::check_destination(spec);
+      const auto possible = delivery::check_destination(spec);
       if (possible) continue;
       problems.push_back({spec.place.text, "template.destination: " + possible.error().text});
       if (code == kOk) code = kCantWrite;

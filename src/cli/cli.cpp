@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "base/hardening.hpp"
-#include "base/signals.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "config/scalars.hpp"
+#include "process/hardening.hpp"
+#include "process/signals.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -62,7 +62,7 @@ void add_input(CLI::App& command, config::Input& input) {
       ->allow_extra_args(false);
   command.add_option("--address", flags.address,
                      "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
-  command.add_option("--namespace", flags.name_space, "namespace (VAULT_NAMESPACE)");
+  command.add_option("--namespace", flags.vault_namespace, "namespace (VAULT_NAMESPACE)");
   command.add_option("--token-file", flags.token_file, "log in with the token in this file");
   command.add_option("--role-id-file", flags.role_id_file,
                      "log in by AppRole: file with the role_id");
@@ -112,7 +112,7 @@ int flushed(int code) {
 
 int main(int argc, char** argv) {
   open_standard_descriptors();
-  prepare_signals();
+  reset_signal_state();
   // What follows "--" is the program's command line and none of our business.
   std::vector<std::string> ours(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::vector<std::string> command;
@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
     constexpr std::string_view kCommands[] = {"run", "render", "check", "version"};
     const std::string& word = ours.front();
     if (std::ranges::find(kCommands, word) == std::end(kCommands)) {
-      const std::string_view meant = config::nearest(word, kCommands);
+      const std::string_view meant = config::closest_match(word, kCommands);
       complain("no command \"" + word + "\"; " +
                (meant.empty() ? "there are run, render, check and version"
                               : "did you mean \"" + std::string(meant) + "\"?"));

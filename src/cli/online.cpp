@@ -13,9 +13,9 @@
 #include "agent/agent.hpp"
 #include "auth/login.hpp"
 #include "base/log.hpp"
-#include "base/spawn.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "process/spawn.hpp"
 #include "render/renderer.hpp"
 #include "vault/client.hpp"
 
@@ -46,7 +46,7 @@ std::vector<tmpl::Dependency> wanted(const config::Config& config) {
 
 // As `run` says it.
 void complain_of(const Error& error) {
-  complain(error.text + (is_outage(error.kind) ? remedy(error) : ""));
+  complain(error.text + (is_outage(error.kind) ? hint(error) : ""));
 }
 
 int code_of(const Error& error) {
@@ -118,7 +118,7 @@ awaitable<int> check_paths(vault::Client& client, std::vector<tmpl::Dependency> 
 }
 
 awaitable<int> check_server(const config::Config& config, vault::Client& client) {
-  auto login = auth::make_login(config.auto_auth.method);
+  auto login = auth::make_auth_method(config.auto_auth.method);
   if (!login) {
     complain(login.error().text);
     co_return kConfig;
@@ -133,7 +133,7 @@ awaitable<int> check_server(const config::Config& config, vault::Client& client)
               config.auto_auth.method.type.c_str());
   advise_on_token(config, *auth);
   const int code = co_await check_paths(client, wanted(config));
-  if ((*login)->makes_tokens()) co_await client.revoke_self(auth->token);
+  if ((*login)->owns_token()) co_await client.revoke_self(auth->token);
   co_return code;
 }
 
@@ -165,7 +165,7 @@ int check_online(config::Config& config) {
   (void)log::open({.level = log::Level::error, .file = {}, .name = {}});
   boost::asio::io_context context(1);
   vault::Client client(http::make_client(context.get_executor(), client_options(config)),
-                       config.vault.name_space);
+                       config.vault.vault_namespace);
   int code = kBug;
   std::exception_ptr failure;
   boost::asio::co_spawn(context, into(code, config, client), [&](std::exception_ptr e) {

@@ -8,13 +8,13 @@
 
 #include "agent/agent.hpp"
 #include "base/fd.hpp"
-#include "base/hardening.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/startup.hpp"
 #include "cli/terminal.hpp"
 #include "cli/values_file.hpp"
-#include "render/files.hpp"
+#include "delivery/files.hpp"
+#include "process/hardening.hpp"
 #include "render/preview.hpp"
 
 namespace keybearer::cli {
@@ -26,7 +26,7 @@ bool print(std::string_view text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
 }
 
-int no_such_use(std::string_view what) {
+int usage_error(std::string_view what) {
   complain("render: " + std::string(what) + "; see keybearer render --help");
   return kUsage;
 }
@@ -35,17 +35,17 @@ int no_such_use(std::string_view what) {
 int check_use(const RenderOptions& options) {
   const bool one = !options.source.empty();
   if (options.dry_run && options.diff)
-    return no_such_use("--dry-run and --diff exclude each other");
+    return usage_error("--dry-run and --diff exclude each other");
   if (one && options.diff)
-    return no_such_use("--diff compares files with what is on the disk; a TEMPLATE has no file");
+    return usage_error("--diff compares files with what is on the disk; a TEMPLATE has no file");
   if (one && !options.input.flags.templates.empty())
-    return no_such_use("either TEMPLATE (to standard output) or --template SOURCE:DESTINATION");
+    return usage_error("either TEMPLATE (to standard output) or --template SOURCE:DESTINATION");
   if (options.once && (one || options.dry_run || options.diff))
-    return no_such_use("--once writes files; TEMPLATE, --dry-run and --diff write none");
+    return usage_error("--once writes files; TEMPLATE, --dry-run and --diff write none");
   if (options.source == "-" && options.values == "-")
-    return no_such_use("only one of TEMPLATE and --values can be standard input");
+    return usage_error("only one of TEMPLATE and --values can be standard input");
   if (options.show_values && options.values.empty() && isatty(STDOUT_FILENO) == 0)
-    return no_such_use("--show-values shows secrets, on a terminal only");
+    return usage_error("--show-values shows secrets, on a terminal only");
   return kOk;
 }
 
@@ -101,9 +101,9 @@ result<std::optional<std::string>> on_disk(const std::string& path) {
 }
 
 // Shows instead of writing.
-class Shower {
+class PreviewPrinter {
  public:
-  explicit Shower(const RenderOptions& options)
+  explicit PreviewPrinter(const RenderOptions& options)
       : options_(options),
         values_(options.show_values || !options.values.empty() ? render::Values::shown
                                                                : render::Values::masked) {}
@@ -131,7 +131,7 @@ class Shower {
  private:
   void show_change(const render::RenderedFile& file) {
     const std::string& path = file.spec->destination;
-    const auto writable = render::check_destination(*file.spec);
+    const auto writable = delivery::check_destination(*file.spec);
     const auto before = on_disk(path);
     if (!writable || !before) {
       complain((writable ? before.error() : writable.error()).text);
@@ -166,12 +166,12 @@ int code_of(const Error& error) {
 }
 
 int write_made_up(const Files& files) {
-  std::vector<render::FileWrite> writes;
+  std::vector<delivery::FileWrite> writes;
   for (const render::RenderedFile& file : files) {
     if (file.generation > 0) writes.push_back({file.spec, file.content.reveal()});
   }
   int code = kOk;
-  for (const auto& written : render::write_files(writes)) {
+  for (const auto& written : delivery::write_files(writes)) {
     if (written) continue;
     complain(written.error().text);
     code = kCantWrite;
@@ -195,13 +195,13 @@ int render_made_up(const RenderOptions& options, const config::Config& config,
   }
   std::set<std::string> said;
   for (const tmpl::Dependency& dependency : evaluation.missing) {
-    const auto target = evaluation.wanted_by.find(dependency.id);
-    if (!said.insert(dependency.id).second || target == evaluation.wanted_by.end()) continue;
+    const auto target = evaluation.required_by.find(dependency.id);
+    if (!said.insert(dependency.id).second || target == evaluation.required_by.end()) continue;
     complain(target->second + ": " + values->why_missing(dependency));
     if (code == kOk) code = kNotReady;
   }
-  const int shown =
-      options.once ? write_made_up(renderer.files()) : Shower(options).show(renderer.files());
+  const int shown = options.once ? write_made_up(renderer.files())
+                                 : PreviewPrinter(options).show(renderer.files());
   return code == kOk ? shown : code;
 }
 
@@ -245,7 +245,7 @@ int render_to_show(const RenderOptions& options) {
   if (!options.source.empty() && !options.dry_run) keep_what_is_printed(config);
   if (const int code = open_log(config, log::Level::warn); code != kOk) return code;
   harden(config);
-  Shower shower(options);
+  PreviewPrinter shower(options);
   return run_agent(config, Job::show, std::move(*renderer),
                    [&shower](const Files& files) { return shower.show(files); });
 }

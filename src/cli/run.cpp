@@ -1,9 +1,9 @@
 #include "agent/agent.hpp"
-#include "base/hardening.hpp"
-#include "base/pid_file.hpp"
 #include "cli/commands.hpp"
 #include "cli/startup.hpp"
-#include "render/files.hpp"
+#include "delivery/files.hpp"
+#include "process/hardening.hpp"
+#include "process/pid_file.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -22,7 +22,7 @@ int run_job(const config::Config& config, Job job) {
   }
   std::vector<const config::Template*> specs;
   for (const config::Template& spec : config.templates) specs.push_back(&spec);
-  render::sweep_leftovers(specs);
+  delivery::sweep_leftovers(specs);
   return run_agent(config, job, std::move(*renderer));
 }
 

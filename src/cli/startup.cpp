@@ -7,11 +7,11 @@
 #include <cstdlib>
 
 #include "agent/agent.hpp"
-#include "base/hardening.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "http/client.hpp"
+#include "process/hardening.hpp"
 
 namespace keybearer::cli {
 namespace {

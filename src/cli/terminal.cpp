@@ -49,7 +49,7 @@ std::string painted_place(std::string_view lines) {
   });
 }
 
-std::string painted_error(std::string_view text) {
+std::string colorize_error(std::string_view text) {
   const std::size_t end = std::min(text.find('\n'), text.size());
   std::string out;
   out.append(kBold).append(text.substr(0, end)).append(kPlain);
@@ -67,7 +67,7 @@ std::string painted_diff(std::string_view text) {
 
 void complain(std::string_view text) {
   std::string line = "keybearer: " + std::string(text);
-  if (colour_on(STDERR_FILENO)) line = painted_error(line);
+  if (colour_on(STDERR_FILENO)) line = colorize_error(line);
   line += '\n';
   std::fwrite(line.data(), 1, line.size(), stderr);
 }

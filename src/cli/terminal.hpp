@@ -9,7 +9,7 @@ namespace keybearer::cli {
 [[nodiscard]] bool colour_on(int descriptor);
 
 // An error's text with its place, source line and caret (tmpl::TemplateError::with_source).
-[[nodiscard]] std::string painted_error(std::string_view text);
+[[nodiscard]] std::string colorize_error(std::string_view text);
 // The lines below it.
 [[nodiscard]] std::string painted_place(std::string_view lines);
 // A unified diff.

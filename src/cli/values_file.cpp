@@ -165,7 +165,7 @@ std::optional<Value> ValuesFile::answer(const tmpl::Dependency& dependency) cons
     for (const config::SecretRule& rule : config_->secrets) {
       if ((rule.optional || !rule.enabled) &&
           config::plain_path(rule.path) == config::plain_path(dependency.path))
-        return secrets::stand_in(rule.defaults, std::nullopt);
+        return secrets::use_defaults(rule.defaults, std::nullopt);
     }
     return std::nullopt;
   }
@@ -219,7 +219,7 @@ std::string ValuesFile::why_missing(const tmpl::Dependency& dependency) const {
   }
   std::string text =
       (dependency.kind == Kind::list ? "the list " : "") + dependency.path + " is not in " + file_;
-  const std::string_view meant = config::nearest(dependency.path, known);
+  const std::string_view meant = config::closest_match(dependency.path, known);
   if (!meant.empty()) text += "; did you mean \"" + std::string(meant) + "\"?";
   if (known.empty()) return text + ", which has no secret at all";
   text += meant.empty() ? "; it has " : " It has ";

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
+#include "base/time.hpp"
 
 namespace keybearer::config {
 
@@ -43,7 +43,7 @@ struct Vault {
   std::vector<std::string> address = {"https://127.0.0.1:8200"};
   Place address_place = {"default"};
   std::map<std::string, std::string> file_places;  // "vault.ca_cert" and the like: where it is set
-  std::string name_space;
+  std::string vault_namespace;
   std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
   bool tls13_only = false;
   bool tls_skip_verify = false;
@@ -59,9 +59,9 @@ struct Vault {
 enum class OnRenewFailure { relogin, exit, keep };
 
 struct Method {
-  std::string type;                       // approle, token, token_file
-  std::string mount_path;                 // default auth/<type>
-  std::optional<std::string> name_space;  // default vault's
+  std::string type;                            // approle, token, token_file
+  std::string mount_path;                      // default auth/<type>
+  std::optional<std::string> vault_namespace;  // default vault's
   // approle
   std::string role_id;
   std::string role_id_file_path;
@@ -118,7 +118,7 @@ struct SecretRule {
   bool optional = false;
   std::string defaults;  // a JSON object; empty: none
   bool enabled = true;
-  std::optional<std::string> name_space;
+  std::optional<std::string> vault_namespace;
   Interval interval;
   Lease lease;
   Place place;

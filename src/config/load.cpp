@@ -145,7 +145,7 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   } else {
     context.origin("vault.address", vault.address.front(), "default");
   }
-  r.read("namespace", vault.name_space);
+  r.read("namespace", vault.vault_namespace);
   r.read("ca_cert", vault.ca_cert);
   r.read("ca_path", vault.ca_path);
   r.read("client_cert", vault.client_cert);
@@ -180,7 +180,7 @@ void read_method(Context& context, Reader& auth, Method& method) {
   method.place = r.place();
   r.read("type", method.type);
   r.read("mount_path", method.mount_path);
-  r.read("namespace", method.name_space);
+  r.read("namespace", method.vault_namespace);
   bool token_given = false;
   if (method.type == "approle") {
     r.read("role_id", method.role_id);
@@ -205,7 +205,7 @@ void read_method(Context& context, Reader& auth, Method& method) {
     constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
     const bool later = std::ranges::find(kLater, method.type) != std::end(kLater);
     const bool never = std::ranges::find(kNever, method.type) != std::end(kNever);
-    r.know_all();
+    r.ignore_unknown_keys();
     if (method.type.empty()) {
       r.problem("type", "required; expected \"approle\", \"token_file\" or \"token\"");
     } else {

@@ -17,7 +17,7 @@ struct Input {
       paths;  // -c, in order: files, or folders (their *.toml, sorted by name). None: no file
   // What the command line gives; wins over everything.
   struct Flags {
-    std::optional<std::string> address, name_space, token_file, role_id_file, secret_id_file,
+    std::optional<std::string> address, vault_namespace, token_file, role_id_file, secret_id_file,
         log_level, log_format;
     std::vector<std::string> env;        // NAME=PATH#KEY
     std::vector<std::string> env_from;   // PATH

@@ -96,7 +96,7 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
     vault.address = {*address};
     vault.address_place = {o.from()};
   }
-  o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.name_space);
+  o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.vault_namespace);
   o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
   o.text("vault.ca_path", {"VAULT_CAPATH", "BAO_CAPATH"}, vault.ca_path);
   o.text("vault.client_cert", {"VAULT_CLIENT_CERT", "BAO_CLIENT_CERT"}, vault.client_cert);
@@ -163,9 +163,9 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     config.vault.address_place = {from};
     set("vault.address", *flags.address);
   }
-  if (flags.name_space) {
-    config.vault.name_space = *flags.name_space;
-    set("vault.namespace", *flags.name_space);
+  if (flags.vault_namespace) {
+    config.vault.vault_namespace = *flags.vault_namespace;
+    set("vault.namespace", *flags.vault_namespace);
   }
   Method& method = config.auto_auth.method;
   if (flags.token_file) {

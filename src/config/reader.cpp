@@ -54,7 +54,7 @@ Reader::~Reader() {
   if (table_ == nullptr || all_known_) return;
   for (const auto& [key, node] : *table_) {
     if (std::ranges::find(known_, key.str()) != known_.end()) continue;
-    const auto meant = nearest(key.str(), known_);
+    const auto meant = closest_match(key.str(), known_);
     context_.problem(
         node, name_of(key.str()),
         "unknown key" + (meant.empty() ? "" : "; did you mean \"" + std::string(meant) + "\"?"));

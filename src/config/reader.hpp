@@ -80,7 +80,7 @@ class Reader {
   // Keys of the reference that are not built: refused as such, never as unknown.
   void unsupported(std::initializer_list<std::string_view> keys);
   [[nodiscard]] const toml::table* raw() const { return table_; }
-  void know_all() { all_known_ = true; }
+  void ignore_unknown_keys() { all_known_ = true; }
 
  private:
   [[nodiscard]] std::optional<std::string> text(std::string_view key, bool expand_it);

@@ -234,7 +234,7 @@ bool reserved_variable_name(std::string_view name) {
          std::ranges::find(kNames, name) != std::end(kNames);
 }
 
-std::string_view nearest(std::string_view name, std::span<const std::string_view> known) {
+std::string_view closest_match(std::string_view name, std::span<const std::string_view> known) {
   std::string_view best;
   std::size_t least = std::min<std::size_t>(3, name.size() / 2) + 1;
   for (const std::string_view candidate : known) {

@@ -29,8 +29,8 @@ namespace keybearer::config {
 // LD_PRELOAD, PATH, IFS ...: names that change what a program is.
 [[nodiscard]] bool reserved_variable_name(std::string_view name);
 // The known name that was probably meant; "" when none is near.
-[[nodiscard]] std::string_view nearest(std::string_view name,
-                                       std::span<const std::string_view> known);
+[[nodiscard]] std::string_view closest_match(std::string_view name,
+                                             std::span<const std::string_view> known);
 [[nodiscard]] std::string duration_text(Duration duration);  // "1h30m", "250ms"
 
 }  // namespace keybearer::config

@@ -84,7 +84,7 @@ void check_method(const AutoAuth& auth, const Places& place_of, Problems& proble
   const auto file = [&](const char* key, const std::string& path) {
     readable(path, prefix + key, place_of(prefix + key), problems);
   };
-  no_control(m.name_space.value_or(""), prefix + "namespace", place_of, problems);
+  no_control(m.vault_namespace.value_or(""), prefix + "namespace", place_of, problems);
   if (m.type == "approle") {
     if (m.role_id.empty() && m.role_id_file_path.empty()) {
       problems.push_back(
@@ -118,7 +118,7 @@ void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems
       {"vault.client_cert", vault.client_cert},
       {"vault.client_key", vault.client_key}};
   for (const auto& [key, path] : files) readable(path, key, place(key), problems);
-  no_control(vault.name_space, "vault.namespace", place, problems);
+  no_control(vault.vault_namespace, "vault.namespace", place, problems);
   ordered(place_of, "vault.retry.min_backoff", vault.retry.min_backoff, "vault.retry.max_backoff",
           vault.retry.max_backoff, problems);
   if (vault.timeout < Duration(10))

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 #include "json/value.hpp"
 
 namespace keybearer::devvault {

@@ -7,6 +7,7 @@
 #include <deque>
 
 #include "base/log.hpp"
+#include "base/timer.hpp"
 #include "http/deadline.hpp"
 #include "http/redirect.hpp"
 #include "http/response_parser.hpp"
@@ -246,7 +247,7 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
     const bool reused = stream != nullptr;
     if (!reused) {
       auto connected = co_await connect(url, resolver_, tls_,
-                                        limit.sooner_of(Limit::in(options_.connect_timeout)));
+                                        limit.earlier_of(Limit::in(options_.connect_timeout)));
       if (!connected) co_return std::unexpected(connected.error());
       stream = std::move(*connected);
     }
@@ -263,7 +264,7 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
 }
 
 // An answer that another server might give better: standby, sealed, throttled.
-bool try_another(const result<Answer>& answer) {
+bool should_fail_over(const result<Answer>& answer) {
   if (!answer) return is_outage(answer.error().kind);
   const int status = answer->response.status;
   return status == 429 || status == 472 || status == 473 || status == 503;
@@ -291,7 +292,7 @@ awaitable<result<Response>> PooledClient::send(Request request) {
     if (!answer) {
       answer.error() = std::move(answer.error()).within(options_.addresses[server].text());
     }
-    if (!try_another(answer)) {
+    if (!should_fail_over(answer)) {
       if (answer && current_ != server) {
         log::info("server.failover", "another server answers",
                   {{"address", options_.addresses[server].text()},

@@ -4,8 +4,8 @@
 #include <boost/system/error_code.hpp>
 #include <memory>
 
-#include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/timer.hpp"
 
 namespace keybearer::http {
 
@@ -15,7 +15,7 @@ struct Limit {
   Duration whole;
 
   [[nodiscard]] static Limit in(Duration time) { return {Clock::now() + time, time}; }
-  [[nodiscard]] Limit sooner_of(Limit other) const { return other.at < at ? other : *this; }
+  [[nodiscard]] Limit earlier_of(Limit other) const { return other.at < at ? other : *this; }
   // "no answer within 30 s (connecting)"
   [[nodiscard]] Error passed(std::string_view phase) const {
     const auto ms = whole.count();

@@ -83,14 +83,14 @@ void start_thread(Work work) {
 }  // namespace
 
 // Shared by the thread and those who wait: whoever is last takes it away.
-struct Resolver::LookUp {
+struct Resolver::Lookup {
   std::string host;
   UniqueFd done;                       // an eventfd: readable from then on
   std::atomic<bool> finished = false;  // what is below is the thread's until then
   Addresses found = {};
   std::string failure = {};
 
-  LookUp(std::string h, UniqueFd d) : host(std::move(h)), done(std::move(d)) {}
+  Lookup(std::string h, UniqueFd d) : host(std::move(h)), done(std::move(d)) {}
 
   void run() noexcept {
     try {
@@ -119,12 +119,12 @@ struct Resolver::LookUp {
   }
 };
 
-result<std::shared_ptr<Resolver::LookUp>> Resolver::under_way(const std::string& host) {
+result<std::shared_ptr<Resolver::Lookup>> Resolver::join_or_start(const std::string& host) {
   auto& known = look_ups_[host];
   if (auto running = known.lock(); running && !running->finished) return running;
   UniqueFd done(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!done) return fail_errno(ErrorKind::network, "no look-up of the name", errno);
-  auto begun = std::make_shared<LookUp>(host, std::move(done));
+  auto begun = std::make_shared<Lookup>(host, std::move(done));
   try {
     start_thread([begun] { begun->run(); });
   } catch (const std::system_error& error) {  // a limit on threads: there may be room later
@@ -135,7 +135,7 @@ result<std::shared_ptr<Resolver::LookUp>> Resolver::under_way(const std::string&
 }
 
 asio::awaitable<result<Addresses>> Resolver::look_up(std::string host, Limit limit) {
-  const auto begun = under_way(host);
+  const auto begun = join_or_start(host);
   if (!begun) co_return std::unexpected(begun.error());
   const auto& shared = *begun;
   const auto executor = co_await asio::this_coro::executor;
@@ -166,7 +166,7 @@ asio::awaitable<result<Addresses>> Resolver::addresses(std::string host, Limit l
   co_return found;
 }
 
-void Resolver::was_good(const std::string& host, const address& address) {
+void Resolver::remember_working(const std::string& host, const address& address) {
   good_[host] = address;
 }
 

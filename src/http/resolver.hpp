@@ -22,14 +22,14 @@ class Resolver {
   // At least one; first the one that was good last. A name is looked up once at a time: who comes
   // later waits for the same answer. Errors: network, timeout.
   [[nodiscard]] boost::asio::awaitable<result<Addresses>> addresses(std::string host, Limit limit);
-  void was_good(const std::string& host, const boost::asio::ip::address& address);
+  void remember_working(const std::string& host, const boost::asio::ip::address& address);
 
  private:
-  struct LookUp;
-  [[nodiscard]] result<std::shared_ptr<LookUp>> under_way(const std::string& host);
+  struct Lookup;
+  [[nodiscard]] result<std::shared_ptr<Lookup>> join_or_start(const std::string& host);
   [[nodiscard]] boost::asio::awaitable<result<Addresses>> look_up(std::string host, Limit limit);
 
-  std::map<std::string, std::weak_ptr<LookUp>> look_ups_;  // kept by their threads and waiters
+  std::map<std::string, std::weak_ptr<Lookup>> look_ups_;  // kept by their threads and waiters
   std::map<std::string, boost::asio::ip::address> good_;
 };
 

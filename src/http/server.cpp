@@ -20,6 +20,7 @@
 
 #include "base/log.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "http/deadline.hpp"
 #include "http/request_parser.hpp"
 

@@ -77,7 +77,7 @@ asio::awaitable<result<std::unique_ptr<Stream>>> connect_unix(std::string path) 
 
 // --- the addresses of one host: the first that takes the connection wins (RFC 8305) ---
 
-constexpr Duration kHeadStart = 250ms;  // before the next address is tried, too; its section 5
+constexpr Duration kAttemptDelay = 250ms;  // before the next address is tried, too; its section 5
 
 struct Attempt {
   asio::ip::tcp::endpoint endpoint;
@@ -113,7 +113,7 @@ void begin(const std::shared_ptr<Race>& race, const asio::any_io_executor& execu
 }
 
 // "connection refused", or "ADDRESS: REASON; ADDRESS: REASON".
-Error why_none(const Race& race, Limit limit) {
+Error connect_error(const Race& race, Limit limit) {
   const Error too_late = limit.passed("connecting");
   Error error{ErrorKind::timeout, ""};
   for (const Attempt& attempt : race.attempts) {
@@ -149,13 +149,13 @@ asio::awaitable<result<asio::ip::tcp::socket>> connect_tcp(Addresses addresses, 
     if (!all_begun && now < limit.at &&
         (now >= next || (!attempts.empty() && attempts.back().ended))) {
       begin(race, executor, {addresses[attempts.size()], port});
-      next = now + kHeadStart;
+      next = now + kAttemptDelay;
       continue;
     }
     const bool all_ended = std::ranges::all_of(
         attempts, [](const Attempt& attempt) { return attempt.ended.has_value(); });
     if (now >= limit.at || (all_begun && all_ended))
-      co_return std::unexpected(why_none(*race, limit));
+      co_return std::unexpected(connect_error(*race, limit));
     (void)co_await race->one_ended.wait(seen, all_begun ? limit.at : std::min(next, limit.at));
   }
 }
@@ -180,7 +180,7 @@ asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, Resolver& reso
   if (!socket) co_return std::unexpected(std::move(socket).error());
   error_code error;
   const auto peer = socket->remote_endpoint(error);
-  if (!error) resolver.was_good(url.host, peer.address());
+  if (!error) resolver.remember_working(url.host, peer.address());
   if (url.scheme == Url::Scheme::https) {
     co_return co_await tls.handshake(*std::move(socket), url.host, limit);
   }

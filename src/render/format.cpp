@@ -4,8 +4,8 @@
 #include <array>
 #include <set>
 
+#include "base/utf8.hpp"
 #include "render/format_nested.hpp"
-#include "tmpl/utf8.hpp"
 
 namespace keybearer::render {
 namespace {
@@ -28,7 +28,7 @@ bool variable_name(std::string_view name) {
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
-    const tmpl::Rune rune = tmpl::decode_rune(text);
+    const Rune rune = decode_rune(text);
     if (!rune.valid()) return false;
     text.remove_prefix(rune.width);
   }
@@ -38,8 +38,8 @@ bool is_utf8(std::string_view text) {
 // systemd drops a variable with anything else: UTF-8 without Unicode's noncharacters.
 bool is_utf8_for_systemd(std::string_view text) {
   if (!is_utf8(text)) return false;
-  for (; !text.empty(); text.remove_prefix(tmpl::decode_rune(text).width)) {
-    const char32_t c = tmpl::decode_rune(text).code;
+  for (; !text.empty(); text.remove_prefix(decode_rune(text).width)) {
+    const char32_t c = decode_rune(text).code;
     if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe) return false;
   }
   return true;

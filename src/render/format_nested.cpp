@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "tmpl/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace keybearer::render {
 namespace {
@@ -30,7 +30,7 @@ bool must_be_escaped(char32_t code) {
 bool append_quoted(Secret& out, std::string_view text) {
   out.push_back('"');
   while (!text.empty()) {
-    const auto rune = tmpl::decode_rune(text);
+    const auto rune = decode_rune(text);
     if (!rune.valid()) return false;
     if (rune.code == '"' || rune.code == '\\') out.push_back('\\');
     if (must_be_escaped(rune.code)) {
@@ -55,7 +55,7 @@ bool append_value(Secret& out, const FormatEntry& entry) {
 bool append_java(Secret& out, std::string_view text, bool key) {
   bool leading = true;
   while (!text.empty()) {
-    const auto rune = tmpl::decode_rune(text);
+    const auto rune = decode_rune(text);
     if (!rune.valid()) return false;
     const bool special = rune.code == '\\' || (rune.code == ' ' && (key || leading)) ||
                          (key && std::string_view("=:#!").find(text[0]) != std::string_view::npos);

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <set>
 
-#include "base/signals.hpp"
 #include "config/scalars.hpp"
+#include "process/signals.hpp"
 #include "render/format.hpp"
 #include "render/value.hpp"
 
@@ -29,7 +29,7 @@ struct VariableTarget {
 };
 
 // Every key of a secret as a variable.
-struct FromTarget {
+struct EnvFromTarget {
   const config::EnvFrom* spec;
   tmpl::Dependency dependency;
   std::uint64_t generation = 0;
@@ -101,7 +101,7 @@ struct Renderer::Impl {
   std::vector<FileTarget> file_targets;
   std::vector<RenderedFile> files;  // as many
   std::vector<VariableTarget> variables;
-  std::vector<FromTarget> from;
+  std::vector<EnvFromTarget> from;
   std::vector<Problem> problems;
 
   void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
@@ -114,8 +114,8 @@ struct Renderer::Impl {
   void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
                    Evaluation& evaluation);
   static void compose(FileTarget& target, RenderedFile& file);
-  void update_from(FromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
-  void refuse_twins(Evaluation& evaluation) const;
+  void update_from(EnvFromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
+  void reject_duplicate_names(Evaluation& evaluation) const;
 };
 
 Renderer::Renderer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -147,7 +147,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
     shown = source.source;
   }
   options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
-  options.broken_off = stop_pending;
+  options.interrupted = stop_signal_pending;
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {
     problems.push_back({source.place.text, parsed.error().with_source(text, source.source)});
@@ -239,7 +239,7 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
       impl->problems.push_back({spec.place.text, "env_from.secret: " + dependency.error().text});
       continue;
     }
-    FromTarget target;
+    EnvFromTarget target;
     target.spec = &spec;
     target.dependency = std::move(*dependency);
     impl->from.push_back(std::move(target));
@@ -261,7 +261,7 @@ bool collect(const RenderedValue& value, Evaluation& evaluation) {
   for (const tmpl::Dependency& dependency : value.missing()) {
     if (writes(dependency) && !only_writes) continue;
     evaluation.missing.push_back(dependency);
-    evaluation.wanted_by.emplace(dependency.id, value.name());
+    evaluation.required_by.emplace(dependency.id, value.name());
   }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
@@ -321,12 +321,12 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file) {
   ++file.generation;
 }
 
-void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source,
+void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source,
                                  Evaluation& evaluation) const {
   const Value* answer = source.find(target.dependency);
   if (answer == nullptr) {
     evaluation.missing.push_back(target.dependency);
-    evaluation.wanted_by.emplace(target.dependency.id, "env_from");
+    evaluation.required_by.emplace(target.dependency.id, "env_from");
     evaluation.complete = false;
     return;
   }
@@ -350,9 +350,9 @@ void Renderer::Impl::update_from(FromTarget& target, tmpl::DataSource& source,
 
 // Two secrets with the same key: which of them is meant is not ours to guess. A variable of [env]
 // is.
-void Renderer::Impl::refuse_twins(Evaluation& evaluation) const {
-  std::map<std::string, const FromTarget*> makers;
-  for (const FromTarget& target : from) {
+void Renderer::Impl::reject_duplicate_names(Evaluation& evaluation) const {
+  std::map<std::string, const EnvFromTarget*> makers;
+  for (const EnvFromTarget& target : from) {
     for (const auto& [name, value] : target.variables) {
       const auto [maker, first] = makers.try_emplace(name, &target);
       if (first || std::ranges::find(variables, name, &VariableTarget::name) != variables.end())
@@ -375,8 +375,8 @@ Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
     variable.value.update(source, use_defaults);
     evaluation.complete = collect(variable.value, evaluation) && evaluation.complete;
   }
-  for (FromTarget& target : impl_->from) impl_->update_from(target, source, evaluation);
-  impl_->refuse_twins(evaluation);
+  for (EnvFromTarget& target : impl_->from) impl_->update_from(target, source, evaluation);
+  impl_->reject_duplicate_names(evaluation);
   return evaluation;
 }
 
@@ -386,7 +386,7 @@ const std::vector<RenderedFile>& Renderer::files() const {
 
 std::vector<RenderedVariable> Renderer::variables() const {
   std::vector<RenderedVariable> out;
-  for (const FromTarget& target : impl_->from) {
+  for (const EnvFromTarget& target : impl_->from) {
     for (const auto& [name, value] : target.variables)
       out.push_back({name, value.clone(), {}, {target.dependency.id}});
   }

@@ -33,8 +33,8 @@ struct Evaluation {
   std::vector<tmpl::Dependency> missing;  // not there yet: to be asked for
   std::vector<Error> errors;      // render: the template is wrong; not_found: a key is not there
   std::vector<std::string> used;  // ids of all dependencies of what failed for a missing key
-  std::map<std::string, std::string> wanted_by;  // id of what is missing -> "config.ini"
-  bool complete = false;                         // every file and variable has a value
+  std::map<std::string, std::string> required_by;  // id of what is missing -> "config.ini"
+  bool complete = false;                           // every file and variable has a value
 };
 
 class Renderer {

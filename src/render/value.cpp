@@ -74,7 +74,7 @@ void RenderedValue::evaluate(tmpl::DataSource& source) {
 }
 
 // The classic: .Data.password of a KV v2 secret.
-bool RenderedValue::forgets_data(std::string_view error, tmpl::DataSource& source) const {
+bool RenderedValue::misses_kv2_data(std::string_view error, tmpl::DataSource& source) const {
   if (!error.contains("<.Data.") || error.contains("<.Data.data")) return false;
   return std::ranges::any_of(used_, [&source](const tmpl::Dependency& dependency) {
     const Value* answer = source.find(dependency);
@@ -91,7 +91,7 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
     missing_key_ = output.error().missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
                    output.error().with_source(parsed.text(), source_)};
-    if (missing_key_ && forgets_data(output.error().text, source))
+    if (missing_key_ && misses_kv2_data(output.error().text, source))
       error_->text += "\n  hint: a KV v2 secret has its keys in .Data.data";
     return;
   }

@@ -55,7 +55,7 @@ class RenderedValue {
  private:
   void evaluate(tmpl::DataSource& source);
   void evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source);
-  [[nodiscard]] bool forgets_data(std::string_view error, tmpl::DataSource& source) const;
+  [[nodiscard]] bool misses_kv2_data(std::string_view error, tmpl::DataSource& source) const;
   void evaluate_key(const Key& key, tmpl::DataSource& source);
   void take(Secret value);
 

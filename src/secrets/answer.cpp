@@ -69,7 +69,7 @@ bool same_content(Kind kind, const Value& before, const Value& now) {
       kMatters, [&](std::string_view name) { return value_at(a, name) == value_at(b, name); });
 }
 
-Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply, WallTime now) {
+Life lifetime_of(const tmpl::Dependency& dependency, const vault::Reply& reply, WallTime now) {
   const bool write = dependency.kind == tmpl::Dependency::Kind::write ||
                      dependency.kind == tmpl::Dependency::Kind::pki;
   const Value& data = reply.data();
@@ -138,7 +138,7 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
   }
 }
 
-Value stand_in(std::string_view defaults, std::optional<bool> kv2) {
+Value use_defaults(std::string_view defaults, std::optional<bool> kv2) {
   if (defaults.empty()) return {};
   Value keys = json::parse(defaults).value_or(Value::map());
   Value data = kv2.value_or(false) ? Value::map() : keys.deep_copy();

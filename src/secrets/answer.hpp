@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 #include "secrets/secret_schedule.hpp"
 #include "tmpl/template.hpp"
 #include "vault/client.hpp"
@@ -16,8 +16,8 @@
 namespace keybearer::secrets {
 
 // `now` is wall time, which the server's time stamps are compared with.
-[[nodiscard]] Life life_of(const tmpl::Dependency& dependency, const vault::Reply& reply,
-                           WallTime now);
+[[nodiscard]] Life lifetime_of(const tmpl::Dependency& dependency, const vault::Reply& reply,
+                               WallTime now);
 
 // data.metadata.version of a KV v2 answer; 0: not one.
 [[nodiscard]] int kv_version(const vault::Reply& reply);
@@ -36,6 +36,6 @@ namespace keybearer::secrets {
 [[nodiscard]] Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply);
 // What stands in for an optional secret that is not there: an answer with these data (a JSON
 // object), or nil. `kv2` as far as it is known: else both .Data.KEY and .Data.data.KEY find them.
-[[nodiscard]] Value stand_in(std::string_view defaults, std::optional<bool> kv2);
+[[nodiscard]] Value use_defaults(std::string_view defaults, std::optional<bool> kv2);
 
 }  // namespace keybearer::secrets

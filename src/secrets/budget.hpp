@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 #include "config/config.hpp"
 
 namespace keybearer::secrets {

@@ -4,8 +4,8 @@
 
 #include "base/log.hpp"
 #include "config/scalars.hpp"
+#include "crypto/digest.hpp"
 #include "secrets/answer.hpp"
-#include "tmpl/digest.hpp"
 
 namespace keybearer::secrets {
 
@@ -22,7 +22,7 @@ void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> e
     if (before != State::pending) {
       log::info("secret.recovered", "the secret can be read again", {{"path", path}});
     }
-  } else if (entry.stood_in) {
+  } else if (entry.using_defaults) {
     log::info("secret.optional_missing", "an optional secret is not there; its defaults are used",
               {{"path", path}, {"reason", why}});
   } else if (entry.status.generation > 0) {
@@ -38,11 +38,11 @@ void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> e
   shared.changed.set();
 }
 
-void use_stand_in(Entry& entry) {
+void apply_defaults(Entry& entry) {
   std::optional<bool> kv2;
   if (!entry.data_path.empty()) kv2 = entry.data_path.find("/data/") != std::string::npos;
-  entry.value = stand_in(entry.rule.defaults, kv2);
-  entry.stood_in = true;
+  entry.value = use_defaults(entry.rule.defaults, kv2);
+  entry.using_defaults = true;
   if (entry.status.generation > 0) {
     ++entry.status.generation;
     entry.status.why = "not there any more: defaults";
@@ -52,13 +52,13 @@ void use_stand_in(Entry& entry) {
 
 std::string lease_hash(std::string_view lease_id) {
   if (lease_id.empty()) return "token";
-  return tmpl::sha256_hex(lease_id).substr(0, 12);
+  return sha256_hex(lease_id).substr(0, 12);
 }
 
 void give_up(Shared& shared, Entry& entry) {
   if (!shared.config.template_config.exit_on_retry_failure) return;
-  if (std::exchange(entry.given_up, true)) return;
-  ++shared.given_up;
+  if (std::exchange(entry.start_failed, true)) return;
+  ++shared.start_failed;
   shared.changed.set();
 }
 

@@ -30,11 +30,11 @@ struct Entry {
   Value value;                    // the last good one
   std::optional<Value> before;    // the value until everybody has taken over the newest
   std::optional<Value> rejected;  // an answer that lacks what is used
-  bool stood_in = false;          // `value` is the rule's stand-in, while there is no answer
-  bool given_up = false;          // the first read, for this start
+  bool using_defaults = false;    // `value` is the rule's stand-in, while there is no answer
+  bool start_failed = false;      // the first read, for this start
   vault::Token token;             // that the value was read with
-  vault::Token minted;            // that the answer gave (auth/token/create ...)
-  bool orphan = false;            // `minted` does not end with its maker
+  vault::Token issued_token;      // that the answer gave (auth/token/create ...)
+  bool orphan = false;            // `issued_token` does not end with its maker
   std::string data_path;          // what is really asked: with data/ for KV v2
   bool metadata_denied = false;
   bool wrapped = false;  // what is written to KV v2 stands below "data"
@@ -42,16 +42,16 @@ struct Entry {
   bool refresh = false;
   std::string refresh_why = {};
   bool waits_its_turn = false;
-  Event poke;  // one of the two above, or its turn
+  Event wakeup;  // one of the two above, or its turn
 };
 
 // So many watchers ask the server at a time; the others wait where they need no memory for it.
-class Turns {
+class ConcurrencyLimit {
  public:
   // Hands its place over when it goes.
   class Turn {
    public:
-    explicit Turn(Turns& turns) : turns_(turns) { ++turns_.taken_; }
+    explicit Turn(ConcurrencyLimit& turns) : turns_(turns) { ++turns_.taken_; }
     ~Turn() {
       --turns_.taken_;
       turns_.call_next();
@@ -60,10 +60,10 @@ class Turns {
     Turn& operator=(const Turn&) = delete;
 
    private:
-    Turns& turns_;
+    ConcurrencyLimit& turns_;
   };
 
-  explicit Turns(std::size_t places) : places_(places) {}
+  explicit ConcurrencyLimit(std::size_t places) : places_(places) {}
   // False: `entry` is poked once there may be a place.
   [[nodiscard]] bool free_for(Entry& entry) {
     if (taken_ < places_) return true;
@@ -77,7 +77,7 @@ class Turns {
     Entry* next = waiting_.front();
     waiting_.pop_front();
     next->waits_its_turn = false;
-    next->poke.set();
+    next->wakeup.set();
   }
 
   std::size_t places_, taken_ = 0;
@@ -112,13 +112,13 @@ struct Shared {
   Random& random;
   Hooks hooks;
   Budget budget;
-  Turns turns;
+  ConcurrencyLimit turns;
   TaskGroup watchers;
   Event changed;
   std::vector<Replaced> replaced;
   Event replaced_changed;
-  std::size_t unsettled = 0;  // entries in State::pending
-  std::size_t given_up = 0;   // entries given up for this start
+  std::size_t unsettled = 0;     // entries in State::pending
+  std::size_t start_failed = 0;  // entries given up for this start
   Instant held_back_quiet_until{};
 };
 
@@ -129,7 +129,7 @@ struct Shared {
 void set_state(Shared& shared, Entry& entry, Status::State state, std::optional<Error> error);
 // An optional secret that is not there, or not any more: its defaults, as if the server had
 // answered them.
-void use_stand_in(Entry& entry);
+void apply_defaults(Entry& entry);
 // A first read that will not come good: the start has failed, unless the configuration says "for
 // ever".
 void give_up(Shared& shared, Entry& entry);

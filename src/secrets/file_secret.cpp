@@ -58,7 +58,7 @@ boost::asio::awaitable<void> watch_file(Shared& shared, std::shared_ptr<Entry> e
   std::optional<Instant> missing_since;
   std::optional<struct stat> seen;
   for (;;) {
-    const auto poked = e.poke.generation();
+    const auto poked = e.wakeup.generation();
     struct stat now{};
     const bool there = stat(e.dependency.path.c_str(), &now) == 0;
     if (!there || !seen || !same_file(*seen, now)) {
@@ -76,7 +76,7 @@ boost::asio::awaitable<void> watch_file(Shared& shared, std::shared_ptr<Entry> e
       }
     }
     e.status.next_at = Clock::now() + kLook;
-    co_await e.poke.wait(poked, *e.status.next_at);
+    co_await e.wakeup.wait(poked, *e.status.next_at);
   }
 }
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "base/fd.hpp"
-#include "tmpl/pem_bundle.hpp"
+#include "tmpl/funcs/pem_bundle.hpp"
 
 namespace keybearer::secrets {
 namespace {

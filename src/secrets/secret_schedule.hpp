@@ -27,7 +27,7 @@ enum class Kind {
   fixed_lease,  // a lease that can't
   static_role,  // rotated by the server at known times
   certificate,  // without a lease, but with an end
-  token,        // a minted token
+  token,        // a issued_token token
   once,         // written, nothing to keep alive
 };
 [[nodiscard]] std::string_view kind_name(Kind kind);
@@ -68,7 +68,7 @@ class SecretSchedule {
   [[nodiscard]] Step failed(Instant now, double random, std::optional<Duration> retry_after = {});
   [[nodiscard]] Step refused(Instant now);
   [[nodiscard]] Step looked(Instant now);
-  void never_look() { rules_.lease.check_interval.reset(); }
+  void disable_lookup() { rules_.lease.check_interval.reset(); }
 
   [[nodiscard]] const Life& life() const { return life_; }
   [[nodiscard]] std::optional<Instant> end() const { return end_; }

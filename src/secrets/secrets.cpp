@@ -46,7 +46,7 @@ void Secrets::require(const tmpl::Dependency& dependency) {
   impl_->budget.resize(impl_->entries.size());
   if (!entry->rule.enabled) {
     entry->status.state = Status::State::absent;
-    entry->stood_in = true;
+    entry->using_defaults = true;
     impl_->changed.set();
     return;
   }
@@ -57,13 +57,14 @@ void Secrets::require(const tmpl::Dependency& dependency) {
 const Value* Secrets::find(const tmpl::Dependency& dependency) {
   const Entry* entry = impl_->find(dependency.id);
   if (entry == nullptr) return nullptr;
-  return entry->status.generation > 0 || entry->stood_in ? &entry->value : nullptr;
+  return entry->status.generation > 0 || entry->using_defaults ? &entry->value : nullptr;
 }
 
 std::uint64_t Secrets::generation(const tmpl::Dependency& dependency) const {
   const Entry* entry = impl_->find(dependency.id);
   if (entry == nullptr) return 0;
-  return entry->status.generation > 0 ? entry->status.generation + 1 : (entry->stood_in ? 1 : 0);
+  return entry->status.generation > 0 ? entry->status.generation + 1
+                                      : (entry->using_defaults ? 1 : 0);
 }
 
 tmpl::DataSource::Absence Secrets::absence(const tmpl::Dependency& dependency) const {
@@ -93,20 +94,22 @@ bool Secrets::settled() const {
   return impl_->unsettled == 0;
 }
 
-bool Secrets::given_up(const std::string& id) const {
+bool Secrets::start_failed(const std::string& id) const {
   const Entry* entry = impl_->find(id);
-  return entry != nullptr && entry->given_up && entry->status.generation == 0 && !entry->stood_in;
+  return entry != nullptr && entry->start_failed && entry->status.generation == 0 &&
+         !entry->using_defaults;
 }
 
-bool Secrets::any_given_up() const {
-  return impl_->given_up > 0 &&
-         std::ranges::any_of(impl_->entries, [this](const auto& e) { return given_up(e.first); });
+bool Secrets::any_start_failed() const {
+  return impl_->start_failed > 0 && std::ranges::any_of(impl_->entries, [this](const auto& e) {
+           return start_failed(e.first);
+         });
 }
 
 void Secrets::token_changed() {
   for (const auto& [id, entry] : impl_->entries) {
     entry->token_changed = true;
-    entry->poke.set();
+    entry->wakeup.set();
   }
 }
 
@@ -114,13 +117,13 @@ void Secrets::refresh(const std::string& id) {
   const auto at = impl_->entries.find(id);
   if (at == impl_->entries.end()) return;
   at->second->refresh = true;
-  at->second->poke.set();
+  at->second->wakeup.set();
 }
 
 bool Secrets::refetch_leased(const std::string& why) {
   bool any = false;
   for (const auto& [id, entry] : impl_->entries) {
-    if (entry->status.lease_id.empty() && !entry->minted) continue;
+    if (entry->status.lease_id.empty() && !entry->issued_token) continue;
     entry->refresh_why = why;
     refresh(id);
     any = true;
@@ -128,7 +131,7 @@ bool Secrets::refetch_leased(const std::string& why) {
   return any;
 }
 
-bool Secrets::may_look_again(const std::string& id) const {
+bool Secrets::can_refetch_freely(const std::string& id) const {
   const Entry* entry = impl_->find(id);
   if (entry == nullptr || entry->status.generation == 0) return false;
   const Kind kind = entry->status.kind;
@@ -152,18 +155,18 @@ bool Secrets::reject(const std::vector<std::string>& ids) {
   return any;
 }
 
-void Secrets::taken_over() {
+void Secrets::commit() {
   for (const auto& [id, entry] : impl_->entries) entry->before.reset();
 }
 
-void Secrets::stand_in() {
+void Secrets::use_defaults() {
   for (const auto& [id, entry] : impl_->entries) {
-    if (entry->rule.optional && entry->status.generation == 0 && !entry->stood_in)
-      use_stand_in(*entry);
+    if (entry->rule.optional && entry->status.generation == 0 && !entry->using_defaults)
+      apply_defaults(*entry);
   }
 }
 
-Instant Secrets::replaced_end() const {
+Instant Secrets::earliest_superseded_expiry() const {
   Instant end = Instant::max();
   for (const Replaced& replaced : impl_->replaced) {
     if (!replaced.revoke_at) end = std::min(end, replaced.end);
@@ -264,7 +267,7 @@ awaitable<void> Secrets::revoke_all() {
     const bool ours = entry->rule.lease.revoke_on_exit.value_or(true);
     if (ours && !entry->status.lease_id.empty())
       revoke(entry->status.lease_id, nullptr, entry->status.path);
-    if (ours && entry->minted) revoke({}, entry->minted, entry->status.path);
+    if (ours && entry->issued_token) revoke({}, entry->issued_token, entry->status.path);
   }
   for (const Replaced& r : impl_->replaced) revoke(r.lease_id, r.token, r.path);
   impl_->replaced.clear();

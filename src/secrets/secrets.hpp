@@ -74,22 +74,22 @@ class Secrets final : public tmpl::DataSource {
   // Leased secrets are read anew at once: somebody found them not to work. False: there are none.
   bool refetch_leased(const std::string& why);
   // Would another read find what somebody may have added meanwhile, and nothing be issued for it?
-  [[nodiscard]] bool may_look_again(const std::string& id) const;
+  [[nodiscard]] bool can_refetch_freely(const std::string& id) const;
   // The newest values of these lack what is used: a failed refresh. The ones before come back, with
   // an alarm. False: there is nothing to come back.
   bool reject(const std::vector<std::string>& ids);
   // The newest values are in use everywhere: reject() can't bring back what was before.
-  void taken_over();
+  void commit();
   // Optional secrets that could not be asked for count as absent.
-  void stand_in();
+  void use_defaults();
   // The earliest end of a lease that has a successor which is not in use yet; Instant::max(): none.
-  [[nodiscard]] Instant replaced_end() const;
+  [[nodiscard]] Instant earliest_superseded_expiry() const;
 
   // Has every secret asked for had an answer of some kind (a value, absent, denied)?
   [[nodiscard]] bool settled() const;
   // It was never there and is given up for this start; its status has the error. And is any?
-  [[nodiscard]] bool given_up(const std::string& id) const;
-  [[nodiscard]] bool any_given_up() const;
+  [[nodiscard]] bool start_failed(const std::string& id) const;
+  [[nodiscard]] bool any_start_failed() const;
 
   void token_changed();  // the client has another token
   void applied();        // all values are in use: what they replaced may be revoked after the drain

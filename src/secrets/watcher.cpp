@@ -1,6 +1,7 @@
 #include "secrets/watcher.hpp"
 
 #include "base/log.hpp"
+#include "base/timer.hpp"
 #include "json/json.hpp"
 #include "secrets/answer.hpp"
 #include "secrets/file_secret.hpp"
@@ -26,7 +27,7 @@ std::string seconds(Duration time) {
 }
 
 // Every request waits for its turn in the budget.
-awaitable<void> admitted(Shared& shared) {
+awaitable<void> wait_for_budget(Shared& shared) {
   const Instant at = shared.budget.take(Clock::now());
   if (at <= Clock::now()) co_return;
   if (Clock::now() >= shared.held_back_quiet_until) {
@@ -52,12 +53,12 @@ awaitable<result<vault::Reply>> write(Shared& shared, Entry& entry) {
   auto written = co_await shared.client.write(path, body_of(entry));
   const bool plain = !entry.wrapped && entry.dependency.kind == Kinds::write;
   if (written || !plain || is_outage(written.error().kind)) co_return written;
-  co_await admitted(shared);
+  co_await wait_for_budget(shared);
   const auto mount = co_await shared.client.mount_of(path);
   if (!mount || mount->type != "kv" || mount->kv_version != 2) co_return written;
   entry.data_path = with_data(path, mount->path);
   entry.wrapped = true;
-  co_await admitted(shared);
+  co_await wait_for_budget(shared);
   co_return co_await shared.client.write(entry.data_path, body_of(entry));
 }
 
@@ -72,7 +73,7 @@ awaitable<result<>> find_path(Shared& shared, Entry& entry) {
     entry.data_path = path;
     co_return result<>{};
   }
-  co_await admitted(shared);
+  co_await wait_for_budget(shared);
   const auto mount = co_await shared.client.mount_of(path);
   if (!mount) {
     if (is_outage(mount.error().kind)) co_return std::unexpected(mount.error());
@@ -93,7 +94,7 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
     if (const auto found = co_await find_path(shared, entry); !found)
       co_return std::unexpected(found.error());
   }
-  co_await admitted(shared);
+  co_await wait_for_budget(shared);
   const std::string path = entry.data_path.empty() ? entry.dependency.path : entry.data_path;
   switch (entry.dependency.kind) {
     case Kinds::write:
@@ -125,7 +126,7 @@ std::string reason(const Entry& entry, const Life& life, int version) {
     case Kind::dynamic:
     case Kind::fixed_lease:
     case Kind::token:
-      return entry.status.lease_id.empty() && !entry.minted ? "lease revoked" : "lease ended";
+      return entry.status.lease_id.empty() && !entry.issued_token ? "lease revoked" : "lease ended";
     case Kind::static_role:
       return "rotated";
     case Kind::certificate:
@@ -140,9 +141,13 @@ void replace_lease(Shared& shared, Entry& entry) {
   if (!entry.rule.lease.revoke_replaced) return;
   const Instant end = entry.schedule.end().value_or(Clock::now() + 24h);
   if (end <= Clock::now()) return;
-  if (!entry.status.lease_id.empty() || entry.minted) {
-    shared.replaced.push_back(
-        {entry.status.path, entry.status.lease_id, entry.minted, end, entry.rule.lease.drain, {}});
+  if (!entry.status.lease_id.empty() || entry.issued_token) {
+    shared.replaced.push_back({entry.status.path,
+                               entry.status.lease_id,
+                               entry.issued_token,
+                               end,
+                               entry.rule.lease.drain,
+                               {}});
   }
 }
 
@@ -164,11 +169,11 @@ void note_change(const Entry& entry, const Life& life) {
 // it was asked with.
 Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) {
   Status& status = entry.status;
-  const Life life = life_of(entry.dependency, reply, wall_now());
+  const Life life = lifetime_of(entry.dependency, reply, wall_now());
   Value value = value_of(entry.dependency, reply);
   const bool leased = !reply.lease.id.empty() || reply.auth;
   const bool list = entry.dependency.kind == Kinds::list;
-  const bool same = status.generation > 0 && !entry.stood_in && !leased &&
+  const bool same = status.generation > 0 && !entry.using_defaults && !leased &&
                     (list ? value == entry.value : same_content(life.kind, entry.value, value));
   if (entry.rejected && !leased && same_content(life.kind, *entry.rejected, value)) {
     status.last_success = Clock::now();  // it still lacks what is used: nothing new
@@ -183,7 +188,7 @@ Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) 
   status.kv_version = version;
   status.lease_id = reply.lease.id;
   status.last_success = Clock::now();
-  entry.minted = reply.auth ? reply.auth->token : nullptr;
+  entry.issued_token = reply.auth ? reply.auth->token : nullptr;
   entry.orphan = reply.auth && reply.auth->orphan;
   entry.token = std::move(token);
   const Step step = entry.schedule.answered(life, Clock::now());
@@ -191,7 +196,7 @@ Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) 
   if (!same) {
     if (status.generation > 0 && !leased && !entry.before) entry.before = std::move(entry.value);
     entry.value = std::move(value);
-    entry.stood_in = false;
+    entry.using_defaults = false;
     ++status.generation;
     note_change(entry, life);
     for (const std::string& warning : reply.warnings) {
@@ -258,38 +263,39 @@ class Watcher {
   Shared& shared_;
   std::shared_ptr<Entry> entry_;
   Entry& e_;
-  Backoff backoff_;                                           // of first reads
-  Backoff no_backoff_{{2 * kDeniedLookMin, kDeniedLookMax}};  // of what is absent or denied now
-  Step doing_;                                                // what is being carried out
-  vault::Token asked_with_;                                   // when that began
-  bool token_lacked_ = false;  // what was planned last waits for a new token, and for nothing else
-  bool read_well_ = false;     // the last read() had a good answer
+  Backoff backoff_;                                               // of first reads
+  Backoff denied_backoff_{{2 * kDeniedLookMin, kDeniedLookMax}};  // of what is absent or denied now
+  Step doing_;                                                    // what is being carried out
+  vault::Token request_token_;                                    // when that began
+  bool awaiting_token_ =
+      false;                // what was planned last waits for a new token, and for nothing else
+  bool read_well_ = false;  // the last read() had a good answer
   std::optional<Instant> refused_since_;  // before there was any value
 };
 
 awaitable<void> Watcher::run() {
   Step step{Step::Do::read, Clock::now()};
   for (;;) {
-    const auto seen = e_.poke.generation();
+    const auto seen = e_.wakeup.generation();
     e_.status.next_at = step.what == Step::Do::rest ? std::nullopt : std::optional(step.at);
     if (!shared_.client.token()) {  // logging in: nothing can be asked
-      co_await e_.poke.wait(seen);
+      co_await e_.wakeup.wait(seen);
       continue;
     }
     if (e_.refresh || e_.token_changed) {
       step = woken(step);
     } else if (only_looks(step) && shared_.hooks.token_is_limited()) {
-      co_await e_.poke.wait(seen);
+      co_await e_.wakeup.wait(seen);
       continue;
-    } else if (co_await e_.poke.wait(seen, step.at)) {
+    } else if (co_await e_.wakeup.wait(seen, step.at)) {
       continue;
     }
     if (step.at > Clock::now() || !shared_.client.token()) continue;
     if (!shared_.turns.free_for(e_)) {
-      co_await e_.poke.wait(seen);
+      co_await e_.wakeup.wait(seen);
       continue;
     }
-    const Turns::Turn turn(shared_.turns);
+    const ConcurrencyLimit::Turn turn(shared_.turns);
     step = co_await carry_out(step);
   }
 }
@@ -298,12 +304,12 @@ awaitable<void> Watcher::run() {
 Step Watcher::woken(Step step) {
   const bool refresh = std::exchange(e_.refresh, false);
   const bool changed = std::exchange(e_.token_changed, false);
-  const bool leased = !e_.status.lease_id.empty() || e_.minted;
+  const bool leased = !e_.status.lease_id.empty() || e_.issued_token;
   const bool lost =
       changed && leased && !e_.orphan && !same_token(e_.token, shared_.client.token());
   const bool waits =
       changed && e_.status.state != State::fresh;  // a denial may have been the token's
-  const bool lacked = changed && std::exchange(token_lacked_, false);
+  const bool lacked = changed && std::exchange(awaiting_token_, false);
   if (refresh || lost || waits) return {Step::Do::read, Clock::now()};
   if (lacked) return {step.what, Clock::now()};
   return step;
@@ -319,8 +325,8 @@ bool Watcher::only_looks(const Step& step) const {
 
 awaitable<Step> Watcher::carry_out(Step step) {
   doing_ = step;
-  asked_with_ = shared_.client.token();
-  token_lacked_ = false;
+  request_token_ = shared_.client.token();
+  awaiting_token_ = false;
   switch (step.what) {
     case Step::Do::rest:
       co_return step;
@@ -349,7 +355,7 @@ awaitable<Step> Watcher::read() {
   read_well_ = reply.has_value();
   if (!reply) co_return co_await failed(std::move(reply).error());
   backoff_.reset();
-  no_backoff_.reset();
+  denied_backoff_.reset();
   co_return take(shared_, e_, std::move(*reply), std::move(token));
 }
 
@@ -359,7 +365,7 @@ awaitable<Step> Watcher::compare() {
   const auto path = metadata_path(e_.data_path);
   if (!path || e_.metadata_denied || !e_.dependency.version.empty() || !e_.rule.version.empty())
     co_return co_await read();
-  co_await admitted(shared_);
+  co_await wait_for_budget(shared_);
   auto reply = co_await shared_.client.read(*path);
   if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());
   if (!reply) {
@@ -377,10 +383,10 @@ awaitable<Step> Watcher::compare() {
 }
 
 awaitable<Step> Watcher::renew() {
-  co_await admitted(shared_);
+  co_await wait_for_budget(shared_);
   result<Duration> granted = Duration{};
-  if (e_.minted) {
-    auto renewed = co_await shared_.client.renew_token(e_.minted, e_.rule.lease.increment);
+  if (e_.issued_token) {
+    auto renewed = co_await shared_.client.renew_token(e_.issued_token, e_.rule.lease.increment);
     if (renewed)
       granted = renewed->ttl;
     else
@@ -405,7 +411,7 @@ awaitable<Step> Watcher::renew() {
     co_return step;
   }
   if (is_outage(granted.error().kind)) co_return co_await failed(std::move(granted).error());
-  if (granted.error().kind == ErrorKind::denied && !e_.minted &&
+  if (granted.error().kind == ErrorKind::denied && !e_.issued_token &&
       !co_await shared_.hooks.token_is_good()) {
     co_return Step{Step::Do::renew,
                    now + kDeniedLookMin};  // the token is gone: its successor wakes us
@@ -419,27 +425,27 @@ awaitable<Step> Watcher::renew() {
 
 // Somebody else may have revoked it.
 awaitable<Step> Watcher::look() {
-  co_await admitted(shared_);
+  co_await wait_for_budget(shared_);
   result<> there;
-  if (e_.minted) {
-    auto found = co_await shared_.client.lookup_self(e_.minted);
+  if (e_.issued_token) {
+    auto found = co_await shared_.client.lookup_self(e_.issued_token);
     if (!found) there = std::unexpected(std::move(found).error());
   } else {
     there = co_await shared_.client.lookup_lease(e_.status.lease_id);
   }
   if (there || is_outage(there.error().kind)) co_return e_.schedule.looked(Clock::now());
-  if (there.error().kind == ErrorKind::denied && !e_.minted) {
+  if (there.error().kind == ErrorKind::denied && !e_.issued_token) {
     if (co_await shared_.hooks.token_is_good()) {
       log::warn("lease.look_denied", "lease.check_interval can't be obeyed",
                 {{"path", e_.status.path}, {"reason", there.error().text}});
-      e_.schedule.never_look();
+      e_.schedule.disable_lookup();
     }
     co_return e_.schedule.looked(Clock::now());
   }
   log::warn("lease.gone", "somebody else has revoked it; fetching new credentials",
             {{"path", e_.status.path}, {"reason", there.error().text}});
   e_.status.lease_id.clear();
-  e_.minted.reset();
+  e_.issued_token.reset();
   co_return e_.schedule.refused(Clock::now());
 }
 
@@ -448,8 +454,8 @@ awaitable<Step> Watcher::failed(Error error) {
   const bool denied = error.kind == ErrorKind::denied;
   // A token that has been replaced meanwhile says nothing of the path.
   if (denied &&
-      (asked_with_ != shared_.client.token() || !co_await shared_.hooks.token_is_good())) {
-    token_lacked_ = true;  // the value is as good as before: no more is asked than was planned
+      (request_token_ != shared_.client.token() || !co_await shared_.hooks.token_is_good())) {
+    awaiting_token_ = true;  // the value is as good as before: no more is asked than was planned
     co_return Step{doing_.what, Clock::now() + kDeniedLookMin};
   }
   const State state = state_of(error);
@@ -458,7 +464,7 @@ awaitable<Step> Watcher::failed(Error error) {
   const auto retry_after = error.retry_after;
   // An answer that can't be used (too large, no JSON) will not come good by waiting either.
   const bool useless = answered || error.kind == ErrorKind::bad_reply;
-  if (answered && e_.rule.optional && !e_.stood_in) use_stand_in(e_);
+  if (answered && e_.rule.optional && !e_.using_defaults) apply_defaults(e_);
   set_state(shared_, e_, state, std::move(error));
   if (first) {
     if (!useless)
@@ -469,7 +475,7 @@ awaitable<Step> Watcher::failed(Error error) {
                    again_at_start(shared_, e_, backoff_, refused_since_, retry_after)};
   }
   if (!answered) co_return e_.schedule.failed(Clock::now(), shared_.random.fraction(), retry_after);
-  co_return Step{Step::Do::read, Clock::now() + no_backoff_.next(shared_.random.fraction())};
+  co_return Step{Step::Do::read, Clock::now() + denied_backoff_.next(shared_.random.fraction())};
 }
 
 }  // namespace

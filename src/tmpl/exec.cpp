@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "tmpl/format.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -89,7 +89,7 @@ void Evaluation::step() {
     fail("more than " + std::to_string(options_.max_steps) +
          " rounds of range and calls of templates");
   if (steps_ % 1024 != 0) return;
-  if (options_.broken_off && options_.broken_off()) fail("broken off");
+  if (options_.interrupted && options_.interrupted()) fail("broken off");
   if (std::chrono::steady_clock::now() > begun_ + options_.max_time)
     fail("it takes longer than " + std::to_string(options_.max_time.count()) + " s");
 }

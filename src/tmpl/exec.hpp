@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/secret.hpp"
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 #include "tmpl/parse.hpp"
 #include "tmpl/stack.hpp"
 #include "tmpl/template.hpp"

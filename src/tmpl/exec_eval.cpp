@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 
-#include "tmpl/format.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/hide.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl {
 namespace {

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <string_view>
 
-#include "tmpl/strconv.hpp"
+#include "tmpl/go/strconv.hpp"
 
 namespace keybearer::tmpl {
 namespace {

@@ -6,8 +6,9 @@
 #include <array>
 #include <cstring>
 
-#include "tmpl/strconv.hpp"
-#include "tmpl/utf8.hpp"
+#include "base/utf8.hpp"
+#include "tmpl/go/strconv.hpp"
+#include "tmpl/go/unicode.hpp"
 
 namespace keybearer::tmpl {
 namespace {

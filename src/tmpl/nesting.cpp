@@ -1,6 +1,6 @@
 #include "tmpl/nesting.hpp"
 
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl {
 namespace {

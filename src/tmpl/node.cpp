@@ -1,6 +1,6 @@
 #include "tmpl/node.hpp"
 
-#include "tmpl/strconv.hpp"
+#include "tmpl/go/strconv.hpp"
 
 namespace keybearer::tmpl {
 namespace {

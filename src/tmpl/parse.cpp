@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <span>
 
-#include "tmpl/funcs.hpp"
+#include "base/utf8.hpp"
+#include "tmpl/funcs/funcs.hpp"
+#include "tmpl/go/number.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/lex.hpp"
-#include "tmpl/number.hpp"
 #include "tmpl/stack.hpp"
-#include "tmpl/strconv.hpp"
-#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 namespace {

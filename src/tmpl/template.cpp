@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/utf8.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/parse.hpp"
-#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl {
 

@@ -71,7 +71,7 @@ struct Options {
   std::size_t max_steps = 10'000'000;
   std::chrono::seconds max_time{5};  // of one evaluation, looked at once in a thousand such steps
   // Asked as often, and while a plugin runs: true breaks the evaluation off, with an error.
-  bool (*broken_off)() noexcept = nullptr;
+  bool (*interrupted)() noexcept = nullptr;
   bool allow_plugin = false;     // may `plugin` start programs
   bool dry_run = false;          // writeToFile writes nothing
   std::string destination = {};  // pkiCert's id has it

@@ -20,7 +20,7 @@ struct Call {
   Token token = {};
   Secret body = {};
   std::optional<Duration> timeout = {};
-  std::optional<std::string> name_space = {};  // else the client's
+  std::optional<std::string> vault_namespace = {};  // else the client's
 };
 
 Error in_call(std::string_view method, std::string_view path, Error error) {
@@ -32,7 +32,7 @@ result<> without_answer(result<Reply> reply) {
   return {};
 }
 
-result<Auth> auth_of(result<Reply> reply, std::string_view path) {
+result<Auth> auth_settings(result<Reply> reply, std::string_view path) {
   if (!reply) return std::unexpected(std::move(reply).error());
   if (reply->auth && reply->auth->token) return *std::move(reply->auth);
   const bool mfa =
@@ -54,7 +54,7 @@ struct Probe {
 
 struct Client::Impl {
   std::unique_ptr<http::Client> http;
-  std::string name_space;
+  std::string vault_namespace;
   Token token;
   std::vector<Mount> mounts;
   std::map<std::string, std::shared_ptr<Probe>> probes;  // in flight, by the path's first part
@@ -66,7 +66,7 @@ struct Client::Impl {
                           .token = call.token,
                           .body = call.body.clone(),
                           .timeout = call.timeout};
-    const auto& space = call.name_space ? *call.name_space : name_space;
+    const auto& space = call.vault_namespace ? *call.vault_namespace : vault_namespace;
     if (!space.empty()) request.headers.emplace_back("X-Vault-Namespace", space);
     return request;
   }
@@ -97,12 +97,12 @@ struct Client::Impl {
     call.body =
         increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
     auto reply = co_await send(std::move(call));
-    co_return auth_of(std::move(reply), "auth/token/renew-self");
+    co_return auth_settings(std::move(reply), "auth/token/renew-self");
   }
 
   const Mount* known_mount(std::string_view path) const {
     for (const Mount& mount : mounts) {
-      if (lies_in(path, mount.path)) return &mount;
+      if (is_under_mount(path, mount.path)) return &mount;
     }
     return nullptr;
   }
@@ -118,7 +118,7 @@ struct Client::Impl {
       co_return std::unexpected(std::move(error));
     }
     auto mount = parse_mount(*reply);
-    if (mount && !lies_in(path, mount->path)) {
+    if (mount && !is_under_mount(path, mount->path)) {
       mount = fail(ErrorKind::bad_reply, "the answer is about another mount, " + mount->path);
     }
     if (!mount) co_return std::unexpected(in_call("GET", path, std::move(mount).error()));
@@ -131,10 +131,10 @@ const Value& Reply::data() const {
   return value_at(body, "data");
 }
 
-Client::Client(std::unique_ptr<http::Client> http, std::string name_space)
+Client::Client(std::unique_ptr<http::Client> http, std::string vault_namespace)
     : impl_(std::make_unique<Impl>()) {
   impl_->http = std::move(http);
-  impl_->name_space = std::move(name_space);
+  impl_->vault_namespace = std::move(vault_namespace);
 }
 Client::~Client() = default;
 
@@ -165,17 +165,17 @@ asio::awaitable<result<Reply>> Client::list(std::string path) {
 }
 
 asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
-                                            std::optional<std::string> name_space,
+                                            std::optional<std::string> vault_namespace,
                                             Timeout timeout) {
   Call call{.method = "POST",
             .path = path,
             .body = std::move(json_body),
             .timeout = timeout,
-            .name_space = std::move(name_space)};
+            .vault_namespace = std::move(vault_namespace)};
   auto reply = co_await impl_->send(std::move(call));
   const bool refused = !reply && reply.error().kind == ErrorKind::refused;
   if (refused && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
-  co_return auth_of(std::move(reply), path);
+  co_return auth_settings(std::move(reply), path);
 }
 
 asio::awaitable<result<Auth>> Client::lookup_self(Token token, Timeout timeout) {

@@ -68,7 +68,7 @@ struct Mount {
 
 class Client {
  public:
-  Client(std::unique_ptr<http::Client> http, std::string name_space);
+  Client(std::unique_ptr<http::Client> http, std::string vault_namespace);
   ~Client();
 
   // The token of all requests from now on; null: none. Only the auth loop sets it.
@@ -89,7 +89,7 @@ class Client {
   // POST auth/MOUNT/login without a token. `name_space` overrides the client's own. A 400 is
   // denied.
   boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body,
-                                             std::optional<std::string> name_space,
+                                             std::optional<std::string> vault_namespace,
                                              Timeout timeout = {});
   boost::asio::awaitable<result<Auth>> lookup_self(Token token, Timeout timeout = {});
   boost::asio::awaitable<result<Auth>> renew_self(std::optional<Duration> increment,

@@ -81,7 +81,7 @@ std::string seconds_text(Duration time) {
   return std::to_string(std::chrono::ceil<std::chrono::seconds>(time).count()) + "s";
 }
 
-bool lies_in(std::string_view path, std::string_view mount) {
+bool is_under_mount(std::string_view path, std::string_view mount) {
   if (mount.ends_with('/')) mount.remove_suffix(1);
   return path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/');
 }

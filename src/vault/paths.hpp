@@ -29,6 +29,6 @@ namespace keybearer::vault {
 [[nodiscard]] std::string seconds_text(Duration time);
 
 // Whether `path` lies in the mount "secret/" ("secret" itself does, too).
-[[nodiscard]] bool lies_in(std::string_view path, std::string_view mount);
+[[nodiscard]] bool is_under_mount(std::string_view path, std::string_view mount);
 
 }  // namespace keybearer::vault

@@ -238,7 +238,7 @@ std::string reason_of_missing_version(const Value& envelope) {
   return version + " was deleted at " + std::string(text_at(metadata, "deletion_time"));
 }
 
-std::string not_vaults(const http::Response& response) {
+std::string foreign_response_text(const http::Response& response) {
   return "an answer that is not the server's own (" + flattened(response.content_type) +
          "): from a proxy between? Is the address right, is it a Vault server, and is it http or "
          "https?";
@@ -246,7 +246,7 @@ std::string not_vaults(const http::Response& response) {
 
 // The server's own errors are objects with "errors", or its usual envelope (KV v2 for a deleted
 // version, some plugins), or have no body at all.
-bool is_vaults(const Value& body) {
+bool is_vault_body(const Value& body) {
   return body.is_map() && (body.find("errors") != nullptr || body.find("data") != nullptr ||
                            body.find("warnings") != nullptr);
 }
@@ -265,7 +265,7 @@ std::string reason_of(int status, const Value& body, const Asked& asked) {
 
 // Something else than the server has answered: its 403 says nothing of our token and its 404
 // nothing of a secret; and its 503 does not mean that the server is sealed.
-ErrorKind kind_of_others(int status) {
+ErrorKind kind_of_foreign(int status) {
   const ErrorKind kind = kind_of_status(status);
   if (kind == ErrorKind::sealed) return ErrorKind::server;
   return is_outage(kind) ? kind : ErrorKind::bad_reply;
@@ -275,10 +275,10 @@ Error error_of(const http::Response& response, const Asked& asked) {
   const int status = response.status;
   const auto body =
       response.body.empty() ? result<Value>(Value{}) : json::parse(response.body.reveal(), kLimits);
-  const bool own = response.body.empty() || (body && is_vaults(*body));
-  return {.kind = own ? kind_of_status(status) : kind_of_others(status),
+  const bool own = response.body.empty() || (body && is_vault_body(*body));
+  return {.kind = own ? kind_of_status(status) : kind_of_foreign(status),
           .text = std::to_string(status) + " " +
-                  (own ? reason_of(status, *body, asked) : not_vaults(response)),
+                  (own ? reason_of(status, *body, asked) : foreign_response_text(response)),
           .retry_after = response.retry_after,
           .status = status};
 }
@@ -322,7 +322,7 @@ result<Reply> parse(http::Response response, const Asked& asked) {
   response.body.clear();
   // Its own JSON, only broken, is told of by its byte.
   if (!body && response.content_type.find("json") == std::string::npos) {
-    body = fail(ErrorKind::bad_reply, not_vaults(response));
+    body = fail(ErrorKind::bad_reply, foreign_response_text(response));
   }
   auto reply = body ? parse_envelope(*std::move(body)) : std::unexpected(std::move(body).error());
   if (!reply) {

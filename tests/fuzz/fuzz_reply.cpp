@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   auto reply = vault::parse_reply(parser.take(), {.method = "GET", .path = "kv/data/x"});
   if (!reply) return 0;
   const auto life =
-      secrets::life_of(tmpl::read_dependency("kv/data/x").value(), *reply, WallTime{});
+      secrets::lifetime_of(tmpl::read_dependency("kv/data/x").value(), *reply, WallTime{});
   (void)secrets::kv_version(*reply);
   (void)vault::parse_lookup(*reply, {});
   (void)vault::parse_mount(*reply);

@@ -2,9 +2,9 @@
 
 #include <cstdlib>
 
-#include "tmpl/funcs.hpp"
-#include "tmpl/toml_write.hpp"
-#include "tmpl/yaml.hpp"
+#include "tmpl/formats/toml_write.hpp"
+#include "tmpl/formats/yaml.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   using namespace keybearer::tmpl;

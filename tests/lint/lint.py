@@ -12,30 +12,34 @@ from pathlib import Path
 # A file includes only its own layer and those to its left; siblings meet in agent/ (src/README.md).
 LAYERS = {
     "base": set(),
+    "process": {"base"},
+    "crypto": {"base"},
     "json": {"base"},
-    "config": {"base"},
-    "http": {"base", "json", "config"},
-    "tmpl": {"base", "json", "config"},
+    "config": {"base", "json"},
 }
-LAYERS["vault"] = LAYERS["http"] | LAYERS["tmpl"] | {"http", "tmpl"}
-for part in ("auth", "secrets", "render", "child", "serve"):
-    LAYERS[part] = LAYERS["vault"] | {"vault"}
-LAYERS["agent"] = LAYERS["vault"] | {"vault", "auth", "secrets", "render", "child", "serve"}
+FLOOR = {"base", "process", "crypto", "json", "config"}
+for part in ("http", "tmpl", "delivery"):
+    LAYERS[part] = FLOOR
+LAYERS["vault"] = FLOOR | {"http", "tmpl"}
+LAYERS["lease"] = LAYERS["vault"] | {"vault"}
+for part in ("auth", "secrets", "render", "child", "serve", "state"):
+    LAYERS[part] = LAYERS["lease"] | {"lease", "delivery"}
+LAYERS["agent"] = LAYERS["auth"] | {"auth", "secrets", "render", "child", "serve", "state"}
 LAYERS["cli"] = LAYERS["agent"] | {"agent"}
 LAYERS["main"] = LAYERS["cli"] | {"cli"}
-LAYERS["devvault"] = {"base", "json", "config", "http"}
+LAYERS["devvault"] = FLOOR | {"http"}
 
 # One third-party library per corner: where it is replaced, one corner changes.
 CORNERS = [
     (r"boost/beast", r"src/http/"),
-    (r"openssl/(evp|hmac|sha|rand)\.h", r"src/(http|tmpl|devvault)/"),  # digests, not connections
+    (r"openssl/(evp|hmac|sha|rand)\.h", r"src/(crypto|http|tmpl|devvault)/"),  # digests, not connections
     (r"openssl/(crypto|dsa|err|pem|x509v3)\.h", r"src/(http|tmpl)/"),  # certificates, not connections
     (r"openssl/", r"src/http/"),
     (r"rapidjson/", r"src/json/"),
     (r"toml\+\+/", r"src/(config|devvault)/"),
     (r"CLI/", r"src/cli/"),
-    (r"re2/", r"src/tmpl/regex"),
-    (r"yaml\.h", r"src/tmpl/yaml_read"),
+    (r"re2/", r"src/tmpl/funcs/regex"),
+    (r"yaml\.h", r"src/tmpl/formats/yaml_read"),
     (r"(fmt|spdlog)/.*", r".*\.cpp$|tests/"),  # heavy: not in headers
 ]
 

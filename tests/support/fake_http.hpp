@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.hpp"
+#include "base/timer.hpp"
 #include "http/client.hpp"
 
 namespace keybearer::test {

@@ -52,15 +52,15 @@ class FakeSpawner final : public child::Spawner {
   void signal_group(pid_t, int signal) override {
     if (signal != 18) asked.push_back(fmt::format("stop {}", signal));  // SIGCONT goes with each
   }
-  void signal_rest(pid_t, int signal) override {
+  void signal_escaped(pid_t, int signal) override {
     asked.push_back(fmt::format("stop rest {}", signal));
   }
   void kill_tree(pid_t) override { asked.push_back("kill"); }
-  bool tree_gone(pid_t) override { return !tree_; }
+  bool tree_exited(pid_t) override { return !tree_; }
   boost::asio::awaitable<void> child_changed() override {
     co_await changed_.wait(changed_.generation());
   }
-  void reap_strangers() override { ++reaped; }
+  void reap_orphans() override { ++reaped; }
   bool suspended(const Process&) override { return false; }
 
  private:

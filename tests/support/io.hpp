@@ -9,7 +9,7 @@
 #include <exception>
 #include <utility>
 
-#include "base/clock.hpp"
+#include "base/time.hpp"
 
 namespace keybearer::test {
 

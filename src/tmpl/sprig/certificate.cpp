@@ -12,10 +12,10 @@
 #include <ctime>
 #include <memory>
 
-#include "tmpl/base64.hpp"
-#include "tmpl/format.hpp"
+#include "tmpl/funcs/base64.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

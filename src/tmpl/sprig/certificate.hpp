@@ -5,7 +5,7 @@
 //
 // Source: sprig's crypto.go, Go's x509.CreateCertificate.
 
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl::sprig {
 

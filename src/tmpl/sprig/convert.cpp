@@ -6,9 +6,9 @@
 
 #include "json/capacity.hpp"
 #include "tmpl/exec.hpp"
-#include "tmpl/format.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

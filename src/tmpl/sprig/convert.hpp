@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl::sprig {
 

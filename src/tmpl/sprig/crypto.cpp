@@ -9,8 +9,8 @@
 #include <array>
 #include <memory>
 
-#include "tmpl/base64.hpp"
-#include "tmpl/digest.hpp"
+#include "crypto/digest.hpp"
+#include "tmpl/funcs/base64.hpp"
 #include "tmpl/sprig/bcrypt.hpp"
 #include "tmpl/sprig/certificate.hpp"
 #include "tmpl/sprig/convert.hpp"

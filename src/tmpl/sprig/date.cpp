@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "tmpl/exec.hpp"
+#include "tmpl/funcs/time_object.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/sprig/sprig.hpp"
-#include "tmpl/strconv.hpp"
-#include "tmpl/time_object.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "tmpl/funcs.hpp"
-#include "tmpl/strconv.hpp"
+#include "tmpl/funcs/funcs.hpp"
+#include "tmpl/go/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tmpl/format.hpp"
+#include "tmpl/go/format.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"

@@ -8,11 +8,11 @@
 #include <random>
 
 #include "base/random.hpp"
-#include "tmpl/format.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/decimal.hpp"
 #include "tmpl/sprig/sprig.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

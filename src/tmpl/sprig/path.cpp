@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "tmpl/go_url.hpp"
+#include "tmpl/go/go_url.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/semver.hpp"
 #include "tmpl/sprig/sprig.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
+#include "base/utf8.hpp"
 #include "json/capacity.hpp"
-#include "tmpl/regex.hpp"
+#include "tmpl/funcs/regex.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
-#include "tmpl/strconv.hpp"
-#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

@@ -4,11 +4,11 @@
 #include <array>
 
 #include "tmpl/exec.hpp"
-#include "tmpl/go_strings.hpp"
+#include "tmpl/funcs/regex.hpp"
+#include "tmpl/go/go_strings.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
-#include "tmpl/regex.hpp"
 #include "tmpl/sprig/convert.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

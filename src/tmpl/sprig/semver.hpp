@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl::sprig {
 

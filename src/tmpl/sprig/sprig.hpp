@@ -6,7 +6,7 @@
 
 #include <span>
 
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl::sprig {
 

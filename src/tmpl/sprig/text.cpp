@@ -3,15 +3,15 @@
 #include <algorithm>
 
 #include "base/random.hpp"
-#include "tmpl/base64.hpp"
-#include "tmpl/format.hpp"
-#include "tmpl/go_strings.hpp"
+#include "base/utf8.hpp"
+#include "tmpl/funcs/base64.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/go_strings.hpp"
+#include "tmpl/go/strconv.hpp"
+#include "tmpl/go/unicode.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 #include "tmpl/sprig/words.hpp"
-#include "tmpl/strconv.hpp"
-#include "tmpl/unicode.hpp"
-#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "json/json.hpp"
-#include "tmpl/format.hpp"
-#include "tmpl/go_json.hpp"
-#include "tmpl/json_complaint.hpp"
+#include "tmpl/formats/go_json_error.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/go_json.hpp"
+#include "tmpl/go/strconv.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
-#include "tmpl/strconv.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -122,7 +122,7 @@ Value with_floats(const Value& value, std::string& error) {
   return value;
 }
 Value parsed_json(std::string_view text, std::string& error) {
-  error = json_complaint(text);
+  error = go_json_error(text);
   if (!error.empty()) return {};
   const auto parsed = json::parse(text, {.max_depth = kMostNested});
   if (parsed) return with_floats(*parsed, error);

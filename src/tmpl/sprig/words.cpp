@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 
-#include "tmpl/go_strings.hpp"
+#include "base/utf8.hpp"
+#include "tmpl/go/go_strings.hpp"
+#include "tmpl/go/unicode.hpp"
 #include "tmpl/nesting.hpp"
-#include "tmpl/unicode.hpp"
-#include "tmpl/utf8.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {

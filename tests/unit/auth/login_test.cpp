@@ -41,7 +41,7 @@ TEST_CASE("a method that is not known is an error that names the known ones") {
   config::Method method;
   method.type = "kerberos";
   method.place.text = "agent.toml:3:1";
-  const auto made = make_login(method);
+  const auto made = make_auth_method(method);
   REQUIRE_FALSE(made);
   CHECK(made.error().kind == ErrorKind::config);
   CHECK(made.error().text.starts_with("agent.toml:3:1: auto_auth.method.type: \"kerberos\""));

@@ -1,4 +1,5 @@
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 
 #include <doctest/doctest.h>
 

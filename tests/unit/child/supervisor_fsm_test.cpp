@@ -22,7 +22,9 @@ std::string text(const Actions& actions) {
   struct {
     std::string operator()(const Start&) const { return "start"; }
     std::string operator()(const Stop& a) const { return "stop " + std::to_string(a.signal); }
-    std::string operator()(const StopRest& a) const { return "rest " + std::to_string(a.signal); }
+    std::string operator()(const StopEscaped& a) const {
+      return "rest " + std::to_string(a.signal);
+    }
     std::string operator()(const Signal& a) const { return "signal " + std::to_string(a.signal); }
     std::string operator()(const KillTree&) const { return "kill"; }
     std::string operator()(const Finish& a) const { return "finish " + std::to_string(a.code); }
@@ -115,8 +117,8 @@ TEST_CASE(
         "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15");
   CHECK(text(machine.exited(kTerminated, t0 + 13s)) ==
         "[the program was ended by signal 15] rest 15");
-  CHECK(machine.awaits_tree());
-  CHECK(text(machine.tree_gone(t0 + 13s)) == "start");
+  CHECK(machine.awaiting_tree_exit());
+  CHECK(text(machine.tree_exited(t0 + 13s)) == "start");
   CHECK(text(machine.started(t0 + 13s)) == "");
   CHECK(machine.current());
 }
@@ -224,7 +226,7 @@ TEST_CASE("what the program is not told, by configuration, makes it stale and no
     (void)machine.desired(set(2, 2, Act::none), t0 + 1s);
     CHECK(text(machine.due(t0 + 3s)).ends_with("stop 15"));
     (void)machine.exited(kTerminated, t0 + 4s);
-    (void)machine.tree_gone(t0 + 4s);
+    (void)machine.tree_exited(t0 + 4s);
     (void)machine.started(t0 + 4s);
     CHECK_FALSE(machine.stale());
     CHECK(machine.current());
@@ -238,7 +240,7 @@ TEST_CASE("the newest set wins, and never are two restarts in flight") {
   (void)machine.due(t0 + 2s);
   CHECK(text(machine.desired(set(3), t0 + 3s)) == "");
   (void)machine.exited(kTerminated, t0 + 4s);
-  CHECK(text(machine.tree_gone(t0 + 4s)) == "start");
+  CHECK(text(machine.tree_exited(t0 + 4s)) == "start");
   CHECK(text(machine.started(t0 + 4s)) == "");
   CHECK(machine.current());
 }
@@ -252,7 +254,7 @@ TEST_CASE("a program that ignores the stop signal is killed with its tree, until
         "[the program did not stop in time: killed, with all that it started] kill");
   CHECK(text(machine.exited(kKilled, t0 + 5s)) == "[the program was ended by signal 9]");
   CHECK(text(machine.due(t0 + 5200ms)) == "kill");  // forked meanwhile
-  CHECK(text(machine.tree_gone(t0 + 5300ms)) == "start");
+  CHECK(text(machine.tree_exited(t0 + 5300ms)) == "start");
 }
 
 TEST_CASE(
@@ -264,7 +266,7 @@ TEST_CASE(
   CHECK(text(machine.due(t0 + 2s)) == "");
   CHECK(text(machine.due(t0 + 5s)) ==
         "[what the program had started did not stop in time: killed] kill");
-  CHECK(text(machine.tree_gone(t0 + 5s)) == "start");
+  CHECK(text(machine.tree_exited(t0 + 5s)) == "start");
 }
 
 TEST_CASE("what not even SIGKILL ends keeps keybearer for ten seconds, no longer") {
@@ -287,7 +289,7 @@ TEST_CASE("stop: the exit code") {
     machine.running();
     CHECK(text(machine.stop(t0)) == "stop 15");
     (void)machine.exited(status, t0);
-    CHECK(text(machine.tree_gone(t0)) == "finish " + std::to_string(code));
+    CHECK(text(machine.tree_exited(t0)) == "finish " + std::to_string(code));
     CHECK(machine.state() == State::done);
     CHECK(text(machine.desired(set(9), t0)) == "");  // nothing starts after a stop
   }
@@ -311,12 +313,12 @@ TEST_CASE("stop wins over a restart in flight") {
   SUBCASE("while the program still runs") {
     CHECK(text(machine.stop(t0)) == "");  // it has its stop signal already
     (void)machine.exited(kTerminated, t0);
-    CHECK(text(machine.tree_gone(t0)) == "finish 0");
+    CHECK(text(machine.tree_exited(t0)) == "finish 0");
   }
   SUBCASE("while only stragglers are left") {
     (void)machine.exited(kTerminated, t0);
     CHECK(text(machine.stop(t0)) == "");
-    CHECK(text(machine.tree_gone(t0)) == "finish 0");
+    CHECK(text(machine.tree_exited(t0)) == "finish 0");
   }
 }
 
@@ -325,7 +327,7 @@ TEST_CASE("stop in a back-off ends with the code of the last end; before the fir
   SUBCASE("back-off") {
     machine.running();
     (void)machine.exited(kExited3, t0);
-    (void)machine.tree_gone(t0);
+    (void)machine.tree_exited(t0);
     CHECK(machine.state() == State::backing_off);
     CHECK(text(machine.stop(t0)) == "finish 3");
   }
@@ -347,7 +349,7 @@ TEST_CASE(
     Machine machine;
     machine.running();
     CHECK(text(machine.exited(status, t0)).ends_with("stop 15 rest 15"));
-    CHECK(text(machine.tree_gone(t0)) == finish);
+    CHECK(text(machine.tree_exited(t0)) == finish);
   }
 }
 
@@ -369,7 +371,7 @@ TEST_CASE("restart_on_exit") {
     Machine machine({.restart_on_exit = policy, .success_codes = {0, 5}, .fatal_codes = {9}});
     machine.running();
     (void)machine.exited(status, t0);
-    (void)machine.tree_gone(t0);
+    (void)machine.tree_exited(t0);
     CHECK((machine.state() == State::backing_off) == again);
   }
 }
@@ -379,16 +381,16 @@ TEST_CASE("a crash is followed by a growing pause, a crash loop is given up") {
   machine.running();
   CHECK(text(machine.exited(kExited3, t0)).find("starting the program again in 999 ms") !=
         std::string::npos);
-  (void)machine.tree_gone(t0);
+  (void)machine.tree_exited(t0);
   CHECK(text(machine.due(t0 + 1s)) == "start");
   (void)machine.started(t0 + 1s);
   CHECK(text(machine.exited(kSegfault, t0 + 2s)).find("again in 1999 ms") != std::string::npos);
-  (void)machine.tree_gone(t0 + 2s);
+  (void)machine.tree_exited(t0 + 2s);
   CHECK(text(machine.due(t0 + 4s)) == "start");
   (void)machine.started(t0 + 4s);
   SUBCASE("three ends within the window") {
     CHECK(text(machine.exited(kExited3, t0 + 5s)).find("alarm crash_loop") != std::string::npos);
-    CHECK(text(machine.tree_gone(t0 + 5s)) == "finish 3");
+    CHECK(text(machine.tree_exited(t0 + 5s)) == "finish 3");
   }
   SUBCASE("after a long good run all is forgotten") {
     CHECK(text(machine.exited(kExited3, t0 + 3h)).find("again in 999 ms") != std::string::npos);
@@ -402,12 +404,12 @@ TEST_CASE("restarts for changed secrets do not count as crashes") {
   for (unsigned i = 2; i < 6; ++i) {
     (void)machine.desired(set(i), t0);
     (void)machine.exited(kExited3, t0);
-    CHECK(text(machine.tree_gone(t0)) == "start");
+    CHECK(text(machine.tree_exited(t0)) == "start");
     (void)machine.started(t0);
   }
   CHECK(machine.starts() == 5);
   (void)machine.exited(kExited3, t0);
-  CHECK(text(machine.tree_gone(t0)) == "");
+  CHECK(text(machine.tree_exited(t0)) == "");
   CHECK(machine.state() == State::backing_off);
 }
 
@@ -415,7 +417,7 @@ TEST_CASE("the pause after a crash is not shortened by news, and the start has t
   Machine machine({.restart_on_exit = config::RestartOnExit::always});
   machine.running();
   (void)machine.exited(kExited3, t0);
-  (void)machine.tree_gone(t0);
+  (void)machine.tree_exited(t0);
   CHECK(text(machine.desired(set(2), t0)) == "");
   CHECK(text(machine.due(t0 + 1s)) == "start");
   (void)machine.started(t0 + 1s);
@@ -434,7 +436,7 @@ TEST_CASE(
   CHECK(text(machine.forward(10)) == "");
   CHECK(text(machine.forward(10)) == "");
   (void)machine.exited(kTerminated, t0 + 2s);
-  (void)machine.tree_gone(t0 + 2s);
+  (void)machine.tree_exited(t0 + 2s);
   CHECK(text(machine.started(t0 + 2s)) == "");
   CHECK(text(machine.due(t0 + 3s)) == "signal 10");
   CHECK_FALSE(machine.deadline().has_value());
@@ -470,12 +472,12 @@ TEST_CASE("states x events") {
         break;
       case State::backing_off:
         (void)machine.exited(kExited3, t0);
-        (void)machine.tree_gone(t0);
+        (void)machine.tree_exited(t0);
         break;
       case State::done:
         (void)machine.stop(t0);
         (void)machine.exited(kExited0, t0);
-        (void)machine.tree_gone(t0);
+        (void)machine.tree_exited(t0);
         break;
       case State::idle:
       case State::running:
@@ -486,7 +488,7 @@ TEST_CASE("states x events") {
   };
   const struct {
     State state;
-    std::string desired, tree_gone, due, stop, forward;
+    std::string desired, tree_exited, due, stop, forward;
   } rows[] = {
       {State::idle, "start", "", "", "finish 75", ""},
       {State::running, "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15",
@@ -502,7 +504,7 @@ TEST_CASE("states x events") {
   for (const auto& row : rows) {
     CAPTURE(static_cast<int>(row.state));
     CHECK(text(in(row.state).desired(set(9), t0)) == row.desired);
-    CHECK(text(in(row.state).tree_gone(t0)) == row.tree_gone);
+    CHECK(text(in(row.state).tree_exited(t0)) == row.tree_exited);
     CHECK(text(in(row.state).due(t0 + 1h)) == row.due);
     CHECK(text(in(row.state).stop(t0)) == row.stop);
     CHECK(text(in(row.state).forward(10)) == row.forward);

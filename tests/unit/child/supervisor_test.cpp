@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/hardening.hpp"
 #include "child/environment.hpp"
+#include "process/hardening.hpp"
 #include "support/fake_spawner.hpp"
 #include "support/io.hpp"
 

@@ -108,10 +108,10 @@ TEST_CASE("names of variables") {
 
 TEST_CASE("the nearest name is suggested, a far one is not") {
   constexpr std::array<std::string_view, 3> kKnown = {"debounce", "debounce_max", "command"};
-  CHECK(nearest("debounse", kKnown) == "debounce");
-  CHECK(nearest("comand", kKnown) == "command");
-  CHECK(nearest("zzz", kKnown).empty());
-  CHECK(nearest("", kKnown).empty());
+  CHECK(closest_match("debounse", kKnown) == "debounce");
+  CHECK(closest_match("comand", kKnown) == "command");
+  CHECK(closest_match("zzz", kKnown).empty());
+  CHECK(closest_match("", kKnown).empty());
 }
 
 }  // namespace

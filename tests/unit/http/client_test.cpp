@@ -1,4 +1,5 @@
 #include "http/client.hpp"
+#include "base/timer.hpp"
 
 #include <doctest/doctest.h>
 

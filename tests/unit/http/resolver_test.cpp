@@ -36,11 +36,12 @@ TEST_CASE("a numeric address and localhost need no look-up, and so no time") {
 
 TEST_CASE("the address that was good last is the first") {
   House house;
-  house.resolver.was_good("localhost", kSix);
+  house.resolver.remember_working("localhost", kSix);
   CHECK(house.ask("localhost").value() == Addresses{kSix, kFour});
-  house.resolver.was_good("localhost", kFour);
+  house.resolver.remember_working("localhost", kFour);
   CHECK(house.ask("localhost").value() == Addresses{kFour, kSix});
-  house.resolver.was_good("localhost", asio::ip::make_address("10.0.0.1"));  // not its any more
+  house.resolver.remember_working("localhost",
+                                  asio::ip::make_address("10.0.0.1"));  // not its any more
   CHECK(house.ask("localhost").value() == Addresses{kFour, kSix});
 }
 

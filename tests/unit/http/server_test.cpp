@@ -1,4 +1,5 @@
 #include "http/server.hpp"
+#include "base/timer.hpp"
 
 #include <doctest/doctest.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #include <boost/asio/ssl.hpp>
 #include <fstream>
 
+#include "base/timer.hpp"
 #include "certificates.hpp"
 #include "script_server.hpp"
 

@@ -110,7 +110,7 @@ TEST_CASE("a file has its content once all that it asks for is there") {
   CHECK_FALSE(first.complete);
   REQUIRE(first.missing.size() == 1);
   CHECK(first.missing[0].path == "kv/data/app");
-  CHECK(first.wanted_by.at(first.missing[0].id) == "app.ini");
+  CHECK(first.required_by.at(first.missing[0].id) == "app.ini");
   CHECK(renderer.files()[0].generation == 0);
 
   store.put_kv2("kv/data/app", R"({"password":"s3cret"})");

@@ -22,7 +22,7 @@ vault::Reply leased(std::string id, Duration ttl, bool renewable) {
 }
 const WallTime kNow = parse_time("2026-11-21T12:00:00Z").value();
 Life life(const vault::Reply& reply, Of kind = Of::read) {
-  return life_of({.kind = kind}, reply, kNow);
+  return lifetime_of({.kind = kind}, reply, kNow);
 }
 
 TEST_CASE("time stamps of servers are read to the nanosecond") {
@@ -124,17 +124,17 @@ TEST_CASE("paths of KV 2") {
 TEST_CASE("defaults stand in as an answer of the right shape") {
   const char* defaults = R"({"user":"nobody"})";
   const auto user = [](const Value& data) { return text_at(data, "user"); };
-  const Value v1 = stand_in(defaults, false);
+  const Value v1 = use_defaults(defaults, false);
   CHECK(user(value_at(v1, "data")) == "nobody");
   CHECK(value_at(v1, "data").size() == 1);
-  const Value v2 = stand_in(defaults, true);
+  const Value v2 = use_defaults(defaults, true);
   CHECK(user(value_at(value_at(v2, "data"), "data")) == "nobody");
   CHECK(user(value_at(v2, "data")).empty());
-  const Value unknown = stand_in(defaults, {});
+  const Value unknown = use_defaults(defaults, {});
   CHECK(user(value_at(unknown, "data")) == "nobody");
   CHECK(user(value_at(value_at(unknown, "data"), "data")) == "nobody");
-  CHECK(stand_in({}, true) == Value());
-  const Value kinds = stand_in(R"({"flag":false,"n":5})", false);
+  CHECK(use_defaults({}, true) == Value());
+  const Value kinds = use_defaults(R"({"flag":false,"n":5})", false);
   CHECK(value_at(value_at(kinds, "data"), "flag") == Value(false));
   CHECK(value_at(value_at(kinds, "data"), "n") == Value::number("5"));
 }

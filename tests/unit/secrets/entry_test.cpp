@@ -12,22 +12,22 @@ Entry entry() {
 }
 
 TEST_CASE("who finds no place is called when one is free, first come first served") {
-  Turns turns(1);
+  ConcurrencyLimit turns(1);
   Entry first = entry(), second = entry(), third = entry();
   REQUIRE(turns.free_for(first));
-  std::optional<Turns::Turn> turn(std::in_place, turns);
+  std::optional<ConcurrencyLimit::Turn> turn(std::in_place, turns);
   CHECK(!turns.free_for(second));
   CHECK(!turns.free_for(third));
   CHECK(!turns.free_for(second));  // poked for another reason meanwhile: it keeps its place
 
   turn.reset();
-  CHECK(second.poke.generation() == 1);
-  CHECK(third.poke.generation() == 0);
+  CHECK(second.wakeup.generation() == 1);
+  CHECK(third.wakeup.generation() == 0);
   REQUIRE(turns.free_for(second));
   turn.emplace(turns);
   turn.reset();
-  CHECK(third.poke.generation() == 1);
-  CHECK(second.poke.generation() == 1);
+  CHECK(third.wakeup.generation() == 1);
+  CHECK(second.wakeup.generation() == 1);
   CHECK(turns.free_for(first));
 }
 

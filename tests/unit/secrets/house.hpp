@@ -126,9 +126,9 @@ struct House {
   // Of the first secret that is given up for this start.
   std::optional<Error> start_failure() const {
     for (const Status* status : secrets->all()) {
-      if (secrets->given_up(status->id)) return status->error;
+      if (secrets->start_failed(status->id)) return status->error;
     }
-    CHECK_FALSE(secrets->any_given_up());
+    CHECK_FALSE(secrets->any_start_failed());
     return std::nullopt;
   }
   std::vector<Duration> times(const std::string& route) const {

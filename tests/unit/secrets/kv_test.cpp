@@ -53,7 +53,7 @@ TEST_CASE_FIXTURE(KvHouse, "a version that lacks what is used is a failed refres
   http->answer(kMetadata, 200, metadata(2));
   http->answer(kData, 200, kv2(2, "canary-torn"));
   start({kApp});
-  secrets->taken_over();
+  secrets->commit();
   io.advance(10s, 1s);
   CHECK(status(kApp).generation == 1);
   io.advance(10s, 1s);
@@ -85,8 +85,8 @@ TEST_CASE_FIXTURE(KvHouse, "what is leased is not read again to look for a key")
   http->answer("GET /v1/database/creds/app", 200, lease("database/creds/app/1", 3600, "u"));
   http->answer(kData, 200, kv2(1));
   start({creds, kApp});
-  CHECK_FALSE(secrets->may_look_again(creds.id));
-  CHECK(secrets->may_look_again(kApp.id));
+  CHECK_FALSE(secrets->can_refetch_freely(creds.id));
+  CHECK(secrets->can_refetch_freely(kApp.id));
 }
 
 TEST_CASE_FIXTURE(KvHouse, "what is written to KV 2 stands below data") {

@@ -227,7 +227,8 @@ TEST_CASE_FIXTURE(
 
 constexpr auto kMint = "PUT /v1/auth/token/create/svc";
 const auto kKey = tmpl::write_dependency("auth/token/create/svc", {{"ttl", "60s"}});
-std::string minted(const std::string& token, int ttl, bool orphan = false, bool renewable = true) {
+std::string issued_token(const std::string& token, int ttl, bool orphan = false,
+                         bool renewable = true) {
   return R"({"auth":{"client_token":")" + token +
          R"(","accessor":"a","policies":["x"],"token_type":"service","lease_duration":)" +
          std::to_string(ttl) + R"(,"renewable":)" + (renewable ? "true" : "false") +
@@ -238,11 +239,11 @@ TEST_CASE_FIXTURE(
     LeaseHouse,
     "a minted token is renewed with itself until it is capped, then another is minted") {
   const auto renew = "POST /v1/auth/token/renew-self";
-  http->answer(kMint, 200, minted("canary-key-1", 60));
-  http->answer(kMint, 200, minted("canary-key-2", 60));
-  http->answer(renew, 200, minted("canary-key-1", 60));
-  http->answer(renew, 200, minted("canary-key-1", 20));
-  http->answer(renew, 200, minted("canary-key-2", 60));
+  http->answer(kMint, 200, issued_token("canary-key-1", 60));
+  http->answer(kMint, 200, issued_token("canary-key-2", 60));
+  http->answer(renew, 200, issued_token("canary-key-1", 60));
+  http->answer(renew, 200, issued_token("canary-key-1", 20));
+  http->answer(renew, 200, issued_token("canary-key-2", 60));
   start({kKey});
   CHECK(status(kKey).kind == Kind::token);
   CHECK(http->asked[0].body == R"({"ttl":"60s"})");
@@ -262,7 +263,7 @@ TEST_CASE_FIXTURE(LeaseHouse, "a minted token dies with its maker, an orphan doe
   SUBCASE("orphan") {
     orphan = true;
   }
-  http->answer(kMint, 200, minted("canary-key-1", 3600, orphan));
+  http->answer(kMint, 200, issued_token("canary-key-1", 3600, orphan));
   start({kKey});
   set_token("hvs.2");
   secrets->token_changed();
@@ -408,7 +409,7 @@ TEST_CASE_FIXTURE(StaticHouse, "rotations that fail are waited for patiently") {
 
 TEST_CASE_FIXTURE(LeaseHouse, "at the end all leases and minted tokens are revoked, at once") {
   http->answer(kCreds, 200, lease("database/creds/app/1", 600, "u1"));
-  http->answer(kMint, 200, minted("canary-key-1", 600));
+  http->answer(kMint, 200, issued_token("canary-key-1", 600));
   config::SecretRule kept;
   kept.path = "database/creds/kept";
   kept.lease.revoke_on_exit = false;

@@ -164,7 +164,7 @@ TEST_CASE("with a check_interval a lease is looked up between what is due for it
     CHECK((step.what == Do::read && step.at == t0 + 56s));
   }
   SUBCASE("no right to look: only what is due") {
-    schedule.never_look();
+    schedule.disable_lookup();
     step = schedule.looked(t0 + 56s);
     CHECK((step.what == Do::renew && step.at == t0 + 81200ms));
   }

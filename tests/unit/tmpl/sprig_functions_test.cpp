@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "json/json.hpp"
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl {
 namespace {

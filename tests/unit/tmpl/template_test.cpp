@@ -71,7 +71,7 @@ TEST_CASE("what would never end, or fill the memory, is an error") {
   };
   refused("{{ range 1000000 }}{{ end }}", "more than 1000 rounds of range", {.max_steps = 1000});
   refused("{{ range 1000000 }}{{ end }}", "broken off",
-          {.broken_off = []() noexcept { return true; }});
+          {.interrupted = []() noexcept { return true; }});
   refused("{{ range loop 100 }}{{ range loop 100 }}{{ end }}{{ end }}", "more than 1000 rounds",
           {.max_steps = 1000});
   refused(

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "tmpl/go_time.hpp"
+#include "tmpl/go/go_time.hpp"
 
 namespace keybearer::tmpl::go_time {
 namespace {

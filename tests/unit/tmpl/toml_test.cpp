@@ -1,9 +1,9 @@
-#include "tmpl/toml_write.hpp"
+#include "tmpl/formats/toml_write.hpp"
 
 #include <doctest/doctest.h>
 
 #include "json/json.hpp"
-#include "tmpl/funcs.hpp"
+#include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl {
 namespace {

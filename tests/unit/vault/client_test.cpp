@@ -17,14 +17,14 @@ struct House {
   test::FakeHttp* http = nullptr;
   Client client;
 
-  explicit House(std::string name_space = {})
+  explicit House(std::string vault_namespace = {})
       : client(
             [this] {
               auto fake = std::make_unique<test::FakeHttp>();
               http = fake.get();
               return fake;
             }(),
-            std::move(name_space)) {
+            std::move(vault_namespace)) {
     client.set_token(std::make_shared<const Secret>("hvs.T"));
   }
 

@@ -1,0 +1,52 @@
+#include "crypto/digest.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <array>
+#include <span>
+
+namespace keybearer {
+namespace {
+
+using Bytes = std::array<unsigned char, EVP_MAX_MD_SIZE>;
+
+std::string hex(const Bytes& bytes, unsigned size) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (const unsigned char byte : std::span(bytes).first(size))
+    out += {kHex[byte >> 4], kHex[byte & 15]};
+  return out;
+}
+
+std::string digest(const EVP_MD* algorithm, std::string_view text) {
+  Bytes out{};
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr);
+  return hex(out, size);
+}
+
+}  // namespace
+
+std::string md5_hex(std::string_view text) {
+  return digest(EVP_md5(), text);
+}
+std::string sha1_hex(std::string_view text) {
+  return digest(EVP_sha1(), text);
+}
+std::string sha256_hex(std::string_view text) {
+  return digest(EVP_sha256(), text);
+}
+std::string sha512_hex(std::string_view text) {
+  return digest(EVP_sha512(), text);
+}
+
+std::string hmac_sha256_hex(std::string_view key, std::string_view message) {
+  Bytes out{};
+  unsigned size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
+  return hex(out, size);
+}
+
+}  // namespace keybearer

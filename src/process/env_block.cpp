@@ -1,0 +1,108 @@
+#include "process/env_block.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+namespace keybearer {
+namespace {
+
+constexpr std::size_t kMaxString = 128 * 1024 - 1;  // with its NUL: MAX_ARG_STRLEN, execve(2)
+
+// A quarter of the stack's limit, at least 128 KiB, at most 6 MiB (execve(2); the kernel's
+// bprm_stack_limits), less a page for the program's name.
+std::size_t max_total() {
+  rlimit stack{};
+  getrlimit(RLIMIT_STACK, &stack);
+  return std::clamp<std::size_t>(stack.rlim_cur / 4, 128 * 1024, 6 << 20) - 4096;
+}
+
+}  // namespace
+
+EnvBlock EnvBlock::from(const char* const* entries) {
+  EnvBlock block;
+  for (; entries != nullptr && *entries != nullptr; ++entries) {
+    const std::string_view entry(*entries);
+    const auto equals = entry.find('=');
+    if (equals == std::string_view::npos || equals == 0) continue;
+    block.set(std::string(entry.substr(0, equals)), entry.substr(equals + 1));
+  }
+  return block;
+}
+
+void EnvBlock::set(std::string name, std::string_view value) {
+  values_[std::move(name)] = Secret(value);
+}
+
+const Secret* EnvBlock::find(const std::string& name) const {
+  const auto at = values_.find(name);
+  return at == values_.end() ? nullptr : &at->second;
+}
+
+EnvBlock EnvBlock::clone() const {
+  EnvBlock copy;
+  for (const auto& [name, value] : values_) copy.values_.emplace(name, value.clone());
+  return copy;
+}
+
+result<> EnvBlock::check(const std::vector<std::string>& argv) const {
+  std::size_t total = 0;
+  const auto count = [&total](std::size_t size) { total += size + 1 + sizeof(char*); };
+  for (const std::string& argument : argv) count(argument.size());
+  const std::string* largest = nullptr;
+  std::size_t largest_size = 0;
+  for (const auto& [name, value] : values_) {
+    const std::size_t size = name.size() + 1 + value.size();
+    count(size);
+    if (value.reveal().find('\0') != std::string_view::npos) {
+      return fail(ErrorKind::render,
+                  "variable " + name + ": its value has a NUL byte, which no environment can hold");
+    }
+    if (size > kMaxString) {
+      return fail(ErrorKind::render,
+                  "variable " + name + ": " + std::to_string(value.size()) +
+                      " bytes are more than the 128 KiB that the system allows; use a file");
+    }
+    if (size > largest_size) largest = &name, largest_size = size;
+  }
+  if (total <= max_total()) return {};
+  return fail(ErrorKind::render,
+              "the environment: " + std::to_string(total) + " bytes are more than the " +
+                  std::to_string(max_total()) + " that the system allows (ulimit -s)" +
+                  (largest != nullptr ? "; largest is " + *largest : "") + "; use files");
+}
+
+EnvBlock without_credentials(const EnvBlock& block) {
+  EnvBlock out;
+  for (const auto& [name, value] : block.values()) {
+    const bool ours = name.starts_with("VAULT_") || name.starts_with("BAO_");
+    const std::string_view rest =
+        ours ? std::string_view(name).substr(name.find('_') + 1) : std::string_view{};
+    const bool credential = rest == "TOKEN" || rest == "ROLE_ID" || rest == "SECRET_ID" ||
+                            rest == "JWT" || rest == "PASSWORD";
+    if (!credential) out.set(name, value.reveal());
+  }
+  return out;
+}
+
+EnvStrings strings_of(const EnvBlock& block) {
+  EnvStrings out;
+  std::size_t size = 0;
+  for (const auto& [name, value] : block.values()) size += name.size() + value.size() + 2;
+  out.strings.reserve(size);
+  std::vector<std::size_t> offsets;
+  for (const auto& [name, value] : block.values()) {
+    offsets.push_back(out.strings.size());
+    out.strings.append(name);
+    out.strings.push_back('=');
+    out.strings.append(value.reveal());
+    out.strings.push_back('\0');
+  }
+  char* begin =
+      const_cast<char*>(out.strings.reveal().data());  // execve(2) wants char*; it changes nothing
+  for (const std::size_t offset : offsets) out.pointers.push_back(begin + offset);
+  out.pointers.push_back(nullptr);
+  return out;
+}
+
+}  // namespace keybearer

@@ -1,0 +1,36 @@
+#include "process/pid_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace keybearer {
+
+result<PidFile> PidFile::write(const std::string& path) {
+  PidFile file;
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!fd) return fail_errno(ErrorKind::config, path, errno);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    char pid[16] = {};
+    const ssize_t n = pread(fd.get(), pid, sizeof pid - 1, 0);
+    const std::string other(pid, n > 1 ? static_cast<std::size_t>(n) - 1 : 0);
+    return fail(ErrorKind::config,
+                path + ": another keybearer runs with it (pid " + other + "); stop it first");
+  }
+  const std::string text = std::to_string(getpid()) + "\n";
+  if (ftruncate(fd.get(), 0) != 0 ||
+      pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return fail_errno(ErrorKind::config, path, errno);
+  }
+  file.path_ = path;
+  file.fd_ = std::move(fd);
+  return file;
+}
+
+PidFile::~PidFile() {
+  if (fd_) unlink(path_.c_str());
+}
+
+}  // namespace keybearer

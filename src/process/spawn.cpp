@@ -1,0 +1,255 @@
+#include "process/spawn.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "process/hardening.hpp"
+#include "process/tree.hpp"
+
+namespace keybearer {
+namespace {
+
+constexpr auto kByPidfd =
+    static_cast<idtype_t>(3);  // P_PIDFD, waitid(2); not in every libc's header
+
+// As the kernel's table of children, one for the process.
+std::vector<pid_t>& spawned() {
+  static std::vector<pid_t> pids;
+  return pids;
+}
+
+enum class Step { setup, working_directory, exec };
+
+struct Start {
+  const SpawnSpec* spec;
+  const char* path;
+  char* const* argv;
+  char* const* envp;
+  pid_t parent;
+  rlim_t core_limit;
+  // Set by the child, which shares our memory until it execs.
+  Step step = Step::setup;
+  int error = 0;
+};
+
+void close_all_but_standard() {
+  if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
+  rlimit files{};  // before Linux 5.9, or forbidden by a sandbox
+  getrlimit(RLIMIT_NOFILE, &files);
+  const int end = static_cast<int>(std::min<rlim_t>(files.rlim_cur, 1 << 16));
+  for (int fd = 3; fd < end; ++fd) close(fd);
+}
+
+int give_up(Start& start) {
+  start.error = errno;
+  return 127;
+}
+
+// In the child, on a stack of its own, in our memory, with all signals blocked: async-signal-safe
+// calls only, and nothing of ours is changed but `start`. Our handlers are gone before signals are
+// let in. It returns, as its exit code, only when the program can't be started.
+int start_program(void* argument) {
+  auto& start = *static_cast<Start*>(argument);
+  const SpawnSpec& spec = *start.spec;
+
+  if (setpgid(0, 0) != 0) return give_up(start);
+  if (spec.foreground) tcsetpgrp(STDIN_FILENO, getpid());
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction standard{};
+    standard.sa_handler = SIG_DFL;
+    sigaction(signal, &standard, nullptr);
+  }
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return give_up(start);
+  if (getppid() != start.parent) return 127;  // it died before the line above
+
+  if (spec.output >= 0) {
+    if (dup2(spec.output, STDOUT_FILENO) < 0) return give_up(start);
+    if (dup2(spec.output, STDERR_FILENO) < 0) return give_up(start);
+  }
+  if (spec.null_input) {
+    const int null = open("/dev/null", O_RDONLY);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0) return give_up(start);
+  }
+  close_all_but_standard();
+
+  rlimit core{};
+  getrlimit(RLIMIT_CORE, &core);
+  core.rlim_cur = start.core_limit;
+  setrlimit(RLIMIT_CORE, &core);
+
+  start.step = Step::working_directory;
+  const char* folder = spec.working_directory.c_str();
+  if (*folder != '\0' && chdir(folder) != 0) return give_up(start);
+
+  start.step = Step::exec;
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execve(start.path, start.argv, start.envp);
+  return give_up(start);
+}
+
+std::string cause(int error) {
+  switch (error) {
+    case ENOENT:
+      return "not found";
+    case EACCES:
+      return "permission denied (is it executable?)";
+    case ENOEXEC:
+      return "not a program (a script without a #! line?)";
+    case E2BIG:
+      return "its arguments and environment are too large for the system";
+    case EAGAIN:
+      return "no more processes allowed (pids limit of the container, or ulimit -u)";
+    default:
+      return strerrordesc_np(error);
+  }
+}
+
+std::unexpected<Error> cant_start(const std::string& what, int error) {
+  const bool passing = error == EAGAIN || error == ENOMEM || error == ETXTBSY;
+  return std::unexpected(
+      Error{ErrorKind::spawn, "can't start " + what + ": " + cause(error),
+            passing ? std::optional<Duration>(std::chrono::seconds(1)) : std::nullopt,
+            error == ENOENT || error == ENOTDIR ? 127 : 126});
+}
+
+std::unexpected<Error> cant_start(const SpawnSpec& spec, const Start& start) {
+  const std::string& name = spec.argv.front();
+  if (start.step == Step::working_directory) {
+    auto failed = cant_start(name + " in " + spec.working_directory, start.error);
+    failed.error().status = 126;
+    return failed;
+  }
+  const bool here = start.path[0] == '/' || spec.working_directory.empty();
+  if (start.error == ENOENT && here && access(start.path, F_OK) == 0) {
+    Error failed{ErrorKind::spawn, "can't start " + name +
+                                       ": it is there, but what runs it is not "
+                                       "(the interpreter of its #! line, or its dynamic loader)"};
+    failed.status = 126;
+    return std::unexpected(std::move(failed));
+  }
+  return cant_start(name, start.error);
+}
+
+// Who starts us may have SIGCHLD ignored: then children vanish unwaited, with their status
+// (waitid(2)).
+void keep_exit_statuses() {
+  struct sigaction action{};
+  if (sigaction(SIGCHLD, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+    signal(SIGCHLD, SIG_DFL);
+  }
+}
+
+struct Cloned {
+  pid_t pid;
+  int pidfd;
+  int error;
+};
+
+// Returns when the child has exec'ed or given up.
+Cloned clone_and_start(Start& start) {
+  constexpr std::size_t kStack = 64 * 1024;
+  void* stack =
+      mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return {-1, -1, errno};
+  sigset_t every, before;
+  sigfillset(&every);
+  pthread_sigmask(SIG_BLOCK, &every, &before);
+  int pidfd = -1;
+  const pid_t pid = clone(start_program, static_cast<char*>(stack) + kStack,
+                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &pidfd);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  munmap(stack, kStack);
+  return {pid, pidfd, error};
+}
+
+}  // namespace
+
+// As execvp(3), in our PATH. A match that can't be executed counts only when there is no other.
+result<std::string> find_program(const std::string& name) {
+  if (name.empty()) return cant_start("(no command)", ENOENT);
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
+  int error = ENOENT;
+  while (true) {
+    const auto colon = std::min(rest.find(':'), rest.size());
+    std::string candidate(rest.substr(0, colon));
+    candidate = (candidate.empty() ? "." : candidate) + "/" + name;
+    struct stat info{};
+    if (stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+      if (access(candidate.c_str(), X_OK) == 0) return candidate;
+      error = EACCES;
+    }
+    if (colon == rest.size()) return cant_start(name, error);
+    rest.remove_prefix(colon + 1);
+  }
+}
+
+result<Process> spawn(const SpawnSpec& spec) {
+  const auto path = find_program(spec.argv.empty() ? std::string{} : spec.argv.front());
+  if (!path) return std::unexpected(path.error());
+  std::vector<char*> argv;
+  for (const std::string& argument : spec.argv) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const EnvStrings environment = strings_of(*spec.environment);
+
+  keep_exit_statuses();
+  Start start{&spec,    path->c_str(),        argv.data(), environment.pointers.data(),
+              getpid(), original_core_limit()};
+  const Cloned cloned = clone_and_start(start);
+  if (cloned.pid < 0) return cant_start(spec.argv.front(), cloned.error);
+  Process process{cloned.pid, UniqueFd(cloned.pidfd)};
+  if (start.error != 0) {
+    waitpid(process.pid, nullptr, 0);
+    return cant_start(spec, start);
+  }
+  spawned().push_back(process.pid);
+  return process;
+}
+
+boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
+  namespace asio = boost::asio;
+  asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor,
+                                            fcntl(process.pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  siginfo_t info{};
+  waitid(kByPidfd, static_cast<id_t>(process.pidfd.get()), &info, WEXITED);
+  std::erase(spawned(), process.pid);
+  reap_orphans();  // those that came after it in line
+  co_return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+}
+
+void signal_process(const Process& process, int signal) noexcept {
+  syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr, 0U);
+}
+
+bool suspended(const Process& process) noexcept {
+  siginfo_t info{};
+  const auto pidfd = static_cast<id_t>(process.pidfd.get());
+  return waitid(kByPidfd, pidfd, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0;
+}
+
+bool is_spawned(pid_t pid) noexcept {
+  return std::ranges::find(spawned(), pid) != spawned().end();
+}
+
+}  // namespace keybearer

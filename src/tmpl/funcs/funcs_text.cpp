@@ -1,0 +1,421 @@
+// consul-template's functions on text and numbers: template/funcs.go.
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/utf8.hpp"
+#include "crypto/digest.hpp"
+#include "tmpl/exec.hpp"
+#include "tmpl/funcs/regex.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/go_strings.hpp"
+#include "tmpl/go/strconv.hpp"
+#include "tmpl/go/unicode.hpp"
+#include "tmpl/nesting.hpp"
+#include "tmpl/object.hpp"
+
+namespace keybearer::tmpl {
+namespace {
+
+Value to_lower(Evaluation&, Arguments a) {
+  return mapped(a[0].as_text(), tmpl::to_lower);
+}
+Value to_upper(Evaluation&, Arguments a) {
+  return mapped(a[0].as_text(), tmpl::to_upper);
+}
+// Title case of letters that become more than one (Unicode: SpecialCasing.txt).
+std::string_view long_title(char32_t c) {
+  switch (c) {
+    case 0x00DF:
+      return "Ss";
+    case 0x0149:
+      return "\u02BCN";
+    case 0x01F0:
+      return "J\u030C";
+    case 0x0587:
+      return "\u0535\u0582";
+    case 0xFB00:
+      return "Ff";
+    case 0xFB01:
+      return "Fi";
+    case 0xFB02:
+      return "Fl";
+    case 0xFB03:
+      return "Ffi";
+    case 0xFB04:
+      return "Ffl";
+    case 0xFB05:
+    case 0xFB06:
+      return "St";
+    default:
+      return {};
+  }
+}
+
+// Between the letters of one word: MidLetter, MidNumLet and quotes (Unicode:
+// WordBreakProperty.txt).
+bool joins_letters(char32_t c) {
+  return std::u32string_view(
+             U"'.:"
+             U"\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E"
+             U"\uFF1A")
+             .find(c) != std::u32string_view::npos;
+}
+// Ends a word: no letter of an alphabet, digit, mark or joiner.
+bool ends_word(char32_t c) {
+  const bool ideograph = (c >= 0x3041 && c <= 0x3096) || (c >= 0x3400 && c <= 0x9FFF) ||
+                         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);
+  const bool mark = (c >= 0x0300 && c <= 0x036F) || (c >= 0x200C && c <= 0x200F) || c == 0x203F;
+  return ideograph || !(is_letter(c) || is_digit(c) || c == '_' || mark || joins_letters(c));
+}
+
+// golang.org/x/text/cases: Title(language.Und, NoLower).
+Value to_title(Evaluation&, Arguments a) {
+  std::string out;
+  bool inside = false, joined = false;
+  for (std::string_view text = a[0].as_text(); !text.empty();) {
+    const Rune rune = decode_rune(text);
+    const char32_t c = rune.code;
+    if (joined && joins_letters(c)) inside = false;
+    joined = joins_letters(c);
+    // Roman numerals and circled letters are no letters, but have two cases.
+    const bool cased = is_upper(c) || is_lower(c) || is_title(c) || (c >= 0x2160 && c <= 0x217F) ||
+                       (c >= 0x24B6 && c <= 0x24E9);
+    if (cased && !inside && !long_title(c).empty()) {
+      out += long_title(c);
+    } else if (rune.valid()) {
+      append_rune(out, cased && !inside ? tmpl::to_title(c) : c);
+    } else {
+      out += text[0];
+    }
+    inside = cased || (inside && !ends_word(c));
+    text.remove_prefix(rune.width);
+  }
+  return out;
+}
+Value trim(Evaluation&, Arguments a) {
+  return trimmed(a[1].as_text(), a[0].as_text());
+}
+Value trim_space(Evaluation&, Arguments a) {
+  return trimmed_space(a[0].as_text());
+}
+Value trim_prefix(Evaluation&, Arguments a) {
+  std::string_view text = a[1].as_text();
+  if (text.starts_with(a[0].as_text())) text.remove_prefix(a[0].size());
+  return text;
+}
+Value trim_suffix(Evaluation&, Arguments a) {
+  std::string_view text = a[1].as_text();
+  if (text.ends_with(a[0].as_text())) text.remove_suffix(a[0].size());
+  return text;
+}
+Value replace_all(Evaluation&, Arguments a) {
+  return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text());
+}
+
+Value split(Evaluation&, Arguments a) {
+  const std::string_view text = trimmed_space(a[1].as_text());
+  return Value::strings(text.empty() ? List{} : split_text(text, a[0].as_text()));
+}
+Value split_to_map(Evaluation&, Arguments a) {
+  Value map = Value::map(Type::string_map);
+  const std::string_view text = trimmed_space(a[2].as_text());
+  if (text.empty()) return map;
+  for (const Value& part : split_text(text, a[0].as_text())) {
+    const auto at = part.as_text().find(a[1].as_text());
+    if (at != std::string_view::npos)
+      map.set(part.as_text().substr(0, at), Value(part.as_text().substr(at + a[1].size())));
+  }
+  return map;
+}
+Value join(Evaluation&, Arguments a) {
+  std::string out;
+  bool first = true;
+  for (const Value& item : a[1].items()) {
+    if (!first) out += a[0].as_text();
+    first = false;
+    out += item.as_text();
+  }
+  return out;
+}
+Value indent(Evaluation&, Arguments a) {
+  const std::int64_t spaces = a[0].as_int();
+  if (spaces < 0) throw CallError{"indent value must be a positive integer"};
+  if (spaces > 1'000'000) throw CallError{"indent value is too large"};
+  const std::string blanks(static_cast<std::size_t>(spaces), ' ');
+  std::string out;
+  std::string_view text = a[1].as_text();
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const auto line = text.substr(0, end == std::string_view::npos ? text.size() : end + 1);
+    if (line != "\n") out += blanks;
+    out += line;
+    check_size(out);
+    text.remove_prefix(line.size());
+  }
+  return out;
+}
+
+// consul-template: template/funcs.go wraps what strconv says.
+CallError not_parsed(const Evaluation& e, std::string_view kind, const Value& text,
+                     std::string_view reason) {
+  return {"parse" + std::string(kind) + ": strconv.Parse" + std::string(kind) + ": parsing " +
+          e.shown(text, quote(text.as_text())) + ": " + std::string(reason)};
+}
+
+Value parse_bool_(Evaluation& e, Arguments a) {
+  if (a[0].as_text().empty()) return false;
+  const auto value = parse_bool(a[0].as_text());
+  if (!value) throw not_parsed(e, "Bool", a[0], "invalid syntax");
+  return *value;
+}
+Value parse_float_(Evaluation& e, Arguments a) {
+  if (a[0].as_text().empty()) return 0.0;
+  const auto value = parse_float(a[0].as_text());
+  if (!value) throw not_parsed(e, "Float", a[0], value.error());
+  return *value;
+}
+std::int64_t whole_number(const Evaluation& e, const Value& text) {
+  if (text.as_text().empty()) return 0;
+  const auto value = parse_int(text.as_text(), 10);
+  if (!value) throw not_parsed(e, "Int", text, value.error());
+  return *value;
+}
+Value parse_int_(Evaluation& e, Arguments a) {
+  return Value::int64(whole_number(e, a[0]));
+}
+Value parse_uint_(Evaluation& e, Arguments a) {
+  if (a[0].as_text().empty()) return Value::uint64(0);
+  const auto value = parse_uint(a[0].as_text(), 10);
+  if (!value) throw not_parsed(e, "Uint", a[0], value.error());
+  return Value::uint64(*value);
+}
+
+Value regex_match(Evaluation&, Arguments a) {
+  return regex_matches(a[0].as_text(), a[1].as_text());
+}
+Value regex_replace_all(Evaluation&, Arguments a) {
+  return regex_replace(a[0].as_text(), a[1].as_text(), a[2].as_text());
+}
+
+Value sha256_hex_(Evaluation&, Arguments a) {
+  return sha256_hex(a[0].as_text());
+}
+Value md5sum(Evaluation&, Arguments a) {
+  return md5_hex(a[0].as_text());
+}
+Value hmac_sha256_hex_(Evaluation&, Arguments a) {
+  return hmac_sha256_hex(a[1].as_text(), a[0].as_text());
+}
+
+// --- arithmetic: Go's numeric kinds only; the second operand comes first, for pipes ---
+
+bool is_signed(const Value& v) {
+  return v.type() == Type::integer || v.type() == Type::int64;
+}
+bool is_unsigned(const Value& v) {
+  return v.type() == Type::uint64 || v.type() == Type::byte;
+}
+bool is_float(const Value& v) {
+  return v.type() == Type::float64;
+}
+double as_float(const Value& v) {
+  return is_float(v)      ? v.as_double()
+         : is_unsigned(v) ? static_cast<double>(v.as_uint())
+                          : static_cast<double>(v.as_int());
+}
+
+bool is_numeric(const Value& v) {
+  return is_signed(v) || is_unsigned(v) || is_float(v);
+}
+
+// The operands as Go's reflection sees them; both are numbers.
+struct Operands {
+  Value left, right;  // the second argument, the first
+  [[nodiscard]] bool floating() const { return is_float(left) || is_float(right); }
+  [[nodiscard]] bool is_signed_pair() const { return is_signed(left) || is_signed(right); }
+};
+
+Operands operands(const Evaluation& e, const char* name, Arguments a, bool floats = true) {
+  const Operands both{plain(a[1]), plain(a[0])};
+  for (const auto& [value, argument] : {std::pair(&both.left, &a[1]), {&both.right, &a[0]}}) {
+    if (is_numeric(*value) && (floats || !is_float(*value))) continue;
+    const std::string text =
+        argument->is_nil() ? "<invalid reflect.Value>" : sprintf("%q", {argument, 1});
+    throw CallError{std::string(name) + ": unknown type for " + e.shown(*argument, text) + " (" +
+                    type_name(*argument) + ")"};
+  }
+  return both;
+}
+
+template <class Int, class Uint, class Float>
+Value arithmetic(const Operands& both, Int on_int, Uint on_uint, Float on_float) {
+  const auto& [left, right] = both;
+  if (both.floating()) return on_float(as_float(left), as_float(right));
+  if (both.is_signed_pair()) return Value::int64(on_int(left.as_int(), right.as_int()));
+  return Value::uint64(on_uint(left.as_uint(), right.as_uint()));
+}
+std::int64_t wrap(std::uint64_t u) {
+  return static_cast<std::int64_t>(u);
+}
+std::uint64_t u64(std::int64_t i) {
+  return static_cast<std::uint64_t>(i);
+}
+template <class T>
+T not_zero(T divisor) {
+  if (divisor == 0) throw CallError{"runtime error: integer divide by zero"};
+  return divisor;
+}
+
+Value add(Evaluation& e, Arguments a) {
+  return arithmetic(
+      operands(e, "add", a), [](auto x, auto y) { return wrap(u64(x) + u64(y)); },
+      [](auto x, auto y) { return x + y; }, [](double x, double y) { return x + y; });
+}
+Value subtract(Evaluation& e, Arguments a) {
+  return arithmetic(
+      operands(e, "subtract", a), [](auto x, auto y) { return wrap(u64(x) - u64(y)); },
+      [](auto x, auto y) { return x - y; }, [](double x, double y) { return x - y; });
+}
+Value multiply(Evaluation& e, Arguments a) {
+  return arithmetic(
+      operands(e, "multiply", a), [](auto x, auto y) { return wrap(u64(x) * u64(y)); },
+      [](auto x, auto y) { return x * y; }, [](double x, double y) { return x * y; });
+}
+Value divide(Evaluation& e, Arguments a) {
+  return arithmetic(
+      operands(e, "divide", a),
+      [](auto x, auto y) { return not_zero(y) == -1 ? wrap(0 - u64(x)) : x / y; },
+      [](auto x, auto y) { return x / not_zero(y); }, [](double x, double y) { return x / y; });
+}
+Value modulo(Evaluation& e, Arguments a) {
+  return arithmetic(
+      operands(e, "modulo", a, false),
+      [](auto x, auto y) { return not_zero(y) == -1 ? std::int64_t{0} : x % y; },
+      [](auto x, auto y) { return x % not_zero(y); }, [](double, double) { return 0.0; });
+}
+
+// The chosen one keeps its kind, widened.
+Value widened(const Value& v) {
+  return is_signed(v) ? Value::int64(v.as_int()) : is_float(v) ? v : Value::uint64(v.as_uint());
+}
+bool is_less(const Operands& both) {
+  const auto& [left, right] = both;
+  if (both.floating()) return as_float(left) < as_float(right);
+  return both.is_signed_pair() ? left.as_int() < right.as_int() : left.as_uint() < right.as_uint();
+}
+Value minimum(Evaluation& e, Arguments a) {
+  const Operands both = operands(e, "minimum", a);
+  return widened(is_less(both) ? both.left : both.right);
+}
+Value maximum(Evaluation& e, Arguments a) {
+  const Operands both = operands(e, "maximum", a);
+  return widened(is_less({both.right, both.left}) ? both.left : both.right);
+}
+
+std::int64_t loop_bound(const Evaluation& e, const Value& value) {
+  const Value number = plain(value);
+  if (is_signed(number)) return number.as_int();
+  if (is_unsigned(number)) return static_cast<std::int64_t>(number.as_uint());
+  if (value.is_text()) return whole_number(e, value);
+  throw CallError{"loop: bad argument type: " + type_name(value)};
+}
+
+// Go's channel of the numbers, which a range empties.
+class Counter final : public Struct {
+ public:
+  Counter(std::int64_t next, std::int64_t stop) : next_(next), stop_(stop) {}
+  [[nodiscard]] std::string_view type_name() const override { return "<-chan int64"; }
+  [[nodiscard]] bool equals(const Object& other) const override { return this == &other; }
+  [[nodiscard]] std::optional<Value> field(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] bool is_channel() const override { return true; }
+  [[nodiscard]] std::optional<Value> receive() const override {
+    return next_ < stop_ ? std::optional(Value::int64(next_++)) : std::nullopt;
+  }
+
+ private:
+  mutable std::int64_t next_;
+  const std::int64_t stop_;
+};
+
+// --- methods of json.Number ---
+
+Value number_string(Evaluation& e, Arguments) {
+  return Value(e.called_on.as_text());
+}
+Value number_int64(Evaluation& e, Arguments) {
+  const auto value = parse_int(e.called_on.as_text(), 10);
+  if (!value)
+    throw CallError{"strconv.ParseInt: parsing " +
+                    e.shown(e.called_on, quote(e.called_on.as_text())) + ": " +
+                    std::string(value.error())};
+  return Value::int64(*value);
+}
+Value number_float64(Evaluation& e, Arguments) {
+  const auto value = parse_float(e.called_on.as_text());
+  if (!value)
+    throw CallError{"strconv.ParseFloat: parsing " +
+                    e.shown(e.called_on, quote(e.called_on.as_text())) + ": " +
+                    std::string(value.error())};
+  return *value;
+}
+
+constexpr Function kNumberMethods[] = {
+    {"Float64", number_float64, ""},
+    {"Int64", number_int64, ""},
+    {"String", number_string, ""},
+};
+
+Value loop(Evaluation& e, Arguments a) {
+  if (a.empty() || a.size() > 2)
+    throw CallError{"loop: wrong number of arguments, expected 1 or 2, but got " +
+                    std::to_string(a.size())};
+  const std::int64_t start = a.size() == 2 ? loop_bound(e, a[0]) : 0;
+  const std::int64_t stop = loop_bound(e, a.back());
+  return Value::object(std::make_shared<Counter>(start, stop));
+}
+
+constexpr Function kFunctions[] = {
+    {"add", add, "aa"},
+    {"divide", divide, "aa"},
+    {"hmacSHA256Hex", hmac_sha256_hex_, "ss"},
+    {"indent", indent, "is"},
+    {"join", join, "sS"},
+    {"loop", loop, "a", true},
+    {"maximum", maximum, "aa"},
+    {"md5sum", md5sum, "s"},
+    {"minimum", minimum, "aa"},
+    {"modulo", modulo, "aa"},
+    {"multiply", multiply, "aa"},
+    {"parseBool", parse_bool_, "s"},
+    {"parseFloat", parse_float_, "s"},
+    {"parseInt", parse_int_, "s"},
+    {"parseUint", parse_uint_, "s"},
+    {"regexMatch", regex_match, "ss"},
+    {"regexReplaceAll", regex_replace_all, "sss"},
+    {"replaceAll", replace_all, "sss"},
+    {"sha256Hex", sha256_hex_, "s"},
+    {"split", split, "ss"},
+    {"splitToMap", split_to_map, "sss"},
+    {"subtract", subtract, "aa"},
+    {"toLower", to_lower, "s"},
+    {"toTitle", to_title, "s"},
+    {"toUpper", to_upper, "s"},
+    {"trim", trim, "ss"},
+    {"trimPrefix", trim_prefix, "ss"},
+    {"trimSpace", trim_space, "s"},
+    {"trimSuffix", trim_suffix, "ss"},
+};
+
+}  // namespace
+
+const Function* number_method(std::string_view name) {
+  const auto* at = std::ranges::find(kNumberMethods, name, &Function::name);
+  return at == std::end(kNumberMethods) ? nullptr : at;
+}
+
+std::span<const Function> text_functions() {
+  return kFunctions;
+}
+
+}  // namespace keybearer::tmpl

@@ -1,0 +1,186 @@
+#include "tmpl/go/go_json.hpp"
+
+#include <cmath>
+
+#include "base/utf8.hpp"
+#include "tmpl/funcs/funcs.hpp"
+#include "tmpl/funcs/time_object.hpp"
+#include "tmpl/go/format.hpp"
+#include "tmpl/go/strconv.hpp"
+#include "tmpl/nesting.hpp"
+#include "tmpl/object.hpp"
+
+namespace keybearer::tmpl {
+namespace {
+
+class Encoder {
+ public:
+  Encoder(const char* function, bool escape_html, bool pretty)
+      : function_(function), escape_html_(escape_html), pretty_(pretty) {}
+  std::string out;
+
+  void append(const Value& value, int depth) {
+    if (value.is_nil_of()) {
+      out += "null";
+      return;
+    }
+    check_size(out);
+    if (depth > kMostNested) throw CallError{"lists and maps are nested too deeply for JSON"};
+    switch (value.type()) {
+      case Type::nil:
+        out += "null";
+        break;
+      case Type::boolean:
+        out += value.as_bool() ? "true" : "false";
+        break;
+      case Type::integer:
+      case Type::int64:
+        out += std::to_string(value.as_int());
+        break;
+      case Type::uint64:
+      case Type::byte:
+        out += std::to_string(value.as_uint());
+        break;
+      case Type::float64:
+        number(value.as_double());
+        break;
+      case Type::number:
+        out += value.size() == 0 ? "0" : value.as_text();
+        break;
+      case Type::string:
+        text(value.as_text());
+        break;
+      case Type::list:
+      case Type::strings:
+      case Type::ints:
+      case Type::lists:
+        list(value, depth);
+        break;
+      case Type::map:
+      case Type::string_map:
+        map(value, depth);
+        break;
+      case Type::object:
+        if (const Struct* known = as_struct(value)) {
+          object(*known, depth);
+          break;
+        }
+        [[fallthrough]];
+      default:
+        throw CallError{std::string(function_) + ": json: unsupported type: " + type_name(value)};
+    }
+  }
+
+ private:
+  void line(int depth) {
+    if (!pretty_) return;
+    out += '\n';
+    out.append(static_cast<std::size_t>(depth) * 2, ' ');
+  }
+  void list(const Value& value, int depth) {
+    out += '[';
+    for (std::size_t i = 0; i < value.items().size(); ++i) {
+      if (i > 0) out += ',';
+      line(depth + 1);
+      append(value.items()[i], depth + 1);
+    }
+    if (value.size() != 0) line(depth);
+    out += ']';
+  }
+  void map(const Value& value, int depth) {
+    out += '{';
+    bool first = true;
+    for (const auto& [key, member] : value.entries()) {
+      if (!first) out += ',';
+      first = false;
+      line(depth + 1);
+      text(key.as_text());
+      out += pretty_ ? ": " : ":";
+      append(member, depth + 1);
+    }
+    if (!first) line(depth);
+    out += '}';
+  }
+  void object(const Struct& object, int depth) {
+    if (object.is_nil()) {
+      out += "null";
+    } else if (const auto* time = dynamic_cast<const TimeObject*>(&object)) {
+      out += '"' + strict_rfc3339(time->time) + '"';
+    } else if (object.is_channel()) {
+      throw CallError{std::string(function_) +
+                      ": json: unsupported type: " + std::string(object.type_name())};
+    } else if (const auto instead = object.in_json()) {
+      append(*instead, depth);
+    } else if (const auto number = object.number()) {
+      append(*number, depth);
+    } else {
+      members(object.fields(), depth);
+    }
+  }
+  void members(const std::vector<Struct::Field>& fields, int depth) {
+    out += '{';
+    for (const auto& [name, value] : fields) {
+      if (&name != &fields.front().name) out += ',';
+      line(depth + 1);
+      text(name);
+      out += pretty_ ? ": " : ":";
+      append(value, depth + 1);
+    }
+    if (!fields.empty()) line(depth);
+    out += '}';
+  }
+  // As ES6: exponent form below 1e-6 and from 1e21.
+  void number(double value) {
+    if (std::isnan(value) || std::isinf(value)) {
+      throw CallError{std::string(function_) +
+                      ": json: unsupported value: " + format_float(value, 'g', -1)};
+    }
+    const double magnitude = std::abs(value);
+    const bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
+    std::string digits = format_float(value, exponent ? 'e' : 'f', -1);
+    if (exponent && digits.size() >= 4 && digits[digits.size() - 4] == 'e' &&
+        digits[digits.size() - 2] == '0') {
+      digits.erase(digits.size() - 2, 1);  // e-09 is e-9
+    }
+    out += digits;
+  }
+  void text(std::string_view s) {
+    constexpr char kHex[] = "0123456789abcdef";
+    out += '"';
+    while (!s.empty()) {
+      const Rune rune = decode_rune(s);
+      const auto c = static_cast<unsigned char>(s[0]);
+      if (!rune.valid()) {
+        out += "\\ufffd";
+      } else if (rune.code == 0x2028 || rune.code == 0x2029) {
+        out += rune.code == 0x2028 ? "\\u2028" : "\\u2029";
+      } else if (rune.code >= 0x80) {
+        out += s.substr(0, rune.width);
+      } else if (c == '"' || c == '\\') {
+        out += {'\\', static_cast<char>(c)};
+      } else if (c == '\n' || c == '\r' || c == '\t' || c == '\b' || c == '\f') {
+        out += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c == '\b' ? 'b' : 'f'};
+      } else if (c < 0x20 || (escape_html_ && (c == '<' || c == '>' || c == '&'))) {
+        out += "\\u00";
+        out += {kHex[c >> 4], kHex[c & 15]};
+      } else {
+        out += static_cast<char>(c);
+      }
+      s.remove_prefix(rune.width);
+    }
+    out += '"';
+  }
+
+  const char* function_;
+  bool escape_html_, pretty_;
+};
+
+}  // namespace
+
+std::string go_json(const char* function, const Value& value, bool escape_html, bool pretty) {
+  Encoder encoder(function, escape_html, pretty);
+  encoder.append(value, 0);
+  return std::move(encoder.out);
+}
+
+}  // namespace keybearer::tmpl

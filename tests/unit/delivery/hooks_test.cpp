@@ -1,0 +1,116 @@
+#include "delivery/hooks.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+using namespace keybearer;
+using namespace keybearer::delivery;
+namespace asio = boost::asio;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    char name[] = "/tmp/keybearer-hooks-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::string read(const std::string& name) const {
+    std::ostringstream out;
+    out << std::ifstream(path / name).rdbuf();
+    return out.str();
+  }
+};
+
+config::Template shell(const Folder& folder, const std::string& command) {
+  config::Template spec;
+  spec.destination = folder.path / "file";
+  spec.command.argv = {"/bin/sh", "-c", "cd \"$DIR\" && " + command};
+  return spec;
+}
+
+EnvBlock environment(const Folder& folder) {
+  EnvBlock out;
+  out.set("DIR", folder.path.string());
+  out.set("PATH", "/usr/bin:/bin");
+  return out;
+}
+
+// Runs until every command has run once, and then until none is tried again.
+void run_all(asio::io_context& context, Hooks& hooks) {
+  asio::co_spawn(context, hooks.idle(), [&context](std::exception_ptr failure, bool) {
+    if (failure) std::rethrow_exception(failure);
+    context.stop();
+  });
+  context.run();
+  context.restart();
+}
+
+}  // namespace
+
+TEST_CASE("a command runs once for a change, with the given environment only") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  const auto spec = shell(folder, "echo \"run ${VAULT_TOKEN-none}\" >>log");
+  setenv("VAULT_TOKEN", "canary", 1);
+  hooks.start(spec, environment(folder), {});
+  run_all(context, hooks);
+  unsetenv("VAULT_TOKEN");
+  CHECK(folder.read("log") == "run none\n");
+  context.run();  // nothing is left to do
+  CHECK(folder.read("log") == "run none\n");
+}
+
+TEST_CASE("a command that fails is tried again until it succeeds") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  const auto spec = shell(folder, "echo x >>log; test $(wc -l <log) -ge 2");
+  hooks.start(spec, environment(folder), {});
+  run_all(context, hooks);
+  CHECK(folder.read("log") == "x\n");
+  context.run();  // its retry, about a second later
+  CHECK(folder.read("log") == "x\nx\n");
+}
+
+namespace {
+
+// Gone, or a zombie that waits for init.
+bool ended(pid_t pid) {
+  std::string state;
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::getline(stat, state);
+  return state.empty() || state.find(") Z ") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a command that hangs is killed with all that it started") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  auto hooks = std::make_unique<Hooks>(context.get_executor(), random);
+  // A busy machine may not even get to its first line in time: then it is the next try that does.
+  auto spec = shell(folder, "test -s pid && exit 0; sleep 1000 & echo $! >pid; wait");
+  spec.command_timeout = std::chrono::milliseconds(200);
+  hooks->start(spec, environment(folder), {});
+  run_all(context, *hooks);
+  context.run();  // a retry succeeds
+  const pid_t started = std::stoi(folder.read("pid"));
+  // A killed process may be seen for a moment yet.
+  for (int i = 0; i < 500 && !ended(started); ++i) usleep(10'000);
+  CHECK(ended(started));
+}

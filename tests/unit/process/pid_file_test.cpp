@@ -1,0 +1,45 @@
+#include "process/pid_file.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+namespace keybearer {
+namespace {
+
+struct Folder {
+  std::string path = "/tmp/keybearer-test-XXXXXX";
+  Folder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
+  ~Folder() { rmdir(path.c_str()); }
+};
+
+TEST_CASE("a pid file names us, refuses a second, replaces a stale one and goes at the end") {
+  const Folder folder;
+  const std::string path = folder.path + "/pid";
+  std::ofstream(path) << "999999\n";  // left behind by a process that is gone
+  {
+    const auto file = PidFile::write(path);
+    REQUIRE(file.has_value());
+    std::string text;
+    std::getline(std::ifstream(path), text);
+    CHECK(text == std::to_string(getpid()));
+
+    const auto second = PidFile::write(path);
+    REQUIRE_FALSE(second.has_value());
+    CHECK(second.error().kind == ErrorKind::config);
+    CHECK(second.error().text.find("another keybearer") != std::string::npos);
+  }
+  CHECK(access(path.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("a folder that is not there is named") {
+  const auto file = PidFile::write("/nonexistent/pid");
+  REQUIRE_FALSE(file.has_value());
+  CHECK(file.error().text == "/nonexistent/pid: No such file or directory");
+}
+
+}  // namespace
+}  // namespace keybearer
