@@ -34,6 +34,7 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
+constexpr int kOurSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
 constexpr Duration kRevocations = 5s;    // all of them together, at the end
 constexpr Duration kLastAlarm = 1s;      // has at least so long to be told, after these
 constexpr Duration kGather = 100ms;      // at the start, answers are collected so long
@@ -43,8 +44,8 @@ constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is
 
 class Agent {
  public:
-  Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer,
-        Show show);
+  Agent(asio::io_context& context, Parts parts, const config::Config& config, Mode mode,
+        render::Renderer renderer, PreviewSink show);
   Agent(const Agent&) = delete;
   ~Agent();
   awaitable<void> run();
@@ -52,8 +53,8 @@ class Agent {
   [[nodiscard]] int code() const { return code_; }
 
  private:
-  [[nodiscard]] bool once() const { return job_ != Job::run && job_ != Job::render; }
-  [[nodiscard]] bool with_program() const { return job_ == Job::run || job_ == Job::run_once; }
+  [[nodiscard]] bool once() const { return mode_ != Mode::run && mode_ != Mode::render; }
+  [[nodiscard]] bool with_program() const { return mode_ == Mode::run || mode_ == Mode::run_once; }
 
   awaitable<void> guarded(awaitable<void> task);
   awaitable<void> authenticate();
@@ -89,22 +90,22 @@ class Agent {
   }
   void end(int code, const std::optional<Error>& reason = {});
 
-  asio::io_context& context_;
   const config::Config& config_;
   config::AutoAuth auto_auth_;  // with the job's defaults
-  Job job_;
-  Show show_;
+  Mode mode_;
+  PreviewSink show_;
   render::Renderer renderer_;
   Random random_;
   vault::Client client_;
   auth::AuthLoop auth_;
   secrets::Secrets secrets_;
-  std::unique_ptr<child::Spawner> spawner_;
+  std::shared_ptr<child::Spawner> spawner_;
   child::Supervisor supervisor_;
   child::Verifier verifier_;
   child::Desired desired_;  // the newest complete set, until it is handed over
   delivery::Hooks hooks_;
   EnvBlock our_environment_;
+  std::function<awaitable<int>()> next_signal_;
   TaskGroup tasks_;
   Alarms alarms_;
   TaskGroup farewell_;   // what is done at the end
@@ -134,16 +135,15 @@ class Agent {
   int code_ = 0;
 };
 
-Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
-             render::Renderer renderer, Show show)
-    : context_(context),
-      config_(config),
-      auto_auth_(auth_settings(config, job)),
-      job_(job),
+Agent::Agent(asio::io_context& context, Parts parts, const config::Config& config, Mode mode,
+             render::Renderer renderer, PreviewSink show)
+    : config_(config),
+      auto_auth_(auth_settings(config, mode)),
+      mode_(mode),
       show_(std::move(show)),
       renderer_(std::move(renderer)),
-      client_(http::make_client(context.get_executor(), client_options(config)),
-              config.vault.vault_namespace),
+      random_(parts.random),
+      client_(std::move(parts.http), config.vault.vault_namespace),
       auth_(client_, auto_auth_,
             {.outage = config.outage,
              .start_grace = config.template_config.start_grace,
@@ -154,7 +154,7 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
                {.token_is_good = [this] { return auth_.token_is_good(); },
                 .alarm = raise_alarm(),
                 .token_is_limited = [this] { return auth_.state().limited; }}),
-      spawner_(child::make_spawner()),
+      spawner_(std::move(parts.spawner)),
       supervisor_(context.get_executor(), *spawner_, config.exec, instance_id(config), random_,
                   raise_alarm()),
       verifier_(config.exec,
@@ -162,7 +162,8 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
                  .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
                  .refused = [this](const std::string& why) { refused(why); }}),
       hooks_(context.get_executor(), random_),
-      our_environment_(EnvBlock::from(environ)),
+      our_environment_(std::move(parts.environment)),
+      next_signal_(std::move(parts.next_signal)),
       tasks_(context.get_executor()),
       alarms_(context.get_executor(), config, our_environment_),
       farewell_(context.get_executor()),
@@ -389,7 +390,7 @@ void Agent::report(const std::vector<Error>& errors) {
 // False: a file can't be written, then it is tried again, and until then the program hears of
 // nothing; or it is over.
 awaitable<bool> Agent::write() {
-  if (job_ == Job::show) co_return true;
+  if (mode_ == Mode::preview) co_return true;
   std::vector<delivery::FileWrite> writes;
   std::vector<const render::RenderedFile*> files;
   for (const render::RenderedFile& file : renderer_.files()) {
@@ -521,8 +522,8 @@ void Agent::became_ready() {
   if (end_code_) return;
   ready_ = true;
   key_look_at_.reset();
-  if (job_ == Job::show) return end(show_(renderer_.files()));
-  if (job_ == Job::render_once) {
+  if (mode_ == Mode::preview) return end(show_(renderer_.files()));
+  if (mode_ == Mode::render_once) {
     tasks_.spawn(guarded([](Agent* agent) -> awaitable<void> {
       if (co_await agent->hooks_.idle()) co_return agent->end(0);
       agent->end(75, Error{ErrorKind::spawn, "the files are written, but a command failed"});
@@ -589,13 +590,10 @@ awaitable<void> Agent::follow_program() {
 }
 
 awaitable<void> Agent::obey_signals() {
-  const std::vector<int> ours{SIGTERM, SIGINT, SIGQUIT, SIGHUP};
-  std::vector<int> all = child::forwarded_signals();
-  all.insert(all.end(), ours.begin(), ours.end());
-  Signals signals(context_.get_executor(), all);
+  if (!next_signal_) co_return;
   for (;;) {
-    const int signal = co_await signals.next();
-    if (std::ranges::find(ours, signal) == ours.end()) {
+    const int signal = co_await next_signal_();
+    if (std::ranges::find(kOurSignals, signal) == std::end(kOurSignals)) {
       if (with_program()) supervisor_.forward_signal(signal);
     } else if (signal == SIGHUP) {
       hang_up();
@@ -626,7 +624,7 @@ void Agent::hang_up() {
 // --- the end ---
 
 awaitable<void> Agent::clean_up() {
-  if (job_ != Job::render_once && job_ != Job::show) {
+  if (mode_ != Mode::render_once && mode_ != Mode::preview) {
     std::vector<const config::Template*> specs;
     for (const render::RenderedFile& file : renderer_.files()) specs.push_back(file.spec);
     delivery::remove_files(specs);
@@ -648,19 +646,39 @@ awaitable<void> Agent::take_leave() {
 }
 
 awaitable<void> Agent::revoke(Instant last) {
-  if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once))
+  if (config_.lease.revoke_on_exit.value_or(mode_ != Mode::render_once))
     co_await secrets_.revoke_all();
   if (Clock::now() + 100ms < last) co_await auth_.revoke();
 }
 
 }  // namespace
 
-int run_agent(const config::Config& config, Job job, render::Renderer renderer, Show show) {
+Parts make_parts(asio::io_context& context, const config::Config& config) {
+  std::vector<int> signals = child::forwarded_signals();
+  signals.insert(signals.end(), std::begin(kOurSignals), std::end(kOurSignals));
+  const auto events = std::make_shared<Signals>(context.get_executor(), signals);
+  return {.http = http::make_client(context.get_executor(), client_options(config)),
+          .spawner = child::make_spawner(),
+          .random = {},
+          .environment = EnvBlock::from(environ),
+          .next_signal = [events] { return events->next(); }};
+}
+
+awaitable<int> run_agent(asio::io_context& context, Parts parts, const config::Config& config,
+                         Mode mode, render::Renderer renderer, PreviewSink preview) {
+  Agent agent(context, std::move(parts), config, mode, std::move(renderer), std::move(preview));
+  co_await agent.run();
+  co_return agent.code();
+}
+
+int run_agent(const config::Config& config, Mode mode, render::Renderer renderer,
+              PreviewSink preview) {
   asio::io_context context(1);
   std::exception_ptr failure;
   int code = 0;
   {
-    Agent agent(context, config, job, std::move(renderer), std::move(show));
+    Agent agent(context, make_parts(context, config), config, mode, std::move(renderer),
+                std::move(preview));
     asio::co_spawn(context, agent.run(), [&](std::exception_ptr e) {
       failure = std::move(e);
       context.stop();  // idle connections have timers of their own

@@ -65,7 +65,7 @@ config::OnChange default_action(const config::Exec& exec) {
   return {config::OnChange::Action::none, 0};
 }
 
-config::AutoAuth auth_settings(const config::Config& config, Job job) {
+config::AutoAuth auth_settings(const config::Config& config, Mode mode) {
   config::AutoAuth auth;
   const config::AutoAuth& from = config.auto_auth;
   const config::Method& method = from.method;
@@ -86,7 +86,7 @@ config::AutoAuth auth_settings(const config::Config& config, Job job) {
   auth.min_remaining = from.min_remaining;
   auth.increment = from.increment;
   auth.on_renew_failure = from.on_renew_failure;
-  auth.revoke_on_exit = from.revoke_on_exit.value_or(job != Job::render_once);
+  auth.revoke_on_exit = from.revoke_on_exit.value_or(mode != Mode::render_once);
   auth.min_backoff = from.min_backoff;
   auth.max_backoff = from.max_backoff;
   auth.exit_on_err = from.exit_on_err;

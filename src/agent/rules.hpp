@@ -11,7 +11,7 @@ namespace keybearer {
 // What a change of something asks of the program, when nothing else is said of it.
 [[nodiscard]] config::OnChange default_action(const config::Exec& exec);
 // [auto_auth] with the job's own defaults.
-[[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Job job);
+[[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Mode mode);
 // This keybearer among others: name and host.
 [[nodiscard]] std::string instance_id(const config::Config& config);
 

@@ -246,7 +246,7 @@ int render_to_show(const RenderOptions& options) {
   if (const int code = open_log(config, log::Level::warn); code != kOk) return code;
   harden(config);
   PreviewPrinter shower(options);
-  return run_agent(config, Job::show, std::move(*renderer),
+  return run_agent(config, Mode::preview, std::move(*renderer),
                    [&shower](const Files& files) { return shower.show(files); });
 }
 

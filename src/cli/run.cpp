@@ -8,7 +8,7 @@
 namespace keybearer::cli {
 namespace {
 
-int run_job(const config::Config& config, Job job) {
+int run_job(const config::Config& config, Mode job) {
   auto renderer = load_templates(config);
   if (!renderer) return renderer.error();
   PidFile pid_file;
@@ -38,7 +38,7 @@ int run(const RunOptions& options) {
     return kConfig;
   }
   become_subreaper();
-  return run_job(loaded->config, options.once ? Job::run_once : Job::run);
+  return run_job(loaded->config, options.once ? Mode::run_once : Mode::run);
 }
 
 int render_files(const RenderOptions& options) {
@@ -52,7 +52,7 @@ int render_files(const RenderOptions& options) {
     return kConfig;
   }
   const bool once = options.once || loaded->config.exit_after_auth;
-  return run_job(loaded->config, once ? Job::render_once : Job::render);
+  return run_job(loaded->config, once ? Mode::render_once : Mode::render);
 }
 
 }  // namespace keybearer::cli

@@ -1,0 +1,184 @@
+#pragma once
+// The whole agent on fakes: a model of a server, a spawner that starts nothing, a frozen clock,
+// signals by hand, files in a temporary directory, and the log.
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "agent/agent.hpp"
+#include "base/log.hpp"
+#include "config/load.hpp"
+#include "support/fake_spawner.hpp"
+#include "support/io.hpp"
+#include "support/model_server.hpp"
+
+namespace keybearer {
+
+using namespace std::chrono_literals;
+
+class AgentFixture {
+ public:
+  test::Io io;
+  // Both outlive the agent, so that they can be asked afterwards.
+  std::shared_ptr<test::ModelServer> server = std::make_shared<test::ModelServer>();
+  std::shared_ptr<test::FakeSpawner> spawner = std::make_shared<test::FakeSpawner>();
+  std::optional<int> code;
+  std::exception_ptr failure;
+
+  AgentFixture() {
+    std::string name = (std::filesystem::temp_directory_path() / "kb-agent-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    directory_ = name;
+    parts_.http = std::make_unique<ForwardingClient>(*server);
+    parts_.spawner = spawner;
+    parts_.random = Random(1);
+    parts_.next_signal = [this] { return next_signal(*this); };
+    server->kv["kv/app"] = {1, R"({"key":"canary-1","other":"canary-o"})"};
+    server->roles["database/creds/app"] = {};
+    REQUIRE(log::open({.level = log::Level::debug, .file = path("log"), .name = {}}));
+  }
+  AgentFixture(const AgentFixture&) = delete;
+  ~AgentFixture() {
+    if (running_ && !code) finish();
+    CHECK(log_text().find("canary") == std::string::npos);
+    REQUIRE(log::open({}));
+    std::filesystem::remove_all(directory_);
+  }
+
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return (directory_ / name).string();
+  }
+  [[nodiscard]] std::string file(const std::string& name) const {
+    std::stringstream text;
+    text << std::ifstream(path(name)).rdbuf();
+    return text.str();
+  }
+  [[nodiscard]] bool has_file(const std::string& name) const {
+    return std::filesystem::exists(path(name));
+  }
+  [[nodiscard]] std::string log_text() const { return file("log"); }
+  [[nodiscard]] int lines(std::string_view part) const {
+    int n = 0;
+    std::stringstream text(log_text());
+    for (std::string line; std::getline(text, line);) n += line.contains(part) ? 1 : 0;
+    return n;
+  }
+
+  // `toml`: what is beyond [vault] and AppRole; %D is the temporary directory.
+  void start(Mode mode, std::string toml) {
+    for (std::size_t at = 0; (at = toml.find("%D")) != toml.npos;)
+      toml.replace(at, 2, directory_.string());
+    std::ofstream(path("agent.toml")) << toml << kLogin;
+    config::Input input;
+    input.paths = {path("agent.toml")};
+    input.env = [](const std::string&) { return std::nullopt; };
+    auto loaded = config::load(input);
+    if (!loaded)
+      for (const auto& problem : loaded.error()) FAIL(problem.text);
+    config_ = std::make_unique<config::Config>(std::move(loaded->config));
+    auto renderer = render::Renderer::make(*config_);
+    REQUIRE(renderer);
+    running_ = true;
+    boost::asio::co_spawn(
+        io.context, run_agent(io.context, std::move(parts_), *config_, mode, std::move(*renderer)),
+        [this](std::exception_ptr e, int result) {
+          failure = e;
+          code = e ? 70 : result;
+        });
+    io.run();
+  }
+  void signal(int number) {
+    signals_.push_back(number);
+    signalled_.set();
+    io.run();
+  }
+  // TERM, and the child obeys.
+  int finish() {
+    signal(SIGTERM);
+    for (int turn = 0; turn < 600 && !code; ++turn) {
+      if (!spawner->asked.empty() && !spawner->asked.back().starts_with("spawn"))
+        spawner->exit({.signaled = true, .code = SIGTERM});
+      io.advance(100ms);
+    }
+    REQUIRE(code);
+    return *code;
+  }
+  [[nodiscard]] long spawns() const {
+    return std::ranges::count_if(spawner->asked,
+                                 [](const std::string& each) { return each.starts_with("spawn"); });
+  }
+  [[nodiscard]] std::string last_spawn() const {
+    for (auto at = spawner->asked.rbegin(); at != spawner->asked.rend(); ++at)
+      if (at->starts_with("spawn")) return *at;
+    return "";
+  }
+  // The child's answer to a stop: it ends of the signal.
+  void child_obeys() {
+    spawner->exit({.signaled = true, .code = SIGTERM});
+    io.run();
+  }
+  // Time passes while the child obeys each stop.
+  void live(Duration time, Duration step = 1s) {
+    const Instant end = Clock::now() + time;
+    std::size_t seen = spawner->asked.size();
+    while (Clock::now() < end && !code) {
+      io.advance(std::min<Duration>(step, end - Clock::now()), step);
+      for (; seen < spawner->asked.size(); ++seen)
+        if (spawner->asked[seen].starts_with("stop")) child_obeys();
+    }
+  }
+
+ private:
+  struct ForwardingClient : http::Client {
+    explicit ForwardingClient(http::Client& to) : target(to) {}
+    boost::asio::awaitable<result<http::Response>> send(http::Request request) override {
+      return target.send(std::move(request));
+    }
+    [[nodiscard]] const http::Url& address() const override { return target.address(); }
+    http::Client& target;
+  };
+
+  static constexpr const char* kLogin = R"(
+[auto_auth.method]
+type = "approle"
+role_id = "role"
+secret_id = "canary-secret-id"
+)";
+
+  static boost::asio::awaitable<int> next_signal(AgentFixture& fixture) {
+    while (fixture.signals_.empty())
+      co_await fixture.signalled_.wait(fixture.signalled_.generation());
+    const int number = fixture.signals_.front();
+    fixture.signals_.pop_front();
+    co_return number;
+  }
+
+  std::filesystem::path directory_;
+  Parts parts_;
+  std::unique_ptr<config::Config> config_;
+  std::deque<int> signals_;
+  Event signalled_;
+  bool running_ = false;
+};
+
+inline constexpr const char* kEnv = R"(
+[env]
+KEY = '{{ with secret "kv/data/app" }}{{ .Data.data.key }}{{ end }}'
+[exec]
+command = ["app"]
+)";
+inline constexpr const char* kDatabase = R"(
+[env]
+USER_NAME = '{{ with secret "database/creds/app" }}{{ .Data.username }}{{ end }}'
+KEY = '{{ with secret "kv/data/app" }}{{ .Data.data.key }}{{ end }}'
+[exec]
+command = ["app"]
+)";
+
+}  // namespace keybearer
