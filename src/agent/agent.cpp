@@ -3,29 +3,19 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
-#include <set>
 
-#include "agent/alarms.hpp"
-#include "agent/rules.hpp"
-#include "auth/auth_loop.hpp"
-#include "base/fingerprint.hpp"
+#include "agent/delivery_loop.hpp"
+#include "agent/exit_codes.hpp"
+#include "agent/hints.hpp"
+#include "agent/lifecycle.hpp"
+#include "agent/notifier.hpp"
+#include "agent/reload.hpp"
+#include "agent/settings.hpp"
 #include "base/log.hpp"
-#include "base/task_group.hpp"
-#include "base/timer.hpp"
-#include "child/environment.hpp"
-#include "child/supervisor.hpp"
-#include "child/verifier.hpp"
 #include "config/scalars.hpp"
-#include "delivery/files.hpp"
-#include "delivery/hooks.hpp"
 #include "process/hardening.hpp"
 #include "process/signals.hpp"
-#include "process/tree.hpp"
-#include "secrets/secrets.hpp"
 
 namespace keybearer {
 namespace {
@@ -34,665 +24,238 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
-constexpr int kOurSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
-constexpr Duration kRevocations = 5s;    // all of them together, at the end
-constexpr Duration kLastAlarm = 1s;      // has at least so long to be told, after these
-constexpr Duration kGather = 100ms;      // at the start, answers are collected so long
-constexpr Duration kDefaultsAfter = 1s;  // outage.on_start = "default"
-constexpr Duration kSettling = 100ms;
-constexpr Duration kLastMoment = 3s;  // before what the program has ends, it is told of the next
+constexpr Duration kRevocations = 5s;         // all of them together, at the end
+constexpr Duration kMinNotifyTime = 1s;       // notifications have at least this long, after them
+constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
+constexpr Duration kCommandsAtEnd = 60s;      // render --once: commands are tried again this long
 
-class Agent {
- public:
-  Agent(asio::io_context& context, Parts parts, const config::Config& config, Mode mode,
-        render::Renderer renderer, PreviewSink show);
-  Agent(const Agent&) = delete;
-  ~Agent();
-  awaitable<void> run();
-  void broken(std::exception_ptr bug);  // an orderly end all the same
-  [[nodiscard]] int code() const { return code_; }
-
- private:
-  [[nodiscard]] bool once() const { return mode_ != Mode::run && mode_ != Mode::render; }
-  [[nodiscard]] bool with_program() const { return mode_ == Mode::run || mode_ == Mode::run_once; }
-
-  awaitable<void> guarded(awaitable<void> task);
-  awaitable<void> authenticate();
-  awaitable<void> follow_token();
-  awaitable<void> render();
-  awaitable<void> supervise();
-  awaitable<void> follow_program();
-  awaitable<void> obey_signals();
-  void hang_up();
-  awaitable<void> give_up_at_start();
-  awaitable<void> settle();
-  awaitable<void> say_server();
-  awaitable<void> clean_up();
-  awaitable<void> take_leave();
-  awaitable<void> revoke(Instant last);
-
-  awaitable<void> render_pass();
-  [[nodiscard]] bool defaults_stand_in() const;
-  bool first_start_failed(const render::Evaluation& evaluation);
-  void look_for_keys(const render::Evaluation& evaluation);
-  void report(const std::vector<Error>& errors);
-  awaitable<bool> write();
-  void offer();
-  void hand_over();
-  void refused(const std::string& reason);
-  void in_place();
-  void became_ready();
-  void mark_applied();
-  [[nodiscard]] std::string why(const std::vector<std::string>& used) const;
-  auto raise_alarm() {
-    return
-        [this](std::string_view event, std::string_view reason) { alarms_.raise(event, reason); };
-  }
-  void end(int code, const std::optional<Error>& reason = {});
-
-  const config::Config& config_;
-  config::AutoAuth auto_auth_;  // with the job's defaults
-  Mode mode_;
-  PreviewSink show_;
-  render::Renderer renderer_;
-  Random random_;
-  vault::Client client_;
-  auth::AuthLoop auth_;
-  secrets::Secrets secrets_;
-  std::shared_ptr<child::Spawner> spawner_;
-  child::Supervisor supervisor_;
-  child::Verifier verifier_;
-  child::Desired desired_;  // the newest complete set, until it is handed over
-  delivery::Hooks hooks_;
-  EnvBlock our_environment_;
-  std::function<awaitable<int>()> next_signal_;
-  TaskGroup tasks_;
-  Alarms alarms_;
-  TaskGroup farewell_;   // what is done at the end
-  TaskGroup listening_;  // for signals, also then
-
-  Instant begun_ = Clock::now();
-  std::map<const config::Template*, std::uint64_t>
-      written_;                                // generation of the content on the disk
-  std::map<std::string, std::uint64_t> told_;  // generations of secrets that logs have explained
-  std::set<std::string> said_;                 // errors that are in force and have been logged
-  std::uint64_t evaluated_ = 0;                // of secrets_.changed(), by the last pass
-  std::optional<Instant> key_look_at_;         // when secrets that lack a key are fetched again
-  std::vector<std::string> key_secrets_;
-  Backoff key_backoff_{{.min = 2s, .max = 1min}};
-  std::map<const config::Template*, std::string> failed_;  // why it could not be written, as logged
-  std::optional<Instant> write_again_;
-  Backoff write_backoff_{{.min = 1s, .max = 1min}};
-  bool ready_ = false;         // everything was there once
-  bool program_runs_ = false;  // the supervisor has not ended
-  bool stopping_ = false;
-  int stop_requests_ = 0;
-  std::optional<int> end_code_;
-  Event ending_;
-  Event program_ended_;
-  std::optional<int> program_code_;
-  std::exception_ptr bug_;
-  int code_ = 0;
-};
-
-Agent::Agent(asio::io_context& context, Parts parts, const config::Config& config, Mode mode,
-             render::Renderer renderer, PreviewSink show)
-    : config_(config),
-      auto_auth_(auth_settings(config, mode)),
-      mode_(mode),
-      show_(std::move(show)),
-      renderer_(std::move(renderer)),
-      random_(parts.random),
-      client_(std::move(parts.http), config.vault.vault_namespace),
-      auth_(client_, auto_auth_,
-            {.outage = config.outage,
-             .start_grace = config.template_config.start_grace,
-             .once = once(),
-             .num_retries = config.vault.retry.num_retries},
-            with_program() ? config.exec.stop_timeout : Duration(0), random_, raise_alarm()),
-      secrets_(context.get_executor(), client_, config, once(), random_,
-               {.token_is_good = [this] { return auth_.token_is_good(); },
-                .alarm = raise_alarm(),
-                .token_is_limited = [this] { return auth_.state().limited; }}),
-      spawner_(std::move(parts.spawner)),
-      supervisor_(context.get_executor(), *spawner_, config.exec, instance_id(config), random_,
-                  raise_alarm()),
-      verifier_(config.exec,
-                {.accepted = [this] { hand_over(); },
-                 .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
-                 .refused = [this](const std::string& why) { refused(why); }}),
-      hooks_(context.get_executor(), random_),
-      our_environment_(std::move(parts.environment)),
-      next_signal_(std::move(parts.next_signal)),
-      tasks_(context.get_executor()),
-      alarms_(context.get_executor(), config, our_environment_),
-      farewell_(context.get_executor()),
-      listening_(context.get_executor()) {
-  log::set_mask([this](std::string& line) { secrets_.mask(line); });
+bool is_once(Mode mode) {
+  return mode == Mode::run_once || mode == Mode::render_once || mode == Mode::preview;
+}
+bool has_child(Mode mode) {
+  return mode == Mode::run || mode == Mode::run_once;
 }
 
-Agent::~Agent() {
-  log::set_mask({});
-}
+// --- tasks, each of one concern ---
 
-void Agent::end(int code, const std::optional<Error>& reason) {
-  if (end_code_) return;
-  if (reason) log::error("exit", reason->text, {{"code", std::to_string(code)}});
-  end_code_ = code;
-  ending_.set();
-}
-
-// A bug in one task ends all in order.
-awaitable<void> Agent::guarded(awaitable<void> task) {
-  try {
-    co_await std::move(task);
-  } catch (const boost::system::system_error& e) {
-    if (e.code() == asio::error::operation_aborted) throw;
-    broken(std::current_exception());
-  } catch (...) {
-    broken(std::current_exception());
-  }
-}
-
-void Agent::broken(std::exception_ptr bug) {
-  bug_ = std::move(bug);
-  end(70);
-}
-
-awaitable<void> Agent::run() {
-  const auto spawn = [this](awaitable<void> task) { tasks_.spawn(guarded(std::move(task))); };
-  listening_.spawn(guarded(obey_signals()));
-  spawn(authenticate());
-  spawn(follow_token());
-  spawn(secrets_.run());
-  spawn(render());
-  spawn(hooks_.run());
-  if (config_.hardening) spawn(settle());
-  if (config_.outage.start_timeout || once()) spawn(give_up_at_start());
-  if (with_program()) {
-    program_runs_ = true;
-    spawn(supervise());
-    spawn(follow_program());
-    spawn(verifier_.run());
-  }
-  while (!end_code_) co_await ending_.wait(ending_.generation());
-
-  stopping_ = true;
-  code_ = *end_code_;
-  if (program_runs_ && supervisor_.machine().state() != child::SupervisorFsm::State::idle) {
-    supervisor_.stop();
-    while (!program_code_) co_await program_ended_.wait(program_ended_.generation());
-    if (code_ == 0)
-      code_ =
-          *program_code_;  // a reason of our own says more than the code of a program we stopped
-  }
-  co_await clean_up();
-  if (bug_) std::rethrow_exception(bug_);
-}
-
-// --- the token ---
-
-awaitable<void> Agent::authenticate() {
-  Error reason = co_await auth_.run();
+awaitable<void> authenticate(auth::AuthLoop& auth, const DeliveryLoop& delivery,
+                             Lifecycle& lifecycle) {
+  Error reason = co_await auth.run();
   if (is_outage(reason.kind)) reason.text += hint(reason);
-  if (ready_) {  // the loss has been logged
-    log::info("exit", reason.text, {{"code", std::to_string(exit_code(reason))}});
-    end(exit_code(reason));
+  const int code = exit_code(reason);
+  if (delivery.ready()) {  // the loss has been logged as an error
+    log::info("agent.exit", reason.text, {{"code", std::to_string(code)}});
+    lifecycle.end(code);
   } else {
-    end(exit_code(reason), reason);
+    lifecycle.end(code, reason);
   }
 }
 
-awaitable<void> Agent::follow_token() {
+awaitable<void> follow_token(auth::AuthLoop& auth, secrets::SecretStore& secrets,
+                             const DeliveryLoop& delivery) {
   std::uint64_t number = 0;
   for (;;) {
-    const auto seen = auth_.changed().generation();
-    const auto now = auth_.state().token_number;
-    if (std::exchange(number, now) != now) secrets_.token_changed();
-    if (!ready_) secrets_.changed().set();  // defaults may be wanted
-    co_await auth_.changed().wait(seen);
+    const auto seen = auth.changed().generation();
+    const auto now = auth.state().token_number;
+    if (std::exchange(number, now) != now) secrets.token_changed();
+    if (!delivery.ready()) secrets.changed().set();  // defaults may be wanted
+    co_await auth.changed().wait(seen);
   }
 }
 
-// --- from secrets to files and the program ---
-
-awaitable<void> Agent::render() {
-  for (;;) {
-    evaluated_ = secrets_.changed().generation();
-    co_await render_pass();
-    Instant wake =
-        std::min(key_look_at_.value_or(Instant::max()), write_again_.value_or(Instant::max()));
-    if (!ready_ && Clock::now() < begun_ + kDefaultsAfter)
-      wake = std::min(wake, begun_ + kDefaultsAfter);
-    (void)co_await secrets_.changed().wait(evaluated_, wake);
-    // At the start: once per level of look-ups, not once per answer; but who is there does not wait
-    // for who hangs.
-    const Instant latest = std::min(wake, Clock::now() + kGather);
-    bool more = true;
-    while (more && !ready_ && !secrets_.settled() && !secrets_.any_start_failed()) {
-      more = co_await secrets_.changed().wait(secrets_.changed().generation(), latest);
-    }
-    if (key_look_at_ && Clock::now() >= *key_look_at_) {
-      key_look_at_.reset();
-      for (const std::string& id : key_secrets_) secrets_.refresh(id);
-    }
-  }
+awaitable<void> enforce_start_timeout(const DeliveryLoop& delivery, Lifecycle& lifecycle) {
+  const auto limit = start_timeout(delivery.start_rules());
+  if (!limit) co_return;
+  co_await sleep_for(*limit);
+  if (delivery.ready()) co_return;
+  const Error reason = start_timeout_error(delivery.start_rules(), delivery.start_facts());
+  lifecycle.end(exit_code(reason), reason);
 }
 
-awaitable<void> Agent::render_pass() {
-  if (stopping_ || end_code_) co_return;
-  const bool use_defaults = defaults_stand_in();
-  if (use_defaults) secrets_.use_defaults();
-  auto evaluation = renderer_.evaluate(secrets_, use_defaults);
-  if (ready_ && secrets_.reject(evaluation.used)) {
-    report(evaluation.errors);
-    evaluation = renderer_.evaluate(secrets_, false);
-  }
-  if (stop_signal_pending()) co_return;  // it may have broken off the evaluation
-  for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
-  report(evaluation.errors);
-  if (!co_await write())
-    co_return;  // what is there does not wait for what is not; the program waits for all
-  if (!ready_ && first_start_failed(evaluation)) co_return;
-  if (ready_) look_for_keys(evaluation);
-  if (evaluation.complete) offer();
-}
-
-// The server is away at the start, and the configuration says: with defaults, then.
-bool Agent::defaults_stand_in() const {
-  const auto on_start = config_.outage.on_start;
-  if (ready_ || on_start != config::Outage::OnStart::use_default ||
-      Clock::now() < begun_ + kDefaultsAfter) {
-    return false;
-  }
-  const auth::TokenState& auth = auth_.state();
-  if (auth.token_number == 0) return auth.trouble && is_outage(auth.trouble->kind);
-  return std::ranges::any_of(secrets_.all(), [](const secrets::Status* status) {
-    return status->generation == 0 && status->state == secrets::Status::State::failing;
-  });
-}
-
-// True: it is over. A template that is wrong by itself is so at once; what is not there is waited
-// for.
-bool Agent::first_start_failed(const render::Evaluation& evaluation) {
-  for (const Error& error : evaluation.errors) {
-    if (error.kind == ErrorKind::render) {
-      end(exit_code(error), Error{error.kind, "a template can't be rendered"});
-      return true;
-    }
-  }
-  std::optional<Error> failure;  // each is said; the first is the reason
-  for (const auto& [id, target] : evaluation.required_by) {
-    if (!secrets_.start_failed(id)) continue;
-    Error error = *secrets_.status(id)->error;
-    error.text += "; needed by " + target + hint(error);
-    if (failure) log::error("secret.given_up", error.text);
-    if (!failure) failure = std::move(error);
-  }
-  if (failure) {
-    end(exit_code(*failure), *failure);
-    return true;
-  }
-  if (config_.outage.on_start == config::Outage::OnStart::fail) {
-    for (const secrets::Status* status : secrets_.all()) {
-      if (status->generation == 0 && status->error && is_outage(status->error->kind)) {
-        end(exit_code(*status->error), *status->error);
-        return true;
-      }
-    }
-  }
-  const auto missing = std::ranges::find(evaluation.errors, ErrorKind::not_found, &Error::kind);
-  if (missing == evaluation.errors.end()) return false;
-  const Instant grace_end = begun_ + config_.template_config.start_grace;
-  const bool may_come = std::ranges::any_of(
-      evaluation.used, [this](const auto& id) { return secrets_.can_refetch_freely(id); });
-  if (config_.template_config.exit_on_retry_failure && (!may_come || Clock::now() >= grace_end)) {
-    const std::string where = missing->text.substr(0, missing->text.find('\n'));
-    end(exit_code(*missing),
-        Error{missing->kind, where + "; add the key to the secret, or give it a default"});
-    return true;
-  }
-  look_for_keys(evaluation);
-  if (key_look_at_ && Clock::now() < grace_end)
-    key_look_at_ = std::min(*key_look_at_, std::max(grace_end, Clock::now() + 1s));
-  return false;
-}
-
-// Looked for with growing pauses, where that issues nothing.
-void Agent::look_for_keys(const render::Evaluation& evaluation) {
-  if (evaluation.used.empty()) {
-    key_backoff_.reset();
-    key_look_at_.reset();
-  } else if (!key_look_at_) {
-    key_secrets_.clear();
-    for (const std::string& id : evaluation.used)
-      if (secrets_.can_refetch_freely(id)) key_secrets_.push_back(id);
-    if (key_secrets_.empty()) return;
-    key_look_at_ = Clock::now() + key_backoff_.next(random_.fraction());
-  }
-}
-
-// One line per error while it lasts.
-void Agent::report(const std::vector<Error>& errors) {
-  std::set<std::string> now;
-  for (const Error& error : errors) {
-    now.insert(error.text);
-    if (said_.contains(error.text)) continue;
-    if (ready_) {
-      log::warn("render.failed", error.text, {{"values", "the last good ones stay"}});
-    } else {
-      log::error("render.failed", error.text);
-    }
-  }
-  said_ = std::move(now);
-}
-
-// False: a file can't be written, then it is tried again, and until then the program hears of
-// nothing; or it is over.
-awaitable<bool> Agent::write() {
-  if (mode_ == Mode::preview) co_return true;
-  std::vector<delivery::FileWrite> writes;
-  std::vector<const render::RenderedFile*> files;
-  for (const render::RenderedFile& file : renderer_.files()) {
-    if (file.generation == 0) continue;
-    const auto known = written_.find(file.spec);
-    if (known != written_.end() && known->second == file.generation) continue;
-    writes.push_back({file.spec, file.content.reveal()});
-    files.push_back(&file);
-  }
-  const auto results = co_await delivery::async_write_files(std::move(writes));
-  if (stopping_ || end_code_) co_return false;
-  bool good = true;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const config::Template& spec = *files[i]->spec;
-    if (!results[i]) {
-      good = false;
-      if (!ready_) {
-        end(exit_code(results[i].error()), results[i].error());
-        co_return false;
-      }
-      if (std::exchange(failed_[&spec], results[i].error().text) != results[i].error().text) {
-        log::error("file.failed", results[i].error().text);
-        alarms_.raise("file_failed", spec.destination);
-      }
-      continue;
-    }
-    failed_.erase(&spec);
-    written_[&spec] = files[i]->generation;
-    if (!*results[i]) continue;
-    log::info("file.written", "file written",
-              {{"path", spec.destination},
-               {"mode", config::mode_text(spec.perms)},
-               {"secrets", why(files[i]->used)}});
-    if (!spec.command.argv.empty()) {
-      std::vector<Secret> values;
-      const std::string_view content = files[i]->content.reveal();
-      values.push_back(files[i]->content.clone());
-      for (const tmpl::Range& printed : files[i]->printed)
-        values.emplace_back(content.substr(printed.begin, printed.end - printed.begin));
-      hooks_.start(spec, without_credentials(our_environment_), std::move(values));
-    }
-  }
-  write_again_ =
-      good ? std::nullopt : std::optional(Clock::now() + write_backoff_.next(random_.fraction()));
-  if (good) write_backoff_.reset();
-  co_return good;
-}
-
-// The complete set: to the program, once exec.verify finds it good.
-void Agent::offer() {
-  if (!with_program() || (ready_ && once())) return in_place();
-  const config::OnChange rule = default_action(config_.exec);
-  child::Desired desired;
-  desired.latest = secrets_.earliest_superseded_expiry() - kLastMoment;
-  EnvBlock rendered;
-  for (const render::RenderedVariable& variable : renderer_.variables()) {
-    rendered.set(variable.name, variable.value.reveal());
-    const config::OnChange change = variable.on_change.value_or(rule);
-    desired.items.push_back({.name = variable.name,
-                             .fingerprint = fingerprint(variable.value.reveal()),
-                             .action = change.action,
-                             .signal = change.signal,
-                             .why = why(variable.used)});
-  }
-  for (const render::RenderedFile& file : renderer_.files()) {
-    const config::OnChange change = file.spec->on_change.value_or(rule);
-    if (file.spec->on_change && change.action == config::OnChange::Action::none) continue;
-    desired.items.push_back({.name = file.spec->destination,
-                             .fingerprint = fingerprint(file.content.reveal()),
-                             .action = change.action,
-                             .signal = change.signal,
-                             .why = why(file.used)});
-  }
-  std::ranges::sort(desired.items, {}, &child::Item::name);
-  desired.environment = child::program_environment(config_.exec, our_environment_, rendered);
-  desired_ = std::move(desired);
-  verifier_.offer(child::set_of(desired_.items), desired_.environment, rendered);
-}
-
-// To the supervisor, which compares it with what the program was started with.
-void Agent::hand_over() {
-  if (auto accepted = supervisor_.want(std::move(desired_)); !accepted) {
-    if (!ready_) {
-      end(exit_code(accepted.error()), accepted.error());
-    } else {
-      log::error("child.refused", accepted.error().text + "; the program keeps its values");
-    }
-  }
-  in_place();
-}
-
-void Agent::refused(const std::string& reason) {
-  if (!ready_) return end(69, Error{ErrorKind::server, reason});
-  log::error("verify.refused", reason + "; the program keeps its values");
-  alarms_.raise("verify_failed", reason);
-}
-
-void Agent::in_place() {
-  // What came while files were written or new values were tried is of the next pass.
-  if (evaluated_ == secrets_.changed().generation()) {
-    for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
-    secrets_.commit();
-  }
-  if (!ready_) became_ready();
-  mark_applied();
-}
-
-// "kv/data/app: version 7 -> 8; database/creds/app: lease ended", of what is new since it was told
-// last.
-std::string Agent::why(const std::vector<std::string>& used) const {
-  std::set<std::string> parts;
-  for (const std::string& id : used) {
-    const secrets::Status* status = secrets_.status(id);
-    if (status == nullptr) continue;
-    const auto told = told_.find(id);
-    if (told != told_.end() && told->second == status->generation) continue;
-    std::string part = status->path;
-    if (!status->why.empty()) part += ": " + status->why;
-    if (status->kv_version > 0 && status->generation == 1)
-      part += ", version " + std::to_string(status->kv_version);
-    parts.insert(std::move(part));
-  }
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
-  return text;
-}
-
-void Agent::became_ready() {
-  if (end_code_) return;
-  ready_ = true;
-  key_look_at_.reset();
-  if (mode_ == Mode::preview) return end(show_(renderer_.files()));
-  if (mode_ == Mode::render_once) {
-    tasks_.spawn(guarded([](Agent* agent) -> awaitable<void> {
-      if (co_await agent->hooks_.idle()) co_return agent->end(0);
-      agent->end(75, Error{ErrorKind::spawn, "the files are written, but a command failed"});
-    }(this)));
-    return;
-  }
-  if (!once()) tasks_.spawn(guarded(say_server()));
-}
-
-// Replaced leases may go once what replaced them is in use.
-void Agent::mark_applied() {
-  const bool all_seen = evaluated_ == secrets_.changed().generation();
-  const bool in_use =
-      !with_program() || once() || (supervisor_.machine().current() && verifier_.accepted());
-  if (ready_ && all_seen && in_use) secrets_.applied();
-}
-
-// What nobody should wait for at the start.
-awaitable<void> Agent::settle() {
-  co_await sleep_for(kSettling);
-  lock_memory();
+awaitable<void> supervise(child::Supervisor& supervisor, Lifecycle& lifecycle) {
+  lifecycle.on_child_ended(co_await supervisor.run());
 }
 
 // The server's version, for the log; after the start, so that nothing waits for it.
-awaitable<void> Agent::say_server() {
-  const auto health = co_await client_.health();
+awaitable<void> log_server_version(vault::Client& client) {
+  const auto health = co_await client.health();
   malloc_trim(0);  // what only the start needed goes back to the system
-  if (health)
-    log::info("server", "server",
-              {{"address", client_.address().text()}, {"version", health->version}});
-}
-
-awaitable<void> Agent::give_up_at_start() {
-  const Duration limit = config_.outage.start_timeout.value_or(60s);
-  co_await sleep_until(begun_ + limit);
-  if (ready_) co_return;
-  std::string text =
-      "not ready after " + std::to_string(limit.count() / 1000) + " s (outage.start_timeout)";
-  Error reason{ErrorKind::network, text};
-  if (const auto& trouble = auth_.state().trouble)
-    reason = Error{trouble->kind, text + ": " + trouble->text + hint(*trouble)};
-  for (const secrets::Status* status : secrets_.all()) {
-    if (status->generation == 0 && status->error)
-      reason = Error{status->error->kind, text + ": " + status->error->text + hint(*status->error)};
-  }
-  end(exit_code(reason), reason);
-}
-
-// --- the program ---
-
-awaitable<void> Agent::supervise() {
-  program_code_ = co_await supervisor_.run();
-  program_runs_ = false;
-  program_ended_.set();
-  end(*program_code_);
-}
-
-awaitable<void> Agent::follow_program() {
-  for (;;) {
-    const auto seen = supervisor_.changed().generation();
-    mark_applied();
-    co_await supervisor_.changed().wait(seen);
+  if (health) {
+    log::info("server.connected", "server",
+              {{"address", client.address().text()}, {"version", health->version}});
   }
 }
 
-awaitable<void> Agent::obey_signals() {
-  if (!next_signal_) co_return;
+awaitable<void> lock_memory_after_start() {
+  co_await sleep_for(kLockMemoryDelay);
+  lock_memory();
+}
+
+awaitable<void> end_after_commands(delivery::Hooks& hooks, Lifecycle& lifecycle) {
+  if (co_await hooks.idle(Clock::now() + kCommandsAtEnd)) co_return lifecycle.end(kOk);
+  lifecycle.end(kNotReady, Error{ErrorKind::spawn, "the files are written, but a command failed"});
+}
+
+awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycle) {
+  if (!targets.parts.next_signal) co_return;
   for (;;) {
-    const int signal = co_await next_signal_();
-    if (std::ranges::find(kOurSignals, signal) == std::end(kOurSignals)) {
-      if (with_program()) supervisor_.forward_signal(signal);
-    } else if (signal == SIGHUP) {
-      hang_up();
-    } else if (++stop_requests_ == 1) {
-      log::info("stop", "stopping", {{"signal", config::signal_name(signal)}});
-      end(ready_ ? 0 : 75);
-    } else if (program_runs_ && stopping_) {
-      supervisor_.stop();
-    } else if (farewell_.live() > 0) {
-      log::warn("stop", "a second signal: nothing more is waited for",
-                {{"signal", config::signal_name(signal)}});
-      farewell_.cancel();
+    const int signal = co_await targets.parts.next_signal();
+    const bool forward = targets.delivery.rendering().config->exec.hup == config::Exec::Hup::forward;
+    if (signal == SIGHUP && !(forward && targets.supervisor != nullptr)) {
+      if (const auto reopened = log::reopen(); !reopened)
+        log::warn("log.reopen_failed", reopened.error().text);
+      reload(targets);
+      targets.session.reopen();
+      targets.secrets.refresh_all();
+    } else if (is_stop_signal(signal)) {
+      log::info("agent.stopping", "stopping", {{"signal", config::signal_name(signal)}});
+      lifecycle.on_stop();
+    } else if (targets.supervisor != nullptr) {
+      targets.supervisor->forward_signal(signal);
     }
-  }
-}
-
-void Agent::hang_up() {
-  if (const auto reopened = log::reopen(); !reopened) {
-    log::warn("log.reopen", reopened.error().text);
-  } else {
-    log::info(
-        "hangup",
-        config_.log_file.empty() ? "SIGHUP: nothing to do" : "SIGHUP: log file opened again",
-        {{"next", "the configuration is read at the start only: restart keybearer for a new one"}});
   }
 }
 
 // --- the end ---
 
-awaitable<void> Agent::clean_up() {
-  if (mode_ != Mode::render_once && mode_ != Mode::preview) {
-    std::vector<const config::Template*> specs;
-    for (const render::RenderedFile& file : renderer_.files()) specs.push_back(file.spec);
-    delivery::remove_files(specs);
+struct ShutdownParts {
+  const config::Config& config;
+  Mode mode;
+  vault::Client& client;
+  auth::AuthLoop& auth;
+  secrets::SecretStore& secrets;
+  Notifier& notifier;
+};
+
+awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
+  if (parts.client.token() == nullptr || parts.auth.state().phase == auth::TokenState::Phase::lost)
+    co_return;
+  if (parts.config.lease.revoke_on_exit.value_or(parts.mode != Mode::render_once)) {
+    if (co_await parts.secrets.revoke_all(deadline) == lease::Revoked::timed_out) {
+      log::warn("lease.revoke_timeout",
+                "revoking the leases took too long: what is left ends with the token");
+    }
   }
-  tasks_.cancel();
-  co_await tasks_.join();
-  farewell_.spawn(take_leave());
-  co_await farewell_.join();
-  co_await alarms_.finish(0s);
-  listening_.cancel();
-  co_await listening_.join();
+  if (Clock::now() + 100ms < deadline) co_await parts.auth.revoke();
 }
 
-awaitable<void> Agent::take_leave() {
-  const Instant last = Clock::now() + kRevocations;
-  if (client_.token() != nullptr && auth_.state().phase != auth::TokenState::Phase::lost)
-    co_await within(kRevocations, revoke(last));
-  co_await alarms_.finish(std::max(last - Clock::now(), kLastAlarm));
-}
-
-awaitable<void> Agent::revoke(Instant last) {
-  if (config_.lease.revoke_on_exit.value_or(mode_ != Mode::render_once))
-    co_await secrets_.revoke_all();
-  if (Clock::now() + 100ms < last) co_await auth_.revoke();
+awaitable<void> revoke_and_notify(ShutdownParts parts) {
+  const Instant deadline = Clock::now() + kRevocations;
+  co_await within(kRevocations, revoke(parts, deadline));
+  co_await parts.notifier.finish(std::max(deadline - Clock::now(), kMinNotifyTime));
 }
 
 }  // namespace
 
-Parts make_parts(asio::io_context& context, const config::Config& config) {
-  std::vector<int> signals = child::forwarded_signals();
-  signals.insert(signals.end(), std::begin(kOurSignals), std::end(kOurSignals));
-  const auto events = std::make_shared<Signals>(context.get_executor(), signals);
-  return {.http = http::make_client(context.get_executor(), client_options(config)),
-          .spawner = child::make_spawner(),
-          .random = {},
-          .environment = EnvBlock::from(environ),
-          .next_signal = [events] { return events->next(); }};
+Parts make_parts(asio::io_context& context) {
+  const auto events = std::make_shared<Signals>(context.get_executor(), handled_signals());
+  const auto executor = context.get_executor();
+  Parts parts;
+  parts.make_http = [executor](const config::Config& config) {
+    return http::make_client(executor, client_options(config));
+  };
+  parts.spawner = child::make_spawner();
+  parts.environment = EnvBlock::from(environ);
+  parts.next_signal = [events] { return events->next(); };
+  return parts;
 }
 
-awaitable<int> run_agent(asio::io_context& context, Parts parts, const config::Config& config,
-                         Mode mode, render::Renderer renderer, PreviewSink preview) {
-  Agent agent(context, std::move(parts), config, mode, std::move(renderer), std::move(preview));
-  co_await agent.run();
-  co_return agent.code();
+awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode mode,
+                         PreviewSink preview) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto config = rendering->config;
+
+  Lifecycle lifecycle(executor);
+  Notifier notifier(executor, config->notify, config->name, parts.environment);
+  const auto notify = [&notifier](std::string_view event, std::string_view reason) {
+    notifier.notify(event, reason);
+  };
+  vault::Session session(parts.make_http(*config), vault::session_options(*config));
+  vault::Client client(session);
+  lease::Revocations revocations(executor, client);
+  auth::AuthLoop auth(client, auth_settings(*config, mode),
+                      {.outage = config->outage,
+                       .start_grace = config->template_config.start_grace,
+                       .once = is_once(mode),
+                       .num_retries = config->vault.retry.num_retries},
+                      has_child(mode) ? config->exec.stop_timeout : Duration(0), parts.random,
+                      notify);
+  secrets::SecretStore secrets(executor, client, revocations,
+                               secrets::settings_of(*config, is_once(mode)), parts.random,
+                               {.token_is_good = [&auth] { return auth.token_is_good(); },
+                                .alarm = notify,
+                                .token_is_limited = [&auth] { return auth.state().limited; }});
+  delivery::Files files;
+  delivery::Hooks hooks(executor, parts.random,
+                        [&files](const std::string& destination) { files.action_done(destination); });
+  std::optional<child::Supervisor> supervisor;
+  if (has_child(mode)) {
+    supervisor.emplace(executor, *parts.spawner, config->exec, instance_id(*config), parts.random,
+                       notify);
+  }
+  child::Supervisor* const child = supervisor ? &*supervisor : nullptr;
+  const auto on_ready = [&] {
+    lifecycle.on_ready();
+    if (mode == Mode::preview) {
+      lifecycle.end(preview(rendering->renderer.files()));
+    } else if (mode == Mode::render_once) {
+      lifecycle.spawn(end_after_commands(hooks, lifecycle));
+    } else if (!is_once(mode)) {
+      lifecycle.spawn(log_server_version(client));
+    }
+  };
+  DeliveryLoop delivery(
+      rendering, mode,
+      {.secrets = secrets, .auth = auth, .files = files, .hooks = hooks, .supervisor = child,
+       .environment = parts.environment, .random = parts.random},
+      {.ready = on_ready,
+       .child_offered = [&] { lifecycle.on_child_offered(); },
+       .failed = [&](int code, const Error& reason) { lifecycle.end(code, reason); },
+       .notify = notify});
+
+  lifecycle.connect(
+      {.stop_child = [&] { supervisor->stop(); },
+       .begin_ending = [&] { delivery.stop(); },
+       .remove_files =
+           [&] {
+             if (mode != Mode::render_once && mode != Mode::preview) files.remove_on_exit();
+           },
+       .clean_up =
+           [&] { return revoke_and_notify({*config, mode, client, auth, secrets, notifier}); }});
+  const ReloadTargets reload_targets{parts, mode,  session, auth,
+                                     secrets, delivery, child, notifier};
+  lifecycle.spawn_signals(handle_signals(reload_targets, lifecycle));
+  lifecycle.spawn(authenticate(auth, delivery, lifecycle));
+  lifecycle.spawn(follow_token(auth, secrets, delivery));
+  lifecycle.spawn(secrets.run());
+  lifecycle.spawn(revocations.run());
+  lifecycle.spawn(delivery.run());
+  lifecycle.spawn(hooks.run());
+  lifecycle.spawn(enforce_start_timeout(delivery, lifecycle));
+  if (config->hardening) lifecycle.spawn(lock_memory_after_start());
+  if (child != nullptr) {
+    lifecycle.spawn(supervise(*child, lifecycle));
+    lifecycle.spawn(delivery.follow_child());
+    lifecycle.spawn(delivery.verify());
+  }
+  co_return co_await lifecycle.run();
 }
 
-int run_agent(const config::Config& config, Mode mode, render::Renderer renderer,
-              PreviewSink preview) {
+int run_agent(std::shared_ptr<Rendering> rendering, Mode mode, PreviewSink preview,
+              std::function<Reloaded()> reload) {
   asio::io_context context(1);
   std::exception_ptr failure;
   int code = 0;
-  {
-    Agent agent(context, make_parts(context, config), config, mode, std::move(renderer),
-                std::move(preview));
-    asio::co_spawn(context, agent.run(), [&](std::exception_ptr e) {
-      failure = std::move(e);
-      context.stop();  // idle connections have timers of their own
-    });
-    for (bool done = false; !done;) {
-      try {
-        context.run();
-        done = true;
-      } catch (...) {
-        agent.broken(std::current_exception());
-      }
-    }
-    code = agent.code();
-  }
+  Parts parts = make_parts(context);
+  parts.reload = std::move(reload);
+  asio::co_spawn(context,
+                 run_agent(std::move(parts), std::move(rendering), mode, std::move(preview)),
+                 [&](std::exception_ptr e, int result) {
+                   failure = std::move(e);
+                   code = result;
+                   context.stop();  // idle connections have timers of their own
+                 });
+  context.run();
   if (failure) std::rethrow_exception(failure);
   return code;
 }

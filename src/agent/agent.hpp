@@ -1,19 +1,21 @@
 #pragma once
-// The main job: owns the server connection, the token, the secrets, the templates and the program;
-// decides in which order they start, what meets what, in which order they stop, and the exit code.
+// The main job: a recipe of named parts (agent.cpp). What each does is in its own file: when to
+// start and what with (start_policy), from secrets to files and child (delivery_loop), the end
+// (lifecycle, shutdown), another configuration (reload).
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "agent/rendering.hpp"
 #include "base/random.hpp"
 #include "child/spawner.hpp"
-#include "config/config.hpp"
+#include "config/load.hpp"
 #include "http/client.hpp"
 #include "process/env_block.hpp"
-#include "render/renderer.hpp"
 
 namespace keybearer {
 
@@ -25,35 +27,33 @@ enum class Mode {
   preview,      // as render_once, but nothing is written and no command runs
 };
 
+using Reloaded = std::expected<std::shared_ptr<Rendering>, std::vector<config::Problem>>;
+
 // What the agent does not make itself, so that all of it runs on fakes under a frozen clock.
 struct Parts {
-  std::unique_ptr<http::Client> http;
+  // For the first configuration and for each that a reload brings.
+  std::function<std::unique_ptr<http::Client>(const config::Config&)> make_http;
   std::shared_ptr<child::Spawner> spawner;
   Random random;
   EnvBlock environment;  // ours, which the child may inherit
-  // The next signal for us; called again after each. Default: none ever comes.
+  // The next signal for us; called again after each. Null: none ever comes.
   std::function<boost::asio::awaitable<int>()> next_signal;
+  // Reads the configuration and the templates again. Null: there is none to read.
+  std::function<Reloaded()> reload;
 };
-// The real ones.
-[[nodiscard]] Parts make_parts(boost::asio::io_context& context, const config::Config& config);
+// The real ones, but for `reload`.
+[[nodiscard]] Parts make_parts(boost::asio::io_context& context);
 
 // In Mode::preview: gets the files when all are there, and returns the exit code.
 using PreviewSink = std::function<int(const std::vector<render::RenderedFile>&)>;
 
-// Until all is over: keybearer's exit code. An internal error ends it in order with 70, and is then
-// rethrown. `config` must outlive it.
-[[nodiscard]] boost::asio::awaitable<int> run_agent(boost::asio::io_context& context, Parts parts,
-                                                    const config::Config& config, Mode mode,
-                                                    render::Renderer renderer,
+// Until all is over: keybearer's exit code. An internal error ends it in order, and is then
+// rethrown.
+[[nodiscard]] boost::asio::awaitable<int> run_agent(Parts parts,
+                                                    std::shared_ptr<Rendering> rendering, Mode mode,
                                                     PreviewSink preview = {});
-// The same on the real parts, with a loop of its own.
-[[nodiscard]] int run_agent(const config::Config& config, Mode mode, render::Renderer renderer,
-                            PreviewSink preview = {});
-
-// [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
-[[nodiscard]] http::ClientOptions client_options(const config::Config& config);
-
-// ": what to do about it", or nothing.
-[[nodiscard]] std::string hint(const Error& error);
+// The same with a loop of its own. `reload`: see Parts.
+[[nodiscard]] int run_agent(std::shared_ptr<Rendering> rendering, Mode mode,
+                            PreviewSink preview = {}, std::function<Reloaded()> reload = {});
 
 }  // namespace keybearer

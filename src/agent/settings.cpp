@@ -1,56 +1,10 @@
-#include "agent/rules.hpp"
+#include "agent/settings.hpp"
 
 #include <unistd.h>
 
 #include <climits>
 
 namespace keybearer {
-
-int exit_code(const Error& error) {
-  switch (error.kind) {
-    case ErrorKind::denied:
-      return 77;
-    case ErrorKind::not_found:
-    case ErrorKind::refused:
-      return 75;
-    case ErrorKind::render:
-      return 65;
-    case ErrorKind::io:
-      return 73;
-    case ErrorKind::config:
-      return 78;
-    case ErrorKind::spawn:
-      return error.status != 0 ? error.status : 126;
-    default:
-      return is_outage(error.kind) ? 69 : 70;
-  }
-}
-
-std::string hint(const Error& error) {
-  switch (error.kind) {
-    case ErrorKind::denied:
-      return ": let the role's policy allow it (keybearer check --online lists what is missing)";
-    case ErrorKind::not_found:
-      if (error.text.find("no handler for route") != std::string::npos)
-        return ": no secrets engine is mounted there; correct the path, or mount one";
-      return ": write the secret, or make it optional (a default, or [[secret]] with optional = "
-             "true)";
-    case ErrorKind::refused:
-      return ": correct the path or its parameters";
-    case ErrorKind::network:
-      return ": is the server up, and vault.address (VAULT_ADDR) right?";
-    case ErrorKind::tls:
-      return ": see vault.ca_cert (VAULT_CACERT), tls_server_name, client_cert";
-    case ErrorKind::sealed:
-      return ": unseal the server";
-    case ErrorKind::bad_reply:
-      if (error.text.find("not the server's own") != std::string::npos)
-        return " See vault.address (VAULT_ADDR)";
-      return ": is vault.address that of a Vault server, and max_response_size large enough?";
-    default:
-      return "";
-  }
-}
 
 config::OnChange default_action(const config::Exec& exec) {
   using Rule = config::RestartOnSecretChanges;

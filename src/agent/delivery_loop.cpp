@@ -1,0 +1,338 @@
+#include "agent/delivery_loop.hpp"
+
+#include <algorithm>
+
+#include "agent/exit_codes.hpp"
+#include "agent/hints.hpp"
+#include "base/fingerprint.hpp"
+#include "base/log.hpp"
+#include "base/offload.hpp"
+#include "child/environment.hpp"
+#include "config/scalars.hpp"
+#include "tmpl/funcs/write_file.hpp"
+
+namespace keybearer {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using namespace std::chrono_literals;
+
+constexpr Duration kStartupCoalesce = 100ms;  // at the start, answers are collected this long
+constexpr Duration kRestartLead = 3s;  // before what the child has ends, it is told of the next
+
+// Set when its owner is given up, so that a thread that still works for it ends soon.
+class StopOnExit {
+ public:
+  ~StopOnExit() { flag_->store(true); }
+  [[nodiscard]] std::shared_ptr<std::atomic<bool>> flag() const { return flag_; }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> flag_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+StartRules start_rules_of(const config::Config& config, bool once) {
+  return {.outage = config.outage,
+          .start_grace = config.template_config.start_grace,
+          .exit_on_retry_failure = config.template_config.exit_on_retry_failure,
+          .once = once};
+}
+
+}  // namespace
+
+DeliveryLoop::DeliveryLoop(std::shared_ptr<Rendering> rendering, Mode mode, Links links,
+                           Callbacks callbacks)
+    : rendering_(std::move(rendering)),
+      mode_(mode),
+      links_(links),
+      callbacks_(std::move(callbacks)),
+      start_rules_(start_rules_of(*rendering_->config, once())),
+      verifier_(rendering_->config->exec,
+                {.accepted = [this](child::Desired set) { accepted(std::move(set)); },
+                 .refetch = [this] { return links_.secrets.refetch_leased("exec.verify failed"); },
+                 .refused = [this](const std::string& reason) { refused(reason); }}) {}
+
+void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
+  rendering_ = std::move(rendering);
+  start_rules_ = start_rules_of(*rendering_->config, once());
+  verifier_.configure(rendering_->config->exec);
+  std::erase_if(written_, [this](const auto& entry) {
+    return std::ranges::none_of(rendering_->renderer.files(), [&](const auto& file) {
+      return file.spec->destination == entry.first;
+    });
+  });
+  for (auto& [destination, generation] : written_) generation = 0;  // compared with the disk again
+  links_.secrets.changed().set();
+}
+
+awaitable<void> DeliveryLoop::run() {
+  for (;;) {
+    evaluated_ = links_.secrets.changed().generation();
+    co_await pass();
+    Instant wake = write_again_.value_or(Instant::max());
+    if (!ready_ && Clock::now() < begun_ + kDefaultsAfter)
+      wake = std::min(wake, begun_ + kDefaultsAfter);
+    if (!ready_) wake = std::min(wake, std::max(begun_ + start_rules_.start_grace, Clock::now() + 1s));
+    (void)co_await links_.secrets.changed().wait(evaluated_, wake);
+    if (!ready_) co_await gather_first_answers(wake);
+  }
+}
+
+// At startup replies are coalesced per level of look-ups, but one that hangs does not delay the
+// rest.
+awaitable<void> DeliveryLoop::gather_first_answers(Instant wake) {
+  Event& changed = links_.secrets.changed();
+  const Instant latest = std::min(wake, Clock::now() + kStartupCoalesce);
+  while (!links_.secrets.all_answered() && !links_.secrets.any_start_failed()) {
+    if (!co_await changed.wait(changed.generation(), latest)) break;
+  }
+}
+
+awaitable<void> DeliveryLoop::pass() {
+  if (stopping_) co_return;
+  const bool use_defaults = !ready_ && should_use_defaults(start_rules_, start_facts());
+  if (use_defaults) links_.secrets.use_defaults();
+  evaluation_ = co_await evaluate(use_defaults);
+  if (stopping_) co_return;
+  if (ready_ && links_.secrets.reject(evaluation_.used)) {
+    report(evaluation_.errors);
+    evaluation_ = co_await evaluate(false);
+  }
+  if (stopping_) co_return;
+  render::log_notes(evaluation_.notes);
+  for (const tmpl::Dependency& dependency : evaluation_.missing)
+    links_.secrets.require(dependency);
+  report(evaluation_.errors);
+  // What is there does not wait for what is not; the child waits for all.
+  const bool all_written = co_await write();
+  if (stopping_ || (!ready_ && start_is_over())) co_return;
+  (void)links_.secrets.missing_key(evaluation_.used);
+  if (!evaluation_.complete) co_return;
+  if (evaluation_.errors.empty()) links_.secrets.retain(rendering_->renderer.dependencies());
+  if (all_written) offer();
+}
+
+awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {
+  const StopOnExit stop;
+  co_return co_await offload(
+      [rendering = rendering_, snapshot = links_.secrets.snapshot(), use_defaults,
+       flag = stop.flag()]() mutable {
+        return rendering->renderer.evaluate(snapshot, use_defaults, flag.get());
+      });
+}
+
+StartFacts DeliveryLoop::start_facts() const {
+  StartFacts facts{.now = Clock::now(),
+                   .begun = begun_,
+                   .has_token = links_.auth.state().token_number > 0,
+                   .token_failure = links_.auth.state().trouble,
+                   .errors = evaluation_.errors,
+                   .required_by = evaluation_.required_by,
+                   .lacking_keys = evaluation_.used};
+  for (const secrets::Status* status : links_.secrets.all()) {
+    facts.secrets.push_back({.id = status->id,
+                             .has_value = status->generation > 0,
+                             .failed_for_good = links_.secrets.start_failed(status->id),
+                             .failing = status->state == secrets::Status::State::failing,
+                             .refetchable = links_.secrets.can_refetch_freely(status->id),
+                             .error = status->error});
+  }
+  return facts;
+}
+
+bool DeliveryLoop::start_is_over() {
+  const std::vector<Error> failures = start_failures(start_rules_, start_facts());
+  if (failures.empty()) return false;
+  for (std::size_t i = 1; i < failures.size(); ++i)
+    log::error("start.failed", failures[i].text);
+  callbacks_.failed(exit_code(failures.front()), failures.front());
+  return true;
+}
+
+// One line per error while it lasts.
+void DeliveryLoop::report(const std::vector<Error>& errors) {
+  std::set<std::string> now;
+  for (const Error& error : errors) {
+    now.insert(error.text);
+    if (reported_errors_.contains(error.text)) continue;
+    if (ready_) {
+      log::warn("render.failed", error.text, {{"values", "the last good ones stay"}});
+    } else {
+      log::error("render.failed", error.text);
+    }
+  }
+  reported_errors_ = std::move(now);
+}
+
+// --- files ---
+
+// False: a file can't be written. Then it is tried again, and until then the child hears of
+// nothing.
+awaitable<bool> DeliveryLoop::write() {
+  if (mode_ == Mode::preview) co_return true;
+  std::vector<const render::RenderedFile*> files;
+  std::vector<delivery::FileWrite> writes;
+  for (const render::RenderedFile& file : rendering_->renderer.files()) {
+    if (!file.content) continue;
+    const auto known = written_.find(file.spec->destination);
+    if (known != written_.end() && known->second == file.generation) continue;
+    files.push_back(&file);
+    delivery::FileWrite write{.target = delivery::target_of(*file.spec), .content = file.content};
+    for (const tmpl::Range& range : file.printed) write.printed.push_back({range.begin, range.end});
+    writes.push_back(std::move(write));
+  }
+  if (files.empty() && !write_again_) co_return true;
+  const auto rendering = rendering_;  // `files` are its own
+  const auto results = co_await links_.files.apply(std::move(writes));
+  if (stopping_) co_return false;
+  bool all = true;
+  for (std::size_t i = 0; i < files.size(); ++i) all = on_file(*files[i], results[i]) && all;
+  write_again_ =
+      all ? std::nullopt
+          : std::optional(Clock::now() + write_backoff_.next(links_.random.fraction()));
+  if (all) write_backoff_.reset();
+  co_return all && !stopping_;
+}
+
+bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::FileResult& result) {
+  const std::string& destination = file.spec->destination;
+  if (!result.written) {
+    const Error& error = result.written.error();
+    if (!ready_) {
+      callbacks_.failed(exit_code(error), error);
+      return false;
+    }
+    if (std::exchange(write_failures_[destination], error.text) != error.text) {
+      log::error("file.failed", error.text);
+      callbacks_.notify("file.failed", destination);
+    }
+    return false;
+  }
+  write_failures_.erase(destination);
+  bool changed = *result.written;
+  if (changed) {
+    log::info("file.written", "file written",
+              {{"path", destination},
+               {"mode", config::mode_text(result.mode)},
+               {"secrets", reasons(file.used)}});
+  }
+  changed = carry_out(file) || changed;
+  written_[destination] = file.generation;
+  if (changed || result.action_due) run_command(file);
+  return true;
+}
+
+void DeliveryLoop::run_command(const render::RenderedFile& file) {
+  if (file.spec->command.argv.empty()) return;
+  std::vector<Secret> values;
+  const std::string_view content = file.content->reveal();
+  values.push_back(file.content->clone());
+  for (const tmpl::Range& printed : file.printed)
+    values.emplace_back(content.substr(printed.begin, printed.end - printed.begin));
+  links_.hooks.start(delivery::target_of(*file.spec), without_credentials(links_.environment),
+                     std::move(values));
+}
+
+// --- change sets ---
+
+child::Items DeliveryLoop::items() const {
+  const config::Exec& exec = rendering_->config->exec;
+  const config::OnChange rule = default_action(exec);
+  child::Items items;
+  for (const render::RenderedVariable& variable : rendering_->renderer.variables()) {
+    const config::OnChange change = variable.on_change.value_or(rule);
+    items.push_back({.name = variable.name,
+                     .fingerprint = fingerprint(variable.value->reveal()),
+                     .action = change.action,
+                     .signal = change.signal,
+                     .why = reasons(variable.used)});
+  }
+  for (const render::RenderedFile& file : rendering_->renderer.files()) {
+    const config::OnChange change = file.spec->on_change.value_or(rule);
+    if (file.spec->on_change && change.action == config::OnChange::Action::none) continue;
+    std::uint64_t print = fingerprint(file.content->reveal());
+    for (const tmpl::FileEffect& effect : file.effects)
+      print = print * 31 + fingerprint(effect.content->reveal());
+    items.push_back({.name = file.spec->destination,
+                     .fingerprint = print,
+                     .action = change.action,
+                     .signal = change.signal,
+                     .why = reasons(file.used)});
+  }
+  std::ranges::sort(items, {}, &child::Item::name);
+  return items;
+}
+
+// The complete set: to the child, once exec.verify finds it good.
+void DeliveryLoop::offer() {
+  const std::uint64_t id = ++last_set_;
+  set_sources_[id] = rendering_->renderer.in_use();
+  if (!with_child() || (ready_ && once())) return in_force(id);
+  EnvBlock rendered;
+  for (const render::RenderedVariable& variable : rendering_->renderer.variables())
+    rendered.set(variable.name, variable.value->reveal());
+  child::Desired set{.id = id,
+                     .items = items(),
+                     .environment = child::program_environment(rendering_->config->exec,
+                                                               links_.environment, rendered),
+                     .apply_before = links_.secrets.earliest_superseded_expiry() - kRestartLead};
+  verifier_.offer(std::move(set), rendered);
+}
+
+// To the supervisor, which compares it with what the child was started with.
+void DeliveryLoop::accepted(child::Desired set) {
+  const std::uint64_t id = set.id;
+  if (auto taken = links_.supervisor->set_desired(std::move(set)); !taken) {
+    set_sources_.erase(id);
+    if (!ready_) return callbacks_.failed(exit_code(taken.error()), taken.error());
+    log::error("child.refused", taken.error().text + "; the child keeps its values");
+    callbacks_.notify("child.refused", taken.error().text);
+    return;
+  }
+  in_force(id);
+}
+
+void DeliveryLoop::refused(const std::string& reason) {
+  if (!ready_) return callbacks_.failed(kUnavailable, Error{ErrorKind::server, reason});
+  log::error("verify.refused", reason + "; the child keeps its values");
+  callbacks_.notify("verify.refused", reason);
+}
+
+// The set is where it belongs, or on its way: without a child, that is all.
+void DeliveryLoop::in_force(std::uint64_t id) {
+  // What came while files were written or new values were tried belongs to the next pass.
+  if (evaluated_ == links_.secrets.changed().generation()) {
+    for (const secrets::Status* status : links_.secrets.all())
+      logged_generations_[status->id] = status->generation;
+    links_.secrets.commit();
+  }
+  const bool first = !std::exchange(ready_, true);
+  if (with_child()) {
+    callbacks_.child_offered();
+  } else {
+    links_.secrets.applied(set_sources_[id]);
+    set_sources_.clear();
+  }
+  if (first) callbacks_.ready();
+}
+
+awaitable<void> DeliveryLoop::follow_child() {
+  for (;;) {
+    Event& changed = links_.supervisor->changed();
+    const auto seen = changed.generation();
+    const auto applied = set_sources_.find(links_.supervisor->applied());
+    if (applied != set_sources_.end()) {
+      links_.secrets.applied(applied->second);
+      set_sources_.erase(set_sources_.begin(), applied);
+    }
+    co_await changed.wait(seen);
+  }
+}
+
+std::string DeliveryLoop::reasons(const std::vector<std::string>& ids) const {
+  return change_reasons(
+      ids, [this](const std::string& id) { return links_.secrets.status(id); },
+      logged_generations_);
+}
+
+}  // namespace keybearer

@@ -1,0 +1,58 @@
+#include "agent/reload.hpp"
+
+#include "agent/settings.hpp"
+#include "base/log.hpp"
+#include "config/diff.hpp"
+
+namespace keybearer {
+namespace {
+
+std::string joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
+  return text;
+}
+
+}  // namespace
+
+ReloadReport reload(const ReloadTargets& targets) {
+  ReloadReport report;
+  if (!targets.parts.reload) return report;
+  auto loaded = targets.parts.reload();
+  if (!loaded) {
+    report.problems = std::move(loaded).error();
+    for (const config::Problem& problem : report.problems)
+      log::error("config.invalid", problem.place + ": " + problem.text);
+    log::error("config.reload_failed",
+               "the configuration has errors; the running one stays in force");
+    return report;
+  }
+  const config::Config& old = *targets.delivery.rendering().config;
+  const config::Config& now = *(*loaded)->config;
+  for (const config::SectionDiff& section : config::diff(old, now)) {
+    if (section.effect == config::Effect::same) continue;
+    (section.effect == config::Effect::live ? report.changed : report.needs_restart)
+        .push_back(section.name);
+  }
+  if (auto taken = targets.auth.configure(auth_settings(now, targets.mode)); !taken) {
+    report.problems.push_back({"auto_auth.method", taken.error().text});
+    log::error("config.reload_failed", taken.error().text + "; the running one stays in force");
+    return report;
+  }
+  if (now.log_level) log::set_level(*now.log_level);
+  targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
+  targets.secrets.configure(secrets::settings_of(now, false));
+  targets.notifier.configure(now.notify);
+  if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);
+  targets.delivery.replace(std::move(*loaded));
+  report.applied = true;
+  log::info("config.reloaded", "configuration and templates read again",
+            {{"changed", report.changed.empty() ? "nothing" : joined(report.changed)}});
+  if (!report.needs_restart.empty()) {
+    log::warn("config.needs_restart", "changed, but a restart of keybearer is needed for it",
+              {{"keys", joined(report.needs_restart)}});
+  }
+  return report;
+}
+
+}  // namespace keybearer

@@ -1,0 +1,21 @@
+#pragma once
+// What the configuration means for the parts, where the mode has a say. Pure translations.
+
+#include <string>
+
+#include "agent/agent.hpp"
+#include "config/config.hpp"
+#include "http/client.hpp"
+
+namespace keybearer {
+
+// What a change of something asks of the child, when nothing else is said of it.
+[[nodiscard]] config::OnChange default_action(const config::Exec& exec);
+// [auto_auth] with the mode's own defaults.
+[[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Mode mode);
+// This keybearer among others: name and host.
+[[nodiscard]] std::string instance_id(const config::Config& config);
+// [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
+[[nodiscard]] http::ClientOptions client_options(const config::Config& config);
+
+}  // namespace keybearer

@@ -1,0 +1,81 @@
+#include "agent/start_policy.hpp"
+
+#include <algorithm>
+
+#include "agent/hints.hpp"
+
+namespace keybearer {
+namespace {
+
+using namespace std::chrono_literals;
+using OnStart = config::Outage::OnStart;
+
+bool away(const SecretFact& secret) {
+  return !secret.has_value && secret.error && is_outage(secret.error->kind);
+}
+
+const SecretFact* find(const StartFacts& facts, const std::string& id) {
+  const auto at = std::ranges::find(facts.secrets, id, &SecretFact::id);
+  return at == facts.secrets.end() ? nullptr : &*at;
+}
+
+}  // namespace
+
+bool should_use_defaults(const StartRules& rules, const StartFacts& facts) {
+  if (rules.outage.on_start != OnStart::use_default || facts.now < facts.begun + kDefaultsAfter)
+    return false;
+  if (!facts.has_token) return facts.token_failure && is_outage(facts.token_failure->kind);
+  return std::ranges::any_of(facts.secrets,
+                             [](const SecretFact& s) { return !s.has_value && s.failing; });
+}
+
+std::vector<Error> start_failures(const StartRules& rules, const StartFacts& facts) {
+  // A template that is wrong by itself does not get better.
+  for (const Error& error : facts.errors) {
+    if (error.kind == ErrorKind::render)
+      return {Error{error.kind, "a template can't be rendered"}};
+  }
+  std::vector<Error> failures;
+  for (const auto& [id, target] : facts.required_by) {
+    const SecretFact* secret = find(facts, id);
+    if (secret == nullptr || !secret->failed_for_good || !secret->error) continue;
+    Error error = *secret->error;
+    error.text += "; needed by " + target + hint(error);
+    failures.push_back(std::move(error));
+  }
+  if (!failures.empty()) return failures;
+
+  if (rules.outage.on_start == OnStart::fail) {
+    const auto unreachable = std::ranges::find_if(facts.secrets, away);
+    if (unreachable != facts.secrets.end()) return {*unreachable->error};
+  }
+  const auto lacking = std::ranges::find(facts.errors, ErrorKind::not_found, &Error::kind);
+  if (lacking == facts.errors.end() || !rules.exit_on_retry_failure) return {};
+  const bool may_come = std::ranges::any_of(facts.lacking_keys, [&](const std::string& id) {
+    const SecretFact* secret = find(facts, id);
+    return secret != nullptr && secret->refetchable;
+  });
+  if (may_come && facts.now < facts.begun + rules.start_grace) return {};
+  const std::string first_line = lacking->text.substr(0, lacking->text.find('\n'));
+  return {Error{lacking->kind, first_line + "; add the key to the secret, or give it a default"}};
+}
+
+std::optional<Duration> start_timeout(const StartRules& rules) {
+  if (rules.outage.start_timeout) return rules.outage.start_timeout;
+  return rules.once ? std::optional<Duration>(60s) : std::nullopt;
+}
+
+Error start_timeout_error(const StartRules& rules, const StartFacts& facts) {
+  const std::string text =
+      "not ready after " + std::to_string(start_timeout(rules).value_or(0s).count() / 1000) +
+      " s (outage.start_timeout)";
+  const auto because = [&](const Error& error) {
+    return Error{error.kind, text + ": " + error.text + hint(error)};
+  };
+  for (const SecretFact& secret : facts.secrets)
+    if (!secret.has_value && secret.error) return because(*secret.error);
+  if (facts.token_failure) return because(*facts.token_failure);
+  return Error{ErrorKind::network, text};
+}
+
+}  // namespace keybearer
