@@ -184,7 +184,7 @@ def main():
     paths += sorted(root.glob("*"))
     sources = [Source(root, path) for path in paths
                if path.is_file() and path.suffix in kinds and path != Path(__file__).resolve()
-               and not {"vectors", "corpus", "__pycache__", "build"} & set(path.relative_to(root).parts)
+               and not {".git", "vectors", "corpus", "__pycache__", "build"} & set(path.relative_to(root).parts)
                and b"\0" not in path.open("rb").read(4096)]
     if not any(source.in_src for source in sources):
         print(f"{root}: no src folder here\n0 passed, 1 failed")
