@@ -31,7 +31,7 @@ std::string hint(const Error& error) {
     case ErrorKind::denied:
       return ": let the role's policy allow it (keybearer check --online lists what is missing)";
     case ErrorKind::not_found:
-      if (error.text.find("no handler for route") != std::string::npos)
+      if (error.reason == Reason::no_mount)
         return ": no secrets engine is mounted there; correct the path, or mount one";
       return ": write the secret, or make it optional (a default, or [[secret]] with optional = "
              "true)";
@@ -44,8 +44,7 @@ std::string hint(const Error& error) {
     case ErrorKind::sealed:
       return ": unseal the server";
     case ErrorKind::bad_reply:
-      if (error.text.find("not the server's own") != std::string::npos)
-        return " See vault.address (VAULT_ADDR)";
+      if (error.reason == Reason::foreign_response) return " See vault.address (VAULT_ADDR)";
       return ": is vault.address that of a Vault server, and max_response_size large enough?";
     default:
       return "";

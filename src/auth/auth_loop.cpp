@@ -280,8 +280,9 @@ struct AuthLoop::Impl {
   asio::awaitable<TokenStep> renew() {
     const auto now = Clock::now();
     const auto left = schedule.end().value_or(now) - now;
-    auto auth = co_await client.renew_self(config.increment,
-                                           std::max<Duration>(left / 3, kLeastAnswerTime));
+    auto auth =
+        co_await client.renew_self(config.increment, std::max<Duration>(left / 3, kLeastAnswerTime),
+                                   schedule.end() ? now + left / 2 : Instant::max());
     if (auth) {
       end_trouble();
       ++state.renewals;

@@ -133,7 +133,7 @@ class AppRoleLogin : public Login {
              "? See auto_auth.method.mount_path and namespace (servers also lock a role for a "
              "while after 5 wrong logins)";
     }
-    if (error.text.ends_with("invalid role ID") || error.text.ends_with("invalid role_id")) {
+    if (error.reason == Reason::invalid_role_id) {
       const auto place = method_.role_id.empty()
                              ? role_file_.path() + " (auto_auth.method.role_id_file_path)"
                              : std::string("VAULT_ROLE_ID or auto_auth.method.role_id");

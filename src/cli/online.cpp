@@ -165,7 +165,7 @@ int check_online(config::Config& config) {
   (void)log::open({.level = log::Level::error, .file = {}, .name = {}});
   boost::asio::io_context context(1);
   vault::Client client(http::make_client(context.get_executor(), client_options(config)),
-                       config.vault.vault_namespace);
+                       vault::session_options(config));
   int code = kBug;
   std::exception_ptr failure;
   boost::asio::co_spawn(context, into(code, config, client), [&](std::exception_ptr e) {

@@ -46,10 +46,10 @@ class PlainStream final : public Stream {
     if (error) co_return fail(ErrorKind::network, reason(error));
     co_return n;
   }
-  asio::awaitable<result<>> write(std::string_view bytes) override {
+  asio::awaitable<result<>> write(std::string_view bytes, std::size_t& written) override {
     error_code error;
-    co_await asio::async_write(socket_, asio::buffer(bytes),
-                               asio::redirect_error(asio::use_awaitable, error));
+    written = co_await asio::async_write(socket_, asio::buffer(bytes),
+                                         asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return fail(ErrorKind::network, reason(error));
     co_return result<>{};
   }
@@ -173,7 +173,10 @@ asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, Resolver& reso
   if (url.scheme == Url::Scheme::unix_socket) co_return co_await connect_unix(url.socket_path);
 
   auto addresses = co_await resolver.addresses(url.host, limit);
-  if (!addresses) co_return std::unexpected(std::move(addresses).error());
+  if (!addresses) {
+    addresses.error().reason = Reason::no_such_host;
+    co_return std::unexpected(std::move(addresses).error());
+  }
   std::uint16_t port = 0;
   std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
   auto socket = co_await connect_tcp(*std::move(addresses), port, limit);

@@ -22,7 +22,9 @@ class Stream {
   // 0: the peer ended the connection in an orderly way. Errors: network.
   [[nodiscard]] virtual boost::asio::awaitable<result<std::size_t>> read_some(char* data,
                                                                               std::size_t size) = 0;
-  [[nodiscard]] virtual boost::asio::awaitable<result<>> write(std::string_view bytes) = 0;
+  // `written`: how many bytes may have reached the peer, also after an error.
+  [[nodiscard]] virtual boost::asio::awaitable<result<>> write(std::string_view bytes,
+                                                               std::size_t& written) = 0;
   // Ends whatever is in progress; also what a deadline does.
   virtual void close() noexcept = 0;
   [[nodiscard]] virtual int fd() noexcept = 0;  // -1: closed

@@ -57,10 +57,10 @@ class TlsStream final : public Stream {
     if (error) co_return broken(error);
     co_return n;
   }
-  asio::awaitable<result<>> write(std::string_view bytes) override {
+  asio::awaitable<result<>> write(std::string_view bytes, std::size_t& written) override {
     error_code error;
-    co_await asio::async_write(socket_, asio::buffer(bytes),
-                               asio::redirect_error(asio::use_awaitable, error));
+    written = co_await asio::async_write(socket_, asio::buffer(bytes),
+                                         asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return broken(error);
     co_return result<>{};
   }

@@ -4,7 +4,6 @@
 #include <deque>
 
 #include "base/task_group.hpp"
-#include "secrets/budget.hpp"
 #include "secrets/secrets.hpp"
 
 namespace keybearer::secrets {
@@ -102,7 +101,6 @@ struct Shared {
         once(o),
         random(r),
         hooks(std::move(h)),
-        budget(cfg.vault.budget, Clock::now()),
         turns(2 * static_cast<std::size_t>(cfg.vault.max_connections)),  // no connection waits
         watchers(std::move(executor)) {}
 
@@ -111,7 +109,6 @@ struct Shared {
   bool once;
   Random& random;
   Hooks hooks;
-  Budget budget;
   ConcurrencyLimit turns;
   TaskGroup watchers;
   Event changed;
@@ -119,7 +116,6 @@ struct Shared {
   Event replaced_changed;
   std::size_t unsettled = 0;     // entries in State::pending
   std::size_t start_failed = 0;  // entries given up for this start
-  Instant held_back_quiet_until{};
 };
 
 // A lease in logs: 12 hex digits of the SHA-256 of its id, so that the id itself is nowhere;

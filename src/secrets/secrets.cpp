@@ -5,7 +5,6 @@
 #include "base/task_group.hpp"
 #include "json/json.hpp"
 #include "secrets/answer.hpp"
-#include "secrets/budget.hpp"
 #include "secrets/entry.hpp"
 #include "secrets/watcher.hpp"
 
@@ -43,7 +42,7 @@ void Secrets::require(const tmpl::Dependency& dependency) {
                                        impl_->config.vault.retry, impl_->random.fraction());
   if (impl_->unsettled < impl_->entries.size()) mask(entry->status.path);  // it may be made of one
   impl_->entries.emplace(dependency.id, entry);
-  impl_->budget.resize(impl_->entries.size());
+  impl_->client.session().grow_budget(impl_->entries.size());  // until the first complete set
   if (!entry->rule.enabled) {
     entry->status.state = Status::State::absent;
     entry->using_defaults = true;
@@ -118,6 +117,7 @@ void Secrets::refresh(const std::string& id) {
   if (at == impl_->entries.end()) return;
   at->second->refresh = true;
   at->second->wakeup.set();
+  impl_->client.session().reopen();  // somebody wants it now
 }
 
 bool Secrets::refetch_leased(const std::string& why) {
@@ -156,6 +156,7 @@ bool Secrets::reject(const std::vector<std::string>& ids) {
 }
 
 void Secrets::commit() {
+  impl_->client.session().fix_budget();
   for (const auto& [id, entry] : impl_->entries) entry->before.reset();
 }
 

@@ -20,21 +20,15 @@ constexpr Duration kDeniedLookMin =
     5s;  // a denied or absent secret that once was there is asked for ever more rarely
 constexpr Duration kDeniedLookMax = 1min;
 
-constexpr Duration kHeldBackQuiet = 1min;  // said once, not for each request
-
 std::string seconds(Duration time) {
   return std::to_string(time.count() / 1000) + "s";
 }
 
-// Every request waits for its turn in the budget.
-awaitable<void> wait_for_budget(Shared& shared) {
-  const Instant at = shared.budget.take(Clock::now());
-  if (at <= Clock::now()) co_return;
-  if (Clock::now() >= shared.held_back_quiet_until) {
-    shared.held_back_quiet_until = Clock::now() + kHeldBackQuiet;
-    log::warn("budget.held_back", "requests are held back: more than vault.budget allows");
-  }
-  co_await sleep_until(at);
+// No pause that the server asks for goes beyond this: what is held would end.
+Instant last_moment(const Entry& entry) {
+  const auto end = entry.schedule.end();
+  if (!end) return Instant::max();
+  return *end - std::max<Duration>(2s, (*end - Clock::now()) / 3);
 }
 
 Secret body_of(const Entry& entry) {
@@ -50,15 +44,13 @@ Secret body_of(const Entry& entry) {
 // the server did not like them plain.
 awaitable<result<vault::Reply>> write(Shared& shared, Entry& entry) {
   const std::string path = entry.data_path.empty() ? entry.dependency.path : entry.data_path;
-  auto written = co_await shared.client.write(path, body_of(entry));
+  auto written = co_await shared.client.write(path, body_of(entry), last_moment(entry));
   const bool plain = !entry.wrapped && entry.dependency.kind == Kinds::write;
   if (written || !plain || is_outage(written.error().kind)) co_return written;
-  co_await wait_for_budget(shared);
   const auto mount = co_await shared.client.mount_of(path);
   if (!mount || mount->type != "kv" || mount->kv_version != 2) co_return written;
   entry.data_path = with_data(path, mount->path);
   entry.wrapped = true;
-  co_await wait_for_budget(shared);
   co_return co_await shared.client.write(entry.data_path, body_of(entry));
 }
 
@@ -73,7 +65,6 @@ awaitable<result<>> find_path(Shared& shared, Entry& entry) {
     entry.data_path = path;
     co_return result<>{};
   }
-  co_await wait_for_budget(shared);
   const auto mount = co_await shared.client.mount_of(path);
   if (!mount) {
     if (is_outage(mount.error().kind)) co_return std::unexpected(mount.error());
@@ -94,7 +85,6 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
     if (const auto found = co_await find_path(shared, entry); !found)
       co_return std::unexpected(found.error());
   }
-  co_await wait_for_budget(shared);
   const std::string path = entry.data_path.empty() ? entry.dependency.path : entry.data_path;
   switch (entry.dependency.kind) {
     case Kinds::write:
@@ -109,8 +99,8 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
     default: {
       const std::string& version =
           entry.dependency.version.empty() ? entry.rule.version : entry.dependency.version;
-      co_return co_await shared.client.read(path,
-                                            version.empty() ? std::string{} : "version=" + version);
+      co_return co_await shared.client.read(
+          path, version.empty() ? std::string{} : "version=" + version, last_moment(entry));
     }
   }
 }
@@ -365,7 +355,6 @@ awaitable<Step> Watcher::compare() {
   const auto path = metadata_path(e_.data_path);
   if (!path || e_.metadata_denied || !e_.dependency.version.empty() || !e_.rule.version.empty())
     co_return co_await read();
-  co_await wait_for_budget(shared_);
   auto reply = co_await shared_.client.read(*path);
   if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());
   if (!reply) {
@@ -383,16 +372,17 @@ awaitable<Step> Watcher::compare() {
 }
 
 awaitable<Step> Watcher::renew() {
-  co_await wait_for_budget(shared_);
   result<Duration> granted = Duration{};
   if (e_.issued_token) {
-    auto renewed = co_await shared_.client.renew_token(e_.issued_token, e_.rule.lease.increment);
+    auto renewed = co_await shared_.client.renew_token(e_.issued_token, e_.rule.lease.increment,
+                                                       last_moment(e_));
     if (renewed)
       granted = renewed->ttl;
     else
       granted = std::unexpected(std::move(renewed).error());
   } else {
-    auto renewed = co_await shared_.client.renew_lease(e_.status.lease_id, e_.rule.lease.increment);
+    auto renewed = co_await shared_.client.renew_lease(e_.status.lease_id, e_.rule.lease.increment,
+                                                       last_moment(e_));
     if (renewed)
       granted = renewed->ttl;
     else
@@ -425,7 +415,6 @@ awaitable<Step> Watcher::renew() {
 
 // Somebody else may have revoked it.
 awaitable<Step> Watcher::look() {
-  co_await wait_for_budget(shared_);
   result<> there;
   if (e_.issued_token) {
     auto found = co_await shared_.client.lookup_self(e_.issued_token);
@@ -450,7 +439,6 @@ awaitable<Step> Watcher::look() {
 }
 
 awaitable<Step> Watcher::failed(Error error) {
-  if (error.retry_after) shared_.budget.close_until(Clock::now() + *error.retry_after);
   const bool denied = error.kind == ErrorKind::denied;
   // A token that has been replaced meanwhile says nothing of the path.
   if (denied &&

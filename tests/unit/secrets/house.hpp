@@ -68,14 +68,14 @@ struct House {
   std::optional<Secrets> secrets;
   TaskGroup group{io.context.get_executor()};
 
-  House()
+  explicit House(vault::SessionOptions options = {})
       : client(
             [this] {
               auto fake = std::make_unique<test::FakeHttp>();
               http = fake.get();
               return fake;
             }(),
-            "") {
+            std::move(options)) {
     std::string name = (std::filesystem::temp_directory_path() / "kb-secrets-XXXXXX").string();
     REQUIRE(mkdtemp(name.data()) != nullptr);
     folder = name;
