@@ -12,7 +12,6 @@
 #include "agent/alarms.hpp"
 #include "agent/rules.hpp"
 #include "auth/auth_loop.hpp"
-#include "base/fingerprint.hpp"
 #include "base/log.hpp"
 #include "base/task_group.hpp"
 #include "base/timer.hpp"
@@ -25,6 +24,7 @@
 #include "process/hardening.hpp"
 #include "process/signals.hpp"
 #include "process/tree.hpp"
+#include "render/effects.hpp"
 #include "secrets/secrets.hpp"
 
 namespace keybearer {
@@ -102,6 +102,7 @@ class Agent {
   std::unique_ptr<child::Spawner> spawner_;
   child::Supervisor supervisor_;
   child::Verifier verifier_;
+  std::map<std::string, std::uint64_t> variable_effects_;  // of [env]: fingerprints, carried out
   child::Desired desired_;  // the newest complete set, until it is handed over
   delivery::Hooks hooks_;
   EnvBlock our_environment_;
@@ -288,6 +289,7 @@ awaitable<void> Agent::render_pass() {
     evaluation = renderer_.evaluate(secrets_, false);
   }
   if (stop_signal_pending()) co_return;  // it may have broken off the evaluation
+  render::log_notes(evaluation.notes);
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
   if (!co_await write())
@@ -396,10 +398,21 @@ awaitable<bool> Agent::write() {
     if (file.generation == 0) continue;
     const auto known = written_.find(file.spec);
     if (known != written_.end() && known->second == file.generation) continue;
-    writes.push_back({file.spec, file.content.reveal()});
+    writes.push_back({file.spec, file.content->reveal()});
     files.push_back(&file);
   }
-  const auto results = co_await delivery::async_write_files(std::move(writes));
+  std::vector<result<bool>>
+      beside;  // what writeToFile asks for goes first: the program may read both
+  for (const render::RenderedFile* file : files) beside.push_back(render::carry_out(file->effects));
+  if (const auto done = render::carry_out(renderer_.variables(), variable_effects_); !done) {
+    end(exit_code(done.error()), done.error());
+    co_return false;
+  }
+  auto results = co_await delivery::async_write_files(std::move(writes));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!beside[i]) results[i] = std::move(beside[i]);
+    if (results[i] && beside[i] && *beside[i]) results[i] = true;
+  }
   if (stopping_ || end_code_) co_return false;
   bool good = true;
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -425,8 +438,8 @@ awaitable<bool> Agent::write() {
                {"secrets", why(files[i]->used)}});
     if (!spec.command.argv.empty()) {
       std::vector<Secret> values;
-      const std::string_view content = files[i]->content.reveal();
-      values.push_back(files[i]->content.clone());
+      const std::string_view content = files[i]->content->reveal();
+      values.push_back(files[i]->content->clone());
       for (const tmpl::Range& printed : files[i]->printed)
         values.emplace_back(content.substr(printed.begin, printed.end - printed.begin));
       hooks_.start(spec, without_credentials(our_environment_), std::move(values));
@@ -446,19 +459,20 @@ void Agent::offer() {
   desired.latest = secrets_.earliest_superseded_expiry() - kLastMoment;
   EnvBlock rendered;
   for (const render::RenderedVariable& variable : renderer_.variables()) {
-    rendered.set(variable.name, variable.value.reveal());
+    rendered.set(variable.name, variable.value->reveal());
     const config::OnChange change = variable.on_change.value_or(rule);
-    desired.items.push_back({.name = variable.name,
-                             .fingerprint = fingerprint(variable.value.reveal()),
-                             .action = change.action,
-                             .signal = change.signal,
-                             .why = why(variable.used)});
+    desired.items.push_back(
+        {.name = variable.name,
+         .fingerprint = render::fingerprint_of(*variable.value, variable.effects),
+         .action = change.action,
+         .signal = change.signal,
+         .why = why(variable.used)});
   }
   for (const render::RenderedFile& file : renderer_.files()) {
     const config::OnChange change = file.spec->on_change.value_or(rule);
     if (file.spec->on_change && change.action == config::OnChange::Action::none) continue;
     desired.items.push_back({.name = file.spec->destination,
-                             .fingerprint = fingerprint(file.content.reveal()),
+                             .fingerprint = render::fingerprint_of(*file.content, file.effects),
                              .action = change.action,
                              .signal = change.signal,
                              .why = why(file.used)});

@@ -31,6 +31,8 @@ std::string hint(const Error& error) {
     case ErrorKind::denied:
       return ": let the role's policy allow it (keybearer check --online lists what is missing)";
     case ErrorKind::not_found:
+      if (error.reason == Reason::no_mount && error.text.find("engine at v1/") != std::string::npos)
+        return ": leave out v1/, a path begins with its mount (kv/data/app)";
       if (error.reason == Reason::no_mount)
         return ": no secrets engine is mounted there; correct the path, or mount one";
       return ": write the secret, or make it optional (a default, or [[secret]] with optional = "

@@ -32,7 +32,7 @@ class Nothing final : public tmpl::DataSource {
 };
 
 std::vector<tmpl::Dependency> wanted(const config::Config& config) {
-  auto renderer = render::Renderer::make(config, true);
+  auto renderer = render::Renderer::make(config);
   if (!renderer) return {};
   Nothing nothing;
   std::vector<tmpl::Dependency> unique;

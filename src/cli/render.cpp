@@ -15,6 +15,7 @@
 #include "cli/values_file.hpp"
 #include "delivery/files.hpp"
 #include "process/hardening.hpp"
+#include "render/effects.hpp"
 #include "render/preview.hpp"
 
 namespace keybearer::cli {
@@ -118,7 +119,7 @@ class PreviewPrinter {
         print("> " + file.spec->destination + "\n");
         print(render::preview(file, values_).reveal());
       } else {
-        print(file.content.reveal());
+        print(file.content->reveal());
       }
     }
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
@@ -138,7 +139,7 @@ class PreviewPrinter {
       code_ = kCantWrite;
       return;
     }
-    if (*before && **before == file.content.reveal()) {
+    if (*before && **before == file.content->reveal()) {
       complain(path + ": would stay as it is");
       return;
     }
@@ -167,10 +168,16 @@ int code_of(const Error& error) {
 
 int write_made_up(const Files& files) {
   std::vector<delivery::FileWrite> writes;
-  for (const render::RenderedFile& file : files) {
-    if (file.generation > 0) writes.push_back({file.spec, file.content.reveal()});
-  }
   int code = kOk;
+  for (const render::RenderedFile& file : files) {
+    if (file.generation == 0) continue;
+    if (const auto beside = render::carry_out(file.effects); !beside) {
+      complain(beside.error().text);
+      code = kCantWrite;
+      continue;
+    }
+    writes.push_back({file.spec, file.content->reveal()});
+  }
   for (const auto& written : delivery::write_files(writes)) {
     if (written) continue;
     complain(written.error().text);
@@ -188,6 +195,7 @@ int render_made_up(const RenderOptions& options, const config::Config& config,
     return kConfig;
   }
   const auto evaluation = renderer.evaluate(*values, true);
+  render::log_notes(evaluation.notes);
   int code = kOk;
   for (const Error& error : evaluation.errors) {
     complain(error.text);
@@ -233,7 +241,7 @@ int render_to_show(const RenderOptions& options) {
     return kConfig;
   }
   for (const std::string& warning : config.warnings) complain("warning: " + warning);
-  auto renderer = load_templates(config, !options.once);
+  auto renderer = load_templates(config);
   if (!renderer) return renderer.error();
   if (!options.values.empty()) return render_made_up(options, config, std::move(*renderer));
 

@@ -82,8 +82,8 @@ void print_problems(const std::vector<config::Problem>& problems) {
   for (const config::Problem& problem : problems) complain(problem.place + ": " + problem.text);
 }
 
-std::expected<render::Renderer, int> load_templates(const config::Config& config, bool dry_run) {
-  auto renderer = render::Renderer::make(config, dry_run);
+std::expected<render::Renderer, int> load_templates(const config::Config& config) {
+  auto renderer = render::Renderer::make(config);
   if (renderer) return std::move(*renderer);
   print_problems(renderer.error());
   return std::unexpected(kTemplate);

@@ -20,8 +20,7 @@ namespace keybearer::cli {
 void print_problems(const std::vector<config::Problem>& problems);
 
 // The templates, or exit code 65 after having said why.
-[[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config,
-                                                                  bool dry_run = false);
+[[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config);
 
 // kOk, or the exit code after having said why. The configuration's own level wins.
 [[nodiscard]] int open_log(const config::Config& config, log::Level default_level);

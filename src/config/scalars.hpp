@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
+#include "base/closest_match.hpp"
 #include "base/error.hpp"
 #include "config/config.hpp"
 
@@ -28,9 +28,7 @@ namespace keybearer::config {
 [[nodiscard]] bool valid_variable_name(std::string_view name);
 // LD_PRELOAD, PATH, IFS ...: names that change what a program is.
 [[nodiscard]] bool reserved_variable_name(std::string_view name);
-// The known name that was probably meant; "" when none is near.
-[[nodiscard]] std::string_view closest_match(std::string_view name,
-                                             std::span<const std::string_view> known);
+using keybearer::closest_match;
 [[nodiscard]] std::string duration_text(Duration duration);  // "1h30m", "250ms"
 
 }  // namespace keybearer::config

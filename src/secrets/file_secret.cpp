@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/fd.hpp"
+#include "tmpl/sandbox.hpp"
 
 namespace keybearer::secrets {
 namespace {
@@ -15,11 +16,19 @@ using namespace std::chrono_literals;
 constexpr Duration kLook = 2s;
 constexpr std::size_t kLimit = 16u << 20;
 
-result<std::string> read_file(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+result<UniqueFd> open_file(const std::string& path, const std::string& sandbox) {
+  if (!sandbox.empty()) return tmpl::open_beneath(sandbox, path);
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd)
     return fail_errno(errno == EACCES ? ErrorKind::denied : ErrorKind::not_found, "file " + path,
                       errno);
+  return fd;
+}
+
+result<std::string> read_file(const std::string& path, const std::string& sandbox) {
+  const auto opened = open_file(path, sandbox);
+  if (!opened) return std::unexpected(opened.error());
+  const UniqueFd& fd = *opened;
   struct stat info{};
   if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return fail(ErrorKind::not_found, "file " + path + ": not a regular file");
@@ -62,7 +71,7 @@ boost::asio::awaitable<void> watch_file(Shared& shared, std::shared_ptr<Entry> e
     struct stat now{};
     const bool there = stat(e.dependency.path.c_str(), &now) == 0;
     if (!there || !seen || !same_file(*seen, now)) {
-      auto text = read_file(e.dependency.path);
+      auto text = read_file(e.dependency.path, e.dependency.sandbox);
       if (text) {
         seen = now;
         accept(shared, e, *text);

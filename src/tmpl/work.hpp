@@ -33,6 +33,8 @@ class Work {
   void spend(std::size_t units) {
     if (!tick(units)) break_off();
   }
+  // Time that a program took (plugin) is not the evaluation's own.
+  void pause(Clock::duration spent) { deadline_ += spent; }
   [[nodiscard]] std::string why() const;
   [[nodiscard]] std::uint64_t done() const { return done_; }
   [[nodiscard]] const std::atomic<bool>* stop_flag() const { return stop_; }

@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "json/json.hpp"
+#include "tmpl/funcs/write_file.hpp"
 #include "tmpl/template.hpp"
 
 namespace keybearer {
@@ -129,6 +130,7 @@ tmpl::Options options_of(const Value& vector) {
   out.function_denylist = texts(value_at(options, "function_denylist"));
   out.destination = text_at(options, "destination");
   out.allow_plugin = true;
+  out.as_reference = true;
   out.env = [env = environment_of(vector)](const std::string& name) -> std::optional<std::string> {
     const auto at = env.find(name);
     if (at == env.end()) return std::nullopt;
@@ -161,16 +163,29 @@ struct Got {
   std::vector<std::string> used, missing;
 };
 
-std::vector<std::string> ids(const std::vector<tmpl::Dependency>& dependencies) {
-  std::vector<std::string> out;
-  for (const auto& dependency : dependencies) out.push_back(dependency.id);
-  return out;
+// The reference writes at once; here it is done after the pass, and the first that fails is the
+// template's error.
+std::string carry_out(const std::vector<tmpl::FileEffect>& effects) {
+  for (const tmpl::FileEffect& effect : effects) {
+    const auto done = tmpl::write_file({.path = effect.path,
+                                        .user = effect.user,
+                                        .group = effect.group,
+                                        .mode = effect.mode,
+                                        .append = effect.append,
+                                        .content = effect.content->reveal()});
+    if (!done) return effect.context + ": error calling writeToFile: " + done.error();
+  }
+  return {};
 }
 
 Got evaluate(const tmpl::Template& parsed, Answers& answers) {
-  auto output = parsed.evaluate(answers);
-  if (!output) return {std::nullopt, "execute: " + output.error().text, {}, {}};
-  return {std::string(output->text.reveal()), "", ids(output->used), ids(output->missing)};
+  const tmpl::Execution done = parsed.execute(answers);
+  const std::string error = done.error ? done.error->text : carry_out(done.effects);
+  if (!error.empty()) return {std::nullopt, "execute: " + error, {}, {}};
+  Got got{std::string(done.text.reveal()), "", {}, {}};
+  for (const tmpl::Use& use : done.used) got.used.push_back(use.dependency.id);
+  for (const tmpl::Dependency& dependency : done.missing) got.missing.push_back(dependency.id);
+  return got;
 }
 
 Got run(const Value& vector) {
@@ -336,10 +351,10 @@ int time_files(int argc, char** argv) {
     const std::string source = bytes_at(*vector, "template").value_or("");
     const auto parse = [&] { return tmpl::Template::parse("t", source, options_of(*vector)); };
     const auto parsed = parse();
-    if (!parsed || !parsed->evaluate(answers)) return 1;
+    if (!parsed || parsed->execute(answers).error) return 1;
     std::printf("%s parse %.0f ns execute %.0f ns\n", fs::path(argv[i]).stem().c_str(),
                 nanoseconds([&] { (void)parse(); }),
-                nanoseconds([&] { (void)parsed->evaluate(answers); }));
+                nanoseconds([&] { (void)parsed->execute(answers); }));
   }
   return 0;
 }

@@ -84,14 +84,15 @@ config::NamedValue named(const std::string& name, const std::string& contents) {
 }
 
 std::string content(const Renderer& renderer, std::size_t i = 0) {
-  return std::string(renderer.files().at(i).content.reveal());
+  const auto& made = renderer.files().at(i).content;
+  return made ? std::string(made->reveal()) : "";
 }
 
 // "A=1 B=2"
 std::string environment(const Renderer& renderer) {
   std::string out;
   for (const auto& v : renderer.variables()) {
-    out += (out.empty() ? "" : " ") + v.name + "=" + std::string(v.value.reveal());
+    out += (out.empty() ? "" : " ") + v.name + "=" + std::string(v.value->reveal());
   }
   return out;
 }

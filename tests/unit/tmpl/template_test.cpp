@@ -22,8 +22,8 @@ std::string render(std::string text, Options options = {}) {
   auto parsed = Template::parse("t", std::move(text), std::move(options));
   if (!parsed) return parsed.error().text;
   OneSecret source;
-  auto output = parsed->evaluate(source);
-  return output ? std::string(output->text.reveal()) : output.error().text;
+  const Execution done = parsed->execute(source);
+  return done.error ? done.error->text : std::string(done.text.reveal());
 }
 
 TEST_CASE("a secret's fields are rendered") {
@@ -40,9 +40,9 @@ TEST_CASE("a denied function parses and fails when it is called; Go's own can't 
 }
 
 TEST_CASE("a missing key names template, line, column and key") {
-  CHECK(
-      render("\n{{ with secret \"kv/data/app\" }}{{ .Data.data.nope }}{{ end }}") ==
-      "template: t:2:39: executing \"t\" at <.Data.data.nope>: map has no entry for key \"nope\"");
+  CHECK(render("\n{{ with secret \"kv/data/app\" }}{{ .Data.data.nope }}{{ end }}") ==
+        "template: t:2:39: executing \"t\" at <.Data.data.nope>: map has no entry for key "
+        "\"nope\"; kv/data/app has pass, user");
 }
 
 TEST_CASE("no error shows a secret's value") {

@@ -21,10 +21,10 @@ std::vector<std::string> made(const std::string& name, const std::string& days) 
   Nothing nothing;
   auto parsed = Template::parse("t", text, {});
   REQUIRE(parsed);
-  auto output = parsed->evaluate(nothing);
-  REQUIRE(output);
+  const Execution done = parsed->execute(nothing);
+  REQUIRE(done.complete());
   std::vector<std::string> parts;
-  std::string rest(output->text.reveal());
+  std::string rest(done.text.reveal());
   for (std::size_t bar = 0; (bar = rest.find('|')) != std::string::npos;) {
     parts.push_back(rest.substr(0, bar));
     rest.erase(0, bar + 1);
