@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 using config::OnRenewFailure;
 using Do = lease::TokenStep::Do;
 
-constexpr int kFirstLoginTries = 3;      // servers lock a role after 5 wrong logins
+constexpr int kFirstLoginTries = 3;       // servers lock a role after 5 wrong logins
 constexpr Duration kWatchInterval = 10s;  // of files that may bring a new token
 constexpr Duration kWatchClosely = 1s;    // when only new credentials can help
 
@@ -157,8 +157,12 @@ void AuthFsm::record_refusal(const AuthEvent& event) {
   refused_ = true;
   postpone(event);
   if (!event.sent) return;
-  attempts_.record(*event.sent, traits_.refusal_is_final ? Attempts::Outcome::refused
-                                                         : Attempts::Outcome::unanswered);
+  attempts_.record(*event.sent,
+                   is_final(event) ? Attempts::Outcome::refused : Attempts::Outcome::unanswered);
+}
+
+bool AuthFsm::is_final(const AuthEvent& event) const {
+  return traits_.refusal_is_final && !event.may_pass;
 }
 
 void AuthFsm::finish(End end) {
@@ -365,8 +369,8 @@ void AuthFsm::replacement_refused(const AuthEvent& event) {
   say(Action::log_refused);
   say(Action::alarm_refused);
   state_ = State::ending;
-  step_ = traits_.refusal_is_final ? schedule_.login_refused(event.now)
-                                   : lease::TokenStep{Do::login, next_login_};
+  step_ = is_final(event) ? schedule_.login_refused(event.now)
+                          : lease::TokenStep{Do::login, next_login_};
 }
 
 void AuthFsm::replacement_unanswered(const AuthEvent& event) {

@@ -87,6 +87,7 @@ struct AuthEvent {
   lease::Grant grant = {};                   // granted, renewed
   std::optional<Duration> retry_after = {};  // of a failure
   bool missing = false;                      // unanswered: nothing to log in with
+  bool may_pass = false;                     // refused: by an odd answer, not for good
   std::optional<ContentId> sent = {};        // by a login
   // What a login would send now, and whether a content that was accepted may be sent again.
   std::optional<ContentId> content = {};
@@ -96,11 +97,11 @@ inline constexpr int kAuthEvents = 13;
 
 // What the loop does at once, in order.
 enum class Action : std::uint8_t {
-  adopt,                // the granted token is in force
-  drop_token,           // no token is in force
-  log_failed,           // a login got no answer
-  log_refused,          // a login was refused
-  log_refused_kept,     // a new token was refused, the one in use stays
+  adopt,             // the granted token is in force
+  drop_token,        // no token is in force
+  log_failed,        // a login got no answer
+  log_refused,       // a login was refused
+  log_refused_kept,  // a new token was refused, the one in use stays
   alarm_refused,
   log_renewed,
   log_renewal_failed,
@@ -112,7 +113,14 @@ enum class Action : std::uint8_t {
 };
 
 // Why it ended.
-enum class End : std::uint8_t { none, start_failed, start_timeout, token_invalid, token_ended, stopped };
+enum class End : std::uint8_t {
+  none,
+  start_failed,
+  start_timeout,
+  token_invalid,
+  token_ended,
+  stopped
+};
 
 class AuthFsm {
  public:
@@ -181,6 +189,7 @@ class AuthFsm {
   void follow(lease::TokenStep step);
   void postpone(const AuthEvent& event);
   void record_refusal(const AuthEvent& event);
+  [[nodiscard]] bool is_final(const AuthEvent& event) const;
   [[nodiscard]] bool may_login(const AuthEvent& event) const;
   [[nodiscard]] lease::TokenRules token_rules(bool reusable) const;
 

@@ -48,9 +48,7 @@ struct OwnToken {
   std::optional<Instant> end;
   bool batch = false;
 
-  [[nodiscard]] bool revocable() const {
-    return token && !batch && (!end || *end > Clock::now());
-  }
+  [[nodiscard]] bool revocable() const { return token && !batch && (!end || *end > Clock::now()); }
 };
 
 // What was just asked for and came back, while its event is handled.
@@ -68,10 +66,9 @@ asio::awaitable<void> revoke_one(vault::Client& client, OwnToken own) {
   } else if (own.end && *own.end <= Clock::now()) {
     log::debug("token.ended", "the token has ended by itself");
   } else if (revoked.error().status == kForbidden) {
-    log::warn("token.not_revoked",
-              revoked.error().text +
-                  ": it is revoked already, or its policies lack update on "
-                  "auth/token/revoke-self and it lives on until its TTL ends");
+    log::warn("token.not_revoked", revoked.error().text +
+                                       ": it is revoked already, or its policies lack update on "
+                                       "auth/token/revoke-self and it lives on until its TTL ends");
   } else {
     log::warn("token.not_revoked",
               revoked.error().text + ": the token lives on until its TTL ends");
@@ -136,6 +133,7 @@ struct AuthLoop::Impl {
     if (outcome.error) {
       event.retry_after = outcome.error->retry_after;
       event.missing = outcome.error->kind == ErrorKind::config;
+      event.may_pass = outcome.error->reason == Reason::no_token_in_reply;
     }
     if (const auto content = next().look()) event.content = *content;
     event.reusable = next().reusable();
@@ -263,9 +261,9 @@ struct AuthLoop::Impl {
   }
   void log_lost() const {
     const bool keep = config.on_renew_failure == OnRenewFailure::keep;
-    log::error("token.lost", loss(),
-               {{"accessor", state.accessor},
-                {"next", keep ? expiry_action_text() : "an orderly stop"}});
+    log::error(
+        "token.lost", loss(),
+        {{"accessor", state.accessor}, {"next", keep ? expiry_action_text() : "an orderly stop"}});
   }
 
   // --- the token -------------------------------------------------------------------------------
@@ -318,10 +316,11 @@ struct AuthLoop::Impl {
       outcome.auth = *std::move(auth);
       co_return tell(Kind::granted, std::move(outcome));
     }
-    outcome.error = last_error =
-        std::move(auth).error().within("login by " + config.method.type);
+    outcome.error = last_error = std::move(auth).error().within("login by " + config.method.type);
     const auto kind = outcome.error->kind;
-    const bool refused = !is_outage(kind) && kind != ErrorKind::config;
+    // A server that answers 2xx without a token has answered, oddly (T12).
+    const bool refused = (!is_outage(kind) && kind != ErrorKind::config) ||
+                         outcome.error->reason == Reason::no_token_in_reply;
     tell(refused ? Kind::refused : Kind::unanswered, std::move(outcome));
   }
 
@@ -338,7 +337,8 @@ struct AuthLoop::Impl {
       co_return tell(Kind::renewed, std::move(outcome));
     }
     outcome.error = last_error = std::move(auth).error();
-    if (is_outage(outcome.error->kind)) co_return tell(Kind::renewal_unanswered, std::move(outcome));
+    if (is_outage(outcome.error->kind))
+      co_return tell(Kind::renewal_unanswered, std::move(outcome));
     const bool denied = outcome.error->kind == ErrorKind::denied;
     if (denied) last_check.reset();  // what was found before this answer does not count
     tell(denied ? Kind::renewal_denied : Kind::renewal_refused, std::move(outcome));

@@ -14,6 +14,13 @@ namespace {
 
 namespace asio = boost::asio;
 
+// The request went out, and what came back (half an answer, a gateway's page) does not say that the
+// server has not acted on it.
+bool may_have_been_done(const Error& error) {
+  const bool gateway = error.status >= 500 && error.kind != ErrorKind::sealed;
+  return error.reason == Reason::lost_answer || error.kind == ErrorKind::bad_reply || gateway;
+}
+
 class AppRoleMethod : public AuthMethod {
  public:
   explicit AppRoleMethod(const config::Method& method)
@@ -43,10 +50,11 @@ class AppRoleMethod : public AuthMethod {
       auto unwrapped = co_await unwrap(client, timeout);
       if (!unwrapped) co_return std::unexpected(std::move(unwrapped).error());
     }
-    auto body = vault::json_object(
-        {{"role_id", role_id_.value()},
-         {"secret_id", wrapped ? unwrapped_.reveal() : secret_id_.value()}});
-    auto auth = co_await client.login(mount_ + "/login", std::move(body), vault_namespace_, timeout);
+    auto body =
+        vault::json_object({{"role_id", role_id_.value()},
+                            {"secret_id", wrapped ? unwrapped_.reveal() : secret_id_.value()}});
+    auto auth =
+        co_await client.login(mount_ + "/login", std::move(body), vault_namespace_, timeout);
     if (auth && uses_left_) --*uses_left_;
     // Not before: what a server that is away has not seen must be there for the next start.
     if (auth) secret_id_.remove_file();
@@ -70,8 +78,7 @@ class AppRoleMethod : public AuthMethod {
     }
     const auto reply = co_await client.unwrap(token, timeout);
     if (!reply) {
-      // Unlike an outage of which it is known that nothing was done.
-      unwrap_unanswered_ = unwrap_unanswered_ || is_outage(reply.error().kind);
+      unwrap_unanswered_ = unwrap_unanswered_ || may_have_been_done(reply.error());
       co_return unusable(reply.error());
     }
     const auto secret_id = text_at(reply->data(), "secret_id");

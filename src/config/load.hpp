@@ -20,10 +20,10 @@ struct Input {
   struct Flags {
     std::optional<std::string> address, vault_namespace, log_level, log_format;
     std::map<std::string, std::string> method;  // of the auth methods: "role-id-file" and its value
-    std::vector<std::string> env;        // NAME=PATH#KEY
-    std::vector<std::string> env_from;   // PATH
-    std::vector<std::string> templates;  // SRC:DEST
-    std::vector<std::string> command;    // after --
+    std::vector<std::string> env;               // NAME=PATH#KEY
+    std::vector<std::string> env_from;          // PATH
+    std::vector<std::string> templates;         // SRC:DEST
+    std::vector<std::string> command;           // after --
   } flags;
   std::function<std::optional<std::string>(const std::string&)> env;  // getenv, or a test's
   bool origins = false;                                               // wanted

@@ -23,15 +23,15 @@ struct MethodKey {
 
   std::string_view name;
   Type type = Type::text;
-  std::string_view instead_of = {};           // this file holds the value of that key: one of the two
-  bool required = false;                      // it, or a file that holds it
+  std::string_view instead_of = {};  // this file holds the value of that key: one of the two
+  bool required = false;             // it, or a file that holds it
   std::span<const char* const> variables = {};  // of the environment; the first that is set counts
   bool chooses = false;  // its variable chooses the method where none is configured
   std::string_view flag = {}, flag_help = {};
-  std::string_view missing = {};     // added to the error when it is required and missing
-  bool on = false;                   // a boolean's default
-  std::string_view removes = {};     // a boolean: the file of that key is removed when it has served
-  bool used_up_by_login = false;     // where it is set, a login uses the credential up
+  std::string_view missing = {};  // added to the error when it is required and missing
+  bool on = false;                // a boolean's default
+  std::string_view removes = {};  // a boolean: the file of that key is removed when it has served
+  bool used_up_by_login = false;  // where it is set, a login uses the credential up
 };
 
 class MethodSpec {

@@ -63,7 +63,8 @@ class Overrides {
     }
     return std::nullopt;
   }
-  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names) {
+  std::optional<std::string> take(const std::string& key,
+                                  std::initializer_list<const char*> names) {
     return take(key, std::span(names.begin(), names.size()));
   }
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {

@@ -25,7 +25,7 @@ struct Context {
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
   std::string method_type;  // that the command line chooses
-  int item = 0;  // of the array of tables that is being read, from 1
+  int item = 0;             // of the array of tables that is being read, from 1
 
   void problem(const toml::node& node, const std::string& key, const std::string& text);
   void origin(const std::string& key, std::string value, std::string from);

@@ -45,7 +45,8 @@ struct Jitter {
 
 // A wait between two tries, shortened so that kTriesBeforeEnd still fit into `left`.
 [[nodiscard]] inline Duration retry_wait(Duration wait, Duration left) {
-  return std::clamp<Duration>(wait, Duration(1), std::max<Duration>(left / kTriesBeforeEnd, Duration(1)));
+  return std::clamp<Duration>(wait, Duration(1),
+                              std::max<Duration>(left / kTriesBeforeEnd, Duration(1)));
 }
 
 [[nodiscard]] inline bool falls_short(Duration granted, Duration expected) {

@@ -16,8 +16,7 @@ constexpr MethodKey kKeys[] = {
 };
 constexpr std::string_view kUnsupported[] = {"token_helper"};
 
-const MethodSpec spec{
-    {.type = "token", .keys = kKeys, .unsupported = kUnsupported, .rank = 0}};
+const MethodSpec spec{{.type = "token", .keys = kKeys, .unsupported = kUnsupported, .rank = 0}};
 
 }  // namespace
 }  // namespace keybearer::config

@@ -15,13 +15,21 @@ using Kind = AuthEvent::Kind;
 constexpr Instant t0{1000h};
 constexpr lease::Grant kMinute{.ttl = 60s, .renewable = true};
 
-constexpr const char* kStateNames[] = {"starting", "logging_in", "holding",   "renewing",
-                                       "verifying", "adopting",   "ending",    "replacing",
-                                       "without",   "relogging",  "lost",      "ended"};
-constexpr Kind kAll[] = {Kind::due,           Kind::new_credentials,    Kind::granted,
-                         Kind::refused,       Kind::unanswered,         Kind::renewed,
-                         Kind::renewal_refused, Kind::renewal_denied,   Kind::renewal_unanswered,
-                         Kind::token_good,    Kind::token_invalid,      Kind::reconfigured,
+constexpr const char* kStateNames[] = {"starting",  "logging_in", "holding", "renewing",
+                                       "verifying", "adopting",   "ending",  "replacing",
+                                       "without",   "relogging",  "lost",    "ended"};
+constexpr Kind kAll[] = {Kind::due,
+                         Kind::new_credentials,
+                         Kind::granted,
+                         Kind::refused,
+                         Kind::unanswered,
+                         Kind::renewed,
+                         Kind::renewal_refused,
+                         Kind::renewal_denied,
+                         Kind::renewal_unanswered,
+                         Kind::token_good,
+                         Kind::token_invalid,
+                         Kind::reconfigured,
                          Kind::stop};
 static_assert(std::size(kStateNames) == kStates && std::size(kAll) == kAuthEvents);
 
@@ -38,8 +46,8 @@ struct Machine {
   std::vector<Action> said;
 
   explicit Machine(AuthRules rules = {}, MethodTraits traits = {.changeable = true})
-      : fsm((rules.start.start_grace = 15s, rules.backoff = {.min = 1s, .max = 5min}, rules), traits,
-            0, t0) {}
+      : fsm((rules.start.start_grace = 15s, rules.backoff = {.min = 1s, .max = 5min}, rules),
+            traits, 0, t0) {}
 
   State tell(Kind kind, lease::Grant grant = kMinute) {
     said = fsm.handle({.kind = kind,
@@ -163,10 +171,10 @@ TEST_CASE("on_renew_failure, in all combinations") {
       CHECK(name(machine.due()) == row.later);
     }
     if (machine.fsm.state() == State::ended || machine.fsm.state() == State::lost)
-      CHECK(machine.fsm.end() == (row.what == Kind::token_invalid || row.rule == OnRenewFailure::keep
-                                      ? (row.what == Kind::token_invalid ? End::token_invalid
-                                                                         : End::token_ended)
-                                      : End::token_ended));
+      CHECK(machine.fsm.end() ==
+            (row.what == Kind::token_invalid || row.rule == OnRenewFailure::keep
+                 ? (row.what == Kind::token_invalid ? End::token_invalid : End::token_ended)
+                 : End::token_ended));
   }
 }
 
@@ -248,7 +256,8 @@ TEST_CASE("what was tried is known of the latest contents, and the accepted one 
   CHECK(attempts.of(3) == Outcome::accepted);
   attempts.record(3, Outcome::unanswered);
   CHECK(attempts.of(3) == Outcome::unanswered);
-  for (ContentId content = 10; content < 1000; ++content) attempts.record(content, Outcome::refused);
+  for (ContentId content = 10; content < 1000; ++content)
+    attempts.record(content, Outcome::refused);
   CHECK(attempts.untried(1));
   CHECK(attempts.refused(999));
 }

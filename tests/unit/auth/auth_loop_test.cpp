@@ -433,7 +433,8 @@ TEST_CASE("a spent secret_id and a token that is gone: it is over at once") {
 TEST_CASE("a new secret_id in the file is tried within a second") {
   House house;
   house.config.method.erase("secret_id");
-  house.config.method.set("secret_id_file_path", std::string(house.folder.write("secret-id", "first\n")));
+  house.config.method.set("secret_id_file_path",
+                          std::string(house.folder.write("secret-id", "first\n")));
   house.http->answer(kLogin, 200, granted("T1", 600, false));
   house.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
   house.http->answer(kLogin, 200, granted("T2", 600));
@@ -477,9 +478,10 @@ TEST_CASE(
 TEST_CASE("what can't be revoked or has ended is not revoked at the exit") {
   House house;
   SUBCASE("a batch token") {
-    house.http->answer(kLogin, 200,
-                       R"({"auth":{"client_token":"hvb.B","policies":["default"],"token_type":"batch",)"
-                       R"("lease_duration":100,"renewable":false}})");
+    house.http->answer(
+        kLogin, 200,
+        R"({"auth":{"client_token":"hvb.B","policies":["default"],"token_type":"batch",)"
+        R"("lease_duration":100,"renewable":false}})");
     house.start();
     house.io.advance(85s);
   }
@@ -542,6 +544,59 @@ TEST_CASE("a token that may not be renewed: the policy that is missing is named"
   house.io.advance(50s);
   CHECK(house.token() == "T2");
   CHECK(house.lines("renewal refused: the policy lacks update on auth/token/renew-self") == 1);
+}
+
+// T12: what an answer to a renewal means. The refused ones lead to one login, at once and while the
+// token still works; the others are tried again.
+TEST_CASE("answers to a renewal: refused, or an outage") {
+  struct {
+    int status;
+    const char* body;
+    bool refused;
+  } rows[] = {
+      {204, "", true},
+      {200, R"({"data":{}})", true},
+      {400, R"({"errors":["lease is not renewable"]})", true},
+      {403, kDenied, true},
+      {404, R"({"errors":["not here"]})", true},
+      {500, R"({"errors":["failed to renew entry: role "x" does not exist during renewal"]})",
+       true},
+      {500, R"({"errors":["internal error: storage"]})", false},
+      {502, "<html>bad gateway</html>", false},
+      {503, R"({"errors":["Vault is sealed"]})", false},
+      {429, R"({"errors":["quota"]})", false},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.status);
+    CAPTURE(row.body);
+    House house;
+    house.http->answer(kLogin, 200, granted("T1", 60));
+    house.http->answer(kLogin, 200, granted("T2", 600));
+    house.http->answer(kRenew, row.status, row.body);
+    house.http->answer(kRenew, 200, granted("T1", 60));
+    house.http->answer(kLookup, 200, looked_up(12));
+    house.start();
+    house.io.advance(51s);
+    CHECK(house.token() == (row.refused ? "T2" : "T1"));
+    CHECK(house.http->count(kLogin) == (row.refused ? 2 : 1));
+    CHECK(house.http->count(kRenew) == (row.refused ? 1 : 2));
+  }
+}
+
+TEST_CASE("answers to a login without a token: never logged in, and tried again slowly") {
+  for (const int status : {200, 204}) {
+    CAPTURE(status);
+    House house;
+    house.http->answer(kLogin, 200, granted("T1", 600, false));
+    house.http->answer(kLogin, status, status == 200 ? R"({"data":{}})" : "");
+    house.http->answer(kLogin, status, status == 200 ? R"({"data":{}})" : "");
+    house.http->answer(kLogin, 200, granted("T2", 600));
+    house.start();
+    house.io.advance(490s);
+    CHECK(house.token() == "T2");
+    CHECK(house.http->count(kLogin) == 4);
+    CHECK_FALSE(house.ended);
+  }
 }
 
 TEST_CASE("the configuration changes while a token is in force") {

@@ -46,11 +46,10 @@ class Dice {
 };
 
 enum class Fault { none, timeout, reset, throttled, sealed, broken, forbidden, refused, empty };
-constexpr Fault kFaults[] = {Fault::none,   Fault::none,      Fault::timeout, Fault::reset,
-                             Fault::sealed, Fault::throttled, Fault::broken,  Fault::forbidden,
+constexpr Fault kFaults[] = {Fault::none,    Fault::none,      Fault::timeout, Fault::reset,
+                             Fault::sealed,  Fault::throttled, Fault::broken,  Fault::forbidden,
                              Fault::refused, Fault::empty};
-constexpr Duration kTtls[] = {0s,  1s,  2s,   5s,   12s,  30s,  60s,
-                              10min, 1h, 24h, 24h * 32};
+constexpr Duration kTtls[] = {0s, 1s, 2s, 5s, 12s, 30s, 60s, 10min, 1h, 24h, 24h * 32};
 
 // A server, a credential file and a token's life, as a script has them.
 struct World {
@@ -110,8 +109,8 @@ struct World {
       ttl = std::max<Duration>(ttl, 60s);
     } else if (now >= fault_ends) {
       fault = dice.of(kFaults);
-      retry_after = dice.one_in(3) ? std::optional<Duration>(dice.of({10s, 60s, 3600s}))
-                                   : std::nullopt;
+      retry_after =
+          dice.one_in(3) ? std::optional<Duration>(dice.of({10s, 60s, 3600s})) : std::nullopt;
       fault_ends = now + Duration(dice.below(600'000));
     }
     if (now >= next_change && !well()) {
@@ -214,8 +213,8 @@ struct Run {
     AuthEvent event{.kind = failure.value_or(Kind::renewed), .now = world.now, .asked = asked};
     if (!failure) {
       const auto left = world.token_made + world.max_ttl - asked;
-      const auto granted = std::chrono::floor<std::chrono::seconds>(
-          std::clamp<Duration>(left, 0s, world.ttl));
+      const auto granted =
+          std::chrono::floor<std::chrono::seconds>(std::clamp<Duration>(left, 0s, world.ttl));
       world.token_ends = asked + granted;
       event.grant = {.ttl = granted, .renewable = world.renewable};
     }
@@ -233,9 +232,10 @@ struct Run {
     if (watch > 0ms && content && fsm.is_news(*content, world.now))
       return tell({.kind = Kind::new_credentials, .now = world.now});
     if (world.now >= until) return tell({.kind = Kind::due, .now = world.now});
-    const auto script = world.well() ? Instant::max() : std::max(world.next_change, world.now + 1ms);
-    world.now = std::min({until, watch > 0ms ? world.now + watch : Instant::max(), script,
-                          world.now + 10min});
+    const auto script =
+        world.well() ? Instant::max() : std::max(world.next_change, world.now + 1ms);
+    world.now = std::min(
+        {until, watch > 0ms ? world.now + watch : Instant::max(), script, world.now + 10min});
   }
   void turn() {
     world.pass();

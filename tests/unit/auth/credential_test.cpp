@@ -34,10 +34,8 @@ const NotNew kNotNew[] = {
      }},
     {"empty", [](const Folder& folder, const std::string& file,
                  const std::string&) { folder.write(file, ""); }},
-    {"too large",
-     [](const Folder& folder, const std::string& file, const std::string&) {
-       folder.write(file, std::string(100'000, 'x'));
-     }},
+    {"too large", [](const Folder& folder, const std::string& file,
+                     const std::string&) { folder.write(file, std::string(100'000, 'x')); }},
     {"a directory",
      [](const Folder& folder, const std::string& file, const std::string&) {
        fs::remove_all(folder / file);
@@ -151,8 +149,7 @@ TEST_CASE("while a refused login waits, a new secret_id is tried at once, howeve
 TEST_CASE("each new content is tried once, with growing pauses: servers lock a role") {
   House house;
   house.config.method.erase("secret_id");
-  house.config.method.set("secret_id_file_path",
-                          std::string(house.folder.write("secret-id", "0")));
+  house.config.method.set("secret_id_file_path", std::string(house.folder.write("secret-id", "0")));
   house.config.method.set_flag("remove_secret_id_file_after_reading", false);
   house.http->answer(kLogin, 200, granted("T1", 3600, false));
   house.http->answer(kLogin, 400, kBadId);
@@ -167,7 +164,8 @@ TEST_CASE("each new content is tried once, with growing pauses: servers lock a r
   CHECK(house.http->count(kLogin) > 5);
 }
 
-TEST_CASE("a credential's file is removed after the login only if it is still the one that was read") {
+TEST_CASE(
+    "a credential's file is removed after the login only if it is still the one that was read") {
   House house;
   house.config.method.erase("secret_id");
   const std::string path = house.folder.write("secret-id", "first");

@@ -230,7 +230,15 @@ TEST_CASE("an answer to the unwrapping that is lost is no theft") {
   Wrapped house;
   house.http->answer(kWrapLookup, 200, wrap_info(kPath));
   house.http->answer(kWrapLookup, 400, kUsedUp);
-  house.http->fail(kUnwrap, ErrorKind::network, "connection reset");
+  SUBCASE("a reset") {
+    house.http->answer(kUnwrap, [](const test::FakeHttp::Asked&) -> result<test::FakeHttp::Reply> {
+      return std::unexpected(
+          Error{.kind = ErrorKind::network, .text = "reset", .reason = Reason::lost_answer});
+    });
+  }
+  SUBCASE("a gateway's page") {
+    house.http->answer(kUnwrap, 502, "<html>bad gateway</html>");
+  }
   house.start();
   house.io.advance(1min);
   REQUIRE(house.ended);
