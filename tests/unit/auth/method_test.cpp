@@ -64,9 +64,11 @@ TEST_CASE(
     "secret_id's") {
   House house;
   house.config.method.erase("role_id");
-  house.config.method.set("role_id_file_path", std::string(house.folder.write("role-id", "role-2\n")));
+  house.config.method.set("role_id_file_path",
+                          std::string(house.folder.write("role-id", "role-2\n")));
   house.config.method.erase("secret_id");
-  house.config.method.set("secret_id_file_path", std::string(house.folder.write("secret-id", "\tsecret-2\r\n")));
+  house.config.method.set("secret_id_file_path",
+                          std::string(house.folder.write("secret-id", "\tsecret-2\r\n")));
   house.http->answer(kLogin, 200, granted("T1", 100, false));
   SUBCASE("removed by default, and what was read stays known") {
     house.start();
