@@ -20,7 +20,8 @@ class TokenFileMethod : public AuthMethod {
   }
   asio::awaitable<result<vault::Auth>> login(vault::Client& client,
                                              std::optional<Duration> timeout) override {
-    auto auth = co_await client.lookup_self(std::make_shared<const Secret>(token_.value()), timeout);
+    auto auth =
+        co_await client.lookup_self(std::make_shared<const Secret>(token_.value()), timeout);
     if (!auth && auth.error().kind == ErrorKind::denied) {
       auth.error().text +=
           "; the token has expired, was revoked, or may not look itself up: put a new one in " +

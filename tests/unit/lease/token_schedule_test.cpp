@@ -50,7 +50,8 @@ TEST_CASE(
   TokenSchedule schedule{{.min_remaining = 0s}};
   check(schedule.logged_in({.ttl = 20s, .renewable = true}, t0, t0), Do::renew, t0 + 16s);
   check(schedule.renewed({.ttl = 20s, .renewable = true}, t0 + 16s, t0 + 16s), Do::renew, t0 + 32s);
-  check(schedule.renewed({.ttl = 12s, .renewable = true}, t0 + 32s, t0 + 32s), Do::login, t0 + 41600ms);
+  check(schedule.renewed({.ttl = 12s, .renewable = true}, t0 + 32s, t0 + 32s), Do::login,
+        t0 + 41600ms);
   CHECK(schedule.ending());
 }
 
@@ -64,16 +65,20 @@ TEST_CASE("where no new login is allowed, only an end that no longer moves is be
   TokenSchedule schedule{{.relogin = false}};
   check(schedule.logged_in(kHour, t0, t0), Do::renew, t0 + 48min);
   // The role's TTL was made shorter: the token goes on living by the new one.
-  check(schedule.renewed({.ttl = 30min, .renewable = true}, t0 + 48min, t0 + 48min), Do::renew, t0 + 72min);
-  check(schedule.renewed({.ttl = 30min, .renewable = true}, t0 + 72min, t0 + 72min), Do::renew, t0 + 96min);
+  check(schedule.renewed({.ttl = 30min, .renewable = true}, t0 + 48min, t0 + 48min), Do::renew,
+        t0 + 72min);
+  check(schedule.renewed({.ttl = 30min, .renewable = true}, t0 + 72min, t0 + 72min), Do::renew,
+        t0 + 96min);
   // The maximum TTL is near.
-  check(schedule.renewed({.ttl = 6min, .renewable = true}, t0 + 96min, t0 + 96min), Do::give_up, t0 + 102min);
+  check(schedule.renewed({.ttl = 6min, .renewable = true}, t0 + 96min, t0 + 96min), Do::give_up,
+        t0 + 102min);
 }
 
 TEST_CASE("a short increment that is granted in full is no sign of an end") {
   TokenSchedule schedule{{.increment = 10min}};
   (void)schedule.logged_in(kHour, t0, t0);
-  check(schedule.renewed({.ttl = 10min, .renewable = true}, t0 + 48min, t0 + 48min), Do::renew, t0 + 56min);
+  check(schedule.renewed({.ttl = 10min, .renewable = true}, t0 + 48min, t0 + 48min), Do::renew,
+        t0 + 56min);
 }
 
 TEST_CASE(
@@ -179,7 +184,8 @@ TEST_CASE("a use-limited token is not spent on renewals where a login gives new 
 TEST_CASE("a renewal that makes the token not renewable is its last") {
   TokenSchedule schedule{{}};
   (void)schedule.logged_in(kHour, t0, t0);
-  check(schedule.renewed({.ttl = 1h, .renewable = false}, t0 + 48min, t0 + 48min), Do::login, t0 + 96min);
+  check(schedule.renewed({.ttl = 1h, .renewable = false}, t0 + 48min, t0 + 48min), Do::login,
+        t0 + 96min);
 }
 
 TEST_CASE("a lifetime counts from the request, not from its answer") {
@@ -190,7 +196,8 @@ TEST_CASE("a lifetime counts from the request, not from its answer") {
   CHECK(schedule.end() == t0 + 17s);
 }
 
-TEST_CASE("after a TTL, zero says that less than a second is left; without one, that there is none") {
+TEST_CASE(
+    "after a TTL, zero says that less than a second is left; without one, that there is none") {
   TokenSchedule schedule{{}};
   (void)schedule.logged_in({.ttl = 60s, .renewable = true}, t0, t0);
   check(schedule.renewed({.ttl = 0s, .renewable = true}, t0 + 48s, t0 + 48s), Do::login, t0 + 48s);
