@@ -247,12 +247,13 @@ struct AuthLoop::Impl {
                {{"ttl", text_of(auth.ttl)}, {"accessor", state.accessor}});
   }
   void log_renewal_refused(const Error& error) const {
-    if (error.status != kForbidden)
-      return log::info("token.renewal_refused", error.text, {{"accessor", state.accessor}});
-    log::warn("token.renewal_refused",
-              "renewal refused: the policy lacks update on auth/token/renew-self (" + error.text +
-                  "); the built-in policy \"default\" has it",
-              {{"accessor", state.accessor}});
+    const bool forbidden = error.status == kForbidden;
+    const bool warns = forbidden && method->owns_token() && fsm->relogin_allowed();
+    log::write(warns ? log::Level::warn : log::Level::info, "token.renewal_refused",
+               forbidden ? "renewal refused: the policy lacks update on auth/token/renew-self (" +
+                               error.text + "); the built-in policy \"default\" has it"
+                         : error.text,
+               {{"accessor", state.accessor}});
   }
   void log_ending() const {
     const auto left = fsm->schedule().end().value_or(Clock::now()) - Clock::now();

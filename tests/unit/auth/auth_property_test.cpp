@@ -119,7 +119,8 @@ struct World {
         const auto what = dice.below(6);
         if (what <= 1) accepted[content = ++last_content] = !dice.one_in(3);  // replaced
         if (what == 2) readable = !readable;
-        if (what == 3 && last_content > 1) content = 1 + dice.below(last_content);  // an old one
+        if (what == 3 && last_content > 1)
+          content = 1 + dice.below(static_cast<std::uint32_t>(last_content));  // an old one
         // else: touched, or rewritten with the same content
       }
       if (dice.one_in(3)) alive = false;  // revoked by somebody
