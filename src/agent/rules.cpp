@@ -67,30 +67,8 @@ config::OnChange default_action(const config::Exec& exec) {
 }
 
 config::AutoAuth auth_settings(const config::Config& config, Job job) {
-  config::AutoAuth auth;
-  const config::AutoAuth& from = config.auto_auth;
-  const config::Method& method = from.method;
-  auth.method = {.type = method.type,
-                 .mount_path = method.mount_path,
-                 .vault_namespace = method.vault_namespace,
-                 .role_id = method.role_id,
-                 .role_id_file_path = method.role_id_file_path,
-                 .secret_id = method.secret_id.clone(),
-                 .secret_id_given = method.secret_id_given,
-                 .secret_id_file_path = method.secret_id_file_path,
-                 .remove_secret_id_file_after_reading = method.remove_secret_id_file_after_reading,
-                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path,
-                 .token = method.token.clone(),
-                 .token_file_path = method.token_file_path,
-                 .place = method.place};
-  auth.renew_at = from.renew_at;
-  auth.min_remaining = from.min_remaining;
-  auth.increment = from.increment;
-  auth.on_renew_failure = from.on_renew_failure;
-  auth.revoke_on_exit = from.revoke_on_exit.value_or(job != Job::render_once);
-  auth.min_backoff = from.min_backoff;
-  auth.max_backoff = from.max_backoff;
-  auth.exit_on_err = from.exit_on_err;
+  config::AutoAuth auth = config.auto_auth;
+  auth.revoke_on_exit = auth.revoke_on_exit.value_or(job != Job::render_once);
   return auth;
 }
 

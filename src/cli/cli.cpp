@@ -11,6 +11,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "config/method.hpp"
 #include "config/scalars.hpp"
 #include "process/hardening.hpp"
 #include "process/signals.hpp"
@@ -63,11 +64,15 @@ void add_input(CLI::App& command, config::Input& input) {
   command.add_option("--address", flags.address,
                      "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
   command.add_option("--namespace", flags.vault_namespace, "namespace (VAULT_NAMESPACE)");
-  command.add_option("--token-file", flags.token_file, "log in with the token in this file");
-  command.add_option("--role-id-file", flags.role_id_file,
-                     "log in by AppRole: file with the role_id");
-  command.add_option("--secret-id-file", flags.secret_id_file,
-                     "log in by AppRole: file with the secret_id");
+  for (const config::MethodSpec* method : config::MethodSpec::all()) {
+    for (const config::MethodKey& key : method->keys()) {
+      if (key.flag.empty()) continue;
+      const std::string flag(key.flag);
+      command.add_option_function<std::string>(
+          "--" + flag, [&flags, flag](const std::string& value) { flags.method[flag] = value; },
+          std::string(key.flag_help));
+    }
+  }
   command.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error");
   command.add_option("--log-format", flags.log_format, "text, json or journal");
   command

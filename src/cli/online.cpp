@@ -11,7 +11,7 @@
 #include <set>
 
 #include "agent/agent.hpp"
-#include "auth/login.hpp"
+#include "auth/method.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
@@ -123,6 +123,10 @@ awaitable<int> check_server(const config::Config& config, vault::Client& client)
     complain(login.error().text);
     co_return kConfig;
   }
+  if (const auto seen = (*login)->look(); !seen) {
+    complain_of(seen.error());
+    co_return code_of(seen.error());
+  }
   auto auth = co_await (*login)->login(client, {});
   if (!auth) {
     complain_of(auth.error());
@@ -133,7 +137,7 @@ awaitable<int> check_server(const config::Config& config, vault::Client& client)
               config.auto_auth.method.type.c_str());
   advise_on_token(config, *auth);
   const int code = co_await check_paths(client, wanted(config));
-  if ((*login)->owns_token()) co_await client.revoke_self(auth->token);
+  if ((*login)->owns_token() && auth->type != "batch") co_await client.revoke_self(auth->token);
   co_return code;
 }
 
@@ -157,11 +161,11 @@ int check_program(const config::Config& config) {
 }  // namespace
 
 int check_online(config::Config& config) {
-  if (!config.auto_auth.method.secret_id_response_wrapping_path.empty()) {
+  if (config.auto_auth.method.used_up_by_login()) {
     complain("the wrapped secret_id would be used up by a login: not tried");
     return kOk;
   }
-  config.auto_auth.method.remove_secret_id_file_after_reading = false;
+  config.auto_auth.method.spare_files();
   (void)log::open({.level = log::Level::error, .file = {}, .name = {}});
   boost::asio::io_context context(1);
   vault::Client client(http::make_client(context.get_executor(), client_options(config)),

@@ -245,11 +245,11 @@ int render_to_show(const RenderOptions& options) {
   if (!renderer) return renderer.error();
   if (!options.values.empty()) return render_made_up(options, config, std::move(*renderer));
 
-  if (!config.auto_auth.method.secret_id_response_wrapping_path.empty()) {
+  if (config.auto_auth.method.used_up_by_login()) {
     complain("the wrapped secret_id would be used up by this login: not tried");
     return kConfig;
   }
-  config.auto_auth.method.remove_secret_id_file_after_reading = false;
+  config.auto_auth.method.spare_files();
   if (!options.source.empty() && !options.dry_run) keep_what_is_printed(config);
   if (const int code = open_log(config, log::Level::warn); code != kOk) return code;
   harden(config);

@@ -3,9 +3,12 @@
 // command line say together. No behaviour. Key names, types and defaults: agent.toml.example and
 // the man page agent.toml(5).
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.hpp"
@@ -58,22 +61,36 @@ struct Vault {
 
 enum class OnRenewFailure { relogin, exit, keep };
 
+// How to log in. Which keys a method has: config/method.hpp; their values are asked for by name.
 struct Method {
-  std::string type;                            // approle, token, token_file
+  std::string type;                            // "approle"
   std::string mount_path;                      // default auth/<type>
   std::optional<std::string> vault_namespace;  // default vault's
-  // approle
-  std::string role_id;
-  std::string role_id_file_path;
-  Secret secret_id;
-  bool secret_id_given = false;  // also when it is "" (roles with bind_secret_id=false)
-  std::string secret_id_file_path;
-  bool remove_secret_id_file_after_reading = true;
-  std::string secret_id_response_wrapping_path;
-  // token, token_file
-  Secret token;
-  std::string token_file_path;
   Place place;
+
+  // Of a text or a file: "" when not set. Of a secret: null when not given ("" is given).
+  [[nodiscard]] const std::string& text(std::string_view key) const;
+  [[nodiscard]] std::shared_ptr<const Secret> secret(std::string_view key) const;
+  [[nodiscard]] bool flag(std::string_view key) const;  // a boolean, or its default
+  [[nodiscard]] bool has(std::string_view key) const;
+  void set(std::string_view key, std::string value);
+  void set(std::string_view key, Secret value);
+  void set_flag(std::string_view key, bool on);
+  void erase(std::string_view key);
+
+  void spare_files();  // no credential's file is removed
+  [[nodiscard]] bool used_up_by_login() const;
+  // The same login: all but the place, secrets by their content.
+  friend bool operator==(const Method& a, const Method& b);
+
+ private:
+  struct Value {
+    std::string text = {};
+    std::shared_ptr<const Secret> secret = {};
+    bool on = false;
+    bool operator==(const Value& other) const;
+  };
+  std::map<std::string, Value, std::less<>> values_;
 };
 
 struct AutoAuth {

@@ -8,6 +8,7 @@
 
 #include "base/fd.hpp"
 #include "base/owner.hpp"
+#include "config/method.hpp"
 #include "config/reader.hpp"
 #include "config/validate.hpp"
 
@@ -174,48 +175,76 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   r.unsupported({"tls_pin_sha256", "proxy_address"});
 }
 
+void read_method_key(Reader& r, const MethodKey& key, Method& method) {
+  switch (key.type) {
+    case MethodKey::Type::text:
+    case MethodKey::Type::file: {
+      std::string value;
+      r.read(key.name, value);
+      if (r.has(key.name) && !value.empty()) method.set(key.name, std::move(value));
+      return;
+    }
+    case MethodKey::Type::secret: {
+      Secret value;
+      bool given = false;
+      r.read_secret(key.name, value, given);
+      if (given) method.set(key.name, std::move(value));
+      return;
+    }
+    case MethodKey::Type::boolean: {
+      bool on = key.on;
+      r.read(key.name, on);
+      method.set_flag(key.name, on);
+      return;
+    }
+  }
+}
+
+void wrong_method(Reader& r, const std::string& type) {
+  constexpr std::string_view kLater[] = {"kubernetes", "jwt", "cert", "userpass",
+                                         "ldap",       "aws", "gcp",  "azure"};
+  constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
+  const bool later = std::ranges::find(kLater, type) != std::end(kLater);
+  const bool never = std::ranges::find(kNever, type) != std::end(kNever);
+  r.ignore_unknown_keys();
+  if (type.empty()) return r.problem("type", "required; expected " + method_types());
+  r.problem("type", "auth method \"" + type + "\"" +
+                        (later   ? ": not supported yet"
+                         : never ? ": not supported"
+                                 : ": unknown; expected " + method_types()));
+}
+
+void read_method_keys(Reader& r, Method& method) {
+  r.read("mount_path", method.mount_path);
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return wrong_method(r, method.type);
+  for (const MethodKey& key : spec->keys()) {
+    read_method_key(r, key, method);
+    if (!key.instead_of.empty() && method.has(key.name) && method.has(key.instead_of))
+      r.problem(key.name, "excludes " + std::string(key.instead_of));
+  }
+  r.unsupported(spec->unsupported());
+}
+
 void read_method(Context& context, Reader& auth, Method& method) {
   Reader r(context, auth.table("method"), "auto_auth.method");
   if (r.raw() == nullptr) return;
   method.place = r.place();
-  r.read("type", method.type);
-  r.read("mount_path", method.mount_path);
   r.read("namespace", method.vault_namespace);
-  bool token_given = false;
-  if (method.type == "approle") {
-    r.read("role_id", method.role_id);
-    r.read("role_id_file_path", method.role_id_file_path);
-    r.read_secret("secret_id", method.secret_id, method.secret_id_given);
-    r.read("secret_id_file_path", method.secret_id_file_path);
-    r.read("remove_secret_id_file_after_reading", method.remove_secret_id_file_after_reading);
-    r.read("secret_id_response_wrapping_path", method.secret_id_response_wrapping_path);
-    if (!method.role_id.empty() && !method.role_id_file_path.empty())
-      r.problem("role_id_file_path", "excludes role_id");
-    if (method.secret_id_given && !method.secret_id_file_path.empty())
-      r.problem("secret_id_file_path", "excludes secret_id");
-  } else if (method.type == "token_file") {
-    r.read("token_file_path", method.token_file_path);
-    r.unsupported({"unwrap"});
-  } else if (method.type == "token") {
-    r.read_secret("token", method.token, token_given);
-    r.unsupported({"token_helper"});
-  } else {
-    constexpr std::string_view kLater[] = {"kubernetes", "jwt", "cert", "userpass",
-                                           "ldap",       "aws", "gcp",  "azure"};
-    constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
-    const bool later = std::ranges::find(kLater, method.type) != std::end(kLater);
-    const bool never = std::ranges::find(kNever, method.type) != std::end(kNever);
-    r.ignore_unknown_keys();
-    if (method.type.empty()) {
-      r.problem("type", "required; expected \"approle\", \"token_file\" or \"token\"");
-    } else {
-      r.problem("type",
-                "auth method \"" + method.type + "\"" +
-                    (later   ? ": not supported yet"
-                     : never ? ": not supported"
-                             : ": unknown; expected \"approle\", \"token_file\" or \"token\""));
-    }
-  }
+  const bool origins = context.with_origins;
+  r.read("type", method.type);
+  if (method.type.empty()) method.type = context.method_type;
+  // Read all the same when the command line chooses another: what is wrong in it is said.
+  const bool replaced = !context.method_type.empty() && method.type != context.method_type;
+  if (replaced) context.with_origins = false;
+  read_method_keys(r, method);
+  context.with_origins = origins;
+  if (!replaced) return;
+  auto vault_namespace = std::move(method.vault_namespace);
+  method = {};
+  method.type = context.method_type;
+  method.vault_namespace = std::move(vault_namespace);
+  method.place = {"command line"};
 }
 
 void read_auto_auth(Context& context, Reader& top, AutoAuth& auth) {
@@ -616,8 +645,10 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   const toml::table table = read_files(input, context, loaded.config.files);
   // What a file that can't be read would say is not complained of.
   const bool all_read = context.problems.empty();
+  context.method_type = chosen_by_flags(input.flags, context.problems);
   read_top(context, table, loaded.config);
   warn_of_readable_secret(loaded.config);
+  choose_method(context.method_type, context.env, loaded.config.auto_auth.method, context.origins);
   apply_environment(context.env, loaded.config, context.origins, context.problems);
   apply_flags(input.flags, loaded.config, context.origins, context.problems);
   if (loaded.config.name.empty()) {

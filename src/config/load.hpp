@@ -4,6 +4,7 @@
 // for a typo, the likely name. Nothing is contacted. toml++ stays behind load.cpp.
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,12 +18,12 @@ struct Input {
       paths;  // -c, in order: files, or folders (their *.toml, sorted by name). None: no file
   // What the command line gives; wins over everything.
   struct Flags {
-    std::optional<std::string> address, vault_namespace, token_file, role_id_file, secret_id_file,
-        log_level, log_format;
-    std::vector<std::string> env;        // NAME=PATH#KEY
-    std::vector<std::string> env_from;   // PATH
-    std::vector<std::string> templates;  // SRC:DEST
-    std::vector<std::string> command;    // after --
+    std::optional<std::string> address, vault_namespace, log_level, log_format;
+    std::map<std::string, std::string> method;  // of the auth methods: "role-id-file" and its value
+    std::vector<std::string> env;               // NAME=PATH#KEY
+    std::vector<std::string> env_from;          // PATH
+    std::vector<std::string> templates;         // SRC:DEST
+    std::vector<std::string> command;           // after --
   } flags;
   std::function<std::optional<std::string>(const std::string&)> env;  // getenv, or a test's
   bool origins = false;                                               // wanted

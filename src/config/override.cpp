@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <span>
 
+#include "config/method.hpp"
 #include "config/scalars.hpp"
 #include "config/validate.hpp"
 
@@ -50,7 +52,7 @@ class Overrides {
   Overrides(const Environment& env, std::vector<Origin>& origins, std::vector<Problem>& problems)
       : env_(env), origins_(origins), problems_(problems) {}
 
-  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names,
+  std::optional<std::string> take(const std::string& key, std::span<const char* const> names,
                                   bool secret = false) {
     for (const char* name : names) {
       auto value = env_(name);
@@ -60,6 +62,10 @@ class Overrides {
       return value;
     }
     return std::nullopt;
+  }
+  std::optional<std::string> take(const std::string& key,
+                                  std::initializer_list<const char*> names) {
+    return take(key, std::span(names.begin(), names.size()));
   }
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
@@ -74,19 +80,53 @@ class Overrides {
   std::string from_;
 };
 
-void choose_method(const Environment& env, Method& method, std::vector<Origin>& origins) {
-  if (!method.type.empty() || !method.place.text.empty()) return;
-  if (env("VAULT_TOKEN") || env("BAO_TOKEN")) {
-    method.type = "token";
-    record(origins, "auto_auth.method.type", "token",
-           std::string("environment ") + (env("VAULT_TOKEN") ? "VAULT_TOKEN" : "BAO_TOKEN"));
-  } else if (env("VAULT_ROLE_ID")) {
-    method.type = "approle";
-    record(origins, "auto_auth.method.type", "approle", "environment VAULT_ROLE_ID");
-  }
+// A value stands for its key and for the file that may hold it.
+void replace(Method& method, const MethodSpec& spec, const MethodKey& key) {
+  method.erase(key.name);
+  if (!key.instead_of.empty()) method.erase(key.instead_of);
+  if (const MethodKey* file = spec.file_of(key)) method.erase(file->name);
 }
 
 }  // namespace
+
+std::string chosen_by_flags(const Input::Flags& flags, std::vector<Problem>& problems) {
+  std::string type, by;
+  for (const MethodSpec* spec : MethodSpec::all()) {
+    std::string given;
+    for (const MethodKey& key : spec->keys()) {
+      if (!flags.method.contains(std::string(key.flag))) continue;
+      given.append(given.empty() ? "--" : " and --").append(key.flag);
+    }
+    if (given.empty()) continue;
+    if (!type.empty()) problems.push_back({"command line", given + " excludes " + by});
+    type = spec->type();
+    by = given;
+  }
+  return type;
+}
+
+void choose_method(const std::string& by_flags, const Environment& env, Method& method,
+                   std::vector<Origin>& origins) {
+  if (!by_flags.empty()) {
+    method.type = by_flags;
+    record(origins, "auto_auth.method.type", by_flags, "command line");
+    return;
+  }
+  if (!method.type.empty() || !method.place.text.empty()) return;
+  int rank = 0;
+  for (const MethodSpec* spec : MethodSpec::all()) {
+    for (const MethodKey& key : spec->keys()) {
+      if (!key.chooses || (!method.type.empty() && spec->rank() > rank)) continue;
+      const auto variable = std::ranges::find_if(
+          key.variables, [&env](const char* name) { return env(name).has_value(); });
+      if (variable == key.variables.end()) continue;
+      method.type = spec->type();
+      rank = spec->rank();
+      record(origins, "auto_auth.method.type", method.type,
+             std::string("environment ") + *variable);
+    }
+  }
+}
 
 void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
                        std::vector<Problem>& problems) {
@@ -133,21 +173,17 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
       o.bad("unknown log level \"" + *text + "\"; expected trace, debug, info, warn or error");
   }
   Method& method = config.auto_auth.method;
-  choose_method(env, method, origins);
-  if (method.type == "approle") {
-    if (auto id = o.take("auto_auth.method.role_id", {"VAULT_ROLE_ID"})) {
-      method.role_id = trimmed(*id);
-      method.role_id_file_path.clear();
-    }
-    if (auto id = o.take("auto_auth.method.secret_id", {"VAULT_SECRET_ID"}, true)) {
-      method.secret_id = Secret(trimmed(*id));
-      method.secret_id_given = true;
-      method.secret_id_file_path.clear();
-    }
-  }
-  if (method.type == "token") {
-    if (auto token = o.take("auto_auth.method.token", {"VAULT_TOKEN", "BAO_TOKEN"}, true))
-      method.token = Secret(trimmed(*token));
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const bool secret = key.type == MethodKey::Type::secret;
+    const auto value = o.take("auto_auth.method." + std::string(key.name), key.variables, secret);
+    if (!value) continue;
+    replace(method, *spec, key);
+    if (secret)
+      method.set(key.name, Secret(trimmed(*value)));
+    else
+      method.set(key.name, trimmed(*value));
   }
 }
 
@@ -168,24 +204,13 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     set("vault.namespace", *flags.vault_namespace);
   }
   Method& method = config.auto_auth.method;
-  if (flags.token_file) {
-    if (flags.role_id_file || flags.secret_id_file)
-      problem("--token-file excludes --role-id-file and --secret-id-file");
-    method.type = "token_file";
-    method.token_file_path = *flags.token_file;
-    set("auto_auth.method.token_file_path", *flags.token_file);
-  } else if (flags.role_id_file || flags.secret_id_file) {
-    method.type = "approle";
-    if (flags.role_id_file) {
-      method.role_id.clear();
-      method.role_id_file_path = *flags.role_id_file;
-      set("auto_auth.method.role_id_file_path", *flags.role_id_file);
-    }
-    if (flags.secret_id_file) {
-      method.secret_id.clear();
-      method.secret_id_given = false;
-      method.secret_id_file_path = *flags.secret_id_file;
-      set("auto_auth.method.secret_id_file_path", *flags.secret_id_file);
+  if (const MethodSpec* spec = MethodSpec::find(method.type)) {
+    for (const MethodKey& key : spec->keys()) {
+      const auto given = flags.method.find(std::string(key.flag));
+      if (given == flags.method.end()) continue;
+      replace(method, *spec, key);
+      method.set(key.name, given->second);
+      set("auto_auth.method." + std::string(key.name), given->second);
     }
   }
   if (flags.log_level) {

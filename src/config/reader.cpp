@@ -485,7 +485,7 @@ void Reader::each_table(std::string_view key,
   context_.item = 0;
 }
 
-void Reader::unsupported(std::initializer_list<std::string_view> keys) {
+void Reader::unsupported(std::span<const std::string_view> keys) {
   for (const std::string_view key : keys) {
     if (const toml::node* node = find(key))
       context_.problem(*node, name_of(key), "not supported yet");

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,7 +24,8 @@ struct Context {
   std::vector<Origin> origins;
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
-  int item = 0;  // of the array of tables that is being read, from 1
+  std::string method_type;  // that the command line chooses
+  int item = 0;             // of the array of tables that is being read, from 1
 
   void problem(const toml::node& node, const std::string& key, const std::string& text);
   void origin(const std::string& key, std::string value, std::string from);
@@ -78,7 +80,10 @@ class Reader {
   void each_table(std::string_view key,
                   const std::function<void(const toml::table&, const std::string&)>& use);
   // Keys of the reference that are not built: refused as such, never as unknown.
-  void unsupported(std::initializer_list<std::string_view> keys);
+  void unsupported(std::span<const std::string_view> keys);
+  void unsupported(std::initializer_list<std::string_view> keys) {
+    unsupported(std::span(keys.begin(), keys.size()));
+  }
   [[nodiscard]] const toml::table* raw() const { return table_; }
   void ignore_unknown_keys() { all_known_ = true; }
 

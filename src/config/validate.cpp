@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 
+#include "config/method.hpp"
 #include "config/scalars.hpp"
 
 namespace keybearer::config {
@@ -68,6 +69,18 @@ void no_control(const std::string& text, const std::string& key, const Places& p
     problems.push_back({place(key), key + ": has a line break or another control character"});
 }
 
+// "it, role_id_file_path, or VAULT_ROLE_ID"; "" when nothing but the key itself will do.
+std::string ways_to_set(const MethodSpec& spec, const MethodKey& key) {
+  std::vector<std::string> ways = {"it"};
+  if (const MethodKey* file = spec.file_of(key)) ways.emplace_back(file->name);
+  if (!key.variables.empty()) ways.emplace_back(key.variables.front());
+  if (ways.size() == 1) return "";
+  std::string out = "; set it";
+  for (std::size_t i = 1; i < ways.size(); ++i)
+    out += (i + 1 < ways.size() ? ", " : ways.size() > 2 ? ", or " : " or ") + ways[i];
+  return out;
+}
+
 void check_method(const AutoAuth& auth, const Places& place_of, Problems& problems) {
   const Method& m = auth.method;
   const std::string place = where(m.place);
@@ -76,32 +89,30 @@ void check_method(const AutoAuth& auth, const Places& place_of, Problems& proble
       problems.push_back({place,
                           "no way to log in: set VAULT_TOKEN, or VAULT_ROLE_ID and "
                           "VAULT_SECRET_ID, or write [auto_auth.method] "
-                          "(type, role_id_file_path, secret_id_file_path, token_file_path)"});
+                          "(type, role_id_file_path, secret_id_file_path, token_file_path), "
+                          "or give --token-file (`vault login` leaves one in ~/.vault-token)"});
     }
     return;
   }
   const std::string prefix = "auto_auth.method.";
-  const auto file = [&](const char* key, const std::string& path) {
-    readable(path, prefix + key, place_of(prefix + key), problems);
-  };
   no_control(m.vault_namespace.value_or(""), prefix + "namespace", place_of, problems);
-  if (m.type == "approle") {
-    if (m.role_id.empty() && m.role_id_file_path.empty()) {
+  const MethodSpec* spec = MethodSpec::find(m.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const std::string name = prefix + std::string(key.name);
+    const MethodKey* file = spec->file_of(key);
+    const std::shared_ptr<const Secret> secret = m.secret(key.name);
+    const bool given = m.has(key.name) && (key.missing.size() > 0 || !secret || !secret->empty());
+    if (key.required && !given && !(file != nullptr && m.has(file->name))) {
       problems.push_back(
-          {place, prefix + "role_id: required; set it, role_id_file_path, or VAULT_ROLE_ID"});
+          {place, name + ": required" + ways_to_set(*spec, key) + std::string(key.missing)});
     }
-    if (!m.secret_id_given && m.secret_id_file_path.empty()) {
-      problems.push_back({place, prefix + "secret_id: required; set it, secret_id_file_path, or "
-                                          "VAULT_SECRET_ID (\"\" for roles without)"});
-    }
-    if (m.role_id.empty()) file("role_id_file_path", m.role_id_file_path);
-    if (!m.secret_id_given) file("secret_id_file_path", m.secret_id_file_path);
-  } else if (m.type == "token_file") {
-    if (m.token_file_path.empty())
-      problems.push_back({place, prefix + "token_file_path: required"});
-    file("token_file_path", m.token_file_path);
-  } else if (m.type == "token" && m.token.empty()) {
-    problems.push_back({place, prefix + "token: required; set VAULT_TOKEN"});
+    if (key.type != MethodKey::Type::file) continue;
+    const std::string& path = m.text(key.name);
+    if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
+    const int why = errno;
+    problems.push_back({place_of(name), name + ": " + path + ": " + strerrordesc_np(why) +
+                                            (why == ENOENT ? removal_hint(m, key.name) : "")});
   }
 }
 
@@ -257,12 +268,17 @@ void add_warnings(Config& config) {
 
 void warn_of_readable_secret(Config& config) {
   const Method& method = config.auto_auth.method;
-  if (method.secret_id.empty() && method.token.empty()) return;
-  for (const std::string& file : config.files) {
-    if (!method.place.text.starts_with(file + ":") || !others_can_read(file)) continue;
-    config.warnings.push_back(
-        file + " holds a " + (method.token.empty() ? "secret_id" : "token") +
-        " and others can read it: chmod 600, or keep it in a file of its own");
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const auto secret = method.secret(key.name);
+    if (!secret || secret->empty()) continue;
+    for (const std::string& file : config.files) {
+      if (!method.place.text.starts_with(file + ":") || !others_can_read(file)) continue;
+      config.warnings.push_back(
+          file + " holds a " + std::string(key.name) +
+          " and others can read it: chmod 600, or keep it in a file of its own");
+    }
   }
 }
 

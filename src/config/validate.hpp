@@ -13,6 +13,12 @@ namespace keybearer::config {
 
 using Environment = std::function<std::optional<std::string>(const std::string&)>;
 
+// The method that flags of the command line speak of; "" when none does.
+[[nodiscard]] std::string chosen_by_flags(const Input::Flags& flags,
+                                          std::vector<Problem>& problems);
+// What decides how to log in, strongest first: `by_flags`, the file, the environment.
+void choose_method(const std::string& by_flags, const Environment& env, Method& method,
+                   std::vector<Origin>& origins);
 void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
                        std::vector<Problem>& problems);
 void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,

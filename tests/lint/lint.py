@@ -149,11 +149,11 @@ def machine_paths(source):
 
 def auth_methods(source):
     """Only a method's own file (and the configuration) knows its name."""
-    if not source.in_src or not source.is_cpp or re.match(r"src/(auth/login_|config/|devvault/)", source.name):
+    if not source.in_src or not source.is_cpp or re.match(r"src/(auth/method_|config/|devvault/)", source.name):
         return
     for number, line in source.code():
         if found := re.search(METHODS, line):
-            yield number, f"{found[1]} is known to its own file auth/login_*.cpp"
+            yield number, f"{found[1]} is known to its own file auth/method_*.cpp"
 
 
 RULES = {

@@ -85,9 +85,8 @@ struct House {
             "") {
     REQUIRE(log::open({.level = log::Level::debug, .file = folder / "log", .name = {}}));
     config.method.type = "approle";
-    config.method.role_id = "role-1";
-    config.method.secret_id = Secret("secret-id-canary");
-    config.method.secret_id_given = true;
+    config.method.set("role_id", std::string("role-1"));
+    config.method.set("secret_id", Secret("secret-id-canary"));
   }
   ~House() {
     stop();

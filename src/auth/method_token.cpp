@@ -1,18 +1,22 @@
 // Method "token": a token that was made elsewhere (VAULT_TOKEN, BAO_TOKEN). One lookup-self tells
 // what it is.
 
-#include "auth/login.hpp"
+#include "auth/method.hpp"
+#include "base/fingerprint.hpp"
 
 namespace keybearer::auth {
 namespace {
 
 namespace asio = boost::asio;
 
-class TokenLogin : public Login {
+class TokenMethod : public AuthMethod {
  public:
-  explicit TokenLogin(const config::Method& method)
-      : token_(std::make_shared<const Secret>(method.token.clone())) {}
+  explicit TokenMethod(const config::Method& method) : token_(method.secret("token")) {}
 
+  result<ContentId> look() override {
+    if (!token_) return fail(ErrorKind::config, "auto_auth.method.token: not given");
+    return fingerprint(token_->reveal());
+  }
   asio::awaitable<result<vault::Auth>> login(vault::Client& client,
                                              std::optional<Duration> timeout) override {
     auto auth = co_await client.lookup_self(token_, timeout);
@@ -24,16 +28,15 @@ class TokenLogin : public Login {
     co_return auth;
   }
   bool owns_token() const override { return false; }
-  bool can_login_again() const override { return false; }
-  bool credentials_changed() const override { return false; }
+  bool reusable() const override { return false; }
 
  private:
   vault::Token token_;
 };
 
 const AuthMethodRegistration registration(
-    "token", [](const config::Method& method) -> std::unique_ptr<Login> {
-      return std::make_unique<TokenLogin>(method);
+    "token", [](const config::Method& method) -> std::unique_ptr<AuthMethod> {
+      return std::make_unique<TokenMethod>(method);
     });
 
 }  // namespace

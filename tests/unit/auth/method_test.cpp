@@ -1,4 +1,4 @@
-#include "auth/login.hpp"
+#include "auth/method.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -22,9 +22,9 @@ std::string wrap_info(std::string_view path) {
 
 struct Wrapped : House {
   Wrapped() {
-    config.method.secret_id_given = false;
-    config.method.secret_id_file_path = folder.write("wrapped", "hvs.WRAP\n");
-    config.method.secret_id_response_wrapping_path = kPath;
+    config.method.erase("secret_id");
+    config.method.set("secret_id_file_path", std::string(folder.write("wrapped", "hvs.WRAP\n")));
+    config.method.set("secret_id_response_wrapping_path", std::string(kPath));
     http->answer(kLogin, 200, granted("T1", 100, false));
   }
 };
@@ -33,7 +33,7 @@ struct TokenFile : House {
   TokenFile() {
     config.method = {};
     config.method.type = "token_file";
-    config.method.token_file_path = folder.write("token", " hvs.FIRST \n");
+    config.method.set("token_file_path", std::string(folder.write("token", " hvs.FIRST \n")));
   }
 };
 
@@ -63,10 +63,12 @@ TEST_CASE(
     "AppRole takes its ids from files, without the white space around them, and removes the "
     "secret_id's") {
   House house;
-  house.config.method.role_id.clear();
-  house.config.method.role_id_file_path = house.folder.write("role-id", "role-2\n");
-  house.config.method.secret_id_given = false;
-  house.config.method.secret_id_file_path = house.folder.write("secret-id", "\tsecret-2\r\n");
+  house.config.method.erase("role_id");
+  house.config.method.set("role_id_file_path",
+                          std::string(house.folder.write("role-id", "role-2\n")));
+  house.config.method.erase("secret_id");
+  house.config.method.set("secret_id_file_path",
+                          std::string(house.folder.write("secret-id", "\tsecret-2\r\n")));
   house.http->answer(kLogin, 200, granted("T1", 100, false));
   SUBCASE("removed by default, and what was read stays known") {
     house.start();
@@ -74,10 +76,10 @@ TEST_CASE(
     house.io.advance(81s);
     CHECK(house.http->count(kLogin) == 2);
     CHECK(house.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-2"})");
-    CHECK_FALSE(house.log().contains("credential.kept"));
+    CHECK_FALSE(house.log().contains("credential.remove_failed"));
   }
   SUBCASE("kept where it is wished for, and read anew at each login") {
-    house.config.method.remove_secret_id_file_after_reading = false;
+    house.config.method.set_flag("remove_secret_id_file_after_reading", false);
     house.start();
     CHECK(fs::exists(house.folder / "secret-id"));
     house.folder.write("secret-id", "secret-3");
@@ -116,7 +118,7 @@ TEST_CASE("a login that is refused names the key that is to be changed") {
 
 TEST_CASE("an empty secret_id that was given is sent: roles may not ask for one") {
   House house;
-  house.config.method.secret_id = {};
+  house.config.method.set("secret_id", Secret());
   house.http->answer(kLogin, 200, granted("T1", 100));
   house.start();
   CHECK(house.http->asked[0].body == R"({"role_id":"role-1","secret_id":""})");
@@ -125,8 +127,8 @@ TEST_CASE("an empty secret_id that was given is sent: roles may not ask for one"
 TEST_CASE(
     "a credential file that can't be used at the start is a configuration error that names it") {
   House house;
-  house.config.method.secret_id_given = false;
-  house.config.method.secret_id_file_path = house.folder / "secret-id";
+  house.config.method.erase("secret_id");
+  house.config.method.set("secret_id_file_path", std::string(house.folder / "secret-id"));
   SUBCASE("missing") {}
   SUBCASE("empty") {
     house.folder.write("secret-id", " \n");
@@ -163,9 +165,8 @@ TEST_CASE("a wrapped secret_id is looked at, unwrapped once, and used") {
 
 TEST_CASE("a wrapping token that is given itself, not in a file, is unwrapped as well") {
   Wrapped house;
-  house.config.method.secret_id_file_path.clear();
-  house.config.method.secret_id = Secret("hvs.WRAP");
-  house.config.method.secret_id_given = true;
+  house.config.method.erase("secret_id_file_path");
+  house.config.method.set("secret_id", Secret("hvs.WRAP"));
   house.http->answer(kWrapLookup, 200, wrap_info(kPath));
   house.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":0}})");
   house.start();
@@ -227,11 +228,34 @@ TEST_CASE("an outage does not cost the wrapping token") {
   CHECK(house.alarms.empty());
 }
 
+TEST_CASE("an answer to the unwrapping that is lost is no theft") {
+  Wrapped house;
+  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  house.http->answer(kWrapLookup, 400, kUsedUp);
+  SUBCASE("a reset") {
+    house.http->answer(kUnwrap, [](const test::FakeHttp::Asked&) -> result<test::FakeHttp::Reply> {
+      return std::unexpected(
+          Error{.kind = ErrorKind::network, .text = "reset", .reason = Reason::lost_answer});
+    });
+  }
+  SUBCASE("a gateway's page") {
+    house.http->answer(kUnwrap, 502, "<html>bad gateway</html>");
+  }
+  house.start();
+  house.io.advance(1min);
+  REQUIRE(house.ended);
+  CHECK(house.ended->kind == ErrorKind::denied);
+  CHECK(house.ended->text.contains("lost on the way"));
+  CHECK(house.alarms.empty());
+  CHECK(house.http->count(kUnwrap) == 1);
+  CHECK(house.http->count(kLogin) == 0);
+}
+
 TEST_CASE("a token that was given is looked up once, renewed, and never revoked") {
   House house;
   house.config.method = {};
   house.config.method.type = "token";
-  house.config.method.token = Secret("hvs.GIVEN");
+  house.config.method.set("token", Secret("hvs.GIVEN"));
   house.http->answer(kLookup, 200, looked_up(3600));
   house.http->answer(kRenew, 200, granted("hvs.GIVEN", 3600));
   house.start();
@@ -250,7 +274,7 @@ TEST_CASE("a token that was given and is not valid ends the start at once") {
   House house;
   house.config.method = {};
   house.config.method.type = "token";
-  house.config.method.token = Secret("hvs.GIVEN");
+  house.config.method.set("token", Secret("hvs.GIVEN"));
   house.http->answer(kLookup, 403, kDenied);
   house.start();
   REQUIRE(house.ended);
@@ -263,7 +287,7 @@ TEST_CASE("a token that was given and can't be renewed is used to its end, with 
   House house;
   house.config.method = {};
   house.config.method.type = "token";
-  house.config.method.token = Secret("hvs.GIVEN");
+  house.config.method.set("token", Secret("hvs.GIVEN"));
   house.http->answer(kLookup, 200, looked_up(100, false));
   house.start();
   CHECK(house.lines("can't be renewed any further") == 1);
