@@ -425,12 +425,19 @@ void Emitter::object(const Struct& object, Context context) {
   mapping(members);
 }
 
+// Go finds nothing in a map under what does not equal itself.
+bool is_nan(const Value& key) {
+  return key.type() == Type::float64 && std::isnan(key.as_double());
+}
+
 void Emitter::node(const Value& value, Context context) {
+  static const Value kNothing;
   if (value.is_list()) {
     list(value, context);
   } else if (value.is_map()) {
     std::vector<Member> members;
-    for (const Value::Entry* entry : ordered(value)) members.push_back({entry->key, &entry->value});
+    for (const Value::Entry* entry : ordered(value))
+      members.push_back({entry->key, is_nan(entry->key) ? &kNothing : &entry->value});
     mapping(members);
   } else if (const Struct* object = as_struct(value)) {
     this->object(*object, context);

@@ -196,7 +196,8 @@ std::size_t index_of(const Value& given, std::size_t size) {
 // Of the maps that there are.
 bool can_be_key(const Value& value) {
   return value.type() != Type::object && value.type() != Type::complex128 &&
-         value.type() != Type::number;
+         value.type() != Type::number &&
+         !(value.type() == Type::float64 && std::isnan(value.as_double()));
 }
 
 Value index(Evaluation&, Arguments a) {
