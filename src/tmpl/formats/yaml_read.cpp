@@ -12,6 +12,7 @@
 #include "tmpl/funcs/base64.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/go/format.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::yaml {
@@ -46,10 +47,10 @@ class Builder {
       Value done;
       switch (event.kind) {
         case Event::Kind::sequence_start:
-          open_.push_back({.list = true});
+          open({.list = true});
           continue;
         case Event::Kind::mapping_start:
-          open_.push_back({.map = Value::map(Type::any_map)});
+          open({.map = Value::map(Type::any_map)});
           continue;
         case Event::Kind::sequence_end:
         case Event::Kind::mapping_end:
@@ -81,6 +82,11 @@ class Builder {
     } catch (const CallError& error) {
       wrong_ = error.text;
     }
+  }
+  // Together: each of the two has yaml.v2's own limit.
+  void open(Open level) {
+    if (open_.size() >= kMostParsed) throw CallError{"yaml: exceeded max depth of 10000"};
+    open_.push_back(std::move(level));
   }
   Value close() {
     Open& top = open_.back();
