@@ -6,7 +6,7 @@
 
 #include "base/utf8.hpp"
 #include "tmpl/funcs/funcs.hpp"
-#include "tmpl/go/unicode_tables.hpp"
+#include "tmpl/funcs/regex_class.hpp"
 #include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
@@ -45,79 +45,6 @@ int hex_value(char32_t c) {
   if (c >= 'a' && c <= 'f') return static_cast<int>(c - 'a') + 10;
   return c >= 'A' && c <= 'F' ? static_cast<int>(c - 'A') + 10 : -1;
 }
-std::string code_point(char32_t c) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (; c != 0; c >>= 4) out.insert(out.begin(), kHex[c & 15]);
-  return "\\x{" + (out.empty() ? "0" : out) + "}";
-}
-std::string range(char32_t first, char32_t last) {
-  return first == last ? code_point(first) : code_point(first) + "-" + code_point(last);
-}
-
-// --- classes by name ---
-
-// The members of a bracket expression that stand for all of a general category or a script.
-struct ClassBody {
-  std::string members;
-  bool others = false;  // stand for all others
-};
-
-std::string unassigned() {
-  std::string out;
-  for (const auto& [first, last] : unicode::kUnassigned) out += range(first, last);
-  return out;
-}
-
-// Go: the same word, whatever is between its letters and whatever their case.
-std::string canonical_name(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '_' || c == '-' || c == ' ') continue;
-    const bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z';
-    if (out.empty())
-      out += lower ? static_cast<char>(c - 32) : c;
-    else
-      out += upper ? static_cast<char>(c + 32) : c;
-  }
-  return out;
-}
-
-std::optional<ClassBody> class_body(std::string_view shown, bool negative, bool fold) {
-  constexpr std::string_view kAssigned = "\\pL\\pM\\pN\\pP\\pS\\pZ\\p{Cc}\\p{Cf}\\p{Co}\\p{Cs}";
-  const std::string name = canonical_name(shown);
-  if (name == "Any") return ClassBody{negative ? "" : range(0, 0x10FFFF)};
-  if (name == "Ascii")
-    return ClassBody{fold ? range(0, 0x7F) + "\\x{17F}\\x{212A}" : range(0, 0x7F), negative};
-  if (name == "Assigned") return ClassBody{negative ? unassigned() : std::string(kAssigned)};
-  if (name == "Kawi")  // younger than RE2's tables
-    return ClassBody{"\\x{11F00}-\\x{11F10}\\x{11F12}-\\x{11F3A}\\x{11F3E}-\\x{11F59}", negative};
-  std::string_view found;
-  for (const auto& [alias, actual] : unicode::kCategories) {
-    if (alias == name || (name == "Lc" && alias == "LC")) found = actual;
-  }
-  if (found == "Cn") return ClassBody{negative ? std::string(kAssigned) : unassigned()};
-  if (found == "C") {
-    if (negative) return ClassBody{"\\pL\\pM\\pN\\pP\\pS\\pZ"};
-    return ClassBody{"\\p{Cc}\\p{Cf}\\p{Co}\\p{Cs}" + unassigned()};
-  }
-  if (found == "LC") return ClassBody{"\\p{Lu}\\p{Ll}\\p{Lt}", negative};
-  if (found.empty() && std::ranges::binary_search(unicode::kScripts, name)) found = name;
-  if (found.empty()) return std::nullopt;
-  return ClassBody{(negative ? "\\P{" : "\\p{") + std::string(found) + "}"};
-}
-
-// All that is in none of these: as members themselves, which brackets with others need.
-std::string others_of(const ClassBody& body) {
-  if (body.members.starts_with("\\p{Lu}"))
-    return "\\p{Lm}\\p{Lo}\\pM\\pN\\pP\\pS\\pZ\\p{Cc}\\p{Cf}\\p{Co}\\p{Cs}" + unassigned();
-  if (body.members.starts_with("\\x{11F00}"))
-    return range(0, 0x11EFF) + "\\x{11F11}\\x{11F3B}-\\x{11F3D}" + range(0x11F5A, 0x10FFFF);
-  if (body.members.size() > range(0, 0x7F).size())
-    return range(0x80, 0x17E) + range(0x180, 0x2129) + range(0x212B, 0x10FFFF);
-  return range(0x80, 0x10FFFF);
-}
-
 constexpr std::string_view kPosix[] = {"alnum", "alpha", "ascii", "blank", "cntrl",
                                        "digit", "graph", "lower", "print", "punct",
                                        "space", "upper", "word",  "xdigit"};
@@ -162,7 +89,7 @@ class Parser {
   static std::optional<int> small_number(std::string_view& text);
   char32_t escape(std::string_view& text) const;
   static char32_t hex_escape(std::string_view text, std::string_view& rest);
-  std::optional<ClassBody> unicode_class(std::string_view& text) const;
+  std::optional<RegexClass> unicode_class(std::string_view& text) const;
   char32_t class_char(std::string_view& text) const;
   void bracket();
   static bool named_class(std::string_view& text, std::string& members);
@@ -237,7 +164,7 @@ void Parser::literal(char32_t c) {
   if (is_ascii_alnum(c) || c >= 0x80)
     append_rune(out_, c);
   else
-    out_ += code_point(c);
+    out_ += regex_code_point(c);
 }
 
 RegexSyntax Parser::parse() {
@@ -457,9 +384,9 @@ void Parser::backslash() {
     }
     case 'p':
     case 'P': {
-      const ClassBody body = *unicode_class(rest_);
+      const RegexClass body = *unicode_class(rest_);
       push({});
-      out_ += body.members.empty() ? "[^" + range(0, 0x10FFFF)
+      out_ += body.members.empty() ? "[^" + regex_range(0, 0x10FFFF)
                                    : (body.others ? "[^" : "[") + body.members;
       out_ += ']';
       return;
@@ -524,7 +451,7 @@ char32_t Parser::hex_escape(std::string_view text, std::string_view& rest) {
 }
 
 // \pL, \P{^Greek}; taken off `text`. Nothing: it does not begin so.
-std::optional<ClassBody> Parser::unicode_class(std::string_view& text) const {
+std::optional<RegexClass> Parser::unicode_class(std::string_view& text) const {
   if (!text.starts_with("\\p") && !text.starts_with("\\P")) return std::nullopt;
   bool negative = text[1] == 'P';
   std::string_view rest = text.substr(2), name;
@@ -546,7 +473,7 @@ std::optional<ClassBody> Parser::unicode_class(std::string_view& text) const {
     negative = !negative;
     name.remove_prefix(1);
   }
-  auto body = class_body(name, negative, fold_);
+  auto body = regex_class(name, negative, fold_);
   if (!body) refuse("invalid character class range", shown);
   text = rest;
   return body;
@@ -581,7 +508,7 @@ void Parser::bracket() {
   for (bool first = true; text.empty() || text[0] != ']' || first; first = false) {
     if (named_class(text, members)) continue;
     if (const auto body = unicode_class(text)) {
-      members += body->others ? others_of(*body) : body->members;
+      members += body->others ? other_members(*body) : body->members;
       continue;
     }
     if (text.size() >= 2 && text[0] == '\\' &&
@@ -599,12 +526,12 @@ void Parser::bracket() {
       if (high < low)
         refuse("invalid character class range", begin.substr(0, begin.size() - text.size()));
     }
-    members += range(low, high);
+    members += regex_range(low, high);
   }
   text.remove_prefix(1);
   push({});
   if (members.empty())
-    out_ += (negative ? "[" : "[^") + range(0, 0x10FFFF) + "]";
+    out_ += (negative ? "[" : "[^") + regex_range(0, 0x10FFFF) + "]";
   else
     out_ += (negative ? "[^" : "[") + members + "]";
   rest_ = text;
