@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tmpl/stack.hpp"
+
 namespace keybearer::tmpl {
 
 class Work {
@@ -38,6 +40,8 @@ class Work {
   [[nodiscard]] std::string why() const;
   [[nodiscard]] std::uint64_t done() const { return done_; }
   [[nodiscard]] const std::atomic<bool>* stop_flag() const { return stop_; }
+  // Of the thread that it was made in.
+  [[nodiscard]] const StackRoom& stack() const { return stack_room_; }
 
  private:
   enum class End : std::uint8_t { none, stopped, late };
@@ -51,6 +55,7 @@ class Work {
   const std::atomic<bool>* stop_ = nullptr;
   std::uint64_t done_ = 0, look_at_ = UINT64_MAX;
   End end_ = End::none;
+  StackRoom stack_room_;
 };
 
 namespace detail {

@@ -39,7 +39,6 @@ CORNERS = [
     (r"toml\+\+/", r"src/(config|devvault)/"),
     (r"CLI/", r"src/cli/"),
     (r"re2/", r"src/tmpl/funcs/regex"),
-    (r"yaml\.h", r"src/tmpl/formats/yaml_read"),
     (r"(fmt|spdlog)/.*", r".*\.cpp$|tests/"),  # heavy: not in headers
 ]
 
