@@ -386,13 +386,12 @@ int time_quickly(const char* path) {
     const std::string name(text_at(*vector, "name"));
     const auto parsed =
         tmpl::Template::parse("t", bytes_at(*vector, "template").value_or(""), options_of(*vector));
-    const auto output = parsed ? parsed->evaluate(answers)
-                               : std::unexpected(tmpl::TemplateError{parsed.error().text});
-    if (!output)
-      std::printf("%s error %s\n", name.c_str(), shown(output.error().text).c_str());
+    const auto error = parsed ? parsed->execute(answers).error : std::optional(parsed.error());
+    if (error)
+      std::printf("%s error %s\n", name.c_str(), shown(error->text).c_str());
     else
       std::printf("%s %.0f ns\n", name.c_str(),
-                  quick_nanoseconds([&] { (void)parsed->evaluate(answers); }));
+                  quick_nanoseconds([&] { (void)parsed->execute(answers); }));
     std::fflush(stdout);
   }
   return 0;

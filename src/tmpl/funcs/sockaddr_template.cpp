@@ -292,7 +292,8 @@ std::string evaluate(std::string_view pipeline, const Machine& machine) {
     throw CallError{"unable to parse template " + quote(text, true) + ": " + trees.error().text};
   const Options options;
   Nothing nothing;
-  Evaluation evaluation(*trees, name, text, options, nothing);
+  Work work;  // what it does counts for the evaluation that it is a part of
+  Evaluation evaluation(*trees, name, text, options, nothing, work, Evaluation::Pass::first);
   evaluation.scratch[""] = Value::object(std::make_shared<Held>(machine));
   try {
     return evaluation.execute_template(name, as_value(machine.addresses));
