@@ -336,8 +336,10 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   std::optional<Error> failure;  // each is said; the first is the reason
   for (const auto& [id, target] : evaluation.required_by) {
     if (!secrets_.start_failed(id)) continue;
-    Error error = *secrets_.status(id)->error;
-    error.text += "; needed by " + target + hint(error);
+    const secrets::Status& status = *secrets_.status(id);
+    Error error = *status.error;
+    error.text += "; needed by " + target;
+    error.text += status.advice.empty() ? hint(error) : ": " + status.advice;
     if (failure) log::error("secret.given_up", error.text);
     if (!failure) failure = std::move(error);
   }

@@ -14,6 +14,8 @@ using Kinds = tmpl::Dependency::Kind;
 
 namespace {
 
+constexpr int kMountDepth = 3;  // parts that the path of a mount is tried with
+
 Secret body_of(const WatchedSecret& secret) {
   Value pairs = Value::map();
   for (const auto& [key, value] : secret.dependency.args) pairs.set(key, Value(value));
@@ -48,6 +50,26 @@ awaitable<result<vault::Reply>> read(WatchContext& context, const WatchedSecret&
       std::move(path), version.empty() ? std::string{} : "version=" + version, last_moment(secret));
 }
 
+// Its mount is not known (no right to ask): an answer that names the version decides, and data/ is
+// tried behind the first part of the path, then behind the second.
+awaitable<result<vault::Reply>> read_by_answer(WatchContext& context, WatchedSecret& secret) {
+  const std::string& path = secret.dependency.path;
+  auto plain = co_await read(context, secret, path);
+  if (plain || plain.error().reason != Reason::wrong_kv_version) co_return plain;
+  std::size_t slash = path.find('/');
+  for (int tries = 0; tries < kMountDepth && slash != std::string::npos; ++tries) {
+    const std::string mount = path.substr(0, slash + 1);
+    auto found = co_await read(context, secret, with_data(path, mount));
+    if (found && kv_version(*found) > 0) secret.data_path = with_data(path, mount);
+    const bool elsewhere = !found && (found.error().kind == ErrorKind::denied ||
+                                      found.error().reason == Reason::no_mount ||
+                                      found.error().reason == Reason::wrong_kv_version);
+    if (!elsewhere) co_return found;
+    slash = path.find('/', slash + 1);
+  }
+  co_return plain;
+}
+
 // An empty folder is a list without names.
 awaitable<result<vault::Reply>> list(WatchContext& context, std::string path) {
   auto listed = co_await context.client.list(std::move(path));
@@ -56,10 +78,6 @@ awaitable<result<vault::Reply>> list(WatchContext& context, std::string path) {
 }
 
 }  // namespace
-
-const std::string& pinned_version(const WatchedSecret& secret) {
-  return secret.dependency.version.empty() ? secret.rule.version : secret.dependency.version;
-}
 
 Instant last_moment(const WatchedSecret& secret) {
   const auto end = secret.schedule.end();
@@ -95,7 +113,8 @@ awaitable<result<vault::Reply>> fetch(WatchContext& context, WatchedSecret& secr
     case Kinds::list:
       return list(context, path_of(secret));
     default:
-      return read(context, secret, path_of(secret));
+      if (secret.data_path.empty()) return read_by_answer(context, secret);
+      return read(context, secret, secret.data_path);
   }
 }
 

@@ -18,7 +18,5 @@ namespace keybearer::secrets {
 // Reads, lists or writes it.
 [[nodiscard]] boost::asio::awaitable<result<vault::Reply>> fetch(WatchContext& context,
                                                                  WatchedSecret& secret);
-// The version of KV v2 that is asked for; "": the newest.
-[[nodiscard]] const std::string& pinned_version(const WatchedSecret& secret);
 
 }  // namespace keybearer::secrets

@@ -56,6 +56,10 @@ void SecretStore::require(const tmpl::Dependency& dependency) {
   }
   auto secret = std::make_shared<WatchedSecret>(dependency, rule_for(impl_->settings, dependency),
                                                 impl_->settings.retry, impl_->random.fraction());
+  if (const auto twin = twin_of(*impl_, *secret)) {
+    impl_->secrets.emplace(dependency.id, twin);
+    return announce(*impl_);
+  }
   secret->generations = impl_->generation_floor;
   if (pki) secret->destinations.push_back(dependency.destination);
   if (impl_->pending < impl_->secrets.size()) mask(secret->status.path);  // it may be made of one

@@ -49,6 +49,7 @@ struct Status {
   std::optional<Instant> lease_end;
   std::optional<Instant> next_at;  // of the next request
   std::optional<Error> error;      // while failing, absent or denied
+  std::string advice;              // what can be done about it, where the kind of secret tells
   std::optional<Instant> last_success;
   // Of the newest generation: "first read", "version 7 -> 8", "maximum life reached: new
   // credentials", "rotated" ...

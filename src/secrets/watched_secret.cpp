@@ -24,6 +24,16 @@ bool same_data(const config::SecretRule& rule, const tmpl::Dependency& dependenc
          });
 }
 
+// "Write the secret" does not help everywhere.
+std::string advice_for(const WatchedSecret& secret) {
+  const bool missing = secret.status.error->kind == ErrorKind::not_found;
+  if (secret.dependency.kind == Kinds::file)
+    return missing ? "create the file, or correct its path" : "make it readable for this user";
+  if (missing && !(secret.dependency.version + secret.rule.version).empty())
+    return "ask for another version, or undelete this one";
+  return "";
+}
+
 }  // namespace
 
 Settings settings_of(const config::Config& config, bool once) {
@@ -77,6 +87,7 @@ void set_state(WatchContext& context, WatchedSecret& secret, State state,
                std::optional<Error> error) {
   const State before = std::exchange(secret.status.state, state);
   secret.status.error = std::move(error);
+  secret.status.advice = secret.status.error ? advice_for(secret) : "";
   if (before == state) return;
   if (before == State::pending) --context.pending;
   const std::string& path = secret.status.path;
@@ -139,6 +150,21 @@ void retire_lease(WatchContext& context, WatchedSecret& secret, bool always) {
                               .token = secret.issued_token,
                               .end = secret.schedule.end().value_or(Clock::now() + kUnknownLife),
                               .drain = secret.rule.lease.drain});
+}
+
+const std::string& pinned_version(const WatchedSecret& secret) {
+  return secret.dependency.version.empty() ? secret.rule.version : secret.dependency.version;
+}
+
+std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context, const WatchedSecret& secret) {
+  const auto kind = secret.dependency.kind;
+  if (secret.data_path.empty() || (kind != Kinds::read && kind != Kinds::list)) return nullptr;
+  for (const auto& [id, other] : context.secrets) {
+    if (other.get() != &secret && other->dependency.kind == kind &&
+        other->data_path == secret.data_path && pinned_version(*other) == pinned_version(secret))
+      return other;
+  }
+  return nullptr;
 }
 
 // The table of just this version and just these data; else the first of its path.

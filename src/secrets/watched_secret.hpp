@@ -118,6 +118,13 @@ void give_up(WatchContext& context, WatchedSecret& secret);
 // exit and when it is dropped, else as lease.revoke_replaced says.
 void retire_lease(WatchContext& context, WatchedSecret& secret, bool always = false);
 
+// Another spelling of the same read that is watched already (kv/app and kv/data/app); nullptr: none,
+// or its real path is not known yet.
+[[nodiscard]] std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context,
+                                                     const WatchedSecret& secret);
+// The version of KV v2 that is asked for; "": the newest.
+[[nodiscard]] const std::string& pinned_version(const WatchedSecret& secret);
+
 // The [[secret]] for a dependency, or the file's defaults.
 [[nodiscard]] config::SecretRule rule_for(const Settings& settings,
                                           const tmpl::Dependency& dependency);

@@ -42,19 +42,6 @@ bool same_token(const vault::Token& a, const vault::Token& b) {
   return a == b || (a && b && *a == *b);
 }
 
-// Another spelling of the same read that is watched already.
-std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context, const WatchedSecret& secret) {
-  if (secret.dependency.kind != Kinds::read && secret.dependency.kind != Kinds::list)
-    return nullptr;
-  for (const auto& [id, other] : context.secrets) {
-    if (other.get() != &secret && !other->data_path.empty() &&
-        other->data_path == secret.data_path && other->dependency.kind == secret.dependency.kind &&
-        pinned_version(*other) == pinned_version(secret))
-      return other;
-  }
-  return nullptr;
-}
-
 class Watcher {
  public:
   Watcher(WatchContext& context, std::shared_ptr<WatchedSecret> secret)

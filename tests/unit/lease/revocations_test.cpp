@@ -42,7 +42,7 @@ struct Fixture {
             ""),
         revocations(io.context.get_executor(), client,
                     [this](const std::string& path) { expired.push_back(path); }) {
-    REQUIRE(log::open({.level = log::Level::error}));
+    REQUIRE(log::open({.level = log::Level::error, .file = {}, .name = {}}));
     client.set_token(token("hvs.1"));
     http->answer(kRevoke, 204);
     http->answer(kRevokeSelf, 204);

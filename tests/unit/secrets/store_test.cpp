@@ -218,9 +218,12 @@ TEST_CASE_FIXTURE(StoreFixture, "a called watcher that goes back to sleep passes
     http->answer("GET /v1/" + std::string(path), 200, R"({"data":{"password":"canary-1"}})");
   }
   start({read("auth/a"), read("auth/b"), read("auth/c"), read("auth/d")});
+  io.advance(8s);
   http->delay("GET /v1/auth/a", 5s);
   http->delay("GET /v1/auth/b", 5s);
-  io.advance(10s);  // all are looked at: a and b take the slots, c and d wait
+  secrets->refresh(read("auth/a").id);
+  secrets->refresh(read("auth/b").id);
+  io.advance(3s);  // a and b have the slots, c and d wait for one
   const auto asked = http->asked.size();
   token_limited = true;  // c, when it is called, has nothing to do any more
   secrets->refresh(read("auth/d").id);
@@ -368,10 +371,47 @@ TEST_CASE_FIXTURE(StoreFixture, "why there are new credentials is told truly") {
   if (why.starts_with("token")) {
     set_token("hvs.2");
     secrets->token_changed();
+    io.run();
+  } else {
+    io.advance(599s, 1s);
   }
-  io.advance(599s, 1s);
   CHECK(value(kDynamic, "username") == "u2");
   CHECK(status(kDynamic).why == why);
+}
+
+constexpr auto kWrongVersion =
+    R"({"errors":[],"warnings":["Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use."]})";
+
+TEST_CASE("a mount that may not be asked for is found by the answers, and not taken for KV 1") {
+  for (const char* mount_path : {"kv/", "team/kv/"}) {
+    CAPTURE(mount_path);
+    Fixture f;
+    const std::string mount_name(mount_path), path = mount_name + "app";
+    f.config.template_config.static_secret_render_interval.every = 10s;
+    f.http->answer("GET /v1/sys/internal/ui/mounts/" + path, 403, kDenied);
+    f.http->answer("GET /v1/" + path, 404, kWrongVersion);
+    f.http->answer("GET /v1/team/data/kv/app", 404, kWrongVersion);
+    f.http->answer("GET /v1/" + mount_name + "data/app", 200, kv2(1));
+    f.http->answer("GET /v1/" + mount_name + "metadata/app", 200, metadata(1));
+    f.start({read(path)});
+    CHECK(f.value(read(path)) == "canary-1");
+    const auto asked = f.http->asked.size();
+    f.io.advance(1min, 1s);
+    CHECK(f.http->asked.size() - asked <= 7);  // and that is remembered
+    CHECK(f.http->count("GET /v1/" + mount_name + "metadata/app") >= 5);
+  }
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "a probe that was denied is made again with the next read") {
+  http->reset(kProbe);
+  http->answer(kProbe, 403, kDenied);
+  http->answer(kProbe, 200, mount("kv/", "kv", R"({"version":"2"})"));
+  http->answer("GET /v1/kv/app", 403, kDenied);
+  start({kPlain});
+  CHECK(status(kPlain).state == State::denied);
+  io.advance(2s);
+  CHECK(http->count(kProbe) == 2);
+  CHECK(value(kPlain) == "canary-1");
 }
 
 }  // namespace
