@@ -324,8 +324,7 @@ bool Agent::defaults_stand_in() const {
   });
 }
 
-// True: it is over. A template that is wrong by itself is so at once; what is not there is waited
-// for.
+// True: it is over. A template that is wrong by itself is so at once.
 bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   for (const Error& error : evaluation.errors) {
     if (error.kind == ErrorKind::render) {
@@ -399,8 +398,7 @@ void Agent::report(const std::vector<Error>& errors) {
   said_ = std::move(now);
 }
 
-// False: a file can't be written, then it is tried again, and until then the program hears of
-// nothing; or it is over.
+// False: a file can't be written: until it is, the program hears of nothing; or it is over.
 awaitable<bool> Agent::write() {
   if (job_ == Job::show) co_return true;
   std::vector<delivery::FileWrite> writes;

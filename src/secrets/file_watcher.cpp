@@ -73,11 +73,7 @@ boost::asio::awaitable<void> watch_file(WatchContext& context,
     struct stat now{};
     const bool there = stat(s.dependency.path.c_str(), &now) == 0;
     if (!there || !seen || !same_file(*seen, now)) {
-<<<<<<< HEAD:src/secrets/file_secret.cpp
-      auto text = read_file(e.dependency.path, e.dependency.sandbox);
-=======
-      auto text = read_file(s.dependency.path);
->>>>>>> f7f36d1 (Own superseded leases in one place; serve every new value by its whole content; let go of what is not asked for):src/secrets/file_watcher.cpp
+      auto text = read_file(s.dependency.path, s.dependency.sandbox);
       if (text) {
         seen = now;
         missing_since.reset();
