@@ -667,7 +667,7 @@ awaitable<void> Agent::take_leave() {
 
 awaitable<void> Agent::revoke(Instant last) {
   if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once))
-    (void)co_await secrets_.revoke_all(last);
+    (void)co_await secrets_.revoke_all(last - 200ms);
   if (Clock::now() + 100ms < last) co_await auth_.revoke();
 }
 

@@ -41,12 +41,6 @@ void Revocations::retire(Superseded superseded) {
   changed_.set();
 }
 
-void Revocations::retire_token(vault::Token token, std::optional<Instant> end) {
-  const Instant now = Clock::now();
-  std::erase_if(tokens_, [now](const OldToken& old) { return old.end && *old.end <= now; });
-  if (token && (!end || *end > now)) tokens_.push_back({std::move(token), end});
-}
-
 void Revocations::applied(const InUse& oldest) {
   const Instant now = Clock::now();
   bool any = false;
@@ -157,44 +151,17 @@ awaitable<void> Revocations::revoke_last(vault::Client& client, Superseded what,
             {{"path", what.path}, {"reason", revoked.error().text}});
 }
 
-awaitable<void> Revocations::revoke_token(vault::Client& client, vault::Token token,
-                                          std::shared_ptr<Round> round) {
-  const auto revoked = co_await client.revoke_self(std::move(token));
-  if (!revoked && revoked.error().kind == ErrorKind::timeout) co_return;  // counted as unanswered
-  ++round->done;
-  if (revoked) {
-    log::info("token.revoked", "a replaced token is revoked");
-    co_return;
-  }
-  ++round->failed;
-  log::info("token.revoke_failed", "a replaced token was not revoked; it ends by itself",
-            {{"reason", revoked.error().text}});
-}
-
 awaitable<Revoked> Revocations::revoke_all(Instant deadline) {
   const auto round = std::make_shared<Round>();
   const Instant now = Clock::now();
-  const auto ended = [now](const std::optional<Instant>& end) { return end && *end <= now; };
-  const auto left = [deadline] { return std::max<Duration>(deadline - Clock::now(), 0ms); };
-
   TaskGroup leases(executor_);
   for (Held& held : leases_) {
-    if (ended(held.what.end)) continue;
+    if (held.what.end && *held.what.end <= now) continue;
     ++round->begun;
     leases.spawn(revoke_last(client_, std::move(held.what), round));
   }
   leases_.clear();
-  if (leases.live() > 0) co_await within(left(), leases.join());
-
-  TaskGroup tokens(executor_);
-  for (OldToken& old : tokens_) {
-    if (ended(old.end)) continue;
-    ++round->begun;
-    tokens.spawn(revoke_token(client_, std::move(old.token), round));
-  }
-  tokens_.clear();
-  if (tokens.live() > 0) co_await within(left(), tokens.join());
-
+  if (leases.live() > 0) co_await within(std::max<Duration>(deadline - now, 0ms), leases.join());
   if (round->done < round->begun) {
     log::warn("lease.revoke_timeout", "not all was revoked in time; the rest ends by itself",
               {{"revoked", std::to_string(round->done - round->failed)},

@@ -1,6 +1,7 @@
 #pragma once
 // The one owner of what has to be revoked: leases and issued tokens that have a successor or that
-// nobody asks for any more, and login tokens that were replaced.
+// nobody asks for any more. (Login tokens are auth/'s: leases die with their maker, so that these
+// live until the exit.)
 //
 //     revocations.retire({.secret = id, .generation = 3, .path = path, .lease_id = lease, ...});
 //     revocations.applied(in_use);           // what the program really has now
@@ -8,8 +9,7 @@
 //
 // A superseded lease is revoked once nothing in use is as old as it, and its drain is over; never
 // before, whatever fails on the way. The drain is never longer than what is left of the lease, less
-// a second. One that ends while it is still in use is told to `on_expired`. Replaced login tokens
-// are kept until the exit, because leases die with their maker. A revocation that gets no answer is
+// a second. One that ends while it is still in use is told to `on_expired`. A revocation that gets no answer is
 // tried again until the lease ends by itself. Rules: behaviour sections 2 and 7, T5, T8.
 //
 // One executor, one thread. The client must outlive it.
@@ -58,8 +58,6 @@ class Revocations {
 
   // Ignores what has ended already.
   void retire(Superseded superseded);
-  // A login token of ours that has a successor.
-  void retire_token(vault::Token token, std::optional<Instant> end);
   void applied(const InUse& oldest);
   // The earliest end of what has a successor that is not in use yet; Instant::max(): none.
   [[nodiscard]] Instant earliest_expiry() const;
@@ -67,7 +65,7 @@ class Revocations {
 
   // Revokes when it is time, until cancelled.
   [[nodiscard]] boost::asio::awaitable<void> run();
-  // All that is held, at once: leases first, then tokens. After run() has been cancelled.
+  // All that is held, at once. After run() has been cancelled.
   [[nodiscard]] boost::asio::awaitable<Revoked> revoke_all(Instant deadline);
 
  private:
@@ -75,10 +73,6 @@ class Revocations {
     Superseded what;
     std::optional<Instant> revoke_at = {};  // set once its successor is in use
     Backoff backoff{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
-  };
-  struct OldToken {
-    vault::Token token;
-    std::optional<Instant> end;
   };
   struct Round;
 
@@ -89,14 +83,11 @@ class Revocations {
                                                  vault::Token token);
   static boost::asio::awaitable<void> revoke_last(vault::Client& client, Superseded what,
                                                   std::shared_ptr<Round> round);
-  static boost::asio::awaitable<void> revoke_token(vault::Client& client, vault::Token token,
-                                                   std::shared_ptr<Round> round);
 
   boost::asio::any_io_executor executor_;
   vault::Client& client_;
   std::function<void(const std::string&)> on_expired_;
   std::list<Held> leases_;
-  std::list<OldToken> tokens_;
   Event changed_;
 };
 

@@ -194,21 +194,6 @@ TEST_CASE_FIXTURE(Fixture, "an issued token is revoked with itself") {
   CHECK(http->asked.back().token == "hvs.issued");
 }
 
-TEST_CASE_FIXTURE(Fixture, "replaced login tokens wait for the exit: leases die with their maker") {
-  revocations.retire_token(token("hvs.old"), Clock::now() + 1h);
-  revocations.retire_token(token("hvs.ended"), Clock::now() + 1min);
-  revocations.applied({});
-  retire("a", 1);
-  io.advance(2min, 1s);
-  CHECK(http->count(kRevokeSelf) == 0);
-  http->asked.clear();
-  revoke_all();
-  REQUIRE(http->asked.size() == 2);
-  CHECK(http->asked[0].route == kRevoke);  // leases first
-  CHECK(http->asked[1].token == "hvs.old");
-  CHECK(result == Revoked::all);
-}
-
 TEST_CASE_FIXTURE(Fixture, "at the exit a time-out is told from being done") {
   for (int i = 0; i < 5; ++i) retire("s" + std::to_string(i), 1);
   SUBCASE("nothing to do") {
@@ -230,7 +215,6 @@ TEST_CASE_FIXTURE(Fixture, "at the exit a time-out is told from being done") {
   }
   SUBCASE("a server that hangs costs the time limit, and no more") {
     http->delay(kRevoke, 1h);
-    revocations.retire_token(token("hvs.old"), std::nullopt);
     revoke_all();
     io.advance(4900ms);
     CHECK_FALSE(result);
