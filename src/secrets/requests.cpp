@@ -73,8 +73,10 @@ awaitable<result<vault::Reply>> read_by_answer(WatchContext& context, WatchedSec
 // An empty folder is a list without names.
 awaitable<result<vault::Reply>> list(WatchContext& context, std::string path) {
   auto listed = co_await context.client.list(std::move(path));
-  if (!listed && listed.error().kind == ErrorKind::not_found) co_return vault::Reply{};
-  co_return listed;
+  if (listed || listed.error().kind != ErrorKind::not_found) co_return listed;
+  vault::Reply empty;
+  empty.asked = Clock::now();
+  co_return empty;
 }
 
 }  // namespace
