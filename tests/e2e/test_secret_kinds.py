@@ -1,12 +1,14 @@
 """Values that the server makes anew: each reaches file and program; certificates by name, issuer and key; static roles to the
 tenth of a second."""
+import os
 import re
 import time
+from datetime import datetime
 
 import pytest
 
 from bases import LOGIN, login_files, toml
-from harness import observe, wait_for
+from harness import wait_for
 
 PKI = LOGIN + '''
 @template@
@@ -70,7 +72,7 @@ def test_certificates_are_known_by_all_their_arguments(s):
     assert len(set(blocks(first[0]))) == 4, "two certificates, two CAs' copies"
     assert s.tap.count(ISSUE) == 3, "one each, and one for the pair"
     assert once() == first and s.tap.count(ISSUE) == 3, "a start is no reason for new ones, the pair included"
-    s.path("out/tls.key").unlink()
+    os.unlink(s.path("out/tls.key"))
     crt = once()[1]
     assert crt != first[1] and s.tap.count(ISSUE) == 4, "a pair that is not whole is issued as a pair"
 
@@ -124,3 +126,45 @@ def test_arguments_that_always_change_are_an_error(s, text):
     assert agent.wait_exit(30) == 65
     assert agent.lines_about("uuidv4"), agent.stderr
     assert s.tap.count("kv/data/*") <= 120
+
+
+def rotated_at(s):
+    stamp = s.vault.get("database/static-creds/st")["data"]["last_vault_rotation"]
+    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole + "+00:00").timestamp() + float("0." + (fraction or "0"))
+
+
+@pytest.mark.parametrize("period", ["8s", "10s"])
+def test_a_static_role_is_followed_at_once(s, period):
+    """A server works its queue off every 5 s: a role of 8 s is rotated late, one of 10 s on time."""
+    s.vault.database(s.pg)
+    s.vault.static(s.pg, "st", "staticuser", period)
+    s.vault.policy("static", "database/static-creds/*")
+    login_files(s, "app", "static", token_ttl="10m")
+    text = template("password", '{{ with secret "database/static-creds/st" }}{{ .Data.password }}{{ end }}')
+    s.render(toml(LOGIN, template="") + text)
+    wait_for(lambda: s.read("out/password"), 5, "the file")
+    late = []
+    for _ in range(3):
+        before = s.read("out/password")
+        wait_for(lambda: s.read("out/password") != before, 20, "a rotation", interval=0.005)
+        late.append(time.time() - rotated_at(s))
+    assert sorted(late)[1] <= 0.2, late
+
+
+def test_a_static_role_is_followed_after_a_restart_of_the_server(s):
+    s.use_vault(folder=os.path.join(s.folder, "server"))
+    s.vault.database(s.pg)
+    s.vault.static(s.pg, "st", "staticuser", "10s")
+    s.vault.policy("static", "database/static-creds/*")
+    login_files(s, "app", "static", token_ttl="10m")
+    text = template("password", '{{ with secret "database/static-creds/st" }}{{ .Data.password }}{{ end }}')
+    s.render(toml(LOGIN, template="") + text)
+    wait_for(lambda: s.read("out/password"), 5, "the file")
+    before, due = s.read("out/password"), rotated_at(s) + 10
+    s.vault.kill()
+    wait_for(lambda: time.time() >= due + 2, 15, "the time of the rotation")
+    s.vault.start()
+    s.vault.unseal()
+    wait_for(lambda: s.read("out/password") != before, 20, "the rotation that was missed", interval=0.005)
+    assert time.time() - rotated_at(s) <= 0.5
