@@ -1,4 +1,4 @@
-#include "secrets/file_secret.hpp"
+#include "secrets/file_watcher.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -49,43 +49,45 @@ bool same_file(const struct stat& a, const struct stat& b) {
          a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-void accept(Shared& shared, Entry& e, std::string_view text) {
-  e.status.last_success = Clock::now();
-  if (e.status.generation == 0 || e.value.as_text() != text) {
-    e.status.why = e.status.generation == 0 ? "first read" : "file changed";
-    e.value = Value(text);
-    ++e.status.generation;
-    shared.changed.set();
+void accept(WatchContext& context, WatchedSecret& secret, std::string_view text) {
+  secret.status.last_success = Clock::now();
+  const Held* held = secret.held();
+  if (held == nullptr || secret.using_defaults() || held->value->as_text() != text) {
+    secret.status.why = secret.status.fetched ? "file changed" : "first read";
+    secret.status.fetched = true;
+    serve(context, secret, Current{{.value = std::make_shared<const Value>(text)}});
   }
-  set_state(shared, e, Status::State::fresh, {});
+  set_state(context, secret, Status::State::fresh, {});
 }
 
 }  // namespace
 
-boost::asio::awaitable<void> watch_file(Shared& shared, std::shared_ptr<Entry> entry) {
-  Entry& e = *entry;
+boost::asio::awaitable<void> watch_file(WatchContext& context,
+                                        std::shared_ptr<WatchedSecret> secret) {
+  WatchedSecret& s = *secret;
   std::optional<Instant> missing_since;
   std::optional<struct stat> seen;
-  for (;;) {
-    const auto poked = e.wakeup.generation();
+  while (!s.dropped) {
+    const auto woken = s.wakeup.generation();
+    if (std::exchange(s.wakeups, {}).refresh) seen.reset();
     struct stat now{};
-    const bool there = stat(e.dependency.path.c_str(), &now) == 0;
+    const bool there = stat(s.dependency.path.c_str(), &now) == 0;
     if (!there || !seen || !same_file(*seen, now)) {
-      auto text = read_file(e.dependency.path, e.dependency.sandbox);
+      auto text = read_file(s.dependency.path, s.dependency.sandbox);
       if (text) {
         seen = now;
-        accept(shared, e, *text);
+        missing_since.reset();
+        accept(context, s, *text);
       } else {
         seen.reset();
         if (!missing_since) missing_since = Clock::now();
-        set_state(shared, e, Status::State::absent, std::move(text).error());
-        const bool over =
-            Clock::now() >= *missing_since + shared.config.template_config.start_grace;
-        if (e.status.generation == 0 && over) give_up(shared, e);
+        set_state(context, s, Status::State::absent, std::move(text).error());
+        const bool over = Clock::now() >= *missing_since + context.settings.start_grace;
+        if (!s.status.fetched && over) give_up(context, s);
       }
     }
-    e.status.next_at = Clock::now() + kLook;
-    co_await e.wakeup.wait(poked, *e.status.next_at);
+    s.status.next_at = Clock::now() + kLook;
+    (void)co_await s.wakeup.wait(woken, *s.status.next_at);
   }
 }
 

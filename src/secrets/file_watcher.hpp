@@ -4,10 +4,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 
-#include "secrets/entry.hpp"
+#include "secrets/watched_secret.hpp"
 
 namespace keybearer::secrets {
 
-[[nodiscard]] boost::asio::awaitable<void> watch_file(Shared& shared, std::shared_ptr<Entry> entry);
+[[nodiscard]] boost::asio::awaitable<void> watch_file(WatchContext& context,
+                                                      std::shared_ptr<WatchedSecret> secret);
 
 }  // namespace keybearer::secrets

@@ -11,7 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/task_group.hpp"
-#include "secrets/secrets.hpp"
+#include "secrets/secret_store.hpp"
 #include "support/fake_http.hpp"
 #include "support/io.hpp"
 
@@ -54,7 +54,7 @@ inline tmpl::Dependency read(const std::string& path) {
   return tmpl::read_dependency(path).value();
 }
 
-struct House {
+struct Fixture {
   test::Io io;
   std::string folder;
   test::FakeHttp* http = nullptr;
@@ -65,10 +65,11 @@ struct House {
   bool token_good = true;
   bool token_limited = false;
   std::vector<std::string> alarms;
-  std::optional<Secrets> secrets;
   TaskGroup group{io.context.get_executor()};
+  std::optional<lease::Revocations> revocations;
+  std::optional<SecretStore> secrets;
 
-  explicit House(vault::SessionOptions options = {})
+  explicit Fixture(vault::SessionOptions options = {})
       : client(
             [this] {
               auto fake = std::make_unique<test::FakeHttp>();
@@ -82,7 +83,7 @@ struct House {
     REQUIRE(log::open({.level = log::Level::debug, .file = folder + "/log", .name = {}}));
     set_token("hvs.1");
   }
-  ~House() {
+  ~Fixture() {
     stop();
     CHECK(log().find("canary") == std::string::npos);
     REQUIRE(log::open({}));
@@ -92,14 +93,19 @@ struct House {
   void set_token(const std::string& token) {
     client.set_token(std::make_shared<const Secret>(token));
   }
-  static boost::asio::awaitable<bool> ask(House& house) { co_return house.token_good; }
+  static boost::asio::awaitable<bool> ask(Fixture& house) { co_return house.token_good; }
 
   void start(const std::vector<tmpl::Dependency>& dependencies) {
-    secrets.emplace(io.context.get_executor(), client, config, once, random,
-                    Hooks{.token_is_good = [this] { return ask(*this); },
-                          .alarm = [this](std::string_view event,
-                                          std::string_view) { alarms.emplace_back(event); },
-                          .token_is_limited = [this] { return token_limited; }});
+    revocations.emplace(io.context.get_executor(), client, [this](const std::string& path) {
+      alarms.emplace_back("lease.expired " + path);
+    });
+    secrets.emplace(io.context.get_executor(), client, *revocations, settings_of(config, once),
+                    random,
+                    Callbacks{.token_is_good = [this] { return ask(*this); },
+                              .alarm = [this](std::string_view event,
+                                              std::string_view) { alarms.emplace_back(event); },
+                              .token_is_limited = [this] { return token_limited; }});
+    group.spawn(revocations->run());
     group.spawn(secrets->run());
     for (const auto& each : dependencies) secrets->require(each);
     io.run();
@@ -110,14 +116,34 @@ struct House {
     REQUIRE(group.live() == 0);
   }
 
+  // As at the exit, with 5 s for it.
+  void revoke_all() { io.start_task(ask_revocations(*this)); }
+  static boost::asio::awaitable<void> ask_revocations(Fixture& fixture) {
+    fixture.revoked = co_await fixture.secrets->revoke_all(Clock::now() + 5s);
+  }
+  std::optional<lease::Revoked> revoked;
+
   const Status& status(const tmpl::Dependency& of) const {
     const Status* status = secrets->status(of.id);
     REQUIRE(status != nullptr);
     return *status;
   }
+  static const Value* find(Snapshot snapshot, const tmpl::Dependency& of) {
+    return snapshot.find(of);
+  }
+  bool has_value(const tmpl::Dependency& of) const {
+    return find(secrets->snapshot(), of) != nullptr;
+  }
+  // All that templates see now is in use.
+  void apply_all() {
+    InUse in_use;
+    for (const auto& [id, item] : secrets->snapshot().items()) in_use[id] = item.generation;
+    secrets->applied(in_use);
+  }
   // data.NAME, or data.data.NAME of KV 2; "" when there is no value.
   std::string value(const tmpl::Dependency& of, std::string_view name = "password") {
-    const Value* found = secrets->find(of);
+    const Snapshot snapshot = secrets->snapshot();
+    const Value* found = find(snapshot, of);
     if (found == nullptr) return "";
     const Value& data = value_at(*found, "data");
     const Value& inner = value_at(data, "data");

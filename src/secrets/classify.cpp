@@ -1,10 +1,11 @@
-#include "secrets/answer.hpp"
+#include "secrets/classify.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <ctime>
 
 #include "json/json.hpp"
+#include "tmpl/funcs/pem_bundle.hpp"
 
 namespace keybearer::secrets {
 namespace {
@@ -59,46 +60,73 @@ int kv_version(const vault::Reply& reply) {
   return static_cast<int>(int_at(metadata, "version"));
 }
 
-bool same_content(Kind kind, const Value& before, const Value& now) {
-  const Value& a = value_at(before, "data");
-  const Value& b = value_at(now, "data");
-  if (kind != Kind::static_role) return a == b;
-  constexpr std::string_view kMatters[] = {"last_vault_rotation", "username", "password",
-                                           "current_password"};
-  return std::ranges::all_of(
-      kMatters, [&](std::string_view name) { return value_at(a, name) == value_at(b, name); });
+namespace {
+
+// Equal but for the members of `except`, which both may have, or one, or none.
+bool same_but(const Value& a, const Value& b, std::initializer_list<std::string_view> except) {
+  if (!a.is_map() || !b.is_map()) return a == b;
+  const auto skipped = [&except](const Value::Entry& entry) {
+    return std::ranges::find(except, entry.key.as_text()) != except.end();
+  };
+  auto x = a.entries().begin(), y = b.entries().begin();
+  const auto x_end = a.entries().end(), y_end = b.entries().end();
+  for (;; ++x, ++y) {  // both are sorted by key
+    while (x != x_end && skipped(*x)) ++x;
+    while (y != y_end && skipped(*y)) ++y;
+    if (x == x_end || y == y_end) return x == x_end && y == y_end;
+    if (x->key.as_text() != y->key.as_text() || !(x->value == y->value)) return false;
+  }
 }
 
-Life lifetime_of(const tmpl::Dependency& dependency, const vault::Reply& reply, WallTime now) {
+}  // namespace
+
+bool same_content(Kind kind, const Value& before, const Value& now) {
+  if (kind != Kind::static_role) return same_but(before, now, {"request_id"});
+  return same_but(before, now, {"request_id", "data"}) &&
+         same_but(value_at(before, "data"), value_at(now, "data"), {"ttl"});
+}
+
+bool needs_mount(const tmpl::Dependency& dependency) {
+  using Kinds = tmpl::Dependency::Kind;
+  if (dependency.kind != Kinds::read && dependency.kind != Kinds::list) return false;
+  const std::string path = dependency.path + "/";
+  constexpr std::string_view kNoKv[] = {"auth/", "sys/", "identity/", "cubbyhole/"};
+  if (std::ranges::any_of(kNoKv, [&path](auto prefix) { return path.starts_with(prefix); }))
+    return false;
+  return path.find("/data/") == std::string::npos && path.find("/metadata/") == std::string::npos;
+}
+
+lease::Lifetime lifetime_of(const tmpl::Dependency& dependency, const vault::Reply& reply,
+                            WallTime asked) {
   const bool write = dependency.kind == tmpl::Dependency::Kind::write ||
                      dependency.kind == tmpl::Dependency::Kind::pki;
   const Value& data = reply.data();
   if (reply.auth)
     return {.kind = Kind::token, .ttl = reply.auth->ttl, .renewable = reply.auth->renewable};
   if (!reply.lease.id.empty()) {
-    return {.kind = reply.lease.renewable ? Kind::dynamic : Kind::fixed_lease,
+    return {.kind = reply.lease.renewable ? Kind::dynamic : Kind::non_renewable,
             .ttl = reply.lease.ttl,
             .renewable = reply.lease.renewable};
   }
   if (!text_at(data, "certificate").empty() && int_at(data, "expiration") > 0) {
     const auto end = WallTime(seconds_at(data, "expiration"));
-    return {.kind = Kind::certificate, .ttl = std::max(between(now, end), Duration(1s))};
+    return {.kind = Kind::certificate, .ttl = std::max(between(asked, end), Duration(1s))};
   }
   if (data.find("last_vault_rotation") != nullptr && data.find("ttl") != nullptr) {
     const Duration period = seconds_at(data, "rotation_period");
     const Duration ttl = seconds_at(data, "ttl");
     const auto rotated = parse_time(text_at(data, "last_vault_rotation"));
-    Duration left = ttl + 500ms;  // the server cuts it to whole seconds
+    Duration left = ttl;  // the server cuts it to whole seconds: it may take one more
     if (rotated && period > Duration::zero()) {
-      const Duration exact = between(now, *rotated) + period;
+      const Duration exact = between(asked, *rotated) + period;
       if (exact > ttl - 1500ms && exact < ttl + 2500ms)
         left = exact;  // else the clocks differ: trust the server's count
     }
     return {.kind = Kind::static_role, .to_rotation = left, .period = period, .rotated = rotated};
   }
-  if (write) return {.kind = Kind::once};
+  if (write) return {.kind = Kind::written_once};
   if (kv_version(reply) > 0) return {.kind = Kind::kv2};
-  return {.kind = Kind::plain};
+  return {.kind = Kind::unleased};
 }
 
 std::optional<std::string> metadata_path(std::string_view data_path) {
@@ -125,12 +153,20 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
       return Value::strings(keys.is_list() ? keys.items() : List{});
     }
     case tmpl::Dependency::Kind::pki: {
+      const auto block = [&data](std::string_view name) {
+        return Value(tmpl::pem_text(text_at(data, name)));
+      };
       Value bundle = Value::map();
-      bundle.set("Cert", value_at(data, "certificate"));
-      bundle.set("Key", value_at(data, "private_key"));
-      bundle.set("CA", value_at(data, "issuing_ca"));
-      const Value& chain = value_at(data, "ca_chain");
-      bundle.set("CAChain", Value::strings(chain.is_list() ? chain.items() : List{}));
+      bundle.set("Cert", block("certificate"));
+      bundle.set("Key", block("private_key"));
+      bundle.set("CA", block("issuing_ca"));
+      List chain;
+      if (const Value& given = value_at(data, "ca_chain"); given.is_list()) {
+        for (const Value& each : given.items()) {
+          if (each.is_text()) chain.emplace_back(tmpl::pem_text(each.as_text()));
+        }
+      }
+      bundle.set("CAChain", Value::strings(std::move(chain)));
       return bundle;
     }
     default:
@@ -138,7 +174,7 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
   }
 }
 
-Value use_defaults(std::string_view defaults, std::optional<bool> kv2) {
+Value default_value(std::string_view defaults, std::optional<bool> kv2) {
   if (defaults.empty()) return {};
   Value keys = json::parse(defaults).value_or(Value::map());
   Value data = kv2.value_or(false) ? Value::map() : keys.deep_copy();

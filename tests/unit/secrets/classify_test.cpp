@@ -1,4 +1,4 @@
-#include "secrets/answer.hpp"
+#include "secrets/classify.hpp"
 
 #include <doctest/doctest.h>
 
@@ -21,7 +21,7 @@ vault::Reply leased(std::string id, Duration ttl, bool renewable) {
   return reply;
 }
 const WallTime kNow = parse_time("2026-11-21T12:00:00Z").value();
-Life life(const vault::Reply& reply, Of kind = Of::read) {
+lease::Lifetime life(const vault::Reply& reply, Of kind = Of::read) {
   return lifetime_of({.kind = kind}, reply, kNow);
 }
 
@@ -42,18 +42,18 @@ TEST_CASE("time stamps of servers are read to the nanosecond") {
 
 TEST_CASE("the kind of a secret is told by its answer") {
   CHECK(life(leased("database/creds/r/x", 1h, true)).kind == Kind::dynamic);
-  CHECK(life(leased("aws/sts/r/x", 1h, false)).kind == Kind::fixed_lease);
+  CHECK(life(leased("aws/sts/r/x", 1h, false)).kind == Kind::non_renewable);
   CHECK(life(reply_of(R"({"data":{"data":{"k":"v"},"metadata":{"version":3}}})")).kind ==
         Kind::kv2);
-  CHECK(life(reply_of(R"({"data":{"k":"v"}})")).kind == Kind::plain);
-  CHECK(life(reply_of(R"({"data":{"plaintext":"x"}})"), Of::write).kind == Kind::once);
-  CHECK(life({}, Of::write).kind == Kind::once);  // a 204
+  CHECK(life(reply_of(R"({"data":{"k":"v"}})")).kind == Kind::unleased);
+  CHECK(life(reply_of(R"({"data":{"plaintext":"x"}})"), Of::write).kind == Kind::written_once);
+  CHECK(life({}, Of::write).kind == Kind::written_once);  // a 204
 }
 
 TEST_CASE("KV 1 says a month and means nothing: there is no lease without an id") {
   auto reply = reply_of(R"({"data":{"k":"v"}})");
   reply.lease = {"", 2764800s, false};
-  CHECK(life(reply).kind == Kind::plain);
+  CHECK(life(reply).kind == Kind::unleased);
 }
 
 TEST_CASE("a certificate ends when it says so") {
@@ -61,7 +61,7 @@ TEST_CASE("a certificate ends when it says so") {
       std::chrono::duration_cast<std::chrono::seconds>((kNow + 90s).time_since_epoch()).count();
   const auto reply =
       reply_of(R"({"data":{"certificate":"PEM","expiration":)" + std::to_string(end) + "}}");
-  const Life of = life(reply, Of::pki);
+  const lease::Lifetime of = life(reply, Of::pki);
   CHECK(of.kind == Kind::certificate);
   CHECK(of.ttl == 90s);
 }
@@ -71,7 +71,7 @@ TEST_CASE("a minted token's life is its own") {
   reply.auth.emplace();
   reply.auth->ttl = 12s;
   reply.auth->renewable = true;
-  const Life of = life(reply, Of::write);
+  const lease::Lifetime of = life(reply, Of::write);
   CHECK(of.kind == Kind::token);
   CHECK(of.ttl == 12s);
   CHECK(of.renewable);
@@ -85,13 +85,13 @@ vault::Reply static_role(const std::string& rotated, int ttl) {
 
 TEST_CASE("a static role's next rotation") {
   SUBCASE("is known to the millisecond") {
-    const Life of = life(static_role("2026-11-21T11:59:53.250Z", 3));
+    const lease::Lifetime of = life(static_role("2026-11-21T11:59:53.250Z", 3));
     CHECK(of.kind == Kind::static_role);
     CHECK(of.to_rotation == 3250ms);
     CHECK(of.period == 10s);
   }
   SUBCASE("is the server's own count where the clocks differ") {
-    CHECK(life(static_role("2026-11-21T11:00:00Z", 3)).to_rotation == 3500ms);
+    CHECK(life(static_role("2026-11-21T11:00:00Z", 3)).to_rotation == 3s);
   }
   SUBCASE("may be over already") {
     CHECK(life(static_role("2026-11-21T11:59:49.500Z", 0)).to_rotation == -500ms);
@@ -100,7 +100,7 @@ TEST_CASE("a static role's next rotation") {
     const auto reply = reply_of(
         R"({"data":{"last_vault_rotation":"2026-11-21T11:00:00Z","rotation_schedule":"0 * * * SAT","ttl":60,"password":"p"}})");
     CHECK(life(reply).kind == Kind::static_role);
-    CHECK(life(reply).to_rotation == 60500ms);
+    CHECK(life(reply).to_rotation == 60s);
   }
 }
 
@@ -124,17 +124,17 @@ TEST_CASE("paths of KV 2") {
 TEST_CASE("defaults stand in as an answer of the right shape") {
   const char* defaults = R"({"user":"nobody"})";
   const auto user = [](const Value& data) { return text_at(data, "user"); };
-  const Value v1 = use_defaults(defaults, false);
+  const Value v1 = default_value(defaults, false);
   CHECK(user(value_at(v1, "data")) == "nobody");
   CHECK(value_at(v1, "data").size() == 1);
-  const Value v2 = use_defaults(defaults, true);
+  const Value v2 = default_value(defaults, true);
   CHECK(user(value_at(value_at(v2, "data"), "data")) == "nobody");
   CHECK(user(value_at(v2, "data")).empty());
-  const Value unknown = use_defaults(defaults, {});
+  const Value unknown = default_value(defaults, {});
   CHECK(user(value_at(unknown, "data")) == "nobody");
   CHECK(user(value_at(value_at(unknown, "data"), "data")) == "nobody");
-  CHECK(use_defaults({}, true) == Value());
-  const Value kinds = use_defaults(R"({"flag":false,"n":5})", false);
+  CHECK(default_value({}, true) == Value());
+  const Value kinds = default_value(R"({"flag":false,"n":5})", false);
   CHECK(value_at(value_at(kinds, "data"), "flag") == Value(false));
   CHECK(value_at(value_at(kinds, "data"), "n") == Value::number("5"));
 }
