@@ -160,7 +160,7 @@ struct World {
 struct Run {
   World world;
   AuthFsm fsm;
-  Instant previous_next = t0 - 1h;
+  Instant previous_next = {};
   std::vector<std::string> wrong = {};
 
   explicit Run(std::uint32_t seed)
