@@ -4,7 +4,7 @@
 
 #include "auth/method.hpp"
 #include "config/method.hpp"
-#include "house.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -71,7 +71,7 @@ const Row kRows[] = {
     {"cert", {}, "POST /v1/auth/cert/login", "{}", false, "proxy"},
 };
 
-config::Method method_of(const Row& row, const Folder& folder) {
+config::Method method_of(const Row& row, const TempDirectory& directory) {
   config::Method method;
   method.type = row.type;
   const auto* spec = config::MethodSpec::find(row.type);
@@ -80,7 +80,7 @@ config::Method method_of(const Row& row, const Folder& folder) {
     const std::string_view text(value);
     REQUIRE(spec->key(key) != nullptr);
     if (text.starts_with("F:"))
-      method.set(key, folder.write(key, text.substr(2)));
+      method.set(key, directory.write(key, text.substr(2)));
     else if (spec->key(key)->type == config::MethodKey::Type::secret)
       method.set(key, Secret(text));
     else
@@ -93,30 +93,30 @@ TEST_CASE("what each method sends") {
   for (const auto& row : kRows) {
     CAPTURE(row.type);
     CAPTURE(row.route);
-    House house;
-    house.config.method = method_of(row, house.folder);
-    house.http->answer(row.route, 200, granted("T1", 600));
-    house.start();
-    CHECK(house.token() == "T1");
-    REQUIRE(house.http->asked.size() == 1);
-    CHECK(house.http->asked[0].body == row.body);
-    CHECK(house.http->asked[0].token.empty());
-    CHECK(house.state().mount == std::string("auth/") + row.type);
+    Fixture fixture;
+    fixture.config.method = method_of(row, fixture.directory);
+    fixture.http->answer(row.route, 200, granted("T1", 600));
+    fixture.start();
+    CHECK(fixture.token() == "T1");
+    REQUIRE(fixture.http->asked.size() == 1);
+    CHECK(fixture.http->asked[0].body == row.body);
+    CHECK(fixture.http->asked[0].token.empty());
+    CHECK(fixture.state().mount == std::string("auth/") + row.type);
   }
 }
 
 TEST_CASE("a refused login of each method: three tries, exit 77, and what to look at") {
   for (const auto& row : kRows) {
     CAPTURE(row.type);
-    House house;
-    house.config.method = method_of(row, house.folder);
-    house.http->answer(row.route, 400, R"({"errors":["no"]})");
-    house.start();
-    house.io.advance(16s);
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::denied);
-    CHECK(house.ended->text.contains(row.says));
-    CHECK(house.http->count(row.route) == 3);
+    Fixture fixture;
+    fixture.config.method = method_of(row, fixture.directory);
+    fixture.http->answer(row.route, 400, R"({"errors":["no"]})");
+    fixture.start();
+    fixture.io.advance(16s);
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::denied);
+    CHECK(fixture.ended->text.contains(row.says));
+    CHECK(fixture.http->count(row.route) == 3);
   }
 }
 
@@ -124,17 +124,17 @@ TEST_CASE("a refusal in the middle: for good, or tried again slowly where a thir
   for (const auto& row : kRows) {
     CAPTURE(row.type);
     CAPTURE(row.body);
-    House house;
-    house.config.method = method_of(row, house.folder);
-    house.http->answer(row.route, 200, granted("T1", 600, false));
-    for (int i = 0; i < 4; ++i) house.http->answer(row.route, 400, R"({"errors":["no"]})");
-    house.http->answer(row.route, 200, granted("T2", 600));
-    house.start();
-    house.io.advance(560s, 1s);
-    CHECK(house.http->count(row.route) == (row.final ? 2 : 6));
-    CHECK(house.token() == (row.final ? "T1" : "T2"));
-    house.io.advance(50s, 1s);
-    CHECK(house.ended.has_value() == row.final);
+    Fixture fixture;
+    fixture.config.method = method_of(row, fixture.directory);
+    fixture.http->answer(row.route, 200, granted("T1", 600, false));
+    for (int i = 0; i < 4; ++i) fixture.http->answer(row.route, 400, R"({"errors":["no"]})");
+    fixture.http->answer(row.route, 200, granted("T2", 600));
+    fixture.start();
+    fixture.io.advance(560s, 1s);
+    CHECK(fixture.http->count(row.route) == (row.final ? 2 : 6));
+    CHECK(fixture.token() == (row.final ? "T1" : "T2"));
+    fixture.io.advance(50s, 1s);
+    CHECK(fixture.ended.has_value() == row.final);
   }
 }
 
