@@ -68,6 +68,9 @@ struct AuthLoop::Impl {
 
   std::optional<Error> last_error = {};  // of a login or a renewal
 
+  bool login_in_flight = false;
+  std::optional<ContentId> known_content = {};  // what a login would send
+
   bool checking = false;  // a lookup-self is in flight
   Event checked = {};
   std::optional<Instant> last_check = {};
@@ -98,10 +101,17 @@ struct AuthLoop::Impl {
       event.missing = outcome.error->kind == ErrorKind::config;
       event.may_pass = outcome.error->reason == Reason::no_token_in_reply;
     }
-    if (const auto content = next().look()) event.content = *content;
+    // Not while a login is on its way: what it was begun with is what it is about.
+    if (!login_in_flight) known_content = content_now();
+    event.content = known_content;
     event.reusable = next().reusable();
     for (const Action action : fsm->handle(event)) execute(action, outcome);
     publish();
+  }
+
+  std::optional<ContentId> content_now() {
+    const auto content = next().look();
+    return content ? std::optional(*content) : std::nullopt;
   }
 
   void execute(Action action, Outcome& outcome) {
@@ -216,6 +226,16 @@ struct AuthLoop::Impl {
 
   // --- what takes time -------------------------------------------------------------------------
 
+  asio::awaitable<result<vault::Auth>> send_login(std::optional<Duration> limit) {
+    struct InFlight {
+      bool& flag;
+      explicit InFlight(bool& f) : flag(f) { flag = true; }
+      ~InFlight() { flag = false; }
+    };
+    const InFlight in_flight(login_in_flight);
+    co_return co_await method->login(client, limit);
+  }
+
   asio::awaitable<void> log_in() {
     if (next_method) {
       method = std::move(next_method);
@@ -231,7 +251,7 @@ struct AuthLoop::Impl {
     } else {
       outcome.sent = *content;
     }
-    auto auth = co_await method->login(client, limit);
+    auto auth = co_await send_login(limit);
     if (auth) {
       outcome.asked = auth->asked;
       outcome.auth = *std::move(auth);
@@ -309,7 +329,7 @@ struct AuthLoop::Impl {
     const auto [until, watch] = fsm->wait();
     const auto now = Clock::now();
     if (watch > 0ms) {
-      const auto content = next().look();
+      const auto content = content_now();
       if (content && fsm->is_news(*content, now)) co_return tell(Kind::new_credentials);
     }
     if (now >= until) co_return tell(Kind::due);

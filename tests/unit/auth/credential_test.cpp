@@ -207,6 +207,30 @@ TEST_CASE(
         R"({"role_id":"role-1","secret_id":")" + std::string(next) + "\"}");
 }
 
+TEST_CASE(
+    "a file that is replaced during a login is not removed, whoever asks for the token meanwhile") {
+  Fixture fixture;
+  fixture.config.method.erase("secret_id");
+  const std::string path = fixture.directory.write("secret-id", "first");
+  fixture.config.method.set("secret_id_file_path", std::string(path));
+  fixture.config.method.set_flag("remove_secret_id_file_after_reading", true);
+  fixture.http->answer(kLogin, 200, granted("T1", 100, false));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.start();
+  CHECK_FALSE(fs::exists(path));
+  fixture.directory.write("secret-id", "second");
+  fixture.http->delay(kLogin, 2s);
+  fixture.io.advance(81s);
+  REQUIRE(fixture.http->count(kLogin) == 2);
+  fixture.directory.write("secret-id", "third");
+  CHECK_FALSE(fixture.token_is_good());  // looks at what a login could be tried with
+  fixture.io.advance(3s);
+  CHECK(fs::exists(path));
+  CHECK(fixture.http->asked.back().route == std::string(kLookup));
+  fixture.io.advance(81s);
+  CHECK(fixture.http->asked.back().body == R"({"role_id":"role-1","secret_id":"third"})");
+}
+
 TEST_CASE("a missing secret_id file says that keybearer removes it, unless told not to") {
   for (const bool removes : {true, false}) {
     Fixture fixture;
