@@ -188,6 +188,13 @@ TEST_CASE("a renewal that makes the token not renewable is its last") {
         t0 + 96min);
 }
 
+TEST_CASE("a token of a second is not renewed: it is over when that is due") {
+  TokenSchedule schedule{{}};
+  check(schedule.logged_in({.ttl = 1s, .renewable = true}, t0, t0), Do::login, t0 + 1s);
+  TokenSchedule kept{{.relogin = false}};
+  check(kept.logged_in({.ttl = 1s, .renewable = true}, t0, t0), Do::give_up, t0 + 1s);
+}
+
 TEST_CASE("a lifetime counts from the request, not from its answer") {
   TokenSchedule schedule{{}};
   check(schedule.logged_in({.ttl = 10s, .renewable = true}, t0, t0 + 6s), Do::renew, t0 + 5s);
