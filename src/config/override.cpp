@@ -87,6 +87,22 @@ void replace(Method& method, const MethodSpec& spec, const MethodKey& key) {
   if (const MethodKey* file = spec.file_of(key)) method.erase(file->name);
 }
 
+// The defaults of what nobody has set, and what stands for the connection's own keys.
+void complete_method(Config& config, std::vector<Origin>& origins) {
+  Method& method = config.auto_auth.method;
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    if (!key.fallback.empty() && !method.has(key.name)) {
+      method.set(key.name, std::string(key.fallback));
+      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback),
+             "default");
+    }
+    if (key.stands_for != nullptr && method.has(key.name))
+      config.vault.*key.stands_for = method.text(key.name);
+  }
+}
+
 }  // namespace
 
 std::string chosen_by_flags(const Input::Flags& flags, std::vector<Problem>& problems) {
@@ -213,6 +229,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
       set("auto_auth.method." + std::string(key.name), given->second);
     }
   }
+  complete_method(config, origins);
   if (flags.log_level) {
     const auto value = level(*flags.log_level);
     if (value)

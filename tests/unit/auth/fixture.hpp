@@ -1,5 +1,5 @@
 #pragma once
-// An auth loop in its surroundings: a fake server, a frozen clock, files in a temporary folder, and
+// An auth loop in its surroundings: a fake server, a frozen clock, files in a temporary directory, and
 // the log.
 
 #include <doctest/doctest.h>
@@ -37,14 +37,14 @@ inline std::string looked_up(int ttl, bool renewable = true) {
          std::to_string(ttl) + R"(,"renewable":)" + (renewable ? "true" : "false") + "}}";
 }
 
-class Folder {
+class TempDirectory {
  public:
-  Folder() {
+  TempDirectory() {
     std::string name = (std::filesystem::temp_directory_path() / "kb-auth-XXXXXX").string();
     REQUIRE(mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
-  ~Folder() { std::filesystem::remove_all(path_); }
+  ~TempDirectory() { std::filesystem::remove_all(path_); }
 
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
   std::string write(const std::string& name, std::string_view text) const {
@@ -60,9 +60,9 @@ class Folder {
   std::filesystem::path path_;
 };
 
-struct House {
+struct Fixture {
   test::Io io;
-  Folder folder;
+  TempDirectory directory;
   test::FakeHttp* http = nullptr;
   vault::Client client;
   config::AutoAuth config;
@@ -75,7 +75,7 @@ struct House {
   std::optional<Instant> ended_at;
   TaskGroup group{io.context.get_executor()};
 
-  House()
+  Fixture()
       : client(
             [this] {
               auto fake = std::make_unique<test::FakeHttp>();
@@ -83,19 +83,19 @@ struct House {
               return fake;
             }(),
             "") {
-    REQUIRE(log::open({.level = log::Level::debug, .file = folder / "log", .name = {}}));
+    REQUIRE(log::open({.level = log::Level::debug, .file = directory / "log", .name = {}}));
     config.method.type = "approle";
     config.method.set("role_id", std::string("role-1"));
     config.method.set("secret_id", Secret("secret-id-canary"));
   }
-  ~House() {
+  ~Fixture() {
     stop();
     REQUIRE(log::open({}));
   }
 
-  static boost::asio::awaitable<void> keep(House& house) {
-    house.ended = co_await house.loop->run();
-    house.ended_at = Clock::now();
+  static boost::asio::awaitable<void> keep(Fixture& fixture) {
+    fixture.ended = co_await fixture.loop->run();
+    fixture.ended_at = Clock::now();
   }
   void start() {
     loop.emplace(client, config, rules, stop_margin, random,
@@ -109,8 +109,8 @@ struct House {
     REQUIRE(group.live() == 0);
   }
 
-  static boost::asio::awaitable<void> ask(House& house, std::vector<bool>& out) {
-    const bool good = co_await house.loop->token_is_good();
+  static boost::asio::awaitable<void> ask(Fixture& fixture, std::vector<bool>& out) {
+    const bool good = co_await fixture.loop->token_is_good();
     out.push_back(good);
   }
   bool token_is_good() {
@@ -120,7 +120,7 @@ struct House {
     REQUIRE(out.size() == 1);
     return out[0];
   }
-  static boost::asio::awaitable<void> revoke(House& house) { co_await house.loop->revoke(); }
+  static boost::asio::awaitable<void> revoke(Fixture& fixture) { co_await fixture.loop->revoke(); }
 
   const TokenState& state() const { return loop->state(); }
   bool in(TokenState::Phase phase) const { return loop->state().phase == phase; }
@@ -136,7 +136,7 @@ struct House {
   }
   std::string log() const {
     std::stringstream text;
-    text << std::ifstream(folder / "log").rdbuf();
+    text << std::ifstream(directory / "log").rdbuf();
     return text.str();
   }
   int lines(std::string_view part) const {
