@@ -64,6 +64,9 @@ TEST_CASE("quotes that are none") {
 }
 
 TEST_CASE("a key with a dash") {
+  const TemplateError at = error("{{ with secret \"x\" }}\n{{ .Data.data.api-key }}{{ end }}");
+  CHECK(at.line == 2);
+  CHECK(at.column == std::string("{{ .Data.data.api").size());
   CHECK(inside(".Data.data.api-key") ==
         "a key with a dash is read by index: index .Data.data \"api-key\"");
   CHECK(inside("$.x.a-b-c | toUpper") == "a key with a dash is read by index: index $.x \"a-b-c\"");
