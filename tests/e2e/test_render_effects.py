@@ -52,7 +52,7 @@ def test_who_asks_may_ask(s, template, output):
                                    '\'{{ with secret "kv/app" }}{{ .Data.data.void }}{{ end }}\'', '{ secret = "kv/app", key = "void" }'])
 def test_no_program_is_started_with_a_variable_that_is_nil(s, value):
     base(s, value="x", void=None)
-    agent = s.run(HEAD + f'[template_config]\nstart_grace = "300ms"\n[env]\nA = {value}\n', "sh", "-c", 'echo "[$A]"')
+    agent = s.run(HEAD + f"[env]\nA = {value}\n", "sh", "-c", 'echo "[$A]"')
     assert agent.wait_exit(8) == EX_NOT_READY and "[" not in agent.stdout
     assert agent.lines_about("void" if "void" in value else "api-key", levels=("error",))
 
@@ -73,14 +73,11 @@ def test_a_default_stands_for_a_null(s):
 # --- R7
 
 WRITE = HEAD + '''
-[template_config]
-static_secret_render_interval = "300ms"
-start_grace = "500ms"
 [exec]
 debounce = "100ms"
 [[template]]
 destination = "out/o"
-contents = \'\'\'@text@\'\'\'
+contents = \'\'\'@body@\'\'\'
 command = "echo ran >> ran"
 '''
 
@@ -89,14 +86,14 @@ def test_a_file_beside_the_output_waits_for_what_is_missing(s):
     base(s, value="x")
     s.write("beside", "GOOD OLD")
     text = '{{ $s := "nothing" }}{{ with secret "kv/missing" }}{{ $s = .Data.data.x }}{{ end }}{{ $s | writeToFile "beside" "" "" "0600" }}'
-    agent = s.render(WRITE, "--once", text=text)
+    agent = s.render(WRITE, "--once", body=text)
     assert agent.wait_exit(8) == EX_NOT_READY and s.read("beside") == "GOOD OLD"
 
 
 def test_a_change_of_the_file_beside_is_a_change_of_the_template(s):
     base(s, value="v1")
     text = '{{ with secret "kv/app" }}{{ .Data.data.value | writeToFile "beside" "" "" "0640" }}{{ end }}'
-    agent = s.run(WRITE.replace("@text@", text), "sh", "-c", "echo start; exec sleep 60")
+    agent = s.run(WRITE.replace("@body@", text), "sh", "-c", "echo start; exec sleep 60")
     wait_for(lambda: agent.stdout.count("start") == 1, 8, "the program")
     s.vault.put("kv/data/app", {"value": "v2"})
     wait_for(lambda: s.read("beside") == "v2", 8, "the new file")
@@ -108,9 +105,7 @@ def test_a_change_of_the_file_beside_is_a_change_of_the_template(s):
 def test_a_plugin_is_started_once_all_is_there(s):
     base(s, value="v1")
     s.write("boot/plugin", "#!/bin/sh\necho $1 >> calls\necho got-$1\n", 0o700)
-    text = HEAD + f'''
-[template_config]
-start_grace = "5s"
+    text = HEAD.replace('start_grace = "2s"', 'start_grace = "6s"') + f'''
 [[template]]
 destination = "out/o"
 contents = """{{{{ $s := "nothing" }}}}{{{{ with secret "kv/later" }}}}{{{{ $s = .Data.data.x }}}}{{{{ end }}}}{{{{ plugin "{s.path('boot/plugin')}" $s }}}}"""
