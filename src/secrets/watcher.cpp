@@ -80,6 +80,26 @@ awaitable<result<>> find_path(Shared& shared, Entry& entry) {
   co_return result<>{};
 }
 
+// The mount could not be asked about, but an answer tells that it is a KV v2 one: data/ goes behind
+// the mount, which is some beginning of the path.
+awaitable<result<vault::Reply>> read_as_kv2(Shared& shared, Entry& entry, std::string query,
+                                            Error first) {
+  const std::string& path = entry.dependency.path;
+  result<vault::Reply> told = std::unexpected(std::move(first));
+  for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    std::string guess = path.substr(0, slash) + "/data" + path.substr(slash);
+    auto reply = co_await shared.client.read(guess, query, last_moment(entry));
+    const Reason why = reply ? Reason::none : reply.error().reason;
+    if (why == Reason::no_mount || why == Reason::wrong_kv_version) continue;
+    const bool denied = !reply && reply.error().kind == ErrorKind::denied;
+    told = std::move(reply);
+    if (denied) continue;  // a path that we may not see, or none
+    if (told || told.error().kind == ErrorKind::not_found) entry.data_path = std::move(guess);
+    break;
+  }
+  co_return told;
+}
+
 awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
   if (entry.data_path.empty()) {
     if (const auto found = co_await find_path(shared, entry); !found)
@@ -99,8 +119,11 @@ awaitable<result<vault::Reply>> request(Shared& shared, Entry& entry) {
     default: {
       const std::string& version =
           entry.dependency.version.empty() ? entry.rule.version : entry.dependency.version;
-      co_return co_await shared.client.read(
-          path, version.empty() ? std::string{} : "version=" + version, last_moment(entry));
+      const std::string query = version.empty() ? std::string{} : "version=" + version;
+      auto reply = co_await shared.client.read(path, query, last_moment(entry));
+      if (!reply && reply.error().reason == Reason::wrong_kv_version && entry.data_path.empty())
+        co_return co_await read_as_kv2(shared, entry, query, std::move(reply).error());
+      co_return reply;
     }
   }
 }
