@@ -172,7 +172,8 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   Reader budget(context, r.table("budget"), "vault.budget");
   budget.read("requests_per_minute", vault.budget.requests_per_minute, 1);
   budget.read("burst", vault.budget.burst, 1);
-  r.unsupported({"tls_pin_sha256", "proxy_address"});
+  r.read_masked("proxy_address", vault.proxy_address);
+  r.unsupported({"tls_pin_sha256"});
 }
 
 void read_method_key(Reader& r, const MethodKey& key, Method& method) {

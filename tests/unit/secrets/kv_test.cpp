@@ -444,5 +444,38 @@ TEST_CASE_FIXTURE(KvFixture, "a file that is not there at the start is given up 
   CHECK(start_failure()->kind == ErrorKind::not_found);
 }
 
+TEST_CASE_FIXTURE(House, "an answer tells the KV version where the mount may not be asked about") {
+  const char* const wrong =
+      R"({"data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See ..."]})";
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
+  http->answer("GET /v1/kv/app", 404, wrong);
+  http->answer("GET /v1/kv/data/app", 200, kv2(1));
+  http->answer("GET /v1/kv/metadata/app", 200, metadata(1));
+  http->answer("GET /v1/sys/internal/ui/mounts/deep/er/app", 403, kDenied);
+  http->answer("GET /v1/deep/er/app", 404, wrong);
+  http->answer("GET /v1/deep/data/er/app", 404, R"({"errors":["no handler for route"]})");
+  http->answer("GET /v1/deep/er/data/app", 200, kv2(1, "canary-3"));
+  config.template_config.static_secret_render_interval.every = 2s;
+  start({read("kv/app"), read("deep/er/app")});
+  io.run();
+  CHECK(value(read("kv/app")) == "canary-1");
+  CHECK(value(read("deep/er/app")) == "canary-3");
+  io.advance(5s);
+  CHECK(http->count("GET /v1/kv/app") == 1);  // known from then on
+  CHECK(http->count("GET /v1/kv/metadata/app") >= 1);
+}
+
+TEST_CASE_FIXTURE(House,
+                  "a mount that may not be asked about is asked about again, never taken for v1") {
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 200,
+               mount("kv/", "kv", R"({"version":"2"})"));
+  http->answer("GET /v1/kv/app", 403, kDenied);
+  http->answer("GET /v1/kv/data/app", 200, kv2(1));
+  start({read("kv/app")});
+  io.advance(8s);
+  CHECK(value(read("kv/app")) == "canary-1");
+}
+
 }  // namespace
 }  // namespace keybearer::secrets
