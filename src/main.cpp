@@ -15,5 +15,5 @@ int main(int argc, char** argv) {
   } catch (...) {
     std::fputs("keybearer: internal error\n", stderr);
   }
-  return keybearer::cli::kBug;
+  return keybearer::kBug;
 }

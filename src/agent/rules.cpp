@@ -26,7 +26,26 @@ int exit_code(const Error& error) {
   }
 }
 
+namespace {
+
+// Of "GET pki/issue/web: 405 unsupported operation".
+std::string_view path_of(std::string_view text) {
+  const auto begin = text.find(' ');
+  const auto end = text.find(": ");
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
+  return text.substr(begin + 1, end - begin - 1);
+}
+
+}  // namespace
+
 std::string hint(const Error& error) {
+  const std::string path(path_of(error.text));
+  if (error.status >= 400 && error.status < 500 && path.starts_with("v1/"))
+    return ": leave out v1/: write " + path.substr(3);
+  if (error.status == 405 && error.text.starts_with("GET ")) {
+    return ": this path must be written: secret \"" + path +
+           "\" \"key=value\" (pki: \"common_name=...\"), or [[secret]] with data";
+  }
   switch (error.kind) {
     case ErrorKind::denied:
       return ": let the role's policy allow it (keybearer check --online lists what is missing)";

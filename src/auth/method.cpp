@@ -25,7 +25,7 @@ result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& metho
     if (each->type_ == method.type) return each->make_(method);
     known.append(known.empty() ? "" : ", ").append(each->type_);
   }
-  return fail(ErrorKind::config, method.place.text + ": auto_auth.method.type: \"" + method.type +
+  return fail(ErrorKind::config, method.place.text() + ": auto_auth.method.type: \"" + method.type +
                                      "\" is not supported; known are " + known);
 }
 

@@ -61,7 +61,7 @@ std::optional<std::string> standard_input() {
 // The one template of the command line instead of the configuration's. False: said why.
 bool take_source(const RenderOptions& options, config::Config& config) {
   config::Template one;
-  one.place = {"command line"};
+  one.place = config::SourceLocation::of_flag();
   one.destination = options.source;
   if (options.source == "-") {
     auto text = standard_input();
@@ -162,7 +162,7 @@ class PreviewPrinter {
 
 // --- without a server ---
 
-int code_of(const Error& error) {
+int code_of_error(const Error& error) {
   return error.kind == ErrorKind::not_found ? kNotReady : kTemplate;
 }
 
@@ -199,7 +199,7 @@ int render_made_up(const RenderOptions& options, const config::Config& config,
   int code = kOk;
   for (const Error& error : evaluation.errors) {
     complain(error.text);
-    if (code == kOk || error.kind != ErrorKind::not_found) code = code_of(error);
+    if (code == kOk || error.kind != ErrorKind::not_found) code = code_of_error(error);
   }
   std::set<std::string> said;
   for (const tmpl::Dependency& dependency : evaluation.missing) {
@@ -225,19 +225,20 @@ void keep_what_is_printed(config::Config& config) {
 int render_to_show(const RenderOptions& options) {
   config::Input input = options.input;
   input.offline = !options.values.empty();
-  auto loaded = load_configuration(input);
+  input.files_only = true;
+  auto loaded = load_configuration(input, Templates::parsed_later);
   if (!loaded) {
     print_problems(loaded.error());
-    return kConfig;
+    return cli::code_of(loaded.error());
   }
   config::Config& config = loaded->config;
   if (!options.source.empty() && !take_source(options, config)) return kConfig;
   config.env.clear();
   config.env_from.clear();
   if (config.templates.empty()) {
-    print_problems({{"template",
-                     "nothing to render: name a TEMPLATE (- for standard input), write a "
-                     "[[template]], or give --template SOURCE:DESTINATION"}});
+    print_problem("template",
+                  "nothing to render: name a TEMPLATE (- for standard input), write a "
+                  "[[template]], or give --template SOURCE:DESTINATION");
     return kConfig;
   }
   for (const std::string& warning : config.warnings) complain("warning: " + warning);
@@ -251,7 +252,8 @@ int render_to_show(const RenderOptions& options) {
   }
   config.auto_auth.method.spare_files();
   if (!options.source.empty() && !options.dry_run) keep_what_is_printed(config);
-  if (const int code = open_log(config, log::Level::warn); code != kOk) return code;
+  if (const int code = open_log(config, log::Level::warn, Lifetime::one_shot); code != kOk)
+    return code;
   harden(config);
   PreviewPrinter shower(options);
   return run_agent(config, Job::show, std::move(*renderer),

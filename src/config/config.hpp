@@ -1,7 +1,8 @@
 #pragma once
 // The configuration as plain structs with their defaults: what agent.toml, the environment and the
 // command line say together. No behaviour. Key names, types and defaults: agent.toml.example and
-// the man page agent.toml(5).
+// the man page agent.toml(5). Sections are values: they compare equal when they mean the same
+// (config::diff), and nobody keeps a reference into a Config that may be replaced.
 
 #include <functional>
 #include <map>
@@ -14,6 +15,7 @@
 #include "base/log.hpp"
 #include "base/secret.hpp"
 #include "base/time.hpp"
+#include "config/location.hpp"
 
 namespace keybearer::config {
 
@@ -23,29 +25,26 @@ using namespace std::chrono_literals;
 struct Interval {
   Duration every = 5min;
   bool never = false;
-};
-
-// Where a value stands in the configuration, for errors found later (a template's destination that
-// is a folder).
-struct Place {
-  std::string text;  // "agent.toml:12:1", "environment VAULT_ADDR", "command line"
+  friend bool operator==(const Interval&, const Interval&) = default;
 };
 
 struct Retry {
   int num_retries = 12;
   Duration min_backoff = 250ms;
   Duration max_backoff = 1min;
+  friend bool operator==(const Retry&, const Retry&) = default;
 };
 
 struct Budget {
   std::optional<int> requests_per_minute;  // default 600 + 4 x secrets
   std::optional<int> burst;                // default 2 x secrets + 20
+  friend bool operator==(const Budget&, const Budget&) = default;
 };
 
 struct Vault {
   std::vector<std::string> address = {"https://127.0.0.1:8200"};
-  Place address_place = {"default"};
-  std::map<std::string, std::string> file_places;  // "vault.ca_cert" and the like: where it is set
+  DeclaredAt address_place;
+  std::map<std::string, DeclaredAt> file_places;  // "vault.ca_cert" and the like: where it is set
   std::string vault_namespace;
   std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
   std::string ca_cert_bytes;                 // PEM itself, of VAULT_CACERT_BYTES
@@ -61,6 +60,7 @@ struct Vault {
   std::map<std::string, std::string> headers;
   Retry retry;
   Budget budget;
+  friend bool operator==(const Vault&, const Vault&) = default;
 };
 
 enum class OnRenewFailure { relogin, exit, keep };
@@ -70,7 +70,7 @@ struct Method {
   std::string type;                            // "approle"
   std::string mount_path;                      // default auth/<type>
   std::optional<std::string> vault_namespace;  // default vault's
-  Place place;
+  DeclaredAt place;
 
   // Of a text or a file: "" when not set. Of a secret: null when not given ("" is given).
   [[nodiscard]] const std::string& text(std::string_view key) const;
@@ -107,12 +107,14 @@ struct AutoAuth {
   Duration min_backoff = 1s;
   Duration max_backoff = 5min;
   bool exit_on_err = false;
+  friend bool operator==(const AutoAuth&, const AutoAuth&) = default;
 };
 
 struct TemplateConfig {
   Interval static_secret_render_interval;
   Duration start_grace = 15s;
   bool exit_on_retry_failure = true;
+  friend bool operator==(const TemplateConfig&, const TemplateConfig&) = default;
 };
 
 enum class LeaseStrategy { renew, refetch };
@@ -127,6 +129,7 @@ struct Lease {
   std::optional<bool> revoke_on_exit = {};
   bool revoke_replaced = true;
   Duration drain = 30s;
+  friend bool operator==(const Lease&, const Lease&) = default;
 };
 
 // [[secret]]: how one path is treated; `lease` and `interval` have the file's own defaults already
@@ -142,24 +145,28 @@ struct SecretRule {
   std::optional<std::string> vault_namespace;
   Interval interval;
   Lease lease;
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const SecretRule&, const SecretRule&) = default;
 };
 
 struct OnChange {
   enum class Action { none, signal, restart };
   Action action = Action::restart;
   int signal = 0;  // of Action::signal; 0: exec.reload_signal
+  friend bool operator==(const OnChange&, const OnChange&) = default;
 };
 
 // A value of [env] or of a template's `values`: template text, a source file, or a key of a secret.
 struct ValueSource {
   std::string contents;  // template text; source and secret are empty then
+  TextMap contents_map;  // where it stands in the file
   std::string source;
   std::string secret;  // name of a [[secret]], or a path
   std::string key;
   std::optional<std::string> default_value;
   std::optional<bool> error_on_missing_key;
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const ValueSource&, const ValueSource&) = default;
 };
 
 struct EnvVar {
@@ -167,6 +174,7 @@ struct EnvVar {
   ValueSource value;
   bool enabled = true;
   std::optional<OnChange> on_change;  // default: exec's rule
+  friend bool operator==(const EnvVar&, const EnvVar&) = default;
 };
 
 struct EnvFrom {
@@ -175,7 +183,8 @@ struct EnvFrom {
   bool uppercase = true;
   std::vector<std::string> keys;             // empty: all
   std::map<std::string, std::string> names;  // key -> variable
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const EnvFrom&, const EnvFrom&) = default;
 };
 
 enum class Format { raw, env, docker_env, ini, json, yaml, toml, properties, shell };
@@ -185,19 +194,23 @@ struct NamedValue;
 struct ValueNode {
   ValueSource value;
   std::vector<NamedValue> children;  // in the file's order; not empty: a section
+  friend bool operator==(const ValueNode&, const ValueNode&) = default;
 };
 struct NamedValue {
   std::string name;
   ValueNode node;
+  friend bool operator==(const NamedValue&, const NamedValue&) = default;
 };
 
 struct Command {
   std::vector<std::string> argv;  // empty: none
   bool shell = false;             // given as one string: argv is {"/bin/sh", "-c", text}
+  friend bool operator==(const Command&, const Command&) = default;
 };
 
 struct Template {
   std::string source, contents;
+  TextMap contents_map;  // where `contents` stands in the file
   std::string destination;
   Format format = Format::raw;
   std::vector<NamedValue> values;
@@ -216,7 +229,8 @@ struct Template {
   std::optional<OnChange> on_change;
   Command command;
   Duration command_timeout = 30s;
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const Template&, const Template&) = default;
 };
 
 enum class RestartOnSecretChanges { always, signal, never };
@@ -249,19 +263,23 @@ struct Exec {
     int attempts = 3;
     Duration backoff = 1s;
     Duration timeout = 30s;
+    friend bool operator==(const Verify&, const Verify&) = default;
   };
   Verify verify;
+  friend bool operator==(const Exec&, const Exec&) = default;
 };
 
 struct Outage {
   enum class OnStart { wait, fail, use_default };
   OnStart on_start = OnStart::wait;
   std::optional<Duration> start_timeout;
+  friend bool operator==(const Outage&, const Outage&) = default;
 };
 
 struct Notify {
   Command command;
   Duration timeout = 10s;
+  friend bool operator==(const Notify&, const Notify&) = default;
 };
 
 struct Config {
@@ -283,8 +301,11 @@ struct Config {
   std::vector<EnvFrom> env_from;
   Exec exec;
   Outage outage;
+  // Variables that ${NAME} put into a credential or a header: withheld from the program and hooks.
+  std::vector<std::string> credential_variables;
   std::vector<std::string> files;     // that were read
   std::vector<std::string> warnings;  // with their place; to be logged once
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 }  // namespace keybearer::config

@@ -9,7 +9,7 @@ namespace keybearer::config {
 namespace {
 
 void record(std::vector<Origin>& origins, const std::string& key, const std::string& value,
-            const std::string& from) {
+            const SourceLocation& from) {
   const auto known = std::ranges::find(origins, key, &Origin::key);
   if (known == origins.end())
     origins.push_back({key, value, from});
@@ -57,7 +57,7 @@ class Overrides {
     for (const char* name : names) {
       auto value = env_(name);
       if (!value) continue;
-      from_ = std::string("environment ") + name;
+      from_ = SourceLocation::of_variable(name);
       record(origins_, key, secret ? "********" : *value, from_);
       return value;
     }
@@ -70,14 +70,14 @@ class Overrides {
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
   }
-  [[nodiscard]] const std::string& from() const { return from_; }
+  [[nodiscard]] const SourceLocation& from() const { return from_; }
   void bad(const std::string& what) { problems_.push_back({from_, what}); }
 
  private:
   const Environment& env_;
   std::vector<Origin>& origins_;
   std::vector<Problem>& problems_;
-  std::string from_;
+  SourceLocation from_;
 };
 
 // Ours holds for every server; those of all programs by its scheme. As in Go, the upper-case twin
@@ -131,7 +131,7 @@ std::string chosen_by_flags(const Input::Flags& flags, std::vector<Problem>& pro
       given.append(given.empty() ? "--" : " and --").append(key.flag);
     }
     if (given.empty()) continue;
-    if (!type.empty()) problems.push_back({"command line", given + " excludes " + by});
+    if (!type.empty()) problems.push_back({SourceLocation::of_flag(), given + " excludes " + by});
     type = spec->type();
     by = given;
   }
@@ -142,10 +142,10 @@ void choose_method(const std::string& by_flags, const Environment& env, Method& 
                    std::vector<Origin>& origins) {
   if (!by_flags.empty()) {
     method.type = by_flags;
-    record(origins, "auto_auth.method.type", by_flags, "command line");
+    record(origins, "auto_auth.method.type", by_flags, SourceLocation::of_flag());
     return;
   }
-  if (!method.type.empty() || !method.place.text.empty()) return;
+  if (!method.type.empty() || method.place.is_set()) return;
   int rank = 0;
   for (const MethodSpec* spec : MethodSpec::all()) {
     for (const MethodKey& key : spec->keys()) {
@@ -155,8 +155,7 @@ void choose_method(const std::string& by_flags, const Environment& env, Method& 
       if (variable == key.variables.end()) continue;
       method.type = spec->type();
       rank = spec->rank();
-      record(origins, "auto_auth.method.type", method.type,
-             std::string("environment ") + *variable);
+      record(origins, "auto_auth.method.type", method.type, SourceLocation::of_variable(*variable));
     }
   }
 }
@@ -167,7 +166,7 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
   Vault& vault = config.vault;
   if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"})) {
     vault.address = {*address};
-    vault.address_place = {o.from()};
+    vault.address_place = o.from();
   }
   o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.vault_namespace);
   o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
@@ -187,7 +186,7 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
     if (value)
       vault.tls_skip_verify = *value;
     else
-      o.bad("\"" + *skip + "\" is neither true nor false");
+      o.bad("\"" + escaped(*skip) + "\" is neither true nor false");
   }
   if (auto timeout = o.take("vault.timeout", {"VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT"})) {
     const auto value = parse_duration(*timeout);
@@ -202,14 +201,15 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
     if (digits)
       vault.retry.num_retries = std::stoi(*retries);
     else
-      o.bad("\"" + *retries + "\" is not a number of retries");
+      o.bad("\"" + escaped(*retries) + "\" is not a number of retries");
   }
   if (auto text = o.take("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"})) {
     const auto value = level(*text);
     if (value)
       config.log_level = *value;
     else
-      o.bad("unknown log level \"" + *text + "\"; expected trace, debug, info, warn or error");
+      o.bad("unknown log level \"" + escaped(*text) +
+            "\"; expected trace, debug, info, warn or error");
   }
   Method& method = config.auto_auth.method;
   const MethodSpec* spec = MethodSpec::find(method.type);
@@ -228,14 +228,14 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
 
 void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
                  std::vector<Problem>& problems) {
-  const std::string from = "command line";
+  const SourceLocation from = SourceLocation::of_flag();
   const auto problem = [&](const std::string& text) { problems.push_back({from, text}); };
   const auto set = [&](const std::string& key, const std::string& value) {
     record(origins, key, value, from);
   };
   if (flags.address) {
     config.vault.address = {*flags.address};
-    config.vault.address_place = {from};
+    config.vault.address_place = from;
     set("vault.address", *flags.address);
   }
   if (flags.vault_namespace) {
@@ -276,39 +276,39 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     const auto equals = text.find('='), hash = text.rfind('#');
     if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 ||
         hash + 1 == text.size()) {
-      problem("--env " + text.substr(0, equals) + ": expected NAME=PATH#KEY");
+      problem("--env " + escaped(text.substr(0, equals)) + ": expected NAME=PATH#KEY");
       continue;
     }
     EnvVar variable;
     variable.name = text.substr(0, equals);
     variable.value.secret = text.substr(equals + 1, hash - equals - 1);
     variable.value.key = text.substr(hash + 1);
-    variable.value.place = {from};
+    variable.value.place = from;
     set("env." + variable.name, variable.value.secret + "#" + variable.value.key);
     std::erase_if(config.env, [&variable](const EnvVar& v) { return v.name == variable.name; });
     config.env.push_back(std::move(variable));
   }
   for (const std::string& path : flags.env_from) {
     if (path.empty() || path.contains('#')) {
-      problem("--env-from \"" + path +
+      problem("--env-from \"" + escaped(path) +
               "\": expected PATH, of which every key is taken; for one: " + "--env NAME=PATH#KEY");
       continue;
     }
     EnvFrom all;
     all.secret = path;
-    all.place = {from};
+    all.place = from;
     config.env_from.push_back(std::move(all));
   }
   for (const std::string& text : flags.templates) {
     const auto colon = text.rfind(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
-      problem("--template " + text + ": expected SOURCE:DESTINATION");
+      problem("--template " + escaped(text) + ": expected SOURCE:DESTINATION");
       continue;
     }
     Template t;
     t.source = text.substr(0, colon);
     t.destination = text.substr(colon + 1);
-    t.place = {from};
+    t.place = from;
     config.templates.push_back(std::move(t));
   }
   if (!flags.command.empty()) {

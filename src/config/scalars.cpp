@@ -6,8 +6,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
+#include "base/utf8.hpp"
 #include "config/load.hpp"
 
 namespace keybearer::config {
@@ -22,7 +24,7 @@ constexpr std::pair<std::string_view, int> kSignals[] = {
     {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"PWR", SIGPWR},   {"SYS", SIGSYS}};
 
 std::string quoted(std::string_view text) {
-  return "\"" + std::string(text) + "\"";
+  return "\"" + escaped(text) + "\"";
 }
 
 bool take_number(std::string_view& text, double& value) {
@@ -174,7 +176,8 @@ result<std::string> expand(
     const auto dash = inside.find(":-");
     const std::string name(inside.substr(0, dash));
     if (!valid_variable_name(name))
-      return fail(ErrorKind::config, "bad variable name in ${" + name + "}; write $$ for a dollar");
+      return fail(ErrorKind::config,
+                  "bad variable name in ${" + escaped(name) + "}; write $$ for a dollar");
     const auto value = env(name);
     if (value && !value->empty()) {
       out += *value;
@@ -185,6 +188,35 @@ result<std::string> expand(
                                          " is not set; set it or write ${" + name + ":-default}");
     }
     i = close;
+  }
+  return out;
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    const bool raw_byte = rune.code == kReplacement && rune.width == 1;
+    const bool direction = (rune.code >= 0x200e && rune.code <= 0x200f) ||
+                           (rune.code >= 0x2028 && rune.code <= 0x202e) ||
+                           (rune.code >= 0x2066 && rune.code <= 0x2069);
+    const bool control = rune.code < 0x20 || (rune.code >= 0x7f && rune.code < 0xa0);
+    if (rune.code == '\n') {
+      out += "\\n";
+    } else if (rune.code == '\r') {
+      out += "\\r";
+    } else if (rune.code == '\t') {
+      out += "\\t";
+    } else if (raw_byte || control || direction) {
+      char buffer[8];
+      std::snprintf(
+          buffer, sizeof buffer, raw_byte ? "\\x%02x" : "\\u%04x",
+          raw_byte ? static_cast<unsigned char>(text[0]) : static_cast<unsigned>(rune.code));
+      out += buffer;
+    } else {
+      out += text.substr(0, rune.width);
+    }
+    text.remove_prefix(rune.width);
   }
   return out;
 }
@@ -232,6 +264,97 @@ bool reserved_variable_name(std::string_view name) {
                                          "MALLOC_CHECK_"};
   return name.starts_with("LD_") || name.starts_with("DYLD_") ||
          std::ranges::find(kNames, name) != std::end(kNames);
+}
+
+bool steering_variable_name(std::string_view name) {
+  constexpr std::string_view kNames[] = {"HOME",
+                                         "SHELL",
+                                         "PWD",
+                                         "TMPDIR",
+                                         "EDITOR",
+                                         "VISUAL",
+                                         "PAGER",
+                                         "BROWSER",
+                                         "DISPLAY",
+                                         "PROMPT_COMMAND",
+                                         "PS1",
+                                         "CDPATH",
+                                         "GLOBIGNORE",
+                                         "_JAVA_OPTIONS",
+                                         "JDK_JAVA_OPTIONS",
+                                         "CLASSPATH",
+                                         "OPENSSL_CONF",
+                                         "OPENSSL_MODULES",
+                                         "OPENSSL_ENGINES",
+                                         "SSL_CERT_FILE",
+                                         "SSL_CERT_DIR",
+                                         "SSLKEYLOGFILE",
+                                         "CURL_CA_BUNDLE",
+                                         "CURL_HOME",
+                                         "REQUESTS_CA_BUNDLE",
+                                         "PHPRC",
+                                         "PHP_INI_SCAN_DIR",
+                                         "GEM_HOME",
+                                         "GEM_PATH",
+                                         "BUNDLE_GEMFILE",
+                                         "GOFLAGS",
+                                         "GODEBUG",
+                                         "GOPATH",
+                                         "RUSTC_WRAPPER",
+                                         "RUSTFLAGS",
+                                         "LESSOPEN",
+                                         "LESSCLOSE",
+                                         "LOCPATH",
+                                         "NLSPATH",
+                                         "HOSTALIASES",
+                                         "RES_OPTIONS",
+                                         "RESOLV_HOST_CONF",
+                                         "TZDIR",
+                                         "KRB5_CONFIG",
+                                         "KUBECONFIG",
+                                         "DOCKER_HOST",
+                                         "DOCKER_CONFIG",
+                                         "NOTIFY_SOCKET",
+                                         "PSQLRC",
+                                         "PGSERVICEFILE",
+                                         "PGSYSCONFDIR",
+                                         "PGPASSFILE",
+                                         "MAVEN_OPTS",
+                                         "GRADLE_OPTS",
+                                         "JAVA_HOME",
+                                         "CATALINA_OPTS",
+                                         "ERL_FLAGS",
+                                         "ERL_AFLAGS",
+                                         "ERL_ZFLAGS",
+                                         "ELIXIR_ERL_OPTIONS",
+                                         "R_PROFILE",
+                                         "R_ENVIRON",
+                                         "INPUTRC",
+                                         "TERMINFO",
+                                         "TERMCAP",
+                                         "JULIA_LOAD_PATH",
+                                         "XDG_CONFIG_HOME",
+                                         "XDG_CONFIG_DIRS",
+                                         "XDG_DATA_DIRS",
+                                         "XDG_RUNTIME_DIR"};
+  constexpr std::string_view kPrefixes[] = {
+      "DOTNET_",     "CORECLR_",    "COR_",
+      "COMPlus_",    "PYTHON",      "PERL5",
+      "PERL_",       "RUBY",        "LUA_",
+      "GIT_",        "NODE_",       "NPM_CONFIG_",
+      "npm_config_", "VAULT_",      "BAO_",
+      "BASH_",       "ZDOTDIR",     "GTK_",
+      "QT_",         "GCONV_",      "MALLOC_",
+      "GLIBC_",      "ASAN_",       "UBSAN_",
+      "LSAN_",       "TSAN_",       "JAVA_TOOL_",
+      "JVM_",        "SYSTEMD_",    "LISTEN_",
+      "KEYBEARER_",  "AWS_CONFIG_", "AWS_SHARED_CREDENTIALS_"};
+  std::string upper(name);
+  for (char& c : upper) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  return reserved_variable_name(name) || upper.ends_with("_PROXY") ||
+         std::ranges::find(kNames, name) != std::end(kNames) ||
+         std::ranges::any_of(kPrefixes,
+                             [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 }  // namespace keybearer::config

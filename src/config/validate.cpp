@@ -17,53 +17,36 @@ namespace {
 
 using Problems = std::vector<Problem>;
 
-constexpr const char* kWhole = "the configuration";
-
-std::string where(const Place& place) {
-  return place.text.empty() ? kWhole : place.text;
-}
-
-// Where keys are set: `place_of` made to answer always.
-struct Places {
-  const PlaceOf& place_of;
-  std::string operator()(std::string_view key) const {
-    const std::string place = place_of(key);
-    return place.empty() ? kWhole : place;
-  }
-};
-
 // Two durations of which one is the most of the other; either may be the default, which the user
 // never saw.
-void ordered(const PlaceOf& place_of, const std::string& low, Duration least,
-             const std::string& high, Duration most, Problems& problems) {
+void require_at_most(const LocationOf& location, const std::string& low, Duration least,
+                     const std::string& high, Duration most, Problems& problems) {
   if (least <= most) return;
-  const std::string low_place = place_of(low), high_place = place_of(high);
-  const auto shown = [](const std::string& place, Duration value) {
-    return (place.empty() ? "the default of " : "") + duration_text(value);
+  const SourceLocation of_low = location(low), of_high = location(high);
+  const auto shown = [](const SourceLocation& place, Duration value) {
+    return (place.is_set() ? "" : "the default of ") + duration_text(value);
   };
-  problems.push_back({!low_place.empty()    ? low_place
-                      : !high_place.empty() ? high_place
-                                            : kWhole,
-                      low + ": " + shown(low_place, least) + " is more than " + high + ", " +
-                          shown(high_place, most)});
+  problems.push_back(
+      {of_low.is_set() ? of_low : of_high,
+       low + ": " + shown(of_low, least) + " is more than " + high + ", " + shown(of_high, most)});
 }
 
-void readable(const std::string& path, const std::string& key, const std::string& place,
+void readable(const std::string& path, const std::string& key, const SourceLocation& place,
               Problems& problems) {
   if (path.empty() || access(path.c_str(), R_OK) == 0) return;
-  problems.push_back({place, key + ": " + path + ": " + strerrordesc_np(errno)});
+  problems.push_back({place, key + ": " + escaped(path) + ": " + strerrordesc_np(errno)});
 }
 
-void readable_file(const std::string& path, const std::string& key, const std::string& place,
+void readable_file(const std::string& path, const std::string& key, const SourceLocation& place,
                    Problems& problems) {
   std::error_code none;
   if (!path.empty() && std::filesystem::is_directory(path, none))
-    problems.push_back({place, key + ": " + path + ": is a folder; expected a file"});
+    problems.push_back({place, key + ": " + escaped(path) + ": is a directory; expected a file"});
   else
     readable(path, key, place, problems);
 }
 
-void no_control(const std::string& text, const std::string& key, const Places& place,
+void no_control(const std::string& text, const std::string& key, const LocationOf& place,
                 Problems& problems) {
   if (has_control(text))
     problems.push_back({place(key), key + ": has a line break or another control character"});
@@ -81,11 +64,11 @@ std::string ways_to_set(const MethodSpec& spec, const MethodKey& key) {
   return out;
 }
 
-void check_method(const AutoAuth& auth, const Places& place_of, Problems& problems) {
+void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& problems) {
   const Method& m = auth.method;
-  const std::string place = where(m.place);
+  const SourceLocation& place = m.place;
   if (m.type.empty()) {
-    if (m.place.text.empty()) {
+    if (!m.place.is_set()) {
       problems.push_back({place,
                           "no way to log in: set VAULT_TOKEN, or VAULT_ROLE_ID and "
                           "VAULT_SECRET_ID, or write [auto_auth.method] "
@@ -111,13 +94,13 @@ void check_method(const AutoAuth& auth, const Places& place_of, Problems& proble
     const std::string& path = m.text(key.name);
     if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
     const int why = errno;
-    problems.push_back({place_of(name), name + ": " + path + ": " + strerrordesc_np(why) +
+    problems.push_back({place_of(name), name + ": " + escaped(path) + ": " + strerrordesc_np(why) +
                                             (why == ENOENT ? removal_hint(m, key.name) : "")});
   }
 }
 
-void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems) {
-  const Places place{place_of};
+void check_vault(const Vault& vault, const LocationOf& place_of, Problems& problems) {
+  const LocationOf& place = place_of;
   if (vault.client_cert.empty() != vault.client_key.empty()) {
     const bool cert = vault.client_key.empty();
     problems.push_back({place(cert ? "vault.client_cert" : "vault.client_key"),
@@ -130,8 +113,8 @@ void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems
       {"vault.client_key", vault.client_key}};
   for (const auto& [key, path] : files) readable(path, key, place(key), problems);
   no_control(vault.vault_namespace, "vault.namespace", place, problems);
-  ordered(place_of, "vault.retry.min_backoff", vault.retry.min_backoff, "vault.retry.max_backoff",
-          vault.retry.max_backoff, problems);
+  require_at_most(place_of, "vault.retry.min_backoff", vault.retry.min_backoff,
+                  "vault.retry.max_backoff", vault.retry.max_backoff, problems);
   if (vault.timeout < Duration(10))
     problems.push_back({place("vault.timeout"), "vault.timeout: must be more than zero"});
 }
@@ -139,8 +122,8 @@ void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems
 void check_environment(const Config& config, Problems& problems) {
   std::set<std::string> names;
   for (const EnvVar& variable : config.env) {
-    const std::string place = where(variable.value.place);
-    const std::string key = "env." + variable.name;
+    const SourceLocation& place = variable.value.place;
+    const std::string key = "env." + escaped(variable.name);
     if (!valid_variable_name(variable.name)) {
       problems.push_back({place, key + ": not a variable name; expected letters, digits and _"});
     } else if (reserved_variable_name(variable.name) && !config.exec.allow_reserved_env) {
@@ -152,20 +135,25 @@ void check_environment(const Config& config, Problems& problems) {
   }
 }
 
-void check_templates(const Config& config, Problems& problems) {
+void check_templates(const Config& config, Scope scope, Problems& problems) {
   std::set<std::string> destinations;
   for (const Template& t : config.templates) {
     if (!t.enabled) continue;
-    const std::string place = where(t.place);
+    const SourceLocation& place = t.place;
     readable_file(t.source, "template.source", place, problems);
     std::error_code none;
     if (!t.source.empty() && std::filesystem::equivalent(t.source, t.destination, none))
       problems.push_back({place, "template.destination: is the source itself"});
+    if (t.destination == "-" && !scope.files_only && !config.exec.command.argv.empty()) {
+      problems.push_back({place,
+                          "template.destination: \"-\" is standard output, which is the "
+                          "program's; expected a file"});
+    }
     const std::string destination =
         std::filesystem::path(t.destination).lexically_normal().string();
     if (!t.destination.empty() && !destinations.insert(destination).second) {
-      problems.push_back(
-          {place, "template.destination: " + t.destination + " is written by another template"});
+      problems.push_back({place, "template.destination: " + escaped(t.destination) +
+                                     " is written by another template"});
     }
   }
 }
@@ -184,15 +172,15 @@ void check_secrets(const Config& config, Problems& problems) {
     const std::string identity = identity_of(rule);
     if (!identities.insert(identity).second && !rule.path.empty()) {
       const auto first = std::ranges::find(config.secrets, identity, identity_of);
-      problems.push_back({rule.place.text, "secret.path: \"" + rule.path +
-                                               "\" has a table already, at " + first->place.text +
-                                               "; make them one"});
+      problems.push_back({rule.place, "secret.path: \"" + escaped(rule.path) +
+                                          "\" has a table already, at " + first->place.text() +
+                                          "; make them one"});
     }
     if (!rule.name.empty() && !names.insert(rule.name).second) {
-      problems.push_back({rule.place.text, "secret.name: \"" + rule.name + "\" is used twice"});
+      problems.push_back({rule.place, "secret.name: \"" + escaped(rule.name) + "\" is used twice"});
     }
     if (!rule.defaults.empty() && !rule.optional) {
-      problems.push_back({rule.place.text, "secret.defaults: needs optional = true"});
+      problems.push_back({rule.place, "secret.defaults: needs optional = true"});
     }
   }
 }
@@ -216,17 +204,16 @@ void name_instance(Config& config) {
   config.name = path.empty() ? "keybearer" : path;
 }
 
-void validate(const Config& config, const PlaceOf& place_of, bool offline, Problems& problems) {
-  const Places place{place_of};
-  if (!offline) {
+void validate(const Config& config, const LocationOf& place, Scope scope, Problems& problems) {
+  if (!scope.offline) {
     check_method(config.auto_auth, place, problems);
-    check_vault(config.vault, place_of, problems);
+    check_vault(config.vault, place, problems);
   }
   check_environment(config, problems);
-  check_templates(config, problems);
+  check_templates(config, scope, problems);
   check_secrets(config, problems);
-  ordered(place_of, "auto_auth.min_backoff", config.auto_auth.min_backoff, "auto_auth.max_backoff",
-          config.auto_auth.max_backoff, problems);
+  require_at_most(place, "auto_auth.min_backoff", config.auto_auth.min_backoff,
+                  "auto_auth.max_backoff", config.auto_auth.max_backoff, problems);
   if (config.exit_after_auth && !config.exec.command.argv.empty()) {
     problems.push_back({place("exit_after_auth"),
                         "exit_after_auth and exec.command exclude each other: it ends once files "
@@ -234,14 +221,15 @@ void validate(const Config& config, const PlaceOf& place_of, bool offline, Probl
   }
   const std::string& folder = config.exec.working_directory;
   if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
-    problems.push_back({place("exec.working_directory"),
-                        "exec.working_directory: " + folder + ": No such file or directory"});
+    problems.push_back(
+        {place("exec.working_directory"),
+         "exec.working_directory: " + escaped(folder) + ": No such file or directory"});
   }
   const Exec& exec = config.exec;
-  ordered(place_of, "exec.debounce", exec.debounce, "exec.debounce_max", exec.debounce_max,
-          problems);
-  ordered(place_of, "exec.restart_backoff", exec.restart_backoff, "exec.restart_backoff_max",
-          exec.restart_backoff_max, problems);
+  require_at_most(place, "exec.debounce", exec.debounce, "exec.debounce_max", exec.debounce_max,
+                  problems);
+  require_at_most(place, "exec.restart_backoff", exec.restart_backoff, "exec.restart_backoff_max",
+                  exec.restart_backoff_max, problems);
 }
 
 void add_warnings(Config& config) {
@@ -265,7 +253,9 @@ void warn_of_readable_secret(Config& config) {
     const auto secret = method.secret(key.name);
     if (!secret || secret->empty()) continue;
     for (const std::string& file : config.files) {
-      if (!method.place.text.starts_with(file + ":") || !others_can_read(file)) continue;
+      if (method.place.kind != SourceLocation::Kind::file || method.place.name != file ||
+          !others_can_read(file))
+        continue;
       config.warnings.push_back(
           file + " holds a " + std::string(key.name) +
           " and others can read it: chmod 600, or keep it in a file of its own");

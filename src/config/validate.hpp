@@ -24,9 +24,13 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
 void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
                  std::vector<Problem>& problems);
 void name_instance(Config& config);
-// Where a key was set, by its full name; "" when it has its default.
-using PlaceOf = std::function<std::string(std::string_view key)>;
-void validate(const Config& config, const PlaceOf& place, bool offline,
+// Where a key was set, by its full name; unset when it has its default.
+using LocationOf = std::function<SourceLocation(std::string_view key)>;
+struct Scope {
+  bool offline = false;     // how to reach the server and log in is not checked
+  bool files_only = false;  // keybearer render
+};
+void validate(const Config& config, const LocationOf& location, Scope scope,
               std::vector<Problem>& problems);
 void add_warnings(Config& config);
 // Before the environment overrides: what the file itself says.

@@ -45,4 +45,8 @@ bool openssl_is_set_up() noexcept {
   return wipes;
 }
 
+std::string openssl_version() {
+  return OpenSSL_version(OPENSSL_VERSION_STRING);
+}
+
 }  // namespace keybearer

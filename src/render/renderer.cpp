@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
 #include "base/log.hpp"
@@ -21,8 +22,8 @@ using Variables = std::vector<std::pair<std::string, std::shared_ptr<const Secre
 
 // A file: one value, or several in a format.
 struct FileTarget {
-  std::vector<std::vector<std::string>> paths;  // with a format: of each value
-  std::vector<const config::Place*> places;     // as many
+  std::vector<std::vector<std::string>> paths;        // with a format: of each value
+  std::vector<const config::SourceLocation*> places;  // as many
   std::vector<RenderedValue> values;
   std::string nulls;           // names that are left out
   std::optional<Error> error;  // the format can't hold them
@@ -39,8 +40,9 @@ struct EnvFromTarget {
   const config::EnvFrom* spec;
   tmpl::Dependency dependency;
   std::uint64_t generation = 0;
-  Variables variables;  // the last good ones
-  std::string nulls;    // keys that are left out
+  Variables variables;           // the last good ones
+  std::string nulls;             // keys that are left out
+  std::set<std::string> warned;  // names that replace a variable of the environment
   std::optional<Error> error;
   bool has_value = false;
 };
@@ -70,6 +72,33 @@ std::string variable_name(const config::EnvFrom& spec, std::string_view key) {
   return name;
 }
 
+// A template that is wrong by itself, at the place in its own file or inside agent.toml; Go's
+// prefix, "template: NAME:3:9: ", would be a second place.
+Problem template_problem(const config::ValueSource& source, const std::string& name,
+                         std::string_view text, const tmpl::TemplateError& error) {
+  Problem problem{source.place, error.with_source(text, source.source), ErrorKind::render};
+  if (error.line == 0) return problem;
+  const auto column = static_cast<std::uint32_t>(error.column + 1);
+  problem.place = source.source.empty()
+                      ? source.contents_map.at(text, error.line, error.column)
+                      : config::SourceLocation::in_file(
+                            source.source, static_cast<std::uint32_t>(error.line), column);
+  if (!problem.place.is_set()) {
+    problem.place = source.place;
+    return problem;
+  }
+  problem.declared = source.place;
+  const std::string prefix = "template: " + (source.source.empty() ? name : source.source) + ":";
+  if (problem.text.starts_with(prefix)) {
+    const auto end = problem.text.find(": ", prefix.size());
+    if (end != std::string::npos) problem.text.erase(0, end + 2);
+  }
+  const auto arrow = problem.text.find("\n  --> ");
+  if (arrow != std::string::npos)
+    problem.text.erase(arrow, problem.text.find('\n', arrow + 1) - arrow);
+  return problem;
+}
+
 // Who writes the secret chooses the keys: a name that takes over the program is refused. `nulls`
 // becomes the keys that are left out.
 result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
@@ -95,6 +124,21 @@ result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
       return fail(
           ErrorKind::render,
           name + " is a reserved name; use prefix, names or keys, or exec.allow_reserved_env");
+    }
+    // A bare env_from: names that the program's surroundings have a meaning for are not the
+    // secret's to choose.
+    const bool chosen = !spec.prefix.empty() || !spec.keys.empty() ||
+                        spec.names.contains(std::string(key.as_text()));
+    if (!allow_reserved && !chosen) {
+      const bool ours = std::getenv(name.c_str()) != nullptr;
+      if (ours || config::steering_variable_name(name)) {
+        return fail(ErrorKind::render,
+                    name +
+                        (ours ? " would replace a variable of the environment"
+                              : " steers what the program does") +
+                        ": not taken from a secret's key by itself; name it in keys or names, or "
+                        "give a prefix");
+      }
     }
     if (std::ranges::find(made, name, &Variables::value_type::first) != made.end()) {
       return fail(ErrorKind::render, "two keys make the variable " + name + "; use names or keys");
@@ -138,7 +182,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   if (!source.secret.empty()) {
     auto dependency = dependency_of(*config, source.secret);
     if (!dependency) {
-      problems.push_back({source.place.text, name + ": " + dependency.error().text});
+      problems.push_back({source.place, name + ": " + dependency.error().text});
       return;
     }
     out.emplace_back(name, RenderedValue::Key{std::move(*dependency), source.key, null_allowed},
@@ -150,7 +194,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   if (!source.source.empty()) {
     auto read = read_source(source.source);
     if (!read) {
-      problems.push_back({source.place.text, name + ": " + source.source + " can't be read"});
+      problems.push_back({source.place, name + ": " + source.source + " can't be read"});
       return;
     }
     text = std::move(*read);
@@ -160,7 +204,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   options.interrupted = stop_signal_pending;
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {
-    problems.push_back({source.place.text, parsed.error().with_source(text, source.source)});
+    problems.push_back(template_problem(source, name, text, parsed.error()));
     return;
   }
   out.emplace_back(name, std::move(*parsed), source.default_value, source.source);
@@ -197,7 +241,8 @@ void Renderer::Impl::check_format(const config::Template& spec, const FileTarget
     entries.push_back({target.paths[i], &empty});
     const auto written = write_format(spec.format, entries);
     if (written) continue;
-    problems.push_back({target.places[i]->text, "template.values." + written.error().text});
+    problems.push_back(
+        {*target.places[i], "template.values." + config::escaped(written.error().text)});
     return;
   }
 }
@@ -205,7 +250,7 @@ void Renderer::Impl::check_format(const config::Template& spec, const FileTarget
 void Renderer::Impl::add_file(const config::Template& spec) {
   if (!spec.sandbox_path.empty()) {
     if (const auto root = tmpl::resolve_sandbox(spec.sandbox_path); !root) {
-      problems.push_back({spec.place.text, "template." + root.error().text});
+      problems.push_back({spec.place, "template." + root.error().text});
       return;
     }
   }
@@ -220,6 +265,7 @@ void Renderer::Impl::add_file(const config::Template& spec) {
   if (spec.format == config::Format::raw) {
     config::ValueSource whole;
     whole.contents = spec.contents;
+    whole.contents_map = spec.contents_map;
     whole.source = spec.source;
     whole.place = spec.place;
     add_value(target.values, whole, spec.destination, options);
@@ -249,7 +295,7 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
   for (const config::EnvFrom& spec : config.env_from) {
     auto dependency = dependency_of(config, spec.secret);
     if (!dependency) {
-      impl->problems.push_back({spec.place.text, "env_from.secret: " + dependency.error().text});
+      impl->problems.push_back({spec.place, "env_from.secret: " + dependency.error().text});
       continue;
     }
     EnvFromTarget target;
@@ -361,6 +407,21 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file, Evaluation&
   ++file.generation;
 }
 
+namespace {
+
+// The configuration names them, so it may be meant; said once.
+void warn_of_replaced(EnvFromTarget& target) {
+  for (const auto& [name, value] : target.variables) {
+    const char* present = std::getenv(name.c_str());
+    if (present == nullptr || value->reveal() == present || !target.warned.insert(name).second)
+      continue;
+    log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
+              {{"variable", name}, {"secret", target.dependency.path}});
+  }
+}
+
+}  // namespace
+
 void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source,
                                  Evaluation& evaluation) const {
   const Value* answer = source.find(target.dependency);
@@ -379,6 +440,7 @@ void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source
                                  config->exec.allow_reserved_env, nulls)) {
       target.variables = std::move(*made);
       target.has_value = true;
+      warn_of_replaced(target);
     } else {
       target.error = std::move(made).error().within("env_from " + target.dependency.path);
     }

@@ -40,7 +40,7 @@ struct TokenFile : Fixture {
 TEST_CASE("a method that is not known is an error that names the known ones") {
   config::Method method;
   method.type = "kerberos";
-  method.place.text = "agent.toml:3:1";
+  method.place = config::SourceLocation::in_file("agent.toml", 3, 1);
   const auto made = make_auth_method(method);
   REQUIRE_FALSE(made);
   CHECK(made.error().kind == ErrorKind::config);

@@ -44,12 +44,9 @@ struct House {
     std::string out;
     if (loaded) return out;
     for (const Problem& problem : loaded.error()) {
-      const auto colon = problem.place.find(".toml:");
-      const std::string line =
-          colon == std::string::npos
-              ? problem.place
-              : problem.place.substr(colon + 6, problem.place.find(':', colon + 6) - colon - 6);
-      out += line + ": " + problem.text + "\n";
+      out += (problem.place.line > 0 ? std::to_string(problem.place.line) + ": " + problem.text
+                                     : problem_text(problem)) +
+             "\n";
     }
     return out;
   }
@@ -248,7 +245,7 @@ TEST_CASE("the command line beats the environment beats the file; an empty varia
   const auto loaded = house.load(file);
   CHECK(loaded->config.vault.address.front() == "http://127.0.0.1:4");
   for (const Origin& origin : loaded->origins) {
-    if (origin.key == "vault.address") CHECK(origin.from == "command line");
+    if (origin.key == "vault.address") CHECK(origin.from.text() == "command line");
   }
 }
 
@@ -425,7 +422,7 @@ TEST_CASE("flags of the command line are checked as a file is") {
   const auto loaded = config::load(house.input);
   REQUIRE_FALSE(loaded.has_value());
   std::string all;
-  for (const Problem& problem : loaded.error()) all += problem.place + ": " + problem.text + "\n";
+  for (const Problem& problem : loaded.error()) all += problem_text(problem) + "\n";
   CHECK(all.find("command line: --env BAD: expected NAME=PATH#KEY") != std::string::npos);
   CHECK(all.find("command line: --template nocolon: expected SOURCE:DESTINATION") !=
         std::string::npos);
@@ -447,7 +444,7 @@ TEST_CASE("a bad variable is named") {
     house.env = {{"VAULT_TOKEN", "t"}, {name, "maybe"}};
     const auto loaded = config::load(house.input);
     REQUIRE_FALSE(loaded.has_value());
-    CHECK(loaded.error().front().place == "environment " + name);
+    CHECK(loaded.error().front().place.text() == "environment " + name);
   }
 }
 

@@ -379,14 +379,14 @@ TEST_CASE("names and sections that a format can't hold are found before any valu
   config::NamedValue section;
   section.name = "sec";
   section.node.children = {named("x", "1")};
-  section.node.children[0].node.value.place.text = "agent.toml:9:1";
+  section.node.children[0].node.value.place = config::SourceLocation::in_file("agent.toml", 9, 1);
   config::NamedValue bare = named("key", "1");
-  bare.node.value.place.text = "agent.toml:8:1";
+  bare.node.value.place = config::SourceLocation::in_file("agent.toml", 8, 1);
   const auto problem = [&](config::Format format, std::vector<config::NamedValue> values) {
     config.templates[0].format = format;
     config.templates[0].values = std::move(values);
     const auto made = Renderer::make(config);
-    return made ? "" : made.error()[0].place + ": " + made.error()[0].text;
+    return made ? "" : config::problem_text(made.error()[0]);
   };
   using enum config::Format;
   for (const auto format : {env, docker_env, shell}) {
