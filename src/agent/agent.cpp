@@ -13,6 +13,7 @@
 #include "agent/rules.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/log.hpp"
+#include "base/signal_table.hpp"
 #include "base/task_group.hpp"
 #include "base/timer.hpp"
 #include "child/environment.hpp"
@@ -77,7 +78,7 @@ class Agent {
   void report(const std::vector<Error>& errors);
   awaitable<bool> write();
   void offer();
-  void hand_over();
+  void hand_over(child::Desired set);
   void refused(const std::string& reason);
   void in_place();
   void became_ready();
@@ -103,7 +104,7 @@ class Agent {
   child::Supervisor supervisor_;
   child::Verifier verifier_;
   std::map<std::string, std::uint64_t> variable_effects_;  // of [env]: fingerprints, carried out
-  child::Desired desired_;  // the newest complete set, until it is handed over
+  std::uint64_t set_id_ = 0;  // of the newest complete set
   delivery::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
@@ -150,7 +151,7 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
              .start_grace = config.template_config.start_grace,
              .once = once(),
              .num_retries = config.vault.retry.num_retries},
-            with_program() ? config.exec.stop_timeout : Duration(0), random_, raise_alarm()),
+            with_program() ? config.exec.longest_stop() : Duration(0), random_, raise_alarm()),
       secrets_(context.get_executor(), client_, config, once(), random_,
                {.token_is_good = [this] { return auth_.token_is_good(); },
                 .alarm = raise_alarm(),
@@ -159,7 +160,7 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
       supervisor_(context.get_executor(), *spawner_, config.exec, instance_id(config), random_,
                   raise_alarm()),
       verifier_(config.exec,
-                {.accepted = [this] { hand_over(); },
+                {.accepted = [this](child::Desired set) { hand_over(std::move(set)); },
                  .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
                  .refused = [this](const std::string& why) { refused(why); }}),
       hooks_(context.get_executor(), random_),
@@ -455,8 +456,8 @@ awaitable<bool> Agent::write() {
 void Agent::offer() {
   if (!with_program() || (ready_ && once())) return in_place();
   const config::OnChange rule = default_action(config_.exec);
-  child::Desired desired;
-  desired.latest = secrets_.earliest_superseded_expiry() - kLastMoment;
+  child::Desired desired{.id = ++set_id_, .items = {}, .environment = {}};
+  desired.apply_before = secrets_.earliest_superseded_expiry() - kLastMoment;
   EnvBlock rendered;
   for (const render::RenderedVariable& variable : renderer_.variables()) {
     rendered.set(variable.name, variable.value->reveal());
@@ -479,18 +480,18 @@ void Agent::offer() {
   }
   std::ranges::sort(desired.items, {}, &child::Item::name);
   desired.environment = child::program_environment(config_.exec, our_environment_, rendered);
-  desired_ = std::move(desired);
-  verifier_.offer(child::set_of(desired_.items), desired_.environment, rendered);
+  verifier_.offer(std::move(desired), rendered);
 }
 
 // To the supervisor, which compares it with what the program was started with.
-void Agent::hand_over() {
-  if (auto accepted = supervisor_.want(std::move(desired_)); !accepted) {
+void Agent::hand_over(child::Desired set) {
+  if (auto accepted = supervisor_.set_desired(std::move(set)); !accepted) {
     if (!ready_) {
       end(exit_code(accepted.error()), accepted.error());
     } else {
       log::error("child.refused", accepted.error().text + "; the program keeps its values");
     }
+    return;
   }
   in_place();
 }
@@ -549,8 +550,7 @@ void Agent::became_ready() {
 // Replaced leases may go once what replaced them is in use.
 void Agent::mark_applied() {
   const bool all_seen = evaluated_ == secrets_.changed().generation();
-  const bool in_use =
-      !with_program() || once() || (supervisor_.machine().current() && verifier_.accepted());
+  const bool in_use = !with_program() || once() || supervisor_.applied() == set_id_;
   if (ready_ && all_seen && in_use) secrets_.applied();
 }
 
@@ -604,7 +604,7 @@ awaitable<void> Agent::follow_program() {
 
 awaitable<void> Agent::obey_signals() {
   const std::vector<int> ours{SIGTERM, SIGINT, SIGQUIT, SIGHUP};
-  std::vector<int> all = child::forwarded_signals();
+  std::vector<int> all = forwarded_signals();
   all.insert(all.end(), ours.begin(), ours.end());
   Signals signals(context_.get_executor(), all);
   for (;;) {

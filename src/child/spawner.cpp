@@ -5,8 +5,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <optional>
 
+#include "process/reaper.hpp"
 #include "process/signals.hpp"
-#include "process/tree.hpp"
 
 namespace keybearer::child {
 namespace {
@@ -22,8 +22,14 @@ class KernelSpawner final : public Spawner {
   void signal_escaped(pid_t group, int signal) override {
     keybearer::signal_escaped(group, signal);
   }
+  void signal_member(const TreeMember& member, int signal) override {
+    keybearer::signal_member(member, signal);
+  }
   void kill_tree(pid_t group) override { keybearer::kill_tree(group); }
   bool tree_exited(pid_t group) override { return keybearer::tree_exited(group); }
+  std::vector<TreeMember> tree_members(pid_t group) override {
+    return keybearer::tree_members(group);
+  }
 
   asio::awaitable<void> child_changed() override {
     // Kept from call to call: what comes in between is remembered.
@@ -31,7 +37,12 @@ class KernelSpawner final : public Spawner {
     if (!signals_) signals_.emplace(executor, std::vector{SIGCHLD});
     (void)co_await signals_->next();
   }
-  void reap_orphans() override { keybearer::reap_orphans(); }
+  void reap_orphans() override { reaper().reap_orphans(); }
+  void watch_orphans() override { reaper().watch_orphans(); }
+  std::optional<ExitStatus> orphan_status(pid_t pid) override {
+    const auto known = reaper().orphan_status(pid);
+    return known ? known : reaper().last_orphan_status();
+  }
   bool suspended(const Process& process) override { return keybearer::suspended(process); }
 
  private:

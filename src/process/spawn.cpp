@@ -20,19 +20,13 @@
 #include <cstring>
 
 #include "process/hardening.hpp"
-#include "process/tree.hpp"
+#include "process/reaper.hpp"
 
 namespace keybearer {
 namespace {
 
 constexpr auto kByPidfd =
     static_cast<idtype_t>(3);  // P_PIDFD, waitid(2); not in every libc's header
-
-// As the kernel's table of children, one for the process.
-std::vector<pid_t>& spawned() {
-  static std::vector<pid_t> pids;
-  return pids;
-}
 
 enum class Step { setup, working_directory, exec };
 
@@ -222,7 +216,7 @@ result<Process> spawn(const SpawnSpec& spec) {
     waitpid(process.pid, nullptr, 0);
     return cant_start(spec, start);
   }
-  spawned().push_back(process.pid);
+  reaper().add(process.pid);
   return process;
 }
 
@@ -233,8 +227,8 @@ boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
   co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
   siginfo_t info{};
   waitid(kByPidfd, static_cast<id_t>(process.pidfd.get()), &info, WEXITED);
-  std::erase(spawned(), process.pid);
-  reap_orphans();  // those that came after it in line
+  reaper().remove(process.pid);
+  reaper().reap_orphans();  // those that came after it in line
   co_return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
 }
 
@@ -246,10 +240,6 @@ bool suspended(const Process& process) noexcept {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(process.pidfd.get());
   return waitid(kByPidfd, pidfd, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0;
-}
-
-bool is_spawned(pid_t pid) noexcept {
-  return std::ranges::find(spawned(), pid) != spawned().end();
 }
 
 }  // namespace keybearer

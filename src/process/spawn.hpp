@@ -54,7 +54,4 @@ void signal_process(const Process& process, int signal) noexcept;
 // Has it been suspended (Ctrl-Z, SIGSTOP) since the last call?
 [[nodiscard]] bool suspended(const Process& process) noexcept;
 
-// Is `pid` a program that spawn() started and wait_for_exit() has not reaped yet?
-[[nodiscard]] bool is_spawned(pid_t pid) noexcept;
-
 }  // namespace keybearer

@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "process/hardening.hpp"
+#include "process/reaper.hpp"
 #include "process/tree.hpp"
 
 // With the real kernel: each program is /bin/sh and ends by itself or is ended here.
@@ -197,14 +198,14 @@ TEST_CASE("a signal goes to the program alone, and to nobody when it is reaped")
   const EnvBlock environment = EnvBlock::from(environ);
   auto process = spawn({.argv = {"sleep", "1000"}, .environment = &environment});
   REQUIRE(process.has_value());
-  CHECK(is_spawned(process->pid));
+  CHECK(reaper().is_spawned(process->pid));
   signal_process(*process, SIGSTOP);
   while (!suspended(*process)) usleep(1000);
   CHECK_FALSE(suspended(*process));  // told once
   signal_process(*process, SIGUSR1);
   signal_group(process->pid, SIGCONT);
   CHECK(wait(*process).shell_code() == 128 + SIGUSR1);
-  CHECK_FALSE(is_spawned(process->pid));
+  CHECK_FALSE(reaper().is_spawned(process->pid));
   signal_process(*process, SIGKILL);
 }
 
