@@ -635,6 +635,7 @@ void Agent::hang_up() {
         config_.log_file.empty() ? "SIGHUP: nothing to do" : "SIGHUP: log file opened again",
         {{"next", "the configuration is read at the start only: restart keybearer for a new one"}});
   }
+  if (with_program()) supervisor_.forward_signal(SIGHUP);  // exec.hup = "forward"
 }
 
 // --- the end ---

@@ -75,4 +75,10 @@ bool equal(const Items& one, const Items& other) {
   return std::ranges::equal(one, other, &Item::same);
 }
 
+bool equal_in_all(const Items& one, const Items& other) {
+  return std::ranges::equal(one, other, [](const Item& a, const Item& b) {
+    return a.same(b) && a.action == b.action && a.signal == b.signal;
+  });
+}
+
 }  // namespace keybearer::child

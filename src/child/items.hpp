@@ -42,5 +42,7 @@ struct Change {
 [[nodiscard]] std::string changed_text(const std::string& names, const std::string& why);
 // The same items with the same values.
 [[nodiscard]] bool equal(const Items& one, const Items& other);
+// And their changes ask for the same.
+[[nodiscard]] bool equal_in_all(const Items& one, const Items& other);
 
 }  // namespace keybearer::child

@@ -1,10 +1,14 @@
 #include "child/spawner.hpp"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <boost/asio/this_coro.hpp>
 #include <optional>
 
+#include "base/log.hpp"
+#include "process/guard.hpp"
+#include "process/mark.hpp"
 #include "process/reaper.hpp"
 #include "process/signals.hpp"
 
@@ -15,7 +19,11 @@ namespace asio = boost::asio;
 
 class KernelSpawner final : public Spawner {
  public:
-  result<Process> spawn(const SpawnSpec& spec) override { return keybearer::spawn(spec); }
+  result<Process> spawn(const SpawnSpec& spec) override {
+    SpawnSpec marked = spec;
+    marked.options.mark = marks().program;
+    return keybearer::spawn(marked);
+  }
   asio::awaitable<ExitStatus> wait(Process& process) override { return wait_for_exit(process); }
   void signal(const Process& process, int signal) override { signal_process(process, signal); }
   void signal_group(pid_t group, int signal) override { keybearer::signal_group(group, signal); }
@@ -30,6 +38,19 @@ class KernelSpawner final : public Spawner {
   std::vector<TreeMember> tree_members(pid_t group) override {
     return keybearer::tree_members(group);
   }
+
+  void guard() override {
+    if (tried_guard_ || getpid() == 1) return;  // the kernel ends all that is below PID 1 with us
+    tried_guard_ = true;
+    if (auto started = Guard::start(); started) {
+      guard_ = *std::move(started);
+    } else {
+      log::warn("child.no_guard",
+                "a keybearer that is killed leaves processes of the program behind",
+                {{"reason", started.error().text}});
+    }
+  }
+  void dismiss_guard() override { guard_.dismiss(); }
 
   asio::awaitable<void> child_changed() override {
     // Kept from call to call: what comes in between is remembered.
@@ -47,6 +68,8 @@ class KernelSpawner final : public Spawner {
 
  private:
   std::optional<Signals> signals_;
+  Guard guard_;
+  bool tried_guard_ = false;
 };
 
 }  // namespace

@@ -25,6 +25,11 @@ class Spawner {
   [[nodiscard]] virtual bool tree_exited(pid_t group) = 0;
   [[nodiscard]] virtual std::vector<TreeMember> tree_members(pid_t group) = 0;
 
+  // Before the first start: what is left when we are killed ends too (process/guard.hpp). Again
+  // does nothing.
+  virtual void guard() = 0;
+  virtual void dismiss_guard() = 0;  // nothing is left
+
   // Returns when any child of ours, adopted ones too, has ended, stopped or gone on (SIGCHLD).
   [[nodiscard]] virtual boost::asio::awaitable<void> child_changed() = 0;
   virtual void reap_orphans() = 0;

@@ -1,6 +1,7 @@
 #include "child/supervisor.hpp"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
@@ -10,7 +11,9 @@
 #include <exception>
 
 #include "base/log.hpp"
+#include "base/signal_table.hpp"
 #include "base/timer.hpp"
+#include "child/start_settings.hpp"
 #include "process/pid_file.hpp"
 
 namespace keybearer::child {
@@ -49,18 +52,36 @@ Supervisor::Supervisor(asio::any_io_executor executor, Spawner& spawner, config:
                        std::string_view instance, Random& random, NotifyFn notify)
     : spawner_(spawner),
       exec_(std::move(exec)),
+      instance_(instance),
       notify_(std::move(notify)),
       fsm_(rules_of(exec_, instance), random.fraction()),
       watchers_(executor) {}
 
 result<> Supervisor::set_desired(Desired desired) {
-  if (auto checked = desired.environment.check(exec_.command.argv); !checked) return checked;
+  std::optional<std::uint64_t> stack;
+  if (const auto limit = exec_.rlimits.find("stack"); limit != exec_.rlimits.end())
+    stack = limit->second.value_or(RLIM_INFINITY);
+  if (auto checked = desired.environment.check(exec_.command.argv, stack); !checked) return checked;
   environment_ = std::move(desired.environment);
   run_fsm(SupervisorFsm::SetDesired{desired.id, std::move(desired.items), desired.apply_before});
   return {};
 }
 
+void Supervisor::configure(config::Exec exec) {
+  exec_ = std::move(exec);
+  fsm_.configure(rules_of(exec_, instance_));
+  changed_.set();
+}
+
+bool Supervisor::forwards(int signal) const {
+  if (signal == SIGHUP) return exec_.hup == config::Exec::Hup::forward;
+  if (role_of(signal) != SignalRole::forwarded) return false;
+  const auto& listed = exec_.forward_signals;
+  return !listed || std::ranges::find(*listed, signal) != listed->end();
+}
+
 void Supervisor::forward_signal(int signal) {
+  if (!forwards(signal)) return;
   run_fsm(SupervisorFsm::SignalReceived{signal});
 }
 
@@ -83,13 +104,17 @@ void Supervisor::run_fsm(const SupervisorFsm::Event& event) {
 }
 
 void Supervisor::carry_out(const Start&) {
+  spawner_.guard();
+  auto settings = start_settings(exec_);
+  if (!settings) return run_fsm(SupervisorFsm::StartFailed{settings.error()});
+  settings->options.foreground = terminal_.ours(process_ ? process_->pid : -1);
   auto spawned = spawner_.spawn({.argv = exec_.command.argv,
                                  .environment = &environment_,
-                                 .working_directory = exec_.working_directory,
-                                 .foreground = terminal_.ours(process_ ? process_->pid : -1)});
+                                 .options = std::move(settings->options)});
   if (!spawned) return run_fsm(SupervisorFsm::StartFailed{spawned.error()});
   process_ = std::make_shared<Process>(std::move(*spawned));
   alive_ = true;
+  in_background_ = false;
   daemon_pid_ = -1;
   stop_signal_.reset();
   if (exec_.forking) spawner_.watch_orphans();
@@ -105,7 +130,7 @@ void Supervisor::carry_out(const Stop& action) {
   if (!process_ || (!alive_ && tree_exited())) return;
   spawner_.signal_group(process_->pid, action.signal);
   spawner_.signal_group(process_->pid, SIGCONT);  // a suspended program can't act on it
-  if (in_background()) stop_daemon(action.signal);
+  if (in_background_) stop_daemon(action.signal);
 }
 
 void Supervisor::carry_out(const StopEscaped& action) {
@@ -114,7 +139,7 @@ void Supervisor::carry_out(const StopEscaped& action) {
 
 void Supervisor::carry_out(const Signal& action) {
   if (alive_) return spawner_.signal(*process_, action.signal);
-  if (!in_background()) return;
+  if (!in_background_) return;
   find_daemon();
   for (const TreeMember& member : daemon_processes()) {
     if (member.pid == daemon_pid_) spawner_.signal_member(member, action.signal);
@@ -148,10 +173,6 @@ void Supervisor::carry_out(const Notify& action) {
 
 // --- a program in the background (exec.forking) ---
 
-bool Supervisor::in_background() const {
-  return exec_.forking && !alive_ && process_ != nullptr;
-}
-
 // The first processes of it, which its own parent left to us; all, where we are no subreaper.
 std::vector<TreeMember> Supervisor::daemon_processes() {
   auto members = spawner_.tree_members(process_->pid);
@@ -167,7 +188,10 @@ void Supervisor::find_daemon() {
     return std::ranges::find(members, pid, &TreeMember::pid) != members.end();
   };
   if (!exec_.pid_file.empty()) {
-    const pid_t named = read_pid_file(exec_.pid_file).value_or(-1);
+    const bool below = exec_.pid_file[0] != '/' && !exec_.working_directory.empty();
+    const pid_t named =
+        read_pid_file(below ? exec_.working_directory + "/" + exec_.pid_file : exec_.pid_file)
+            .value_or(-1);
     if (is_member(named)) {
       daemon_pid_ = named;
       return;
@@ -200,11 +224,11 @@ void Supervisor::poll_tree() {
   if (!fsm_.awaiting_tree_exit()) return;
   if (tree_exited()) {
     const auto daemon =
-        in_background() ? spawner_.orphan_status(daemon_pid_) : std::optional<ExitStatus>{};
+        in_background_ ? spawner_.orphan_status(daemon_pid_) : std::optional<ExitStatus>{};
     daemon_pid_ = -1;
     return run_fsm(SupervisorFsm::TreeExited{daemon});
   }
-  if (!in_background() || !stop_signal_) return;
+  if (!in_background_ || !stop_signal_) return;
   // Those whose parent went first are told, too.
   for (const TreeMember& member : daemon_processes()) {
     if (told_.insert(member.pid).second) spawner_.signal_member(member, *stop_signal_);
@@ -220,7 +244,8 @@ asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
   // Ctrl-C reached the program only, and it was meant for both of us.
   if (interrupted) run_fsm(SupervisorFsm::StopRequested{});
   run_fsm(SupervisorFsm::Exited{status});
-  if (in_background() && fsm_.state() == SupervisorFsm::State::background) find_daemon();
+  in_background_ = fsm_.state() == SupervisorFsm::State::background;
+  if (in_background_) find_daemon();
   poll_tree();
 }
 
@@ -282,12 +307,21 @@ bool Supervisor::kill_tree() noexcept {
   }
 }
 
+bool Supervisor::tree_is_gone() noexcept {
+  try {
+    return !process_ || tree_exited();
+  } catch (...) {
+    return false;
+  }
+}
+
 asio::awaitable<void> Supervisor::end_tree() {
   const Instant end = Clock::now() + kEndTree;
   while (!kill_tree() && Clock::now() < end) co_await sleep_for(kEndTreePoll);
 }
 
 asio::awaitable<int> Supervisor::run() {
+  spawner_.guard();  // while others wait for the server
   watchers_.spawn(guarded(watch_children()));
   std::exception_ptr cancelled;
   try {
@@ -300,6 +334,7 @@ asio::awaitable<int> Supervisor::run() {
     if (!code_) kill_tree();
   }
   if (failed_) co_await end_tree();
+  if (code_ && tree_is_gone()) spawner_.dismiss_guard();
   watchers_.cancel();
   co_await watchers_.join();
   if (cancelled) std::rethrow_exception(cancelled);

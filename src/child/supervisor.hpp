@@ -44,7 +44,11 @@ class Supervisor {
   // The newest complete set; the first one starts the program. Error (kind render): the system
   // can't start a program with it; what runs is not touched, and the set is never applied().
   [[nodiscard]] result<> set_desired(Desired desired);
+  // A new [exec]: for the next start and for what is decided from now on.
+  void configure(config::Exec exec);
+  // One of ours that reached us: to the program, if exec.forward_signals and exec.hup say so.
   void forward_signal(int signal);
+  [[nodiscard]] bool forwards(int signal) const;
   void stop();  // again: a second's grace; a third time: kill
 
   // Until the program has ended for good: keybearer's exit code. Throws only when cancelled.
@@ -73,7 +77,6 @@ class Supervisor {
 
   [[nodiscard]] bool tree_exited();
   void poll_tree();
-  [[nodiscard]] bool in_background() const;
   [[nodiscard]] std::vector<TreeMember> daemon_processes();
   void stop_daemon(int signal);
   void find_daemon();
@@ -83,17 +86,20 @@ class Supervisor {
   boost::asio::awaitable<void> watch_children();
   boost::asio::awaitable<void> follow_deadlines();
   bool kill_tree() noexcept;
+  [[nodiscard]] bool tree_is_gone() noexcept;
   boost::asio::awaitable<void> end_tree();
   void on_internal_error(const std::exception_ptr& failure) noexcept;
 
   Spawner& spawner_;
   config::Exec exec_;
+  std::string instance_;
   NotifyFn notify_;
   SupervisorFsm fsm_;
   Terminal terminal_;
   EnvBlock environment_;
   std::shared_ptr<Process> process_;  // the one that runs, or the last
   bool alive_ = false;
+  bool in_background_ = false;
   pid_t daemon_pid_ = -1;           // first process of the one in the background
   std::optional<int> stop_signal_;  // that its daemon's processes get
   std::set<pid_t> told_;            // of those

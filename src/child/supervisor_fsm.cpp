@@ -124,6 +124,12 @@ Actions SupervisorFsm::on(const Event& event, Instant now) {
   return (this->*handler)(event, now);
 }
 
+void SupervisorFsm::configure(Rules rules) {
+  rules_ = std::move(rules);
+  backoff_ = Backoff(rules_.backoff);
+  stop_step_ = std::min(stop_step_, rules_.stop.size() - 1);
+}
+
 Actions SupervisorFsm::ignore(const Event&, Instant) {
   return {};
 }
@@ -166,7 +172,7 @@ Actions SupervisorFsm::compare_set(const Event& event, Instant now) {
   const Items before = desired_.items;
   store(set);
   note_applied();
-  return equal(before, desired_.items) ? Actions{} : schedule_change(now);
+  return equal_in_all(before, desired_.items) ? Actions{} : schedule_change(now);
 }
 
 Actions SupervisorFsm::schedule_change(Instant now) {

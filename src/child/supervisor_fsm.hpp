@@ -132,6 +132,9 @@ class SupervisorFsm {
   SupervisorFsm(Rules rules, double random)
       : rules_(std::move(rules)), random_(random), backoff_(rules_.backoff) {}
 
+  // From now on; what is under way goes on.
+  void configure(Rules rules);
+
   // What to do about it.
   [[nodiscard]] Actions on(const Event& event, Instant now);
 

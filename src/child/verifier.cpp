@@ -18,6 +18,11 @@ void Verifier::offer(Desired set, const EnvBlock& rendered) {
   act(machine_.offered(fingerprint));
 }
 
+void Verifier::configure(const config::Exec& exec) {
+  verify_ = exec.verify;
+  machine_.configure(verify_);
+}
+
 void Verifier::accept() {
   if (auto set = std::exchange(newest_, std::nullopt)) callbacks_.accepted(std::move(*set));
 }

@@ -24,6 +24,8 @@ class Verifier {
   Verifier(const config::Exec& exec, VerifierCallbacks callbacks)
       : verify_(exec.verify), callbacks_(std::move(callbacks)), machine_(exec.verify) {}
 
+  // For the sets that are offered from now on.
+  void configure(const config::Exec& exec);
   // The newest set wins. `rendered`: what of its environment must not be shown when the command
   // prints it.
   void offer(Desired set, const EnvBlock& rendered);

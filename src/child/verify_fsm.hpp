@@ -29,6 +29,11 @@ class VerifyFsm {
   explicit VerifyFsm(const config::Exec::Verify& rules)
       : attempts_(rules.attempts), backoff_(rules.backoff) {}
 
+  void configure(const config::Exec::Verify& rules) {
+    attempts_ = rules.attempts;
+    backoff_ = rules.backoff;
+  }
+
   // `set` stands for its contents: an equal one is the same set. Newest wins.
   [[nodiscard]] Do offered(std::uint64_t set);
   [[nodiscard]] Do answered(bool good, Instant now);

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -222,6 +221,7 @@ enum class RestartOnExit { never, on_failure, always };
 struct StopStep {
   int signal;
   Duration grace;  // before the next step
+  friend bool operator==(const StopStep&, const StopStep&) = default;
 };
 
 struct Exec {
@@ -305,9 +305,6 @@ struct Config {
   std::vector<EnvVar> env;
   std::vector<EnvFrom> env_from;
   Exec exec;
-  // Variables of our environment that ${NAME} expanded into a credential or a header: neither the
-  // program nor a command gets them.
-  std::set<std::string> credential_variables;
   Outage outage;
   std::vector<std::string> files;     // that were read
   std::vector<std::string> warnings;  // with their place; to be logged once

@@ -9,6 +9,7 @@
 #include "base/fd.hpp"
 #include "base/owner.hpp"
 #include "config/method.hpp"
+#include "config/read_child.hpp"
 #include "config/reader.hpp"
 #include "config/validate.hpp"
 
@@ -527,9 +528,8 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
     if (verify.raw() != nullptr && exec.verify.command.argv.empty())
       verify.problem("command", "required");
   }
-  r.unsupported({"stop_escalation", "user", "group", "umask", "nice", "rlimits", "ready",
-                 "rollback", "overlap", "sockets", "forward_signals", "hup", "stdout", "stderr",
-                 "mask_output", "watchdog"});
+  read_child(context, r, exec);
+  r.unsupported({"ready", "rollback", "overlap", "sockets", "mask_output", "watchdog"});
 }
 
 void read_top(Context& context, const toml::table& table, Config& config) {

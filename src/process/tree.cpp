@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "base/fd.hpp"
+#include "process/mark.hpp"
 #include "process/reaper.hpp"
 
 namespace keybearer {
@@ -91,10 +92,12 @@ std::vector<TreeMember> tree_members(pid_t group) {
   std::vector<TreeMember> members;
   for (const auto& [pid, stat] : all) {
     if (!lives(stat) || pid == self) continue;
-    bool ours = stat.group == group;
+    const std::uint64_t mark = mark_of(pid);
+    if (mark != 0 && mark == marks().command) continue;
+    bool ours = stat.group == group || (mark != 0 && mark == marks().program);
     if (!ours) {
-      // Below the program, or below an adopted stranger; not below another program of ours, such as
-      // a hook.
+      // A process that changed its limits: below the program, or below an adopted stranger; not
+      // below another program of ours, such as a command.
       const pid_t top = top_of(all, pid, self);
       ours = top == group || (top != 0 && !reaper().is_spawned(top));
     }

@@ -3,8 +3,8 @@
 // are the subreaper of all that we start (process/hardening.hpp), so a daemon that left its group
 // and lost its parent is a child of ours.
 //
-// What was adopted counts as the program's: there must be one such program at a time. A command is
-// ended with signal_group() alone, or the program's own daemons would go with it.
+// Members carry the program's mark (process/mark.hpp). What was adopted and carries none counts as
+// the program's too; what a command started never does: it is ended with signal_group() alone.
 //
 // Read from /proc, and only when we have children at all; so a program without leftovers costs one
 // system call. Processes are signalled through a pidfd, after a second look at them: a pid that was

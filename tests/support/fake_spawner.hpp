@@ -23,6 +23,7 @@ class FakeSpawner final : public child::Spawner {
   std::vector<TreeMember> members;  // of the tree, while it is there
   std::optional<ExitStatus> daemon_status;
   bool dies_when_killed = false;
+  bool guarded = false;
   std::string broken;  // the function that throws: "spawn", "wait", "tree_exited", "child_changed"
 
   // The running program ends.
@@ -83,6 +84,8 @@ class FakeSpawner final : public child::Spawner {
   }
   void reap_orphans() override { ++reaped; }
   void watch_orphans() override {}
+  void guard() override { guarded = true; }
+  void dismiss_guard() override { guarded = false; }
   std::optional<ExitStatus> orphan_status(pid_t) override { return daemon_status; }
   bool suspended(const Process&) override { return false; }
 

@@ -146,6 +146,18 @@ TEST_CASE("the same set again is no change: it does not put the restart off") {
   CHECK(machine.deadline() == t0 + 2s);
 }
 
+TEST_CASE("the same values with another action are looked at again") {
+  Machine machine;
+  machine.running();
+  (void)machine.desired(set(1, 2, Act::restart), t0);
+  (void)machine.desired(set(1, 2, Act::none), t0 + 1s);  // reloaded: it need not be told
+  CHECK_FALSE(machine.deadline().has_value());
+  CHECK(machine.stale());
+  (void)machine.desired(set(1, 2, Act::signal), t0 + 2s);
+  CHECK(text(machine.due(t0 + 4s)) == "[reload: config.ini changed] signal 1");
+  CHECK(machine.current());
+}
+
 TEST_CASE("the order of a set means nothing") {
   Machine machine;
   machine.running();

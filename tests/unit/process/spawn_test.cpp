@@ -51,10 +51,15 @@ std::string read_all(int fd) {
   return text;
 }
 
+StartOptions output_to(int fd) {
+  return {.descriptors = {{fd, STDOUT_FILENO}, {fd, STDERR_FILENO}}};
+}
+
 Output run(std::vector<std::string> argv, const EnvBlock& environment = {}) {
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  auto process = spawn({.argv = std::move(argv), .environment = &environment, .output = ends[1]});
+  auto process =
+      spawn({.argv = std::move(argv), .environment = &environment, .options = output_to(ends[1])});
   close(ends[1]);
   REQUIRE(process.has_value());
   Output out;
@@ -110,8 +115,8 @@ TEST_CASE("not found and not executable are told apart, and the reason is said")
 
 TEST_CASE("a working directory that is not there is named, and is not taken for the program") {
   const EnvBlock none;
-  const auto failed =
-      spawn({.argv = {"sh"}, .environment = &none, .working_directory = "/nonexistent"});
+  const auto failed = spawn(
+      {.argv = {"sh"}, .environment = &none, .options = {.working_directory = "/nonexistent"}});
   REQUIRE_FALSE(failed.has_value());
   CHECK(failed.error().text == "can't start sh in /nonexistent: not found");
   CHECK(failed.error().status == 126);
@@ -167,9 +172,9 @@ TEST_CASE(
   const EnvBlock environment = EnvBlock::from(environ);
   auto process = spawn({.argv = {"sh", "-c", "cat; pwd; echo err >&2"},
                         .environment = &environment,
-                        .working_directory = "/usr",
-                        .output = ends[1],
-                        .null_input = true});
+                        .options = {.descriptors = {{ends[1], 1}, {ends[1], 2}},
+                                    .null_input = true,
+                                    .working_directory = "/usr"}});
   close(ends[1]);
   REQUIRE(process.has_value());
   CHECK(read_all(ends[0]) == "/usr\nerr\n");
@@ -231,7 +236,7 @@ TEST_CASE("when keybearer is killed, the program is not left running") {
     const EnvBlock environment = EnvBlock::from(environ);
     auto process = spawn({.argv = {"/bin/sh", "-c", "exec sleep 1000"},
                           .environment = &environment,
-                          .output = ends[1]});
+                          .options = output_to(ends[1])});
     _exit(process && kill(getpid(), SIGKILL) == 0 ? 0 : 1);
   }
   close(ends[1]);
