@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/owner.hpp"
 #include "base/signal_table.hpp"
 #include "config/load.hpp"
 
@@ -112,6 +113,8 @@ void read_child(Context& context, Reader& r, Exec& exec) {
   read_forward_signals(context, r, exec);
   r.read("user", exec.user);
   r.read("group", exec.group);
+  if (const auto owner = owner_of(exec.user, exec.group); !owner && !context.offline)
+    r.problem(owner_of(exec.user, "") ? "group" : "user", owner.error().text);
   if (r.has("umask")) {
     unsigned mask = 0;
     r.read_mode("umask", mask);
