@@ -16,7 +16,7 @@ void Alarms::raise(std::string_view event, std::string_view reason) {
 awaitable<void> Alarms::tell(std::string event, std::string reason) {
   EnvBlock environment = without_credentials(environment_);
   environment.set("KEYBEARER_EVENT", event);
-  environment.set("KEYBEARER_REASON", reason);
+  environment.set_cut("KEYBEARER_REASON", reason, 1024);  // it may quote the server (F25)
   environment.set("KEYBEARER_NAME", config_.name);
   const auto told = co_await run_command(config_.notify.command.argv, std::move(environment),
                                          config_.notify.timeout);

@@ -236,12 +236,29 @@ struct Template {
 enum class RestartOnSecretChanges { always, signal, never };
 enum class RestartOnExit { never, on_failure, always };
 
+struct StopStep {
+  int signal;
+  Duration grace;  // before the next step
+  friend bool operator==(const StopStep&, const StopStep&) = default;
+};
+
 struct Exec {
   Command command;
   RestartOnSecretChanges restart_on_secret_changes = RestartOnSecretChanges::always;
   int restart_stop_signal = 15;  // SIGTERM
   int reload_signal = 1;         // SIGHUP
   Duration stop_timeout = 30s;
+  std::vector<StopStep> stop_escalation;  // instead of the two above, when not empty
+  // The steps of a stop; then the program is killed. Never empty.
+  [[nodiscard]] std::vector<StopStep> stop_steps() const {
+    if (!stop_escalation.empty()) return stop_escalation;
+    return {{restart_stop_signal, stop_timeout}};
+  }
+  [[nodiscard]] Duration longest_stop() const {
+    Duration all{};
+    for (const StopStep& step : stop_steps()) all += step.grace;
+    return all;
+  }
   Duration debounce = 2s;
   Duration debounce_max = 30s;
   Duration splay{};
@@ -253,6 +270,16 @@ struct Exec {
   std::vector<int> success_codes = {0};
   std::vector<int> fatal_codes;
   std::string working_directory;
+  std::string user, group;  // names or numbers; empty: ours
+  std::optional<unsigned> umask;
+  std::optional<int> nice;
+  std::map<std::string, std::optional<std::uint64_t>> rlimits;  // "nofile"; none: unlimited
+  std::string stdout_path, stderr_path;                         // appended to; empty: ours
+  bool forking = false;  // it goes into the background: alive while any process of its tree is
+  std::string pid_file;  // of such a program; it writes it
+  enum class Hup { reload, forward };
+  Hup hup = Hup::reload;                            // what SIGHUP to keybearer means
+  std::optional<std::vector<int>> forward_signals;  // none: all but ours
   bool allow_reserved_env = false;
   bool pass_credentials = false;
   enum class Inherit { all, none, listed };

@@ -1,3 +1,4 @@
+#include "config/read_child.hpp"
 #include "config/sections.hpp"
 
 namespace keybearer::config {
@@ -58,9 +59,9 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
   r.read("pass_credentials", exec.pass_credentials);
   read_inherit(context, r, exec);
   read_verify(context, r, exec.verify);
-  r.unsupported({"stop_escalation", "user", "group", "umask", "nice", "rlimits", "ready",
-                 "rollback", "overlap", "sockets", "forking", "forward_signals", "hup", "stdout",
-                 "stderr", "mask_output", "watchdog", "change_window", "resolve_env"});
+  read_child(context, r, exec);
+  r.unsupported({"ready", "rollback", "overlap", "sockets", "mask_output", "watchdog",
+                 "change_window", "resolve_env"});
 }
 
 void read_outage(Context& context, Reader& top, Outage& outage) {

@@ -1,7 +1,5 @@
 #include "config/scalars.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -10,18 +8,11 @@
 #include <vector>
 
 #include "base/utf8.hpp"
+#include "base/signal_table.hpp"
 #include "config/load.hpp"
 
 namespace keybearer::config {
 namespace {
-
-constexpr std::pair<std::string_view, int> kSignals[] = {
-    {"HUP", SIGHUP},     {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},
-    {"ABRT", SIGABRT},   {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
-    {"SEGV", SIGSEGV},   {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},
-    {"CHLD", SIGCHLD},   {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
-    {"TTOU", SIGTTOU},   {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"PROF", SIGPROF},
-    {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"PWR", SIGPWR},   {"SYS", SIGSYS}};
 
 std::string quoted(std::string_view text) {
   return "\"" + escaped(text) + "\"";
@@ -115,27 +106,13 @@ result<unsigned> parse_mode(std::string_view text) {
 }
 
 result<int> parse_signal(std::string_view text) {
-  std::string name(text);
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  });
-  if (name.starts_with("SIG")) name.erase(0, 3);
-  for (const auto& [known, number] : kSignals) {
-    if (known == name) return number;
-  }
-  int number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error == std::errc{} && end == name.data() + name.size() && number >= 1 && number < NSIG)
-    return number;
+  if (const auto number = signal_number(text)) return *number;
   return fail(ErrorKind::config,
               "bad signal " + quoted(text) + "; expected such as \"SIGTERM\" or \"HUP\"");
 }
 
 std::string signal_name(int signal) {
-  for (const auto& [name, number] : kSignals) {
-    if (number == signal) return "SIG" + std::string(name);
-  }
-  return "signal " + std::to_string(signal);
+  return keybearer::signal_name(signal);
 }
 
 result<OnChange> parse_on_change(std::string_view text) {

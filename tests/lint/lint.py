@@ -12,6 +12,7 @@ from pathlib import Path
 # A file includes only its own layer and those to its left; siblings meet in agent/ (src/README.md).
 LAYERS = {
     "base": set(),
+    "guard": set(),
     "process": {"base"},
     "crypto": {"base"},
     "json": {"base"},

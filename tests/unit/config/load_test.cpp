@@ -516,6 +516,43 @@ std::string uncommented(const std::string& text) {
   return out;
 }
 
+TEST_CASE("[exec]: how the program is started, signalled and stopped") {
+  House house;
+  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  const auto problems = [&](const std::string& lines) {
+    return house.problems(std::string("[exec]\ncommand = [\"true\"]\n") + lines);
+  };
+  CHECK(problems("stop_escalation = [[\"SIGTERM\", \"10s\"], [\"INT\", \"5s\"]]\n"
+                 "forward_signals = [\"USR1\", \"SIGRTMIN+3\"]\nhup = \"forward\"\n"
+                 "forking = true\npid_file = \"/run/x.pid\"\numask = \"0027\"\nnice = -5\n"
+                 "stdout = \"out\"\nstderr = \"err\"\n"
+                 "[exec.rlimits]\nnofile = 100\nstack = \"8MiB\"\ncore = \"unlimited\"\n") == "");
+  const struct {
+    const char *lines, *problem;
+  } rows[] = {
+      {"stop_escalation = []", "expected pairs"},
+      {"stop_escalation = [[\"TERM\"]]", "expected pairs"},
+      {"stop_escalation = [[\"FOO\", \"1s\"]]", "bad signal"},
+      {"stop_escalation = [[\"TERM\", \"soon\"]]", "soon"},
+      {"stop_timeout = \"1s\"\nstop_escalation = [[\"TERM\", \"1s\"]]", "stands instead"},
+      {"forward_signals = [\"TERM\"]", "SIGTERM is keybearer's own"},
+      {"forward_signals = [\"HUP\"]", "exec.hup"},
+      {"forward_signals = [\"SEGV\"]", "can't be forwarded"},
+      {"forward_signals = \"USR1\"", "expected an array"},
+      {"hup = \"ignore\"", "expected one of"},
+      {"pid_file = \"x\"", "exec.forking = true"},
+      {"user = \"nobody-of-this-name\"", "exec.user"},
+      {"nice = 20", "nice"},
+      {"umask = \"9\"", "umask"},
+      {"rlimits = { nofile = -1 }", "expected a number"},
+      {"rlimits = { files = 1 }", "files"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.lines);
+    CHECK(problems(std::string(row.lines) + "\n").contains(row.problem));
+  }
+}
+
 TEST_CASE("agent.toml.example is good as it stands, and every key in it is known") {
   std::ifstream in(KEYBEARER_SOURCE_DIR "/agent.toml.example");
   std::stringstream text;

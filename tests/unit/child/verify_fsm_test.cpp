@@ -1,4 +1,4 @@
-#include "child/verification.hpp"
+#include "child/verify_fsm.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,12 +6,12 @@ namespace keybearer::child {
 namespace {
 
 using namespace std::chrono_literals;
-using Do = Verification::Do;
+using Do = VerifyFsm::Do;
 
 constexpr Instant t0{std::chrono::hours(1)};
 
-Verification made(int attempts = 3) {
-  return Verification({.command = {{"try"}}, .attempts = attempts, .backoff = 1s});
+VerifyFsm made(int attempts = 3) {
+  return VerifyFsm({.command = {{"try"}}, .attempts = attempts, .backoff = 1s});
 }
 
 TEST_CASE("a good set is accepted, and not tried again while it is the newest") {
@@ -25,26 +25,27 @@ TEST_CASE("a good set is accepted, and not tried again while it is the newest") 
   CHECK_FALSE(machine.accepted());
 }
 
-TEST_CASE("between attempts leased secrets are taken anew; the pause doubles; then it is refused") {
+TEST_CASE(
+    "between attempts leased secrets are fetched again; the pause doubles; then it is refused") {
   auto machine = made();
   CHECK(machine.offered(1) == Do::run);
   CHECK(machine.answered(false, t0) == Do::wait);
   CHECK(machine.deadline() == t0 + 1s);
-  CHECK(machine.due(t0 + 999ms) == Do::rest);
+  CHECK(machine.due(t0 + 999ms) == Do::nothing);
   CHECK(machine.due(t0 + 1s) == Do::refetch);
-  CHECK(machine.offered(1) == Do::rest);  // the same as before: something else has changed back
+  CHECK(machine.offered(1) == Do::nothing);  // the same as before: something else has changed back
   CHECK(machine.offered(2) == Do::run);
   CHECK(machine.answered(false, t0 + 1s) == Do::wait);
   CHECK(machine.deadline() == t0 + 3s);
-  CHECK(machine.offered(2) == Do::rest);
+  CHECK(machine.offered(2) == Do::nothing);
   CHECK(machine.due(t0 + 3s) == Do::refetch);
   SUBCASE("what can't be fetched is not waited for") {
-    CHECK(machine.due(t0 + 7s) == Do::rest);
+    CHECK(machine.due(t0 + 7s) == Do::nothing);
     CHECK(machine.due(t0 + 8s) == Do::run);
     return;
   }
   SUBCASE("nothing is leased") {
-    CHECK(machine.nothing_fetched() == Do::run);
+    CHECK(machine.refetch_unavailable() == Do::run);
     return;
   }
   CHECK(machine.offered(3) == Do::run);
@@ -55,7 +56,7 @@ TEST_CASE("between attempts leased secrets are taken anew; the pause doubles; th
   SUBCASE("the third is bad: only another set is tried") {
     CHECK(machine.answered(false, t0 + 3s) == Do::refuse);
     CHECK_FALSE(machine.deadline().has_value());
-    CHECK(machine.offered(3) == Do::rest);
+    CHECK(machine.offered(3) == Do::nothing);
     CHECK_FALSE(machine.accepted());
     CHECK(machine.offered(4) == Do::run);
     CHECK(machine.answered(false, t0 + 9s) == Do::wait);  // with all its attempts
@@ -65,7 +66,7 @@ TEST_CASE("between attempts leased secrets are taken anew; the pause doubles; th
 TEST_CASE("what comes while the command runs is tried next; what it has tried is not accepted") {
   auto machine = made();
   CHECK(machine.offered(1) == Do::run);
-  CHECK(machine.offered(2) == Do::rest);
+  CHECK(machine.offered(2) == Do::nothing);
   CHECK(machine.answered(true, t0) == Do::run);
   CHECK(machine.answered(true, t0) == Do::accept);
   SUBCASE("back to the accepted one: nothing to try") {
@@ -74,7 +75,7 @@ TEST_CASE("what comes while the command runs is tried next; what it has tried is
   SUBCASE("a last attempt that fails while a newer one waits refuses nothing") {
     auto once = made(1);
     CHECK(once.offered(1) == Do::run);
-    CHECK(once.offered(2) == Do::rest);
+    CHECK(once.offered(2) == Do::nothing);
     CHECK(once.answered(false, t0) == Do::run);
     CHECK(once.answered(false, t0) == Do::refuse);
   }

@@ -1,6 +1,6 @@
 #pragma once
 // exec.verify: whether a new set may reach the program. A command tries the set; when it fails,
-// leased secrets are taken anew and it is tried again after a pause; after so many attempts in a
+// leased secrets are fetched again and it is tried again after a pause; after so many attempts in a
 // row the set is refused until a newer one comes. Pure: whoever feeds it runs the command.
 //
 //     idle --offered--> trying --good--> accepted, until another set is offered
@@ -15,25 +15,30 @@
 
 namespace keybearer::child {
 
-class Verification {
+class VerifyFsm {
  public:
   enum class Do {
-    rest,
+    nothing,
     run,      // the command, with the newest set; answered() tells how it went
     accept,   // the newest set reaches the program
     wait,     // until deadline()
-    refetch,  // leased secrets are taken anew and offered, or nothing_fetched()
+    refetch,  // leased secrets are fetched again and offered, or refetch_unavailable()
     refuse,   // the program keeps what it has
   };
 
-  explicit Verification(const config::Exec::Verify& rules)
+  explicit VerifyFsm(const config::Exec::Verify& rules)
       : attempts_(rules.attempts), backoff_(rules.backoff) {}
+
+  void configure(const config::Exec::Verify& rules) {
+    attempts_ = rules.attempts;
+    backoff_ = rules.backoff;
+  }
 
   // `set` stands for its contents: an equal one is the same set. Newest wins.
   [[nodiscard]] Do offered(std::uint64_t set);
   [[nodiscard]] Do answered(bool good, Instant now);
   [[nodiscard]] Do due(Instant now);
-  [[nodiscard]] Do nothing_fetched() { return run(); }
+  [[nodiscard]] Do refetch_unavailable() { return run(); }
 
   [[nodiscard]] std::optional<Instant> deadline() const { return again_at_; }
   // The newest set has been accepted.

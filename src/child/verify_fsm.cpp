@@ -1,4 +1,4 @@
-#include "child/verification.hpp"
+#include "child/verify_fsm.hpp"
 
 #include <algorithm>
 
@@ -8,30 +8,30 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kMostDoublings = 10;
-constexpr Duration kFetching = 5s;  // what is not there by then is not waited for
+constexpr int kMaxDoublings = 10;
+constexpr Duration kRefetchWait = 5s;  // what is not there by then is not waited for
 
 }  // namespace
 
-Verification::Do Verification::run() {
+VerifyFsm::Do VerifyFsm::run() {
   again_at_.reset();
   fetching_ = false;
   trying_ = newest_;
   return Do::run;
 }
 
-Verification::Do Verification::offered(std::uint64_t set) {
+VerifyFsm::Do VerifyFsm::offered(std::uint64_t set) {
   const bool another = newest_ != set;
   newest_ = set;
   if (fetching_ && another) return run();
-  if (trying_ || again_at_) return Do::rest;  // it has its turn next
+  if (trying_ || again_at_) return Do::nothing;  // it has its turn next
   if (newest_ == good_) return Do::accept;
-  if (newest_ == refused_) return Do::rest;
+  if (newest_ == refused_) return Do::nothing;
   failures_ = 0;
   return run();
 }
 
-Verification::Do Verification::answered(bool good, Instant now) {
+VerifyFsm::Do VerifyFsm::answered(bool good, Instant now) {
   const auto tried = std::exchange(trying_, std::nullopt);
   if (good) {
     failures_ = 0;
@@ -39,7 +39,7 @@ Verification::Do Verification::answered(bool good, Instant now) {
     return newest_ == tried ? Do::accept : run();
   }
   if (++failures_ < attempts_) {
-    again_at_ = now + backoff_ * (1 << std::min(failures_ - 1, kMostDoublings));
+    again_at_ = now + backoff_ * (1 << std::min(failures_ - 1, kMaxDoublings));
     return Do::wait;
   }
   if (newest_ != tried) {  // a newer one came meanwhile
@@ -50,10 +50,10 @@ Verification::Do Verification::answered(bool good, Instant now) {
   return Do::refuse;
 }
 
-Verification::Do Verification::due(Instant now) {
-  if (!again_at_ || *again_at_ > now) return Do::rest;
+VerifyFsm::Do VerifyFsm::due(Instant now) {
+  if (!again_at_ || *again_at_ > now) return Do::nothing;
   if (std::exchange(fetching_, true)) return run();
-  again_at_ = now + kFetching;
+  again_at_ = now + kRefetchWait;
   return Do::refetch;
 }
 
