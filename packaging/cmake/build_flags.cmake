@@ -36,7 +36,6 @@ if(KEYBEARER_STATIC)
   set(PROGRAM_LINK_OPTIONS -static-pie -s -Wl,-z,pack-relative-relocs -Wl,--build-id=none)
 endif()
 find_library(RE2_LIBRARY re2 REQUIRED)
-find_library(LIBYAML_LIBRARY yaml REQUIRED)
 
 # A C library's unwind tables are a tenth of a megabyte each and more: no exception passes through it.
 function(without_unwind_tables archive result)
@@ -52,7 +51,6 @@ endfunction()
 
 find_package(OpenSSL REQUIRED)
 if(KEYBEARER_STATIC)
-  without_unwind_tables(${LIBYAML_LIBRARY} LIBYAML_LIBRARY)
   foreach(part Crypto SSL)
     get_target_property(archive OpenSSL::${part} IMPORTED_LOCATION)
     without_unwind_tables(${archive} archive)

@@ -1,27 +1,48 @@
 #include "agent/hints.hpp"
 
 namespace keybearer {
+namespace {
+
+// Of "GET pki/issue/web: 405 unsupported operation".
+std::string_view path_of(std::string_view text) {
+  const auto begin = text.find(' ');
+  const auto end = text.find(": ");
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
+  return text.substr(begin + 1, end - begin - 1);
+}
+
+}  // namespace
 
 std::string hint(const Error& error) {
+  const std::string path(path_of(error.text));
+  if (error.status >= 400 && error.status < 500 && path.starts_with("v1/"))
+    return ": leave out v1/: write " + path.substr(3);
+  if (error.status == 405 && error.text.starts_with("GET ")) {
+    return ": this path must be written: secret \"" + path +
+           "\" \"key=value\" (pki: \"common_name=...\"), or [[secret]] with data";
+  }
   switch (error.kind) {
     case ErrorKind::denied:
       return ": let the role's policy allow it (keybearer check --online lists what is missing)";
     case ErrorKind::not_found:
-      if (error.text.find("no handler for route") != std::string::npos)
+      if (error.reason == Reason::no_mount && error.text.find("engine at v1/") != std::string::npos)
+        return ": leave out v1/, a path begins with its mount (kv/data/app)";
+      if (error.reason == Reason::no_mount)
         return ": no secrets engine is mounted there; correct the path, or mount one";
       return ": write the secret, or make it optional (a default, or [[secret]] with optional = "
              "true)";
     case ErrorKind::refused:
       return ": correct the path or its parameters";
     case ErrorKind::network:
+      if (error.reason == Reason::proxy) return "";  // its text says what to do
       return ": is the server up, and vault.address (VAULT_ADDR) right?";
     case ErrorKind::tls:
+      if (error.reason != Reason::none) return "";  // its text says what to do
       return ": see vault.ca_cert (VAULT_CACERT), tls_server_name, client_cert";
     case ErrorKind::sealed:
       return ": unseal the server";
     case ErrorKind::bad_reply:
-      if (error.text.find("not the server's own") != std::string::npos)
-        return " See vault.address (VAULT_ADDR)";
+      if (error.reason == Reason::foreign_response) return "";  // its text says what to do
       return ": is vault.address that of a Vault server, and max_response_size large enough?";
     default:
       return "";

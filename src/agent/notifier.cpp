@@ -30,7 +30,7 @@ awaitable<void> Notifier::run_notify_command(config::Notify settings, std::strin
                                              std::string reason) {
   EnvBlock environment = without_credentials(environment_);
   environment.set("KEYBEARER_EVENT", event);
-  environment.set("KEYBEARER_REASON", reason);
+  environment.set_cut("KEYBEARER_REASON", reason, kMaxReason);  // it may quote the server
   environment.set("KEYBEARER_NAME", name_);
   const auto ran =
       co_await run_command(settings.command.argv, std::move(environment), settings.timeout);

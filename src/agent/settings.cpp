@@ -20,36 +20,23 @@ config::OnChange default_action(const config::Exec& exec) {
 }
 
 config::AutoAuth auth_settings(const config::Config& config, Mode mode) {
-  config::AutoAuth auth;
-  const config::AutoAuth& from = config.auto_auth;
-  const config::Method& method = from.method;
-  auth.method = {.type = method.type,
-                 .mount_path = method.mount_path,
-                 .vault_namespace = method.vault_namespace,
-                 .role_id = method.role_id,
-                 .role_id_file_path = method.role_id_file_path,
-                 .secret_id = method.secret_id.clone(),
-                 .secret_id_given = method.secret_id_given,
-                 .secret_id_file_path = method.secret_id_file_path,
-                 .remove_secret_id_file_after_reading = method.remove_secret_id_file_after_reading,
-                 .secret_id_response_wrapping_path = method.secret_id_response_wrapping_path,
-                 .token = method.token.clone(),
-                 .token_file_path = method.token_file_path,
-                 .place = method.place};
-  auth.renew_at = from.renew_at;
-  auth.min_remaining = from.min_remaining;
-  auth.increment = from.increment;
-  auth.on_renew_failure = from.on_renew_failure;
-  auth.revoke_on_exit = from.revoke_on_exit.value_or(mode != Mode::render_once);
-  auth.min_backoff = from.min_backoff;
-  auth.max_backoff = from.max_backoff;
-  auth.exit_on_err = from.exit_on_err;
+  config::AutoAuth auth = config.auto_auth;
+  auth.revoke_on_exit = auth.revoke_on_exit.value_or(mode != Mode::render_once);
   return auth;
 }
 
 std::string instance_id(const config::Config& config) {
   char host[HOST_NAME_MAX + 1] = {};
   return config.name + "@" + (gethostname(host, HOST_NAME_MAX) == 0 ? host : "");
+}
+
+http::ProxyOptions proxy_options(const config::Config& config) {
+  const config::Vault& vault = config.vault;
+  return {.address = vault.proxy_address.value_or(""),
+          .address_source = vault.proxy_source,
+          .https_proxy = vault.https_proxy,
+          .http_proxy = vault.http_proxy,
+          .no_proxy = vault.no_proxy};
 }
 
 http::ClientOptions client_options(const config::Config& config) {
@@ -61,7 +48,9 @@ http::ClientOptions client_options(const config::Config& config) {
   options.ca_path = vault.ca_path;
   options.client_cert = vault.client_cert;
   options.client_key = vault.client_key;
+  options.ca_cert_pem = vault.ca_cert_bytes;
   options.tls_server_name = vault.tls_server_name;
+  options.proxy = proxy_options(config);
   options.tls13_only = vault.tls13_only;
   options.tls_skip_verify = vault.tls_skip_verify;
   options.connect_timeout = vault.connect_timeout;

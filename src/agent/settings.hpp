@@ -15,6 +15,7 @@ namespace keybearer {
 [[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Mode mode);
 // This keybearer among others: name and host.
 [[nodiscard]] std::string instance_id(const config::Config& config);
+[[nodiscard]] http::ProxyOptions proxy_options(const config::Config& config);
 // [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
 [[nodiscard]] http::ClientOptions client_options(const config::Config& config);
 

@@ -3,15 +3,17 @@
 // token.
 //
 //     AuthLoop auth(client, config.auto_auth, {.outage = config.outage, .start_grace = 15s}, 30s,
-//     random, alarm); group.spawn(keep(auth));                  // co_await auth.run(): an Error
-//     means: no token, and there will be none co_await auth.changed().wait(seen);       // then
-//     look at auth.state() if (answer was 403 && !co_await auth.token_is_good()) wait for the next
-//     state, else: this path is denied co_await auth.revoke();                   // at exit, after
-//     run() has been cancelled
+//                   random, alarm);
+//     group.spawn(keep(auth));                     // co_await auth.run(): an Error means: no
+//                                                  // token, and there will be none
+//     co_await auth.changed().wait(seen);          // then look at auth.state()
+//     if (answer was 403 && !co_await auth.token_is_good()) wait for the next state;
+//     else this path is denied
+//     co_await auth.revoke();                      // at exit, after run() has been cancelled
 //
-// One executor, one thread. Owns nothing of what it is given: client, random and alarm's captures
-// must outlive it. Rules: behaviour T1-T9, sections 5 and 7. When to act is auth/token_schedule
-// (pure), how to log in is auth/login.
+// One executor, one thread. Owns a copy of its section of the configuration; client, random and
+// alarm's captures must outlive it. When to do what is auth/auth_fsm (pure), how to log in is
+// auth/method. Rules: behaviour T1-T13, sections 5 and 7.
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
@@ -22,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/auth_fsm.hpp"
 #include "base/error.hpp"
 #include "base/event.hpp"
 #include "base/random.hpp"
@@ -29,14 +32,6 @@
 #include "vault/client.hpp"
 
 namespace keybearer::auth {
-
-// What a start may wait for.
-struct StartRules {
-  config::Outage outage;   // no answer: wait, wait until start_timeout, or fail at once
-  Duration start_grace{};  // answered no: at most three tries within it
-  bool once = false;       // the first refusal ends it, and so do num_retries failures of any kind
-  int num_retries = 12;
-};
 
 struct TokenState {
   enum class Phase {
@@ -66,13 +61,18 @@ class AuthLoop {
 
   // `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run()
   // returns this much before the token's end.
-  AuthLoop(vault::Client& client, const config::AutoAuth& config, StartRules rules,
-           Duration stop_margin, Random& random, Alarm alarm);
+  AuthLoop(vault::Client& client, config::AutoAuth config, StartRules rules, Duration stop_margin,
+           Random& random, Alarm alarm);
   ~AuthLoop();
 
   // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an
   // outage kind (69). Ends by exception when cancelled.
   [[nodiscard]] boost::asio::awaitable<Error> run();
+
+  // Another section, at a reload: rules hold from the next answer on; other credentials are tried at
+  // once, and the token in force stays until they have given another. Error kind config: the method
+  // can't be used, and nothing has changed.
+  [[nodiscard]] result<> configure(config::AutoAuth config);
 
   [[nodiscard]] Event& changed();  // after every change of state()
   [[nodiscard]] const TokenState& state() const;
@@ -82,8 +82,8 @@ class AuthLoop {
   // on it. True also when no answer came.
   [[nodiscard]] boost::asio::awaitable<bool> token_is_good();
 
-  // Revokes what we made, if revoke_on_exit allows (default: yes), in at most 5 s, and takes the
-  // token from the client.
+  // Revokes what we made and what still lives, if revoke_on_exit allows (default: yes), in at most
+  // 5 s, and takes the token from the client. Batch tokens can't be revoked.
   [[nodiscard]] boost::asio::awaitable<void> revoke();
 
  private:

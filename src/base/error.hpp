@@ -5,6 +5,7 @@
 // never holds a response body or a secret. Expected failures travel as result<T>; exceptions mean a
 // bug, a start-up error or cancellation.
 
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -33,11 +34,36 @@ enum class ErrorKind {
   cancelled,
 };
 
+// What exactly went wrong, where callers act or advise differently within one kind. Texts are for
+// people and may change; whoever decides looks at this.
+enum class Reason : std::uint8_t {
+  none,
+  no_mount,           // no secrets engine or auth method at this path
+  no_namespace,       // the namespace is not there
+  missing_version,    // the version of a KV v2 secret was deleted or destroyed
+  missing_key,        // the secret has no such key
+  wrong_kv_version,   // a KV v2 mount was asked as if it were version 1
+  foreign_response,   // a gateway or something else answered in the server's place
+  no_such_host,       // its name has no address; nothing was sent
+  lost_answer,        // a write went out and its answer did not come: it may have been done
+  held_back,          // not sent: the request budget had no room within the time limit
+  no_token_in_reply,  // a login was answered 2xx, without a token
+  mfa_required,       // a login wants a second factor
+  invalid_role_id,
+  invalid_secret_id,
+  renewal_refused,  // the token or lease lives on to its end and is not renewed any more
+  tls_files,        // a CA or client certificate file can't be used
+  tls_certificate,  // the server's certificate was not accepted
+  tls_mismatch,     // one side speaks http, the other https
+  proxy,            // the forward proxy, not the server, failed or refused
+};
+
 struct Error {
   ErrorKind kind;
   std::string text;
   std::optional<Duration> retry_after = {};  // what the server asked for
   int status = 0;                            // the HTTP status, when there was an answer
+  Reason reason = Reason::none;
 
   // The same error one level further out: "WHERE: text".
   [[nodiscard]] Error within(std::string_view where) && {

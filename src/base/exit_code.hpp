@@ -6,15 +6,15 @@
 namespace keybearer {
 
 enum ExitCode : int {
-  kOk = 0,            // done, or stopped by a signal after the program ended well
-  kUsage = 64,        // wrong usage of the command line
-  kTemplate = 65,     // a template is wrong or can't be rendered
-  kUnavailable = 69,  // the server was not reachable in time
-  kBug = 70,          // a bug in keybearer
-  kCantWrite = 73,    // an output file can't be written
-  kNotReady = 75,     // stopped before it was ready, or something asked for is not there yet
-  kDenied = 77,       // login refused, token lost, or a path denied
-  kConfig = 78,       // the configuration is wrong
+  kOk = 0,                 // done, or stopped by a signal after the program ended well
+  kUsage = 64,             // wrong usage of the command line
+  kTemplate = 65,          // a template is wrong or can't be rendered
+  kUnavailable = 69,       // the server was not reachable in time
+  kBug = 70,               // a bug in keybearer
+  kCantWrite = 73,         // an output file can't be written
+  kNotReady = 75,          // stopped before it was ready, or something asked for is not there yet
+  kDenied = 77,            // login refused, token lost, or a path denied
+  kConfig = 78,            // the configuration is wrong
   kNotExecutable = 126,    // the program is there and can't be executed
   kProgramNotFound = 127,  // the program is not there
 };

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -18,5 +19,10 @@ struct Owner {
 
 // Names or numbers; empty: unchanged. Error kind io: no such user.
 [[nodiscard]] result<Owner> owner_of(const std::string& user, const std::string& group);
+
+// The group of a user's line in /etc/passwd.
+[[nodiscard]] std::optional<gid_t> primary_group_of(uid_t user);
+// `group`, and all that list the user in /etc/group.
+[[nodiscard]] std::vector<gid_t> supplementary_groups_of(const std::string& user, gid_t group);
 
 }  // namespace keybearer

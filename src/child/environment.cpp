@@ -7,10 +7,11 @@
 namespace keybearer::child {
 
 EnvBlock program_environment(const config::Exec& exec, const EnvBlock& ours,
-                             const EnvBlock& rendered) {
+                             const EnvBlock& rendered, std::span<const std::string> withheld) {
   EnvBlock out;
   if (exec.inherit_env != config::Exec::Inherit::none) {
-    const EnvBlock inherited = exec.pass_credentials ? ours.clone() : without_credentials(ours);
+    const EnvBlock inherited =
+        exec.pass_credentials ? ours.clone() : without_credentials(ours, withheld);
     for (const auto& [name, value] : inherited.values()) {
       const bool listed =
           std::ranges::any_of(exec.inherit_names, [&name](const std::string& pattern) {

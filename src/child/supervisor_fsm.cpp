@@ -1,9 +1,8 @@
 #include "child/supervisor_fsm.hpp"
 
 #include <algorithm>
-#include <csignal>
-
-#include "base/fingerprint.hpp"
+#include <array>
+#include <utility>
 
 namespace keybearer::child {
 namespace {
@@ -11,29 +10,15 @@ namespace {
 using Act = config::OnChange::Action;
 using namespace std::chrono_literals;
 
-constexpr Duration kSecondGrace = 1s;   // after a second request to stop
-constexpr Duration kKillRetry = 200ms;  // what was forked while the tree was being killed
-constexpr Duration kGather = 200ms;
-constexpr Duration kKillTimeout = 10s;  // a process in uninterruptible sleep outlives SIGKILL
+constexpr Duration kMinDebounce = 200ms;
 // A signal that came during a restart would end a program that has not installed its handler yet.
-constexpr Duration kSettle = 1s;
+constexpr Duration kSignalDelay = 1s;
+// What a program that ends well has told to end may take a moment; a daemon stays.
+constexpr Duration kLinger = 250ms;
+constexpr int kWentIntoBackground = 78;  // EX_CONFIG: exec.forking, or the program's own options
 
 bool contains(const std::vector<int>& codes, int code) {
   return std::ranges::find(codes, code) != codes.end();
-}
-
-void list(std::string& text, const std::string& entry, const char* separator) {
-  if (!text.empty()) text += separator;
-  text += entry;
-}
-
-std::string changed(const std::string& names, const std::string& why) {
-  return names + " changed" + (why.empty() ? "" : " (" + why + ")");
-}
-
-std::string described(ExitStatus status) {
-  return status.signaled ? "was ended by signal " + std::to_string(status.code)
-                         : "exited with code " + std::to_string(status.code);
 }
 
 std::string seconds(Duration time) {
@@ -41,35 +26,9 @@ std::string seconds(Duration time) {
   return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
 }
 
-// Calls f(was, is) for each item that differs; one of them is null for what came or went.
-template <class F>
-void for_each_difference(const Items& before, const Items& after, F f) {
-  auto old = before.begin();
-  for (const Item& item : after) {
-    while (old != before.end() && old->name < item.name) f(&*old++, nullptr);
-    if (old == before.end() || old->name != item.name) {
-      f(nullptr, &item);
-    } else {
-      if (!old->same(item)) f(&*old, &item);
-      ++old;
-    }
-  }
-  while (old != before.end()) f(&*old++, nullptr);
-}
-
-}  // namespace
-
-std::uint64_t set_of(const Items& items) {
-  std::string all;
-  for (const Item& item : items) all += item.name + '=' + std::to_string(item.fingerprint) + '\n';
-  return fingerprint(all);
-}
-
-namespace {
-
 // In [0, 1), always the same for the same instance: FNV-1a (Fowler, Noll, Vo), which is stable
 // over versions of the standard library.
-double place_of(std::string_view instance) {
+double splay_fraction(std::string_view instance) {
   std::uint32_t hash = 2166136261U;
   for (const char c : instance) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
   return hash / 4294967296.0;
@@ -78,113 +37,180 @@ double place_of(std::string_view instance) {
 }  // namespace
 
 Rules rules_of(const config::Exec& exec, std::string_view instance) {
-  return {.stop_signal = exec.restart_stop_signal,
+  return {.stop = exec.stop_steps(),
           .reload_signal = exec.reload_signal,
-          .stop_timeout = exec.stop_timeout,
           .debounce = exec.debounce,
           .debounce_max = exec.debounce_max,
-          .splay = std::chrono::duration_cast<Duration>(exec.splay * place_of(instance)),
+          .splay = std::chrono::duration_cast<Duration>(exec.splay * splay_fraction(instance)),
           .restart_on_exit = exec.restart_on_exit,
           .max_restarts = exec.max_restarts,
           .restart_window = exec.restart_window,
           .backoff = {exec.restart_backoff, exec.restart_backoff_max},
           .success_codes = exec.success_codes,
-          .fatal_codes = exec.fatal_codes};
+          .fatal_codes = exec.fatal_codes,
+          .forking = exec.forking};
 }
 
-// What changed.
+// The table.
 
-SupervisorFsm::Change SupervisorFsm::difference() const {
-  Change change;
-  for_each_difference(running_, desired_, [&](const Item* was, const Item* is) {
-    const Item& item = is != nullptr ? *is : *was;
-    const bool tells = item.action != Act::none;
-    change.action = std::max(change.action, item.action);  // none < signal < restart
-    if (item.action == Act::signal) {
-      const int signal = item.signal != 0 ? item.signal : rules_.reload_signal;
-      if (!contains(change.signals, signal)) change.signals.push_back(signal);
+struct SupervisorFsm::Table {
+  using F = SupervisorFsm;
+  // clang-format off
+  static constexpr std::array<std::array<Handler, kEvents>, kStates> cells{{
+      // SetDesired, Started, StartFailed, Exited,
+      // TreeExited, Timer, SignalReceived, StopRequested
+      {&F::first_set, &F::unexpected, &F::unexpected, &F::unexpected,  // idle
+       &F::ignore, &F::ignore, &F::queue_signal, &F::stop_unstarted},
+      {&F::remember_set, &F::on_started, &F::on_start_failed, &F::unexpected,  // starting
+       &F::ignore, &F::ignore, &F::queue_signal, &F::stop_when_started},
+      {&F::remember_set, &F::stop_started, &F::on_start_failed, &F::unexpected,  // starting_to_exit
+       &F::ignore, &F::ignore, &F::ignore, &F::ignore},
+      {&F::compare_set, &F::unexpected, &F::unexpected, &F::on_exit,  // running
+       &F::ignore, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit},
+      {&F::compare_set, &F::unexpected, &F::unexpected, &F::unexpected,  // background
+       &F::daemon_ended, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // lingering
+       &F::nothing_lingers, &F::still_lingering, &F::queue_signal, &F::begin_to_exit},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_as_told,  // stopping_to_restart
+       &F::ignore, &F::escalate, &F::queue_signal, &F::exit_instead_of_restart},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_when_killed,  // killing_to_restart
+       &F::ignore, &F::kill_again, &F::queue_signal, &F::exit_instead_of_restart},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // waiting_to_restart
+       &F::next_start, &F::escalate, &F::queue_signal, &F::exit_instead_of_restart},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_as_told,  // stopping_to_exit
+       &F::ignore, &F::escalate, &F::send_signal, &F::hurry},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_when_killed,  // killing_to_exit
+       &F::ignore, &F::kill_again, &F::ignore, &F::ignore},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // waiting_to_exit
+       &F::finish_with_code, &F::escalate, &F::ignore, &F::hurry},
+      {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // backing_off
+       &F::ignore, &F::start_after_pause, &F::queue_signal, &F::finish_now},
+      {&F::ignore, &F::unexpected, &F::ignore, &F::ignore,  // done
+       &F::ignore, &F::ignore, &F::ignore, &F::ignore},
+  }};
+  // clang-format on
+
+  static constexpr bool whole() {
+    for (const auto& row : cells) {
+      for (const Handler cell : row) {
+        if (cell == nullptr) return false;
+      }
     }
-    list(tells ? change.names : change.stale_names, item.name, ", ");
-    std::string& why = tells ? change.why : change.stale_why;
-    if (why.find(item.why) == std::string::npos) list(why, item.why, "; ");
-  });
-  return change;
-}
-
-// What the program knows after a signal: all but what it is not told of.
-Items SupervisorFsm::told() const {
-  Items items = desired_;
-  for_each_difference(running_, desired_, [&items](const Item* was, const Item* is) {
-    if ((is != nullptr ? is : was)->action != Act::none) return;
-    if (is != nullptr) std::erase_if(items, [is](const Item& item) { return item.same(*is); });
-    if (was != nullptr) items.push_back(*was);
-  });
-  std::ranges::sort(items, {}, &Item::name);
-  return items;
-}
-
-bool SupervisorFsm::current() const {
-  return state_ == State::running && std::ranges::equal(running_, desired_, &Item::same);
-}
-
-Actions SupervisorFsm::desired(Items items, Instant now, Instant latest) {
-  std::ranges::sort(items, {}, &Item::name);
-  for (Item& item : items) {  // what waits to be told keeps the reason that it came with
-    const auto before = std::ranges::lower_bound(desired_, item.name, {}, &Item::name);
-    if (item.why.empty() && before != desired_.end() && before->same(item)) item.why = before->why;
+    return true;
   }
-  const bool news = !std::ranges::equal(items, desired_, &Item::same);
-  desired_ = std::move(items);
-  latest_ = latest;
-  switch (state_) {
-    case State::idle:
-      return start();
-    case State::running:
-      return news ? consider(now) : Actions{};
-    case State::stopping_to_restart:  // the next one gets the newest
-    case State::backing_off:
-    case State::stopping_to_exit:
-    case State::done:
-      break;
-  }
+};
+
+std::string_view name_of(SupervisorFsm::State state) {
+  constexpr std::array<std::string_view, SupervisorFsm::kStates> names{"idle",
+                                                                       "starting",
+                                                                       "starting_to_exit",
+                                                                       "running",
+                                                                       "background",
+                                                                       "lingering",
+                                                                       "stopping_to_restart",
+                                                                       "killing_to_restart",
+                                                                       "waiting_to_restart",
+                                                                       "stopping_to_exit",
+                                                                       "killing_to_exit",
+                                                                       "waiting_to_exit",
+                                                                       "backing_off",
+                                                                       "done"};
+  return names[static_cast<std::size_t>(state)];
+}
+
+Actions SupervisorFsm::on(const Event& event, Instant now) {
+  static_assert(Table::whole(), "a cell of the table is empty");
+  const Handler handler = Table::cells[static_cast<std::size_t>(state_)][event.index()];
+  return (this->*handler)(event, now);
+}
+
+void SupervisorFsm::configure(Rules rules) {
+  rules_ = std::move(rules);
+  backoff_ = Backoff(rules_.backoff);
+  stop_step_ = std::min(stop_step_, rules_.stop.size() - 1);
+}
+
+Actions SupervisorFsm::ignore(const Event&, Instant) {
   return {};
 }
 
-Actions SupervisorFsm::consider(Instant now) {
+Actions SupervisorFsm::unexpected(const Event& event, Instant) {
+  return {Log{log::Level::error, "child.unexpected_event",
+              "event " + std::to_string(event.index()) + " in state " +
+                  std::string(name_of(state_)) + " (please report this)"}};
+}
+
+// Sets and what changed.
+
+void SupervisorFsm::store(const SetDesired& set) {
+  Items items = set.items;
+  std::ranges::sort(items, {}, &Item::name);
+  for (Item& item : items) {  // what waits to be told keeps the reason that it came with
+    const auto before = std::ranges::lower_bound(desired_.items, item.name, {}, &Item::name);
+    if (item.why.empty() && before != desired_.items.end() && before->same(item))
+      item.why = before->why;
+  }
+  desired_ = {set.id, std::move(items), set.apply_before};
+}
+
+void SupervisorFsm::note_applied() {
+  if (equal(known_, desired_.items)) applied_ = desired_.id;
+}
+
+Actions SupervisorFsm::first_set(const Event& event, Instant) {
+  store(std::get<SetDesired>(event));
+  return start();
+}
+
+Actions SupervisorFsm::remember_set(const Event& event, Instant) {
+  store(std::get<SetDesired>(event));
+  return {};
+}
+
+Actions SupervisorFsm::compare_set(const Event& event, Instant now) {
+  const SetDesired& set = std::get<SetDesired>(event);
+  const Items before = desired_.items;
+  store(set);
+  note_applied();
+  return equal_in_all(before, desired_.items) ? Actions{} : schedule_change(now);
+}
+
+Actions SupervisorFsm::schedule_change(Instant now) {
   Actions actions;
-  Change change = difference();
+  Change change = difference(known_, desired_.items, rules_.reload_signal);
   if (!change.stale_names.empty() && change.stale_names != stale_names_) {
     actions.push_back(
-        Say{log::Level::info, "child.stale",
-            "not told, as configured: " + changed(change.stale_names, change.stale_why)});
+        Log{log::Level::info, "child.stale",
+            "not told, as configured: " + changed_text(change.stale_names, change.stale_why)});
   }
   stale_names_ = std::move(change.stale_names);
   if (change.action == Act::none) {  // nothing, or back to what it has
     first_change_.reset();
-    quiet_at_.reset();
+    debounce_until_.reset();
     return actions;
   }
   if (!first_change_) first_change_ = now;
   const Instant quiet = std::min(now + rules_.debounce, *first_change_ + rules_.debounce_max);
-  const Instant at_least = now + std::min(rules_.debounce, kGather);  // for what changes with it
-  quiet_at_ = std::min(quiet + rules_.splay, std::max(latest_, at_least));
-  if (*quiet_at_ <= now) apply_changes(actions, now);
+  const Instant at_least =
+      now + std::min(rules_.debounce, kMinDebounce);  // for what changes with it
+  debounce_until_ = std::min(quiet + rules_.splay, std::max(desired_.apply_before, at_least));
+  if (*debounce_until_ <= now) apply_changes(actions, now);
   return actions;
 }
 
 void SupervisorFsm::apply_changes(Actions& actions, Instant now) {
-  const Change change = difference();
-  const std::string what = changed(change.names, change.why);
+  const Change change = difference(known_, desired_.items, rules_.reload_signal);
+  const std::string what = changed_text(change.names, change.why);
   first_change_.reset();
-  quiet_at_.reset();
+  debounce_until_.reset();
   if (change.action == Act::signal) {
-    actions.push_back(Say{log::Level::info, "child.reload", "reload: " + what});
+    actions.push_back(Log{log::Level::info, "child.reload", "reload: " + what});
     for (const int signal : change.signals) actions.push_back(Signal{signal});
-    running_ = told();
+    known_ = known_after_signal(known_, desired_.items);
+    note_applied();
   } else if (change.action == Act::restart) {
-    actions.push_back(Say{log::Level::info, "child.restart", "restart: " + what});
-    actions.push_back(Stop{rules_.stop_signal});
-    begin_stop(State::stopping_to_restart, now);
+    actions.push_back(Log{log::Level::info, "child.restart", "restart: " + what});
+    begin_stop(actions, true, now);
   }
 }
 
@@ -192,28 +218,41 @@ void SupervisorFsm::apply_changes(Actions& actions, Instant now) {
 
 Actions SupervisorFsm::start() {
   first_change_.reset();
-  quiet_at_.reset();
+  debounce_until_.reset();
   start_at_.reset();
+  grace_end_.reset();
+  state_ = State::starting;
+  known_ = desired_.items;
+  starting_id_ = desired_.id;
   return {Start{}};
 }
 
-Actions SupervisorFsm::started(Instant now) {
+Actions SupervisorFsm::on_started(const Event&, Instant now) {
   state_ = State::running;
-  alive_ = true;
+  in_background_ = false;
   killed_at_.reset();
-  running_ = desired_;
   stale_names_.clear();
   started_at_ = now;
   ++starts_;
+  applied_ = starting_id_;
+  note_applied();
   deliver_at_.reset();
-  if (!queued_signals_.empty()) deliver_at_ = now + kSettle;
-  return {};
+  if (!queued_signals_.empty()) deliver_at_ = now + kSignalDelay;
+  return schedule_change(now);  // what came while it was being started
 }
 
-Actions SupervisorFsm::start_failed(const Error& error, Instant now) {
-  Actions actions{Say{log::Level::error, "child.start_failed", error.text}};
+Actions SupervisorFsm::stop_started(const Event& event, Instant now) {
+  Actions actions = on_started(event, now);
+  actions.clear();
+  begin_stop(actions, false, now);
+  return actions;
+}
+
+Actions SupervisorFsm::on_start_failed(const Event& event, Instant now) {
+  const Error& error = std::get<StartFailed>(event).error;
+  Actions actions{Log{log::Level::error, "child.start_failed", error.text}};
   code_ = error.status;
-  if (error.retry_after && may_start_again(actions, now)) {
+  if (state_ == State::starting && error.retry_after && may_start_again(actions, now)) {
     state_ = State::backing_off;
     return actions;
   }
@@ -222,21 +261,66 @@ Actions SupervisorFsm::start_failed(const Error& error, Instant now) {
   return actions;
 }
 
-Actions SupervisorFsm::exited(ExitStatus status, Instant now) {
-  alive_ = false;
-  awaits_tree_ = true;
+void SupervisorFsm::record_exit(ExitStatus status) {
   last_exit_ = status;
   code_ = status.shell_code();
-  Actions actions{Say{log::Level::info, "child.exited", "the program " + described(status)}};
-  if (state_ != State::running) {
-    if (status.signaled && status.code == rules_.stop_signal) code_ = 0;  // it did as it was told
-    if (!killed_at_) actions.push_back(StopEscaped{rules_.stop_signal});
+}
+
+Actions SupervisorFsm::on_exit(const Event& event, Instant now) {
+  const ExitStatus status = std::get<Exited>(event).status;
+  record_exit(status);
+  const std::string how = "the program " + described(status);
+  const bool well = !status.signaled && status.code == 0;
+  if (well && rules_.forking) {
+    state_ = State::background;
+    in_background_ = true;
+    return {Log{log::Level::info, "child.exited", how + "; it is in the background now"}};
+  }
+  Actions actions{Log{log::Level::info, "child.exited", how}};
+  if (well) {
+    state_ = State::lingering;
+    linger_until_ = now + kLinger;
     return actions;
   }
+  actions.push_back(ReportLeftBehind{false});
   const bool again = !ends_for_good(status) && may_start_again(actions, now);
-  begin_stop(again ? State::stopping_to_restart : State::stopping_to_exit, now);
-  actions.push_back(Stop{rules_.stop_signal});  // what it left behind
-  actions.push_back(StopEscaped{rules_.stop_signal});
+  stop_rest(actions, again, now);
+  return actions;
+}
+
+// The program ended by itself and nothing of its tree is left.
+Actions SupervisorFsm::after_end(ExitStatus status, Actions actions, Instant now) {
+  const bool again = !ends_for_good(status) && may_start_again(actions, now);
+  if (!again) {
+    for (Action& action : finish(code_)) actions.push_back(std::move(action));
+  } else {
+    state_ = State::backing_off;
+  }
+  return actions;
+}
+
+Actions SupervisorFsm::nothing_lingers(const Event&, Instant now) {
+  return after_end(*last_exit_, {}, now);
+}
+
+Actions SupervisorFsm::daemon_ended(const Event& event, Instant now) {
+  const auto status = std::get<TreeExited>(event).daemon;
+  if (status) record_exit(*status);
+  return after_end(last_exit_.value_or(ExitStatus{}),
+                   {Log{log::Level::info, "child.exited",
+                        "the program in the background " +
+                            (status ? described(*status) : std::string("has ended"))}},
+                   now);
+}
+
+// It left a daemon, and nobody said that it would: no success, whatever its code.
+Actions SupervisorFsm::still_lingering(const Event&, Instant now) {
+  if (!linger_until_ || *linger_until_ > now) return {};
+  code_ = kWentIntoBackground;
+  Actions actions{ReportLeftBehind{true}};
+  const bool again =
+      rules_.restart_on_exit != config::RestartOnExit::never && may_start_again(actions, now);
+  stop_rest(actions, again, now);
   return actions;
 }
 
@@ -259,8 +343,8 @@ bool SupervisorFsm::may_start_again(Actions& actions, Instant now) {
   if (static_cast<int>(restarts_.size()) >= rules_.max_restarts) {
     const std::string text = "the program ended " + std::to_string(restarts_.size() + 1) +
                              " times within " + seconds(rules_.restart_window) + ": giving up";
-    actions.push_back(Say{log::Level::error, "child.crash_loop", text});
-    actions.push_back(Alarm{"crash_loop", text});
+    actions.push_back(Log{log::Level::error, "child.crash_loop", text});
+    actions.push_back(Notify{"child.crash_loop", text});
     return false;
   }
   if (started_at_ + rules_.restart_window <= now) backoff_.reset();  // it ran well for a while
@@ -268,136 +352,17 @@ bool SupervisorFsm::may_start_again(Actions& actions, Instant now) {
   const Duration pause = backoff_.next(random_);
   start_at_ = now + pause;
   actions.push_back(
-      Say{log::Level::info, "child.backoff", "starting the program again in " + seconds(pause)});
+      Log{log::Level::info, "child.backoff", "starting the program again in " + seconds(pause)});
   return true;
 }
 
-void SupervisorFsm::begin_stop(State next, Instant now) {
-  state_ = next;
-  grace_end_ = now + rules_.stop_timeout;
-}
-
-Actions SupervisorFsm::tree_exited(Instant now) {
-  if (!awaits_tree_) return {};
-  awaits_tree_ = false;
+Actions SupervisorFsm::next_start(const Event&, Instant now) {
   grace_end_.reset();
-  if (state_ == State::stopping_to_exit) return finish(code_);
   if (start_at_ && *start_at_ > now) {
     state_ = State::backing_off;
     return {};
   }
   return start();
-}
-
-Actions SupervisorFsm::finish(int code) {
-  code_ = code;
-  state_ = State::done;
-  return {Finish{code}};
-}
-
-// Time and signals.
-
-std::optional<Instant> SupervisorFsm::deadline() const {
-  switch (state_) {
-    case State::running:
-      return quiet_at_ && deliver_at_ ? std::min(quiet_at_, deliver_at_)
-                                      : (quiet_at_ ? quiet_at_ : deliver_at_);
-    case State::backing_off:
-      return start_at_;
-    case State::stopping_to_restart:
-    case State::stopping_to_exit:
-      return grace_end_;
-    case State::idle:
-    case State::done:
-      break;
-  }
-  return std::nullopt;
-}
-
-Actions SupervisorFsm::due(Instant now) {
-  if (const auto at = deadline(); !at || *at > now) return {};
-  Actions actions;
-  switch (state_) {
-    case State::running:
-      if (deliver_at_ && *deliver_at_ <= now) {
-        for (const int signal : queued_signals_) actions.push_back(Signal{signal});
-        queued_signals_.clear();
-        deliver_at_.reset();
-      }
-      if (quiet_at_ && *quiet_at_ <= now) apply_changes(actions, now);
-      return actions;
-    case State::backing_off:
-      return start();
-    case State::stopping_to_restart:
-    case State::stopping_to_exit:
-      return kill(now);
-    case State::idle:
-    case State::done:
-      break;
-  }
-  return {};
-}
-
-Actions SupervisorFsm::kill(Instant now) {
-  Actions actions;
-  if (!killed_at_) {
-    killed_at_ = now;
-    actions.push_back(Say{log::Level::warn, "child.killed",
-                          alive_
-                              ? "the program did not stop in time: killed, with all that it started"
-                              : "what the program had started did not stop in time: killed"});
-  } else if (state_ == State::stopping_to_exit && now >= *killed_at_ + kKillTimeout) {
-    actions.push_back(Say{log::Level::error, "child.unkillable",
-                          "processes of the program outlive SIGKILL and are left behind"});
-    actions.push_back(finish(alive_ ? 128 + SIGKILL : code_).front());
-    return actions;
-  }
-  actions.push_back(KillTree{});
-  grace_end_ = now + kKillRetry;
-  return actions;
-}
-
-Actions SupervisorFsm::stop(Instant now) {
-  ++stops_;
-  start_at_.reset();
-  queued_signals_.clear();
-  switch (state_) {
-    case State::idle:
-      return finish(75);  // EX_TEMPFAIL: it never started
-    case State::backing_off:
-      return finish(code_);
-    case State::running:
-      begin_stop(State::stopping_to_exit, now);
-      return {Stop{rules_.stop_signal}};
-    case State::stopping_to_restart:
-      state_ = State::stopping_to_exit;
-      break;  // it is told already
-    case State::stopping_to_exit:
-      if (killed_at_) break;
-      if (stops_ == 2 && grace_end_) grace_end_ = std::min(*grace_end_, now + kSecondGrace);
-      if (stops_ >= 3) return kill(now);
-      break;
-    case State::done:
-      break;
-  }
-  return {};
-}
-
-Actions SupervisorFsm::forward(int signal) {
-  switch (state_) {
-    case State::running:
-    case State::stopping_to_exit:
-      if (alive_) return {Signal{signal}};
-      break;
-    case State::idle:
-    case State::stopping_to_restart:
-    case State::backing_off:
-      if (!contains(queued_signals_, signal)) queued_signals_.push_back(signal);
-      break;
-    case State::done:
-      break;
-  }
-  return {};
 }
 
 }  // namespace keybearer::child

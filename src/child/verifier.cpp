@@ -1,5 +1,7 @@
 #include "child/verifier.hpp"
 
+#include <utility>
+
 #include "base/log.hpp"
 #include "base/masking.hpp"
 #include "process/command.hpp"
@@ -8,46 +10,56 @@ namespace keybearer::child {
 
 namespace asio = boost::asio;
 
-void Verifier::offer(std::uint64_t set, const EnvBlock& environment, const EnvBlock& rendered) {
-  if (!active()) return hooks_.accepted();
-  environment_ = environment.clone();
+void Verifier::offer(Desired set, const EnvBlock& rendered) {
+  const std::uint64_t fingerprint = fingerprint_of(set.items);
+  newest_ = std::move(set);
+  if (!active()) return accept();
   rendered_ = rendered.clone();
-  act(machine_.offered(set));
+  act(machine_.offered(fingerprint));
 }
 
-void Verifier::act(Verification::Do what) {
-  using Do = Verification::Do;
+void Verifier::configure(const config::Exec& exec) {
+  verify_ = exec.verify;
+  machine_.configure(verify_);
+}
+
+void Verifier::accept() {
+  if (auto set = std::exchange(newest_, std::nullopt)) callbacks_.accepted(std::move(*set));
+}
+
+void Verifier::act(VerifyFsm::Do what) {
+  using Do = VerifyFsm::Do;
   const std::string attempt =
       std::to_string(machine_.failures()) + " of " + std::to_string(verify_.attempts) + " attempts";
   switch (what) {
-    case Do::rest:
+    case Do::nothing:
       break;
     case Do::run:
-      to_run_ = true;
+      pending_ = true;
       break;
     case Do::accept:
-      hooks_.accepted();
+      accept();
       break;
     case Do::wait:
       log::warn("verify.failed",
-                "exec.verify: " + last_failure_ + "; leased secrets are fetched anew",
+                "exec.verify: " + last_failure_ + "; leased secrets are fetched again",
                 {{"failed", attempt}});
       break;
     case Do::refetch:
-      if (!hooks_.refetch()) return act(machine_.nothing_fetched());
+      if (!callbacks_.refetch()) return act(machine_.refetch_unavailable());
       break;
     case Do::refuse:
-      hooks_.refused("exec.verify: " + last_failure_ + ", " + attempt);
+      callbacks_.refused("exec.verify: " + last_failure_ + ", " + attempt);
       break;
   }
   changed_.set();
 }
 
-asio::awaitable<void> Verifier::try_it() {
+asio::awaitable<void> Verifier::run_verify_command() {
   std::vector<Secret> masked;
   for (const auto& [name, secret] : rendered_.values()) masked.push_back(secret.clone());
   const auto done =
-      co_await run_command(verify_.command.argv, environment_.clone(), verify_.timeout);
+      co_await run_command(verify_.command.argv, newest_->environment.clone(), verify_.timeout);
   if (done) {
     for (const std::string& line : masked_lines(done->output, masked))
       log::info("verify.output", line);
@@ -60,8 +72,8 @@ asio::awaitable<void> Verifier::try_it() {
 asio::awaitable<void> Verifier::run() {
   for (;;) {
     const auto seen = changed_.generation();
-    if (std::exchange(to_run_, false)) {
-      co_await try_it();
+    if (std::exchange(pending_, false)) {
+      co_await run_verify_command();
     } else if (!co_await changed_.wait(seen, machine_.deadline().value_or(Instant::max()))) {
       act(machine_.due(Clock::now()));
     }

@@ -1,46 +1,49 @@
 #pragma once
-// Runs exec.verify's command on each new set and tells what came of it. Without a command every
-// set is accepted at once. Must outlive run().
+// Runs exec.verify's command on each new set, which it owns meanwhile, and hands over what is good.
+// Without a command every set is good at once. Must outlive run().
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <optional>
 
 #include "base/event.hpp"
-#include "child/verification.hpp"
+#include "child/supervisor.hpp"
+#include "child/verify_fsm.hpp"
 #include "process/env_block.hpp"
 
 namespace keybearer::child {
 
-struct VerifierHooks {
-  std::function<void()> accepted;  // the set offered last
-  std::function<bool()> refetch;   // leased secrets are taken anew; false: there are none
+struct VerifierCallbacks {
+  std::function<void(Desired set)> accepted;  // the newest; it may go to the program
+  std::function<bool()> refetch;  // leased secrets are fetched again; false: there are none
   std::function<void(const std::string& reason)> refused;
 };
 
 class Verifier {
  public:
-  Verifier(const config::Exec& exec, VerifierHooks hooks)
-      : verify_(exec.verify), hooks_(std::move(hooks)), machine_(exec.verify) {}
+  Verifier(const config::Exec& exec, VerifierCallbacks callbacks)
+      : verify_(exec.verify), callbacks_(std::move(callbacks)), machine_(exec.verify) {}
 
-  // `environment`: the program's own, were it started with the set. `rendered`: what of it must
-  // not be shown when the command prints it.
-  void offer(std::uint64_t set, const EnvBlock& environment, const EnvBlock& rendered);
-  // The set offered last may reach the program, or has.
-  [[nodiscard]] bool accepted() const { return !active() || machine_.accepted(); }
+  // For the sets that are offered from now on.
+  void configure(const config::Exec& exec);
+  // The newest set wins. `rendered`: what of its environment must not be shown when the command
+  // prints it.
+  void offer(Desired set, const EnvBlock& rendered);
   [[nodiscard]] boost::asio::awaitable<void> run();  // until cancelled
 
  private:
   [[nodiscard]] bool active() const { return !verify_.command.argv.empty(); }
-  void act(Verification::Do what);
-  boost::asio::awaitable<void> try_it();
+  void act(VerifyFsm::Do what);
+  void accept();
+  boost::asio::awaitable<void> run_verify_command();
 
-  const config::Exec::Verify& verify_;
-  VerifierHooks hooks_;
-  Verification machine_;
-  EnvBlock environment_;
+  config::Exec::Verify verify_;
+  VerifierCallbacks callbacks_;
+  VerifyFsm machine_;
+  std::optional<Desired> newest_;  // until it is handed over
   EnvBlock rendered_;
   std::string last_failure_;
-  bool to_run_ = false;
+  bool pending_ = false;  // the command is to run
   Event changed_;
 };
 

@@ -1,44 +1,85 @@
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "cli/commands.hpp"
 #include "cli/online.hpp"
 #include "cli/startup.hpp"
+#include "cli/terminal.hpp"
+#include "config/scalars.hpp"
 #include "delivery/files.hpp"
 #include "http/client.hpp"
 
 namespace keybearer::cli {
 namespace {
 
-void print_origins(const std::vector<config::Origin>& origins) {
+void print_origins(const std::vector<config::Origin>& origins, bool changed_only) {
   for (const config::Origin& origin : origins) {
-    std::printf("%-50s = %-30s # %s\n", origin.key.c_str(), origin.value.c_str(),
-                origin.from.c_str());
+    if (changed_only && !origin.from.is_set()) continue;
+    std::printf("%-50s = %-30s # %s\n", origin.key.c_str(), config::escaped(origin.value).c_str(),
+                origin.from.text().c_str());
   }
+}
+
+// agent.toml here is meant, when nothing is named. False: there is nothing to check.
+bool choose_file(config::Input& input) {
+  const auto& flags = input.flags;
+  if (!input.paths.empty() || !flags.env.empty() || !flags.env_from.empty() ||
+      !flags.templates.empty() || !flags.command.empty())
+    return true;
+  if (access("agent.toml", F_OK) != 0) return false;
+  input.paths = {"agent.toml"};
+  return true;
+}
+
+void tell_credential_variables(const config::Config& config) {
+  if (config.credential_variables.empty() || config.exec.pass_credentials) return;
+  std::string names;
+  for (const std::string& name : config.credential_variables)
+    names += (names.empty() ? "" : ", ") + name;
+  std::printf(
+      "withheld from the program and hooks, because a credential or header is made of them: %s\n",
+      names.c_str());
+}
+
+// A bare [[env_from]]: whoever writes the secret chooses the names.
+void warn_of_bare_env_from(const config::Config& config) {
+  for (const config::EnvFrom& from : config.env_from) {
+    if (!from.prefix.empty() || !from.keys.empty() || !from.names.empty()) continue;
+    complain("warning: " + from.place.text() + ": env_from of " + config::escaped(from.secret) +
+             " without prefix, keys or names: whoever writes the secret chooses the variables' "
+             "names");
+  }
+}
+
+std::string counted(std::size_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
 }  // namespace
 
 int check(const CheckOptions& options) {
   config::Input input = options.input;
-  input.origins = options.show;
-  auto loaded = load_configuration(input);
+  input.origins = options.show || options.changed;
+  if (!choose_file(input)) {
+    complain("check: nothing to check: give -c agent.toml (there is none here)");
+    return kUsage;
+  }
+  auto loaded = load_configuration(input, Templates::checked);
   std::vector<config::Problem> problems;
   if (!loaded) problems = loaded.error();
   int code = problems.empty() ? kOk : code_of(problems);
   if (loaded) {
-    for (config::Problem& problem : template_problems(loaded->config))
-      problems.push_back(std::move(problem));
-    if (!problems.empty()) code = kTemplate;
     for (const config::Template& spec : loaded->config.templates) {
       if (!spec.enabled) {
-        std::fprintf(stderr, "keybearer: %s: template %s is not enabled\n", spec.place.text.c_str(),
-                     spec.destination.c_str());
+        complain(spec.place.text() + ": template " + config::escaped(spec.destination) +
+                 " is not enabled");
         continue;
       }
       const auto possible = delivery::check_destination(spec);
       if (possible) continue;
-      problems.push_back({spec.place.text, "template.destination: " + possible.error().text});
-      if (code == kOk) code = kCantWrite;
+      problems.push_back({spec.place, "template.destination: " + possible.error().text});
+      code = kCantWrite;
     }
   }
   print_problems(problems);
@@ -47,11 +88,14 @@ int check(const CheckOptions& options) {
                  problems.size() == 1 ? "" : "s");
     return code;
   }
-  for (const std::string& warning : loaded->config.warnings)
-    std::fprintf(stderr, "keybearer: warning: %s\n", warning.c_str());
-  if (options.show) print_origins(loaded->origins);
-  if (options.online) return check_online(loaded->config);
-  std::puts("configuration and templates are good");
+  config::Config& config = loaded->config;
+  for (const std::string& warning : config.warnings) complain("warning: " + warning);
+  warn_of_bare_env_from(config);
+  if (options.show || options.changed) print_origins(loaded->origins, options.changed);
+  tell_credential_variables(config);
+  if (options.online) return check_online(config);
+  std::printf("configuration OK, %s, %s OK\n", counted(config.env.size(), "variable").c_str(),
+              counted(config.templates.size(), "template").c_str());
   return kOk;
 }
 

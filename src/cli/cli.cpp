@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/completion.hpp"
 #include "cli/terminal.hpp"
+#include "config/method.hpp"
 #include "config/scalars.hpp"
 #include "process/hardening.hpp"
 #include "process/signals.hpp"
@@ -39,8 +42,19 @@ Values are masked in --dry-run and --diff, but for made-up ones; TEMPLATE writes
 )";
 constexpr const char* kCheckFooter = R"(
 Examples:
-  keybearer check -c agent.toml
-  keybearer check --show -c agent.toml
+  keybearer check                     # agent.toml here
+  keybearer check -c agent.toml --online
+  keybearer check -c agent.toml --show --changed
+)";
+constexpr const char* kGetFooter = R"(
+Examples:
+  keybearer get kv/data/app           # its keys, values masked
+  keybearer get kv/data/app#password  # one value
+)";
+constexpr const char* kEnvFooter = R"(
+Examples:
+  keybearer env -c agent.toml         # masked on a terminal
+  keybearer env -c agent.toml --names
 )";
 constexpr const char* kFooter = R"(
 Exit codes: the program's own, 128 + n when signal n ended it, 126 or 127 when it can't be started; else
@@ -63,11 +77,15 @@ void add_input(CLI::App& command, config::Input& input) {
   command.add_option("--address", flags.address,
                      "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
   command.add_option("--namespace", flags.vault_namespace, "namespace (VAULT_NAMESPACE)");
-  command.add_option("--token-file", flags.token_file, "log in with the token in this file");
-  command.add_option("--role-id-file", flags.role_id_file,
-                     "log in by AppRole: file with the role_id");
-  command.add_option("--secret-id-file", flags.secret_id_file,
-                     "log in by AppRole: file with the secret_id");
+  for (const config::MethodSpec* method : config::MethodSpec::all()) {
+    for (const config::MethodKey& key : method->keys()) {
+      if (key.flag.empty()) continue;
+      const std::string flag(key.flag);
+      command.add_option_function<std::string>(
+          "--" + flag, [&flags, flag](const std::string& value) { flags.method[flag] = value; },
+          std::string(key.flag_help));
+    }
+  }
   command.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error");
   command.add_option("--log-format", flags.log_format, "text, json or journal");
   command
@@ -97,7 +115,8 @@ void add_env(CLI::App& command, config::Input& input) {
       ->allow_extra_args(false);
   command
       .add_option("--env-from", input.flags.env_from,
-                  "PATH: every key of this secret as a variable; may be repeated")
+                  "PATH: every key of this secret as a variable, in capitals, other characters as "
+                  "_ (my-key: MY_KEY); may be repeated")
       ->allow_extra_args(false);
 }
 
@@ -110,9 +129,189 @@ int flushed(int code) {
   return kCantWrite;
 }
 
+namespace {
+
+// What main() needs of the command line once it is parsed.
+struct CommandLine {
+  RunOptions run;
+  RenderOptions render;
+  CheckOptions check;
+  GetOptions get;
+  EnvOptions env;
+  bool version_json = false;
+  std::string shell;
+  CLI::App *run_command = nullptr, *render_command = nullptr, *check_command = nullptr,
+           *get_command = nullptr, *env_command = nullptr, *completion_command = nullptr,
+           *version_command = nullptr, *help_command = nullptr;
+  std::string help_topic;
+};
+
+void add_run(CLI::App& app, CommandLine& line) {
+  line.run_command = app.add_subcommand(
+      "run", "log in, render, start the program (-- CMD ARG...), keep everything fresh");
+  add_input(*line.run_command, line.run.input);
+  add_env(*line.run_command, line.run.input);
+  line.run_command->add_flag(
+      "--once", line.run.once,
+      "for jobs: no restart on changes; clean up after the job, exit with its code");
+  line.run_command->footer(kRunFooter);
+}
+
+void add_check(CLI::App& app, CommandLine& line) {
+  auto* command = line.check_command =
+      app.add_subcommand("check", "check configuration and templates; all errors at once");
+  add_input(*command, line.check.input);
+  add_env(*command, line.check.input);
+  command->add_flag("--show", line.check.show,
+                    "print the effective configuration and where each value came from");
+  command->add_flag("--changed", line.check.changed, "of --show: only what is not the default");
+  command->add_flag("--online", line.check.online,
+                    "log in, and ask which capabilities, secrets and keys are missing");
+  command->footer(kCheckFooter);
+}
+
+void add_questions(CLI::App& app, CommandLine& line) {
+  line.get_command = app.add_subcommand("get", "show one secret, with the login as configured");
+  add_input(*line.get_command, line.get.input);
+  line.get_command->add_option("PATH", line.get.path, "PATH, or PATH#KEY for one value")
+      ->required();
+  line.get_command->add_flag("--show-values", line.get.show_values,
+                             "show all values, on a terminal only");
+  line.get_command->footer(kGetFooter);
+  line.env_command = app.add_subcommand("env", "show the variables that the program would get");
+  add_input(*line.env_command, line.env.input);
+  add_env(*line.env_command, line.env.input);
+  line.env_command->add_flag("--names", line.env.names, "the names only");
+  line.env_command->add_flag("--show-values", line.env.show_values,
+                             "show the values on a terminal, too");
+  line.env_command->footer(kEnvFooter);
+}
+
+void describe(CLI::App& app, CommandLine& line) {
+  app.footer(kFooter);
+  app.set_version_flag("--version", "keybearer " KEYBEARER_VERSION);
+  add_run(app, line);
+  line.render_command =
+      app.add_subcommand("render", "write the files and keep them fresh, or show them; no program");
+  add_input(*line.render_command, line.render.input);
+  add_preview(*line.render_command, line.render);
+  line.render_command->footer(kRenderFooter);
+  add_check(app, line);
+  add_questions(app, line);
+  line.completion_command = app.add_subcommand("completion", "print a script for the shell");
+  line.completion_command->add_option("SHELL", line.shell, "bash, zsh or fish")->required();
+  line.version_command =
+      app.add_subcommand("version", "print the version and the libraries linked");
+  line.version_command->add_flag("--json", line.version_json, "as JSON");
+  line.help_command = app.add_subcommand("help", "print this help, or that of a command");
+  line.help_command->add_option("COMMAND", line.help_topic, "the command");
+}
+
+std::vector<CommandWords> words_of(CLI::App& app) {
+  std::vector<CommandWords> all;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    CommandWords words{command->get_name(), command->get_description(), {}};
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) words.options.push_back("--" + name);
+      for (const std::string& name : option->get_snames()) words.options.push_back("-" + name);
+    }
+    all.push_back(std::move(words));
+  }
+  return all;
+}
+
+bool takes_value(CLI::App& app, std::string_view name) {
+  for (CLI::App* command : app.get_subcommands({})) {
+    const CLI::Option* option = command->get_option_no_throw(std::string(name));
+    if (option != nullptr) return option->get_expected_min() > 0;
+  }
+  return false;
+}
+
+// Said by us instead of CLI11: a word that is no command, and a program without "--".
+std::optional<int> refuse(CLI::App& app, const std::vector<std::string>& words) {
+  if (words.empty()) {
+    std::fputs(app.help().c_str(), stdout);
+    return kUsage;
+  }
+  if (words.front().starts_with('-')) return std::nullopt;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  const std::vector<std::string_view> commands(names.begin(), names.end());
+  if (std::ranges::find(commands, words.front()) == commands.end()) {
+    complain(unknown_command(words.front(), commands));
+    return kUsage;
+  }
+  if (words.front() != "run") return std::nullopt;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (words[i].starts_with('-')) {
+      i += !words[i].contains('=') && takes_value(app, words[i]) ? 1 : 0;
+      continue;
+    }
+    complain("run: put the program after --: keybearer run ... -- " + config::escaped(words[i]));
+    return kUsage;
+  }
+  return std::nullopt;
+}
+
+int help(CLI::App& app, const std::string& topic) {
+  if (topic.empty()) {
+    std::fputs(app.help().c_str(), stdout);
+    return kOk;
+  }
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() != topic) continue;
+    std::fputs(command->help().c_str(), stdout);
+    return kOk;
+  }
+  std::vector<std::string> none{topic};
+  return refuse(app, none).value_or(kUsage);
+}
+
+int complete(CLI::App& app, const std::string& shell) {
+  const std::string script = completion_script(shell, words_of(app));
+  if (script.empty()) {
+    complain("completion: \"" + config::escaped(shell) + "\": expected bash, zsh or fish");
+    return kUsage;
+  }
+  std::fputs(script.c_str(), stdout);
+  return kOk;
+}
+
+int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command, bool separated) {
+  for (config::Input* input :
+       {&line.run.input, &line.render.input, &line.check.input, &line.get.input, &line.env.input})
+    input->env = environment;
+  if (*line.run_command) {
+    if (separated && command.empty()) {
+      complain("run: no command after --");
+      return kUsage;
+    }
+    line.run.input.flags.command = std::move(command);
+    return run(line.run);
+  }
+  if (separated && !*line.check_command) {
+    complain("only `run` and `check` take a command after --");
+    return kUsage;
+  }
+  if (*line.render_command) return render(line.render);
+  if (*line.check_command) {
+    line.check.input.flags.command = std::move(command);
+    return check(line.check);
+  }
+  if (*line.get_command) return get(line.get);
+  if (*line.env_command) return env(line.env);
+  if (*line.completion_command) return complete(app, line.shell);
+  if (*line.help_command) return help(app, line.help_topic);
+  return version(line.version_json);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   open_standard_descriptors();
   reset_signal_state();
+  hide_process();
   // What follows "--" is the program's command line and none of our business.
   std::vector<std::string> ours(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::vector<std::string> command;
@@ -122,84 +321,21 @@ int main(int argc, char** argv) {
     ours.erase(dashes, ours.end());
     separated = true;
   }
-
   CLI::App app("keybearer gives secrets of Vault or OpenBao to programs that know nothing of Vault",
                "keybearer");
-  app.footer(kFooter);
   app.require_subcommand(1);
-  app.set_version_flag("--version", "keybearer " KEYBEARER_VERSION);
-
-  RunOptions run_options;
-  auto* run_command = app.add_subcommand(
-      "run", "log in, render, start the program (-- CMD ARG...), keep everything fresh");
-  add_input(*run_command, run_options.input);
-  add_env(*run_command, run_options.input);
-  run_command->add_flag(
-      "--once", run_options.once,
-      "for jobs: no restart on changes; clean up after the job, exit with its code");
-  run_command->footer(kRunFooter);
-
-  RenderOptions render_options;
-  auto* render_command =
-      app.add_subcommand("render", "write the files and keep them fresh, or show them; no program");
-  add_input(*render_command, render_options.input);
-  add_preview(*render_command, render_options);
-  render_command->footer(kRenderFooter);
-
-  CheckOptions check_options;
-  auto* check_command =
-      app.add_subcommand("check", "check configuration and templates; all errors at once");
-  add_input(*check_command, check_options.input);
-  add_env(*check_command, check_options.input);
-  check_command->add_flag("--show", check_options.show,
-                          "print the effective configuration and where each value came from");
-  check_command->add_flag("--online", check_options.online,
-                          "log in and ask which rights are missing");
-  check_command->footer(kCheckFooter);
-
-  bool version_json = false;
-  auto* version_command = app.add_subcommand("version", "print the version");
-  version_command->add_flag("--json", version_json, "as JSON");
-
-  if (!ours.empty() && !ours.front().starts_with('-')) {
-    constexpr std::string_view kCommands[] = {"run", "render", "check", "version"};
-    const std::string& word = ours.front();
-    if (std::ranges::find(kCommands, word) == std::end(kCommands)) {
-      const std::string_view meant = config::closest_match(word, kCommands);
-      complain("no command \"" + word + "\"; " +
-               (meant.empty() ? "there are run, render, check and version"
-                              : "did you mean \"" + std::string(meant) + "\"?"));
-      return kUsage;
-    }
-  }
+  CommandLine line;
+  describe(app, line);
+  ours = command_first(std::move(ours),
+                       [&app](std::string_view name) { return takes_value(app, name); });
+  if (const auto code = refuse(app, ours)) return *code;
   try {
     std::reverse(ours.begin(), ours.end());  // CLI11 takes them from the back
     app.parse(ours);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kOk : kUsage;
   }
-
-  for (config::Input* input : {&run_options.input, &render_options.input, &check_options.input}) {
-    input->env = environment;
-  }
-  if (*run_command) {
-    if (separated && command.empty()) {
-      std::fputs("keybearer run: no command after --\n", stderr);
-      return kUsage;
-    }
-    run_options.input.flags.command = std::move(command);
-    return run(run_options);
-  }
-  if (separated && !*check_command) {
-    std::fputs("keybearer: only `run` and `check` take a command after --\n", stderr);
-    return kUsage;
-  }
-  if (*render_command) return render(render_options);
-  if (*check_command) {
-    check_options.input.flags.command = std::move(command);
-    return check(check_options);
-  }
-  return version(version_json);
+  return dispatch(app, line, std::move(command), separated);
 }
 
 }  // namespace keybearer::cli

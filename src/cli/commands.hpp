@@ -3,22 +3,10 @@
 
 #include <string>
 
+#include "base/exit_code.hpp"
 #include "config/load.hpp"
 
 namespace keybearer::cli {
-
-// Exit codes of keybearer's own failures, stable and documented (sysexits.h where it has one).
-enum ExitCode : int {
-  kOk = 0,
-  kUsage = 64,
-  kTemplate = 65,
-  kUnavailable = 69,
-  kBug = 70,
-  kCantWrite = 73,
-  kNotReady = 75,
-  kDenied = 77,
-  kConfig = 78,
-};
 
 struct RunOptions {
   config::Input input;
@@ -39,10 +27,23 @@ struct RenderOptions {
 
 struct CheckOptions {
   config::Input input;
-  bool show = false;
+  bool show = false, changed = false;
   bool online = false;
 };
 [[nodiscard]] int check(const CheckOptions& options);
+
+struct GetOptions {
+  config::Input input;
+  std::string path;  // PATH or PATH#KEY
+  bool show_values = false;
+};
+[[nodiscard]] int get(const GetOptions& options);
+
+struct EnvOptions {
+  config::Input input;
+  bool names = false, show_values = false;
+};
+[[nodiscard]] int env(const EnvOptions& options);
 
 [[nodiscard]] int version(bool json);
 

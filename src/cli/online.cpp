@@ -1,58 +1,28 @@
 #include "cli/online.hpp"
 
 #include <unistd.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <set>
 
-#include "agent/agent.hpp"
-#include "auth/login.hpp"
-#include "base/log.hpp"
-#include "cli/commands.hpp"
+#include "base/exit_code.hpp"
+#include "cli/fetch.hpp"
+#include "cli/session.hpp"
 #include "cli/terminal.hpp"
+#include "config/scalars.hpp"
 #include "process/spawn.hpp"
 #include "render/renderer.hpp"
-#include "vault/client.hpp"
+#include "render/value.hpp"
 
 namespace keybearer::cli {
 namespace {
 
 using boost::asio::awaitable;
 using namespace std::chrono_literals;
-
-// A store without answers: what is asked first is what is missing.
-class Nothing final : public tmpl::DataSource {
- public:
-  [[nodiscard]] const Value* find(const tmpl::Dependency&) override { return nullptr; }
-};
-
-std::vector<tmpl::Dependency> wanted(const config::Config& config) {
-  auto renderer = render::Renderer::make(config, true);
-  if (!renderer) return {};
-  Nothing nothing;
-  std::vector<tmpl::Dependency> unique;
-  std::set<std::string> seen;
-  for (tmpl::Dependency& dependency : renderer->evaluate(nothing, false).missing) {
-    if (dependency.kind == tmpl::Dependency::Kind::file) continue;
-    if (seen.insert(dependency.id).second) unique.push_back(std::move(dependency));
-  }
-  return unique;
-}
-
-// As `run` says it.
-void complain_of(const Error& error) {
-  complain(error.text + (is_outage(error.kind) ? hint(error) : ""));
-}
-
-int code_of(const Error& error) {
-  if (is_outage(error.kind)) return kUnavailable;
-  return error.kind == ErrorKind::config ? kConfig : kDenied;
-}
+using Kind = tmpl::Dependency::Kind;
 
 void advise_on_token(const config::Config& config, const vault::Auth& auth) {
   const auto text = [](Duration time) { return std::to_string(time.count() / 1000) + " s"; };
@@ -70,110 +40,205 @@ void advise_on_token(const config::Config& config, const vault::Auth& auth) {
     warn("the token's TTL of " + text(auth.ttl) + " is long: more than a week");
 }
 
-// The path as the API has it, and what is needed there.
-std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
-                                             const vault::Mount* mount) {
-  using Kind = tmpl::Dependency::Kind;
-  const bool kv2 = mount != nullptr && mount->type == "kv" && mount->kv_version == 2;
-  std::string path = dependency.path;
-  const std::size_t prefix = mount != nullptr ? std::min(mount->path.size(), path.size()) : 0;
-  const std::string rest = path.substr(prefix);
-  const bool metadata = (rest + "/").starts_with("metadata/");
-  if (kv2 && dependency.kind == Kind::list && !metadata) path = mount->path + "metadata/" + rest;
-  if (kv2 && dependency.kind == Kind::read && !rest.starts_with("data/"))
-    path = mount->path + "data/" + rest;
-  if (dependency.kind == Kind::list) return {path, "list"};
-  return {path, dependency.kind == Kind::read ? "read" : "update"};
+// The first failure decides the exit code; a later one does not hide it.
+class Findings {
+ public:
+  void add(int code, const std::string& text) {
+    complain(text);
+    if (code_ == kOk) code_ = code;
+  }
+  [[nodiscard]] int code() const { return code_; }
+
+ private:
+  int code_ = kOk;
+};
+
+std::string policy(const std::string& path, std::string_view capability) {
+  return "path \"" + config::escaped(path) + "\" { capabilities = [\"" + std::string(capability) +
+         "\"] }";
 }
 
-awaitable<int> check_paths(vault::Client& client, std::vector<tmpl::Dependency> dependencies) {
-  int code = kOk;
-  for (const tmpl::Dependency& dependency : dependencies) {
-    const auto mount = co_await client.mount_of(dependency.path);
+bool must_be_written(const vault::Mount& mount, const tmpl::Dependency& dependency) {
+  const std::string_view rest =
+      std::string_view(dependency.path).substr(std::min(mount.path.size(), dependency.path.size()));
+  return dependency.kind == Kind::read && mount.type == "pki" &&
+         (rest.starts_with("issue/") || rest.starts_with("sign/"));
+}
+
+// What a secret is found to be, for the second look at what is static.
+struct Seen {
+  std::string path;  // as the API has it
+  bool is_static = false;
+};
+
+class OnlineCheck {
+ public:
+  OnlineCheck(const config::Config& config, vault::Client& client)
+      : config_(config), client_(client) {}
+
+  awaitable<int> run() {
+    auto renderer = render::Renderer::make(config_);
+    if (!renderer) co_return kTemplate;  // said before
+    const auto nothing_missing = [this](const tmpl::Dependency& dependency) {
+      return seen_.contains(dependency.id) && seen_[dependency.id].is_static;
+    };
+    FetchedSource source;
+    std::vector<std::pair<tmpl::Dependency, Error>> failed;
+    // Each pass finds more paths, when one is made of another secret's value.
+    for (;;) {
+      const auto evaluation =
+          co_await evaluate_all(client_, *renderer, source, nothing_missing, failed);
+      bool more = false;
+      for (const tmpl::Dependency& dependency : evaluation.missing) {
+        if (dependency.kind == Kind::file || seen_.contains(dependency.id)) continue;
+        if (const auto stop = co_await look_at(dependency); stop) co_return *stop;
+        more = more || seen_[dependency.id].is_static;
+      }
+      if (more) continue;
+      tell_failures(failed);
+      tell_missing_keys(evaluation, source);
+      break;
+    }
+    co_await look_at_revocation();
+    co_return findings_.code();
+  }
+
+ private:
+  // An exit code when nothing more can be asked.
+  awaitable<std::optional<int>> look_at(const tmpl::Dependency& dependency) {
+    const auto mount = co_await client_.mount_of(dependency.path);
     const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
-    const auto capabilities = co_await client.capabilities_self({path});
+    Seen& seen = seen_[dependency.id];
+    seen.path = path;
+    const auto capabilities = co_await client_.capabilities_self({path});
     if (!capabilities) {
       complain_of(Error(capabilities.error()).within(path));
-      co_return code_of(capabilities.error());
+      co_return exit_code_of(capabilities.error());
     }
-    const auto& have = capabilities->front();
-    const auto has = [&have](std::string_view what) {
-      return std::find(have.begin(), have.end(), what) != have.end();
-    };
-    const bool allowed =
-        has("root") || has(needed) || (std::string_view(needed) == "update" && has("create"));
-    if (!allowed) {
-      complain(path + ": no right to " + needed + " it; add to the policy: path \"" + path +
-               "\" { capabilities = [\"" + needed + "\"] }");
-      code = code == kOk ? kDenied : code;
-    } else if (!mount) {
-      complain(path + ": no secrets engine there (" + mount.error().text +
-               "); mount one, or correct the path");
-      code = code == kOk ? kConfig : code;
+    if (!mount) {
+      findings_.add(kConfig, path + ": no secrets engine there (" + mount.error().text +
+                                 "); mount one, or correct the path");
+    } else if (must_be_written(*mount, dependency)) {
+      findings_.add(kNotReady, path + ": this path must be written: secret \"" + path +
+                                   "\" \"common_name=...\", or [[secret]] with data");
+    } else if (!allowed(capabilities->front(), needed)) {
+      findings_.add(kDenied, path + ": no capability \"" + needed +
+                                 "\" there; add to the policy: " + policy(path, needed));
     } else {
-      std::printf("%s: %s allowed\n", path.c_str(), needed);
+      seen.is_static = mount->type == "kv" && dependency.kind != Kind::write;
+      leased_ = leased_ || !seen.is_static;
+      if (!seen.is_static) std::printf("%s: %s allowed\n", config::escaped(path).c_str(), needed);
+    }
+    co_return std::nullopt;
+  }
+
+  static bool allowed(const std::vector<std::string>& have, std::string_view needed) {
+    const auto has = [&have](std::string_view what) {
+      return std::ranges::find(have, what) != have.end();
+    };
+    return has("root") || has(needed) || (needed == "update" && has("create"));
+  }
+
+  void tell_failures(const std::vector<std::pair<tmpl::Dependency, Error>>& failed) {
+    for (const auto& [dependency, error] : failed) {
+      missing_.insert(dependency.id);
+      if (is_optional(dependency)) {
+        std::printf("%s: not there (optional)\n", seen_[dependency.id].path.c_str());
+      } else {
+        findings_.add(exit_code_of(error),
+                      error.text + (error.kind == ErrorKind::not_found
+                                        ? "; write the secret, or correct the path"
+                                        : ""));
+      }
     }
   }
-  co_return code;
-}
 
-awaitable<int> check_server(const config::Config& config, vault::Client& client) {
-  auto login = auth::make_auth_method(config.auto_auth.method);
-  if (!login) {
-    complain(login.error().text);
-    co_return kConfig;
+  bool is_optional(const tmpl::Dependency& dependency) const {
+    return std::ranges::any_of(config_.secrets, [&](const config::SecretRule& rule) {
+      return (rule.optional || !rule.enabled) &&
+             config::plain_path(rule.path) == config::plain_path(dependency.path);
+    });
   }
-  auto auth = co_await (*login)->login(client, {});
-  if (!auth) {
-    complain_of(auth.error());
-    co_return code_of(auth.error());
-  }
-  client.set_token(auth->token);
-  std::printf("logged in at %s by %s\n", client.address().text().c_str(),
-              config.auto_auth.method.type.c_str());
-  advise_on_token(config, *auth);
-  const int code = co_await check_paths(client, wanted(config));
-  if ((*login)->owns_token()) co_await client.revoke_self(auth->token);
-  co_return code;
-}
 
-awaitable<void> into(int& code, const config::Config& config, vault::Client& client) {
-  code = co_await check_server(config, client);
-}
+  void tell_missing_keys(const render::Evaluation& evaluation, FetchedSource& source) {
+    for (const Error& error : evaluation.errors)
+      findings_.add(error.kind == ErrorKind::not_found ? kNotReady : kTemplate, error.text);
+    for (const auto& [id, seen] : seen_) {
+      if (!seen.is_static || missing_.contains(id)) continue;
+      tmpl::Dependency dependency;
+      dependency.id = id;
+      const Value* answer = source.find(dependency);
+      if (answer == nullptr) continue;
+      if (!answer->is_map()) {
+        std::printf("%s: list allowed\n", config::escaped(seen.path).c_str());
+        continue;
+      }
+      std::string keys;
+      const Value& data = render::data_of(*answer);
+      if (data.is_map()) {
+        for (const auto& [key, value] : data.entries())
+          keys += " " + config::escaped(key.as_text());
+      }
+      std::printf("%s: read allowed, there, keys%s\n", config::escaped(seen.path).c_str(),
+                  keys.empty() ? " none" : keys.c_str());
+    }
+  }
+
+  // Without it, a lease that is replaced lives until it ends by itself.
+  awaitable<void> look_at_revocation() {
+    const bool wanted =
+        config_.lease.revoke_replaced || config_.lease.revoke_on_exit.value_or(true);
+    if (!leased_ || !wanted) co_return;
+    const std::string path = "sys/leases/revoke";
+    const auto capabilities = co_await client_.capabilities_self({path});
+    if (!capabilities || allowed(capabilities->front(), "update")) co_return;
+    complain("warning: " + path +
+             ": no capability \"update\" there: a replaced lease lives until it ends; add to the "
+             "policy: " +
+             policy(path, "update"));
+  }
+
+  const config::Config& config_;
+  vault::Client& client_;
+  Findings findings_;
+  std::map<std::string, Seen> seen_;  // by id
+  std::set<std::string> missing_;
+  bool leased_ = false;
+};
 
 // Can the program be started at all? 126 or 127 as it would end.
 int check_program(const config::Config& config) {
   if (config.exec.command.argv.empty()) return kOk;
   const std::string& name = config.exec.command.argv.front();
   auto found = find_program(name);
-  const std::string& folder = config.exec.working_directory;  // it is started from there
-  if (found && !folder.empty() && !found->starts_with('/')) found = folder + "/" + *found;
+  const std::string& directory = config.exec.working_directory;  // it is started from there
+  if (found && !directory.empty() && !found->starts_with('/')) found = directory + "/" + *found;
   if (found && access(found->c_str(), X_OK) == 0) return kOk;
   const int error = errno;  // complain() may change it
-  complain("exec.command: " + (found ? name + ": " + strerrordesc_np(error) : found.error().text));
-  return found ? (error == ENOENT ? 127 : 126) : found.error().status;
+  complain("exec.command: " +
+           (found ? config::escaped(name) + ": " + strerrordesc_np(error) : found.error().text));
+  return found ? (error == ENOENT ? kProgramNotFound : kNotExecutable) : found.error().status;
+}
+
+awaitable<int> check_session(const config::Config& config, vault::Client& client,
+                             const vault::Auth& auth) {
+  std::printf("logged in at %s by %s\n", client.address().text().c_str(),
+              config.auto_auth.method.type.c_str());
+  advise_on_token(config, auth);
+  OnlineCheck check(config, client);
+  co_return co_await check.run();
 }
 
 }  // namespace
 
 int check_online(config::Config& config) {
-  if (!config.auto_auth.method.secret_id_response_wrapping_path.empty()) {
+  if (config.auto_auth.method.used_up_by_login()) {
     complain("the wrapped secret_id would be used up by a login: not tried");
     return kOk;
   }
-  config.auto_auth.method.remove_secret_id_file_after_reading = false;
-  (void)log::open({.level = log::Level::error, .file = {}, .name = {}});
-  boost::asio::io_context context(1);
-  vault::Client client(http::make_client(context.get_executor(), client_options(config)),
-                       config.vault.vault_namespace);
-  int code = kBug;
-  std::exception_ptr failure;
-  boost::asio::co_spawn(context, into(code, config, client), [&](std::exception_ptr e) {
-    failure = std::move(e);
-    context.stop();
+  const int code = with_login(config, [&](vault::Client& client, const vault::Auth& auth) {
+    return check_session(config, client, auth);
   });
-  context.run();
-  if (failure) std::rethrow_exception(failure);
   return code == kOk ? check_program(config) : code;
 }
 

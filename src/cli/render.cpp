@@ -15,6 +15,7 @@
 #include "cli/values_file.hpp"
 #include "delivery/files.hpp"
 #include "process/hardening.hpp"
+#include "render/effects.hpp"
 #include "render/preview.hpp"
 
 namespace keybearer::cli {
@@ -60,7 +61,7 @@ std::optional<std::string> standard_input() {
 // The one template of the command line instead of the configuration's. False: said why.
 bool take_source(const RenderOptions& options, config::Config& config) {
   config::Template one;
-  one.place = {"command line"};
+  one.place = config::SourceLocation::of_flag();
   one.destination = options.source;
   if (options.source == "-") {
     auto text = standard_input();
@@ -118,7 +119,7 @@ class PreviewPrinter {
         print("> " + file.spec->destination + "\n");
         print(render::preview(file, values_).reveal());
       } else {
-        print(file.content.reveal());
+        print(file.content->reveal());
       }
     }
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
@@ -138,7 +139,7 @@ class PreviewPrinter {
       code_ = kCantWrite;
       return;
     }
-    if (*before && **before == file.content.reveal()) {
+    if (*before && **before == file.content->reveal()) {
       complain(path + ": would stay as it is");
       return;
     }
@@ -161,16 +162,22 @@ class PreviewPrinter {
 
 // --- without a server ---
 
-int code_of(const Error& error) {
+int code_of_error(const Error& error) {
   return error.kind == ErrorKind::not_found ? kNotReady : kTemplate;
 }
 
 int write_made_up(const Files& files) {
   std::vector<delivery::FileWrite> writes;
-  for (const render::RenderedFile& file : files) {
-    if (file.generation > 0) writes.push_back({file.spec, file.content.reveal()});
-  }
   int code = kOk;
+  for (const render::RenderedFile& file : files) {
+    if (file.generation == 0) continue;
+    if (const auto beside = render::carry_out(file.effects); !beside) {
+      complain(beside.error().text);
+      code = kCantWrite;
+      continue;
+    }
+    writes.push_back({file.spec, file.content->reveal()});
+  }
   for (const auto& written : delivery::write_files(writes)) {
     if (written) continue;
     complain(written.error().text);
@@ -188,10 +195,11 @@ int render_made_up(const RenderOptions& options, const config::Config& config,
     return kConfig;
   }
   const auto evaluation = renderer.evaluate(*values, true);
+  render::log_notes(evaluation.notes);
   int code = kOk;
   for (const Error& error : evaluation.errors) {
     complain(error.text);
-    if (code == kOk || error.kind != ErrorKind::not_found) code = code_of(error);
+    if (code == kOk || error.kind != ErrorKind::not_found) code = code_of_error(error);
   }
   std::set<std::string> said;
   for (const tmpl::Dependency& dependency : evaluation.missing) {
@@ -217,33 +225,35 @@ void keep_what_is_printed(config::Config& config) {
 int render_to_show(const RenderOptions& options) {
   config::Input input = options.input;
   input.offline = !options.values.empty();
-  auto loaded = load_configuration(input);
+  input.files_only = true;
+  auto loaded = load_configuration(input, Templates::parsed_later);
   if (!loaded) {
     print_problems(loaded.error());
-    return kConfig;
+    return cli::code_of(loaded.error());
   }
   config::Config& config = loaded->config;
   if (!options.source.empty() && !take_source(options, config)) return kConfig;
   config.env.clear();
   config.env_from.clear();
   if (config.templates.empty()) {
-    print_problems({{"template",
-                     "nothing to render: name a TEMPLATE (- for standard input), write a "
-                     "[[template]], or give --template SOURCE:DESTINATION"}});
+    print_problem("template",
+                  "nothing to render: name a TEMPLATE (- for standard input), write a "
+                  "[[template]], or give --template SOURCE:DESTINATION");
     return kConfig;
   }
   for (const std::string& warning : config.warnings) complain("warning: " + warning);
-  auto renderer = load_templates(config, !options.once);
+  auto renderer = load_templates(config);
   if (!renderer) return renderer.error();
   if (!options.values.empty()) return render_made_up(options, config, std::move(*renderer));
 
-  if (!config.auto_auth.method.secret_id_response_wrapping_path.empty()) {
+  if (config.auto_auth.method.used_up_by_login()) {
     complain("the wrapped secret_id would be used up by this login: not tried");
     return kConfig;
   }
-  config.auto_auth.method.remove_secret_id_file_after_reading = false;
+  config.auto_auth.method.spare_files();
   if (!options.source.empty() && !options.dry_run) keep_what_is_printed(config);
-  if (const int code = open_log(config, log::Level::warn); code != kOk) return code;
+  if (const int code = open_log(config, log::Level::warn, Lifetime::one_shot); code != kOk)
+    return code;
   harden(config);
   PreviewPrinter shower(options);
   return run_agent(config, Mode::preview, std::move(*renderer),

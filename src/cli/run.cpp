@@ -15,7 +15,7 @@ int run_job(const config::Config& config, Mode job) {
   if (!config.pid_file.empty()) {
     auto written = PidFile::write(config.pid_file);
     if (!written) {
-      print_problems({{"pid_file", written.error().text}});
+      print_problem("pid_file", written.error().text);
       return kConfig;
     }
     pid_file = std::move(*written);
@@ -29,12 +29,12 @@ int run_job(const config::Config& config, Mode job) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto loaded = start(options.input);
+  const auto loaded = start(options.input, Lifetime::daemon);
   if (!loaded) return loaded.error();
   if (loaded->config.exec.command.argv.empty()) {
-    print_problems(
-        {{"exec.command",
-          "no program: write it after --, or as exec.command (files only: keybearer render)"}});
+    print_problem(
+        "exec.command",
+        "no program: write it after --, or as exec.command (files only: keybearer render)");
     return kConfig;
   }
   become_subreaper();
@@ -42,13 +42,14 @@ int run(const RunOptions& options) {
 }
 
 int render_files(const RenderOptions& options) {
-  const auto loaded = start(options.input);
+  config::Input input = options.input;
+  input.files_only = true;
+  const auto loaded = start(input, options.once ? Lifetime::one_shot : Lifetime::daemon);
   if (!loaded) return loaded.error();
   if (loaded->config.templates.empty()) {
-    print_problems(
-        {{"template",
-          "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION "
-          "(TEMPLATE alone goes to standard output)"}});
+    print_problem("template",
+                  "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION "
+                  "(TEMPLATE alone goes to standard output)");
     return kConfig;
   }
   const bool once = options.once || loaded->config.exit_after_auth;

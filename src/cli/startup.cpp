@@ -10,61 +10,63 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "config/scalars.hpp"
 #include "http/client.hpp"
 #include "process/hardening.hpp"
 
 namespace keybearer::cli {
 namespace {
 
-log::Format default_format() {
-  if (isatty(STDERR_FILENO) != 0) return log::Format::text;
+// JSON is for daemons, whose log is collected; a command that ends is read by people.
+log::Format default_format(Lifetime lifetime) {
+  if (lifetime == Lifetime::one_shot || isatty(STDERR_FILENO) != 0) return log::Format::text;
   return std::getenv("JOURNAL_STREAM") != nullptr ? log::Format::journal : log::Format::json;
 }
-
-}  // namespace
-
-namespace {
 
 // What only the HTTP layer can tell: addresses, and files of TLS.
 std::vector<config::Problem> server_problems(const config::Config& config) {
   std::vector<config::Problem> problems;
   const config::Vault& vault = config.vault;
+  const http::ProxyOptions proxies = proxy_options(config);
   bool https = false;
   for (const std::string& address : vault.address) {
     const auto url = http::parse_url(address);
     https = https || (url && url->scheme == http::Url::Scheme::https);
-    if (url) continue;
+    if (url) {
+      if (const auto proxy = http::proxy_for(*url, proxies); !proxy)
+        problems.push_back({vault.address_place, proxy.error().text});
+      continue;
+    }
     const bool shown = address.find('@') == std::string::npos;  // it may hold a password
-    problems.push_back({vault.address_place.text,
-                        "vault.address: " + (shown ? address + ": " : "") + url.error().text});
+    problems.push_back(
+        {vault.address_place,
+         "vault.address: " + (shown ? config::escaped(address) + ": " : "") + url.error().text});
   }
-  const bool files = !(vault.ca_cert + vault.ca_path + vault.client_cert).empty();
+  const auto there = [](const std::string& path) {  // else it is complained of already
+    return path.empty() || access(path.c_str(), R_OK) == 0;
+  };
+  const bool files = !(vault.ca_cert + vault.ca_cert_bytes + vault.ca_path + vault.client_cert +
+                       vault.tls_server_name).empty() &&
+                     there(vault.ca_cert) && there(vault.ca_path) && there(vault.client_cert) &&
+                     there(vault.client_key);
   if (problems.empty() && https && files) {
     if (const auto good = http::check_tls_files(client_options(config)); !good) {
       const std::string& text = good.error().text;  // "vault.ca_cert PATH: ..."
       const auto place = vault.file_places.find(text.substr(0, text.find(' ')));
       problems.push_back(
-          {place != vault.file_places.end() ? place->second : "the configuration", text});
+          {place != vault.file_places.end() ? place->second : config::DeclaredAt{}, text});
     }
   }
   return problems;
 }
 
-}  // namespace
-
-std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
-    const config::Input& input) {
-  config::Input all = input;
-  all.also = [&input](const config::Config& config) {
-    auto problems = input.offline ? std::vector<config::Problem>{} : server_problems(config);
-    for (config::Problem& problem : template_problems(config))
-      problems.push_back(std::move(problem));
-    return problems;
-  };
-  auto loaded = config::load(all);
-  if (!loaded || input.offline) return loaded;
-  if (server_problems(loaded->config).empty()) return loaded;
-  return std::unexpected(all.also(loaded->config));
+void warn_of_plain_http(config::Config& config) {
+  for (const std::string& address : config.vault.address) {
+    const auto url = http::parse_url(address);
+    if (!url || url->scheme != http::Url::Scheme::http || url->is_loopback()) continue;
+    config.warnings.push_back("vault.address " + url->text() +
+                              " is plain http: tokens and secrets travel readable; use https");
+  }
 }
 
 std::vector<config::Problem> template_problems(const config::Config& config) {
@@ -72,26 +74,50 @@ std::vector<config::Problem> template_problems(const config::Config& config) {
   return renderer ? std::vector<config::Problem>{} : std::move(renderer).error();
 }
 
+}  // namespace
+
+std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
+    const config::Input& input, Templates templates) {
+  config::Input all = input;
+  all.extra_checks = [&](const config::Config& config, bool wrong) {
+    auto problems = input.offline ? std::vector<config::Problem>{} : server_problems(config);
+    if (!wrong && problems.empty() && templates == Templates::parsed_later) return problems;
+    for (config::Problem& problem : template_problems(config))
+      problems.push_back(std::move(problem));
+    return problems;
+  };
+  auto loaded = config::load(all);
+  if (loaded) warn_of_plain_http(loaded->config);
+  return loaded;
+}
+
 int code_of(const std::vector<config::Problem>& problems) {
+  using Kind = config::SourceLocation::Kind;
+  const bool templates = std::ranges::all_of(
+      problems, [](const config::Problem& p) { return p.kind == ErrorKind::render; });
   const bool usage = std::ranges::all_of(
-      problems, [](const config::Problem& problem) { return problem.place == "command line"; });
-  return usage ? kUsage : kConfig;
+      problems, [](const config::Problem& p) { return p.place.kind == Kind::flag; });
+  return templates ? kTemplate : usage ? kUsage : kConfig;
 }
 
 void print_problems(const std::vector<config::Problem>& problems) {
-  for (const config::Problem& problem : problems) complain(problem.place + ": " + problem.text);
+  for (const config::Problem& problem : problems) complain(config::problem_text(problem));
 }
 
-std::expected<render::Renderer, int> load_templates(const config::Config& config, bool dry_run) {
-  auto renderer = render::Renderer::make(config, dry_run);
+void print_problem(const std::string& key, const std::string& text) {
+  complain(key + ": " + text);
+}
+
+std::expected<render::Renderer, int> load_templates(const config::Config& config) {
+  auto renderer = render::Renderer::make(config);
   if (renderer) return std::move(*renderer);
   print_problems(renderer.error());
-  return std::unexpected(kTemplate);
+  return std::unexpected(code_of(renderer.error()));
 }
 
-int open_log(const config::Config& config, log::Level default_level) {
+int open_log(const config::Config& config, log::Level default_level, Lifetime lifetime) {
   log::Options options{.level = config.log_level.value_or(default_level),
-                       .format = config.log_format.value_or(default_format()),
+                       .format = config.log_format.value_or(default_format(lifetime)),
                        .file = config.log_file,
                        .name = config.name};
   if (config.log_file.empty() && isatty(STDERR_FILENO) != 0) {
@@ -101,22 +127,25 @@ int open_log(const config::Config& config, log::Level default_level) {
   }
   const auto opened = log::open(options);
   if (opened) return kOk;
-  print_problems({{"log_file", opened.error().text}});
+  print_problem("log_file", opened.error().text);
   return kConfig;
 }
 
 void harden(const config::Config& config) {
-  if (config.hardening) harden_process();
+  if (config.hardening)
+    harden_process();
+  else
+    show_process();
 }
 
-std::expected<config::Loaded, int> start(const config::Input& input) {
-  auto loaded = load_configuration(input);
+std::expected<config::Loaded, int> start(const config::Input& input, Lifetime lifetime) {
+  auto loaded = load_configuration(input, Templates::parsed_later);
   if (!loaded) {
     print_problems(loaded.error());
     return std::unexpected(code_of(loaded.error()));
   }
   const config::Config& config = loaded->config;
-  if (const int code = open_log(config, log::Level::info); code != kOk)
+  if (const int code = open_log(config, log::Level::info, lifetime); code != kOk)
     return std::unexpected(code);
   harden(config);
   for (const std::string& warning : config.warnings) log::warn("config.warning", warning);

@@ -9,25 +9,32 @@
 
 namespace keybearer::cli {
 
-// config::load, and what else can be said of it before anything is contacted.
+// config::load, and what else can be said of the configuration before anything is contacted; all
+// problems at once. `parsed_later`: templates are looked at only when there is something wrong
+// anyway, because load_templates follows.
+enum class Templates { checked, parsed_later };
 [[nodiscard]] std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
-    const config::Input& input);
-[[nodiscard]] std::vector<config::Problem> template_problems(const config::Config& config);
+    const config::Input& input, Templates templates);
 
-// "keybearer: agent.toml:3:1: vault.timeout: ..." on stderr, one per line.
-// Of the command line alone: 64; else 78.
+// Of templates alone: 65; of the command line alone: 64; else 78.
 [[nodiscard]] int code_of(const std::vector<config::Problem>& problems);
+// "keybearer: agent.toml:3:1: vault.timeout: ..." on stderr, one per line.
 void print_problems(const std::vector<config::Problem>& problems);
+void print_problem(const std::string& key, const std::string& text);
 
-// The templates, or exit code 65 after having said why.
-[[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config,
-                                                                  bool dry_run = false);
+// The templates, or the exit code after having said why.
+[[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config);
 
+// A daemon, or a command that ends by itself: its log is text, unless the configuration or
+// --log-format says otherwise.
+enum class Lifetime { daemon, one_shot };
 // kOk, or the exit code after having said why. The configuration's own level wins.
-[[nodiscard]] int open_log(const config::Config& config, log::Level default_level);
+[[nodiscard]] int open_log(const config::Config& config, log::Level default_level,
+                           Lifetime lifetime);
 void harden(const config::Config& config);
 
 // Loads, opens the log, hardens the process. An error is an exit code, said already.
-[[nodiscard]] std::expected<config::Loaded, int> start(const config::Input& input);
+[[nodiscard]] std::expected<config::Loaded, int> start(const config::Input& input,
+                                                       Lifetime lifetime);
 
 }  // namespace keybearer::cli

@@ -11,7 +11,8 @@
 #include "base/fd.hpp"
 #include "config/scalars.hpp"
 #include "json/json.hpp"
-#include "secrets/answer.hpp"
+#include "secrets/classify.hpp"
+#include "tmpl/sandbox.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -83,7 +84,12 @@ result<std::string> read_all(int fd, const std::string& name) {
   }
 }
 
-result<std::string> read_path(const std::string& path) {
+result<std::string> read_path(const std::string& path, const std::string& sandbox = {}) {
+  if (!sandbox.empty()) {
+    const auto beneath = tmpl::open_beneath(sandbox, path);
+    if (!beneath) return std::unexpected(beneath.error());
+    return read_all(beneath->get(), path);
+  }
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno(ErrorKind::config, path, errno);
   return read_all(fd.get(), path);
@@ -157,7 +163,7 @@ std::optional<Value> ValuesFile::answer(const tmpl::Dependency& dependency) cons
   if (dependency.kind == Kind::file) {
     found = paths_.find(dependency.path);
     if (found != nullptr && found->type() == Type::string) return *found;
-    auto text = read_path(dependency.path);
+    auto text = read_path(dependency.path, dependency.sandbox);
     return text ? std::optional(Value(*text)) : std::nullopt;
   }
   if (dependency.version.empty() || found == nullptr) found = entry(dependency.path);
@@ -165,7 +171,7 @@ std::optional<Value> ValuesFile::answer(const tmpl::Dependency& dependency) cons
     for (const config::SecretRule& rule : config_->secrets) {
       if ((rule.optional || !rule.enabled) &&
           config::plain_path(rule.path) == config::plain_path(dependency.path))
-        return secrets::use_defaults(rule.defaults, std::nullopt);
+        return secrets::default_value(rule.defaults, std::nullopt);
     }
     return std::nullopt;
   }

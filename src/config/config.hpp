@@ -1,16 +1,21 @@
 #pragma once
 // The configuration as plain structs with their defaults: what agent.toml, the environment and the
 // command line say together. No behaviour. Key names, types and defaults: agent.toml.example and
-// the man page agent.toml(5).
+// the man page agent.toml(5). Sections are values: they compare equal when they mean the same
+// (config::diff), and nobody keeps a reference into a Config that may be replaced.
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.hpp"
 #include "base/secret.hpp"
 #include "base/time.hpp"
+#include "config/location.hpp"
 
 namespace keybearer::config {
 
@@ -20,31 +25,32 @@ using namespace std::chrono_literals;
 struct Interval {
   Duration every = 5min;
   bool never = false;
-};
-
-// Where a value stands in the configuration, for errors found later (a template's destination that
-// is a folder).
-struct Place {
-  std::string text;  // "agent.toml:12:1", "environment VAULT_ADDR", "command line"
+  friend bool operator==(const Interval&, const Interval&) = default;
 };
 
 struct Retry {
   int num_retries = 12;
   Duration min_backoff = 250ms;
   Duration max_backoff = 1min;
+  friend bool operator==(const Retry&, const Retry&) = default;
 };
 
 struct Budget {
   std::optional<int> requests_per_minute;  // default 600 + 4 x secrets
   std::optional<int> burst;                // default 2 x secrets + 20
+  friend bool operator==(const Budget&, const Budget&) = default;
 };
 
 struct Vault {
   std::vector<std::string> address = {"https://127.0.0.1:8200"};
-  Place address_place = {"default"};
-  std::map<std::string, std::string> file_places;  // "vault.ca_cert" and the like: where it is set
+  DeclaredAt address_place;
+  std::map<std::string, DeclaredAt> file_places;  // "vault.ca_cert" and the like: where it is set
   std::string vault_namespace;
   std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
+  std::string ca_cert_bytes;                 // PEM itself, of VAULT_CACERT_BYTES
+  std::optional<std::string> proxy_address;  // may hold a password
+  std::string proxy_source = "vault.proxy_address";
+  std::string https_proxy, http_proxy, no_proxy;  // of the environment
   bool tls13_only = false;
   bool tls_skip_verify = false;
   Duration connect_timeout = 5s;
@@ -54,26 +60,41 @@ struct Vault {
   std::map<std::string, std::string> headers;
   Retry retry;
   Budget budget;
+  friend bool operator==(const Vault&, const Vault&) = default;
 };
 
 enum class OnRenewFailure { relogin, exit, keep };
 
+// How to log in. Which keys a method has: config/method.hpp; their values are asked for by name.
 struct Method {
-  std::string type;                            // approle, token, token_file
+  std::string type;                            // "approle"
   std::string mount_path;                      // default auth/<type>
   std::optional<std::string> vault_namespace;  // default vault's
-  // approle
-  std::string role_id;
-  std::string role_id_file_path;
-  Secret secret_id;
-  bool secret_id_given = false;  // also when it is "" (roles with bind_secret_id=false)
-  std::string secret_id_file_path;
-  bool remove_secret_id_file_after_reading = true;
-  std::string secret_id_response_wrapping_path;
-  // token, token_file
-  Secret token;
-  std::string token_file_path;
-  Place place;
+  DeclaredAt place;
+
+  // Of a text or a file: "" when not set. Of a secret: null when not given ("" is given).
+  [[nodiscard]] const std::string& text(std::string_view key) const;
+  [[nodiscard]] std::shared_ptr<const Secret> secret(std::string_view key) const;
+  [[nodiscard]] bool flag(std::string_view key) const;  // a boolean, or its default
+  [[nodiscard]] bool has(std::string_view key) const;
+  void set(std::string_view key, std::string value);
+  void set(std::string_view key, Secret value);
+  void set_flag(std::string_view key, bool on);
+  void erase(std::string_view key);
+
+  void spare_files();  // no credential's file is removed
+  [[nodiscard]] bool used_up_by_login() const;
+  // The same login: all but the place, secrets by their content.
+  friend bool operator==(const Method& a, const Method& b);
+
+ private:
+  struct Value {
+    std::string text = {};
+    std::shared_ptr<const Secret> secret = {};
+    bool on = false;
+    bool operator==(const Value& other) const;
+  };
+  std::map<std::string, Value, std::less<>> values_;
 };
 
 struct AutoAuth {
@@ -86,12 +107,14 @@ struct AutoAuth {
   Duration min_backoff = 1s;
   Duration max_backoff = 5min;
   bool exit_on_err = false;
+  friend bool operator==(const AutoAuth&, const AutoAuth&) = default;
 };
 
 struct TemplateConfig {
   Interval static_secret_render_interval;
   Duration start_grace = 15s;
   bool exit_on_retry_failure = true;
+  friend bool operator==(const TemplateConfig&, const TemplateConfig&) = default;
 };
 
 enum class LeaseStrategy { renew, refetch };
@@ -106,6 +129,7 @@ struct Lease {
   std::optional<bool> revoke_on_exit = {};
   bool revoke_replaced = true;
   Duration drain = 30s;
+  friend bool operator==(const Lease&, const Lease&) = default;
 };
 
 // [[secret]]: how one path is treated; `lease` and `interval` have the file's own defaults already
@@ -121,24 +145,28 @@ struct SecretRule {
   std::optional<std::string> vault_namespace;
   Interval interval;
   Lease lease;
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const SecretRule&, const SecretRule&) = default;
 };
 
 struct OnChange {
   enum class Action { none, signal, restart };
   Action action = Action::restart;
   int signal = 0;  // of Action::signal; 0: exec.reload_signal
+  friend bool operator==(const OnChange&, const OnChange&) = default;
 };
 
 // A value of [env] or of a template's `values`: template text, a source file, or a key of a secret.
 struct ValueSource {
   std::string contents;  // template text; source and secret are empty then
+  TextMap contents_map;  // where it stands in the file
   std::string source;
   std::string secret;  // name of a [[secret]], or a path
   std::string key;
   std::optional<std::string> default_value;
   std::optional<bool> error_on_missing_key;
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const ValueSource&, const ValueSource&) = default;
 };
 
 struct EnvVar {
@@ -146,6 +174,7 @@ struct EnvVar {
   ValueSource value;
   bool enabled = true;
   std::optional<OnChange> on_change;  // default: exec's rule
+  friend bool operator==(const EnvVar&, const EnvVar&) = default;
 };
 
 struct EnvFrom {
@@ -154,7 +183,8 @@ struct EnvFrom {
   bool uppercase = true;
   std::vector<std::string> keys;             // empty: all
   std::map<std::string, std::string> names;  // key -> variable
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const EnvFrom&, const EnvFrom&) = default;
 };
 
 enum class Format { raw, env, docker_env, ini, json, yaml, toml, properties, shell };
@@ -164,19 +194,23 @@ struct NamedValue;
 struct ValueNode {
   ValueSource value;
   std::vector<NamedValue> children;  // in the file's order; not empty: a section
+  friend bool operator==(const ValueNode&, const ValueNode&) = default;
 };
 struct NamedValue {
   std::string name;
   ValueNode node;
+  friend bool operator==(const NamedValue&, const NamedValue&) = default;
 };
 
 struct Command {
   std::vector<std::string> argv;  // empty: none
   bool shell = false;             // given as one string: argv is {"/bin/sh", "-c", text}
+  friend bool operator==(const Command&, const Command&) = default;
 };
 
 struct Template {
   std::string source, contents;
+  TextMap contents_map;  // where `contents` stands in the file
   std::string destination;
   Format format = Format::raw;
   std::vector<NamedValue> values;
@@ -195,11 +229,18 @@ struct Template {
   std::optional<OnChange> on_change;
   Command command;
   Duration command_timeout = 30s;
-  Place place;
+  DeclaredAt place;
+  friend bool operator==(const Template&, const Template&) = default;
 };
 
 enum class RestartOnSecretChanges { always, signal, never };
 enum class RestartOnExit { never, on_failure, always };
+
+struct StopStep {
+  int signal;
+  Duration grace;  // before the next step
+  friend bool operator==(const StopStep&, const StopStep&) = default;
+};
 
 struct Exec {
   Command command;
@@ -207,6 +248,17 @@ struct Exec {
   int restart_stop_signal = 15;  // SIGTERM
   int reload_signal = 1;         // SIGHUP
   Duration stop_timeout = 30s;
+  std::vector<StopStep> stop_escalation;  // instead of the two above, when not empty
+  // The steps of a stop; then the program is killed. Never empty.
+  [[nodiscard]] std::vector<StopStep> stop_steps() const {
+    if (!stop_escalation.empty()) return stop_escalation;
+    return {{restart_stop_signal, stop_timeout}};
+  }
+  [[nodiscard]] Duration longest_stop() const {
+    Duration all{};
+    for (const StopStep& step : stop_steps()) all += step.grace;
+    return all;
+  }
   Duration debounce = 2s;
   Duration debounce_max = 30s;
   Duration splay{};
@@ -218,6 +270,16 @@ struct Exec {
   std::vector<int> success_codes = {0};
   std::vector<int> fatal_codes;
   std::string working_directory;
+  std::string user, group;  // names or numbers; empty: ours
+  std::optional<unsigned> umask;
+  std::optional<int> nice;
+  std::map<std::string, std::optional<std::uint64_t>> rlimits;  // "nofile"; none: unlimited
+  std::string stdout_path, stderr_path;                         // appended to; empty: ours
+  bool forking = false;  // it goes into the background: alive while any process of its tree is
+  std::string pid_file;  // of such a program; it writes it
+  enum class Hup { reload, forward };
+  Hup hup = Hup::reload;                            // what SIGHUP to keybearer means
+  std::optional<std::vector<int>> forward_signals;  // none: all but ours
   bool allow_reserved_env = false;
   bool pass_credentials = false;
   enum class Inherit { all, none, listed };
@@ -228,19 +290,23 @@ struct Exec {
     int attempts = 3;
     Duration backoff = 1s;
     Duration timeout = 30s;
+    friend bool operator==(const Verify&, const Verify&) = default;
   };
   Verify verify;
+  friend bool operator==(const Exec&, const Exec&) = default;
 };
 
 struct Outage {
   enum class OnStart { wait, fail, use_default };
   OnStart on_start = OnStart::wait;
   std::optional<Duration> start_timeout;
+  friend bool operator==(const Outage&, const Outage&) = default;
 };
 
 struct Notify {
   Command command;
   Duration timeout = 10s;
+  friend bool operator==(const Notify&, const Notify&) = default;
 };
 
 struct Config {
@@ -262,8 +328,11 @@ struct Config {
   std::vector<EnvFrom> env_from;
   Exec exec;
   Outage outage;
+  // Variables that ${NAME} put into a credential or a header: withheld from the program and hooks.
+  std::vector<std::string> credential_variables;
   std::vector<std::string> files;     // that were read
   std::vector<std::string> warnings;  // with their place; to be logged once
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 }  // namespace keybearer::config

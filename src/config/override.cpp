@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <span>
 
+#include "config/method.hpp"
 #include "config/scalars.hpp"
 #include "config/validate.hpp"
 
@@ -7,7 +9,7 @@ namespace keybearer::config {
 namespace {
 
 void record(std::vector<Origin>& origins, const std::string& key, const std::string& value,
-            const std::string& from) {
+            const SourceLocation& from) {
   const auto known = std::ranges::find(origins, key, &Origin::key);
   if (known == origins.end())
     origins.push_back({key, value, from});
@@ -50,43 +52,113 @@ class Overrides {
   Overrides(const Environment& env, std::vector<Origin>& origins, std::vector<Problem>& problems)
       : env_(env), origins_(origins), problems_(problems) {}
 
-  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names,
+  std::optional<std::string> take(const std::string& key, std::span<const char* const> names,
                                   bool secret = false) {
     for (const char* name : names) {
       auto value = env_(name);
       if (!value) continue;
-      from_ = std::string("environment ") + name;
+      from_ = SourceLocation::of_variable(name);
       record(origins_, key, secret ? "********" : *value, from_);
       return value;
     }
     return std::nullopt;
   }
+  std::optional<std::string> take(const std::string& key,
+                                  std::initializer_list<const char*> names) {
+    return take(key, std::span(names.begin(), names.size()));
+  }
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
   }
-  [[nodiscard]] const std::string& from() const { return from_; }
+  [[nodiscard]] const SourceLocation& from() const { return from_; }
   void bad(const std::string& what) { problems_.push_back({from_, what}); }
 
  private:
   const Environment& env_;
   std::vector<Origin>& origins_;
   std::vector<Problem>& problems_;
-  std::string from_;
+  SourceLocation from_;
 };
 
-void choose_method(const Environment& env, Method& method, std::vector<Origin>& origins) {
-  if (!method.type.empty() || !method.place.text.empty()) return;
-  if (env("VAULT_TOKEN") || env("BAO_TOKEN")) {
-    method.type = "token";
-    record(origins, "auto_auth.method.type", "token",
-           std::string("environment ") + (env("VAULT_TOKEN") ? "VAULT_TOKEN" : "BAO_TOKEN"));
-  } else if (env("VAULT_ROLE_ID")) {
-    method.type = "approle";
-    record(origins, "auto_auth.method.type", "approle", "environment VAULT_ROLE_ID");
+// Ours holds for every server; those of all programs by its scheme. As in Go, the upper-case twin
+// comes first. An address may hold a password: what is shown is only that it is set.
+void choose_proxy(const Environment& env, Overrides& o, Vault& vault) {
+  if (auto address = o.take("vault.proxy_address",
+                            {"VAULT_PROXY_ADDR", "BAO_PROXY_ADDR", "VAULT_HTTP_PROXY"}, true)) {
+    vault.proxy_address = std::move(*address);
+    vault.proxy_source = o.from().substr(o.from().find(' ') + 1);
+  }
+  const auto first = [&env](const char* upper, const char* lower) {
+    const auto value = env(upper) ? env(upper) : env(lower);
+    return value.value_or("");
+  };
+  vault.https_proxy = first("HTTPS_PROXY", "https_proxy");
+  vault.http_proxy = first("HTTP_PROXY", "http_proxy");
+  vault.no_proxy = first("NO_PROXY", "no_proxy");
+}
+
+// A value stands for its key and for the file that may hold it.
+void replace(Method& method, const MethodSpec& spec, const MethodKey& key) {
+  method.erase(key.name);
+  if (!key.instead_of.empty()) method.erase(key.instead_of);
+  if (const MethodKey* file = spec.file_of(key)) method.erase(file->name);
+}
+
+// The defaults of what nobody has set, and what stands for the connection's own keys.
+void complete_method(Config& config, std::vector<Origin>& origins) {
+  Method& method = config.auto_auth.method;
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    if (!key.fallback.empty() && !method.has(key.name)) {
+      method.set(key.name, std::string(key.fallback));
+      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback),
+             "default");
+    }
+    if (key.stands_for != nullptr && method.has(key.name))
+      config.vault.*key.stands_for = method.text(key.name);
   }
 }
 
 }  // namespace
+
+std::string chosen_by_flags(const Input::Flags& flags, std::vector<Problem>& problems) {
+  std::string type, by;
+  for (const MethodSpec* spec : MethodSpec::all()) {
+    std::string given;
+    for (const MethodKey& key : spec->keys()) {
+      if (!flags.method.contains(std::string(key.flag))) continue;
+      given.append(given.empty() ? "--" : " and --").append(key.flag);
+    }
+    if (given.empty()) continue;
+    if (!type.empty()) problems.push_back({SourceLocation::of_flag(), given + " excludes " + by});
+    type = spec->type();
+    by = given;
+  }
+  return type;
+}
+
+void choose_method(const std::string& by_flags, const Environment& env, Method& method,
+                   std::vector<Origin>& origins) {
+  if (!by_flags.empty()) {
+    method.type = by_flags;
+    record(origins, "auto_auth.method.type", by_flags, SourceLocation::of_flag());
+    return;
+  }
+  if (!method.type.empty() || method.place.is_set()) return;
+  int rank = 0;
+  for (const MethodSpec* spec : MethodSpec::all()) {
+    for (const MethodKey& key : spec->keys()) {
+      if (!key.chooses || (!method.type.empty() && spec->rank() > rank)) continue;
+      const auto variable = std::ranges::find_if(
+          key.variables, [&env](const char* name) { return env(name).has_value(); });
+      if (variable == key.variables.end()) continue;
+      method.type = spec->type();
+      rank = spec->rank();
+      record(origins, "auto_auth.method.type", method.type, SourceLocation::of_variable(*variable));
+    }
+  }
+}
 
 void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
                        std::vector<Problem>& problems) {
@@ -94,21 +166,27 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
   Vault& vault = config.vault;
   if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"})) {
     vault.address = {*address};
-    vault.address_place = {o.from()};
+    vault.address_place = o.from();
   }
   o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.vault_namespace);
   o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
+  if (auto pem = o.take("vault.ca_cert", {"VAULT_CACERT_BYTES", "BAO_CACERT_BYTES"}, true);
+      pem && !env("VAULT_CACERT") && !env("BAO_CACERT")) {
+    vault.ca_cert_bytes = std::move(*pem);
+    vault.ca_cert.clear();
+  }
   o.text("vault.ca_path", {"VAULT_CAPATH", "BAO_CAPATH"}, vault.ca_path);
   o.text("vault.client_cert", {"VAULT_CLIENT_CERT", "BAO_CLIENT_CERT"}, vault.client_cert);
   o.text("vault.client_key", {"VAULT_CLIENT_KEY", "BAO_CLIENT_KEY"}, vault.client_key);
   o.text("vault.tls_server_name", {"VAULT_TLS_SERVER_NAME", "BAO_TLS_SERVER_NAME"},
          vault.tls_server_name);
+  choose_proxy(env, o, vault);
   if (auto skip = o.take("vault.tls_skip_verify", {"VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"})) {
     const auto value = boolean(*skip);
     if (value)
       vault.tls_skip_verify = *value;
     else
-      o.bad("\"" + *skip + "\" is neither true nor false");
+      o.bad("\"" + escaped(*skip) + "\" is neither true nor false");
   }
   if (auto timeout = o.take("vault.timeout", {"VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT"})) {
     const auto value = parse_duration(*timeout);
@@ -123,44 +201,41 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
     if (digits)
       vault.retry.num_retries = std::stoi(*retries);
     else
-      o.bad("\"" + *retries + "\" is not a number of retries");
+      o.bad("\"" + escaped(*retries) + "\" is not a number of retries");
   }
   if (auto text = o.take("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"})) {
     const auto value = level(*text);
     if (value)
       config.log_level = *value;
     else
-      o.bad("unknown log level \"" + *text + "\"; expected trace, debug, info, warn or error");
+      o.bad("unknown log level \"" + escaped(*text) +
+            "\"; expected trace, debug, info, warn or error");
   }
   Method& method = config.auto_auth.method;
-  choose_method(env, method, origins);
-  if (method.type == "approle") {
-    if (auto id = o.take("auto_auth.method.role_id", {"VAULT_ROLE_ID"})) {
-      method.role_id = trimmed(*id);
-      method.role_id_file_path.clear();
-    }
-    if (auto id = o.take("auto_auth.method.secret_id", {"VAULT_SECRET_ID"}, true)) {
-      method.secret_id = Secret(trimmed(*id));
-      method.secret_id_given = true;
-      method.secret_id_file_path.clear();
-    }
-  }
-  if (method.type == "token") {
-    if (auto token = o.take("auto_auth.method.token", {"VAULT_TOKEN", "BAO_TOKEN"}, true))
-      method.token = Secret(trimmed(*token));
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const bool secret = key.type == MethodKey::Type::secret;
+    const auto value = o.take("auto_auth.method." + std::string(key.name), key.variables, secret);
+    if (!value) continue;
+    replace(method, *spec, key);
+    if (secret)
+      method.set(key.name, Secret(trimmed(*value)));
+    else
+      method.set(key.name, trimmed(*value));
   }
 }
 
 void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
                  std::vector<Problem>& problems) {
-  const std::string from = "command line";
+  const SourceLocation from = SourceLocation::of_flag();
   const auto problem = [&](const std::string& text) { problems.push_back({from, text}); };
   const auto set = [&](const std::string& key, const std::string& value) {
     record(origins, key, value, from);
   };
   if (flags.address) {
     config.vault.address = {*flags.address};
-    config.vault.address_place = {from};
+    config.vault.address_place = from;
     set("vault.address", *flags.address);
   }
   if (flags.vault_namespace) {
@@ -168,26 +243,16 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     set("vault.namespace", *flags.vault_namespace);
   }
   Method& method = config.auto_auth.method;
-  if (flags.token_file) {
-    if (flags.role_id_file || flags.secret_id_file)
-      problem("--token-file excludes --role-id-file and --secret-id-file");
-    method.type = "token_file";
-    method.token_file_path = *flags.token_file;
-    set("auto_auth.method.token_file_path", *flags.token_file);
-  } else if (flags.role_id_file || flags.secret_id_file) {
-    method.type = "approle";
-    if (flags.role_id_file) {
-      method.role_id.clear();
-      method.role_id_file_path = *flags.role_id_file;
-      set("auto_auth.method.role_id_file_path", *flags.role_id_file);
-    }
-    if (flags.secret_id_file) {
-      method.secret_id.clear();
-      method.secret_id_given = false;
-      method.secret_id_file_path = *flags.secret_id_file;
-      set("auto_auth.method.secret_id_file_path", *flags.secret_id_file);
+  if (const MethodSpec* spec = MethodSpec::find(method.type)) {
+    for (const MethodKey& key : spec->keys()) {
+      const auto given = flags.method.find(std::string(key.flag));
+      if (given == flags.method.end()) continue;
+      replace(method, *spec, key);
+      method.set(key.name, given->second);
+      set("auto_auth.method." + std::string(key.name), given->second);
     }
   }
+  complete_method(config, origins);
   if (flags.log_level) {
     const auto value = level(*flags.log_level);
     if (value)
@@ -211,39 +276,39 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     const auto equals = text.find('='), hash = text.rfind('#');
     if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 ||
         hash + 1 == text.size()) {
-      problem("--env " + text.substr(0, equals) + ": expected NAME=PATH#KEY");
+      problem("--env " + escaped(text.substr(0, equals)) + ": expected NAME=PATH#KEY");
       continue;
     }
     EnvVar variable;
     variable.name = text.substr(0, equals);
     variable.value.secret = text.substr(equals + 1, hash - equals - 1);
     variable.value.key = text.substr(hash + 1);
-    variable.value.place = {from};
+    variable.value.place = from;
     set("env." + variable.name, variable.value.secret + "#" + variable.value.key);
     std::erase_if(config.env, [&variable](const EnvVar& v) { return v.name == variable.name; });
     config.env.push_back(std::move(variable));
   }
   for (const std::string& path : flags.env_from) {
     if (path.empty() || path.contains('#')) {
-      problem("--env-from \"" + path +
+      problem("--env-from \"" + escaped(path) +
               "\": expected PATH, of which every key is taken; for one: " + "--env NAME=PATH#KEY");
       continue;
     }
     EnvFrom all;
     all.secret = path;
-    all.place = {from};
+    all.place = from;
     config.env_from.push_back(std::move(all));
   }
   for (const std::string& text : flags.templates) {
     const auto colon = text.rfind(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
-      problem("--template " + text + ": expected SOURCE:DESTINATION");
+      problem("--template " + escaped(text) + ": expected SOURCE:DESTINATION");
       continue;
     }
     Template t;
     t.source = text.substr(0, colon);
     t.destination = text.substr(colon + 1);
-    t.place = {from};
+    t.place = from;
     config.templates.push_back(std::move(t));
   }
   if (!flags.command.empty()) {

@@ -5,6 +5,10 @@
 #include <cmath>
 #include <utility>
 
+#include "config/keys.hpp"
+#include "config/method.hpp"
+#include "config/syntax.hpp"
+
 namespace keybearer::config {
 namespace {
 
@@ -29,17 +33,17 @@ std::string_view type_text(const toml::node& node) {
 
 }  // namespace
 
-std::string place_of(const toml::node& node) {
+SourceLocation place_of(const toml::node& node) {
   const auto& source = node.source();
-  return (source.path ? *source.path : std::string("?")) + ":" + std::to_string(source.begin.line) +
-         ":" + std::to_string(source.begin.column);
+  return SourceLocation::in_file(source.path ? *source.path : "?", source.begin.line,
+                                 source.begin.column);
 }
 
 void Context::problem(const toml::node& node, const std::string& key, const std::string& text) {
-  problems.push_back({place_of(node), key + ": " + text});
+  problems.push_back({place_of(node), key + ": " + escaped(text)});
 }
 
-void Context::origin(const std::string& key, std::string value, std::string from) {
+void Context::origin(const std::string& key, std::string value, SourceLocation from) {
   if (!with_origins) return;
   const auto [known, first] = origin_of.try_emplace(key, origins.size());
   if (first) {
@@ -50,39 +54,82 @@ void Context::origin(const std::string& key, std::string value, std::string from
   }
 }
 
+TextMap Context::text_map(const toml::node& node, std::string_view text) const {
+  const SourceLocation quote = place_of(node);
+  const auto file = texts.find(quote.name);
+  if (file == texts.end()) return {};
+  const auto from = offset_of(file->second, quote.line, quote.column);
+  return from ? TextMap(quote, std::string_view(file->second).substr(*from), text) : TextMap{};
+}
+
 Reader::~Reader() {
+  if (context_.with_origins) {
+    for (const std::string_view key : known_)
+      if (!is_recorded(key)) context_.origin(shown_name(key), "none", {});
+  }
   if (table_ == nullptr || all_known_) return;
   for (const auto& [key, node] : *table_) {
     if (std::ranges::find(known_, key.str()) != known_.end()) continue;
-    const auto meant = closest_match(key.str(), known_);
-    context_.problem(
-        node, name_of(key.str()),
-        "unknown key" + (meant.empty() ? "" : "; did you mean \"" + std::string(meant) + "\"?"));
+    context_.problem(node, name_of(key.str()),
+                     "unknown key" + advice_on_unknown(prefix_, key.str(), known_, node));
   }
 }
 
-Place Reader::place() const {
-  return {table_ != nullptr ? place_of(*table_) : "the configuration"};
+SourceLocation Reader::place() const {
+  return table_ != nullptr ? place_of(*table_) : SourceLocation{};
 }
 std::string Reader::name_of(std::string_view key) const {
-  return prefix_.empty() ? std::string(key) : prefix_ + "." + std::string(key);
+  return prefix_.empty() ? escaped(key) : prefix_ + "." + escaped(key);
+}
+std::string Reader::shown_name(std::string_view key) const {
+  std::string name = name_of(key);
+  if (context_.item > 0) name.insert(name.find('.'), "[" + std::to_string(context_.item) + "]");
+  return name;
 }
 void Reader::problem(std::string_view key, const std::string& text) {
   const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
   context_.problems.push_back(
-      {node != nullptr ? place_of(*node) : place().text, name_of(key) + ": " + text});
+      {node != nullptr ? place_of(*node) : place(), name_of(key) + ": " + escaped(text)});
 }
 
 const toml::node* Reader::find(std::string_view key) {
-  known_.push_back(key);
+  if (std::ranges::find(known_, key) == known_.end()) known_.push_back(key);
+  if (context_.schema != nullptr) context_.schema->insert(name_of(key));
   return table_ != nullptr ? table_->get(key) : nullptr;
+}
+
+bool Reader::is_recorded(std::string_view key) const {
+  return std::ranges::find(recorded_, key) != recorded_.end();
 }
 
 void Reader::record(std::string_view key, const toml::node* node, const std::string& value) {
   if (!context_.with_origins) return;
-  std::string name = name_of(key);
-  if (context_.item > 0) name.insert(name.find('.'), "[" + std::to_string(context_.item) + "]");
-  context_.origin(name, value, node != nullptr ? place_of(*node) : "default");
+  recorded_.push_back(key);
+  context_.origin(shown_name(key), value.empty() ? "none" : value,
+                  node != nullptr ? place_of(*node) : SourceLocation{});
+}
+
+void Reader::describe_default(std::string_view key, std::string_view text) {
+  if (has(key) || !context_.with_origins) return;
+  recorded_.push_back(key);
+  context_.origin(shown_name(key), std::string(text), {});
+}
+
+namespace {
+
+bool secret_of_any_method(std::string_view name) {
+  return std::ranges::any_of(MethodSpec::all(), [name](const MethodSpec* spec) {
+    const MethodKey* key = spec->key(name);
+    return key != nullptr && key->type == MethodKey::Type::secret;
+  });
+}
+
+}  // namespace
+
+// What these hold is a credential, and so is the variable that it came from.
+bool Reader::is_credential(std::string_view key) const {
+  if (prefix_ == "auto_auth.method") return key == "role_id" || secret_of_any_method(key);
+  return prefix_ == "vault" && (key == "headers" || key == "proxy_address");
 }
 
 void Reader::wrong_type(const toml::node& node, std::string_view key, std::string_view expected) {
@@ -103,7 +150,12 @@ std::optional<std::string> Reader::text(std::string_view key, bool expand_it) {
 
 std::optional<std::string> Reader::expanded(const toml::node& node, std::string_view key,
                                             std::string_view text) {
-  auto out = expand(text, context_.env);
+  const auto lookup = [&](const std::string& name) {
+    auto value = context_.env(name);
+    if (value && is_credential(key)) context_.credential_variables.insert(name);
+    return value;
+  };
+  auto out = expand(text, lookup);
   // The system would take what stands before it for the whole.
   if (out && out->contains('\0')) out = fail(ErrorKind::config, "has a NUL byte");
   if (out) return std::move(*out);
@@ -117,8 +169,13 @@ void Reader::read(std::string_view key, std::string& out) {
   record(key, value ? table_->get(key) : nullptr, out);
 }
 
-void Reader::read_raw(std::string_view key, std::string& out) {
-  if (auto value = text(key, false)) out = std::move(*value);
+void Reader::read_raw(std::string_view key, std::string& out, TextMap& map) {
+  auto value = text(key, false);
+  recorded_.push_back(key);
+  if (!value) return;
+  out = std::move(*value);
+  map = context_.text_map(*table_->get(key), out);
+  record(key, table_->get(key), "(template text)");
 }
 
 void Reader::read_secret(std::string_view key, Secret& out, bool& given) {
@@ -270,7 +327,7 @@ void Reader::read_size(std::string_view key, std::size_t& out) {
 
 void Reader::read_mode(std::string_view key, unsigned& out) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) return record(key, nullptr, mode_text(out));
   if (node->as_integer() != nullptr) {
     return context_.problem(
         *node, name_of(key),
@@ -448,21 +505,32 @@ void Reader::read(std::string_view key, Command& out) {
   if (node == nullptr) return;
   if (const auto* string = node->as_string()) {
     if (string->get().contains('\0')) return problem(key, "has a NUL byte");
+    if (string->get().empty()) return problem(key, "empty; expected a command for the shell");
     out = {.argv = {"/bin/sh", "-c", string->get()}, .shell = true};
     return record(key, node, "/bin/sh -c " + string->get());
   }
   if (node->as_array() == nullptr)
     return wrong_type(*node, key, "an array of arguments, or a string for the shell");
   out = {};
-  read(key, out.argv);
-  if (node->as_array()->empty()) problem(key, "empty; expected a program and its arguments");
   std::string text;
-  for (const std::string& argument : out.argv) text += (text.empty() ? "" : " ") + argument;
+  for (const toml::node& item : *node->as_array()) {
+    const auto* argument = item.as_string();
+    if (argument == nullptr) {
+      wrong_type(item, key, "an array of strings");
+    } else if (argument->get().contains('\0')) {
+      context_.problem(item, name_of(key), "has a NUL byte");
+    } else {
+      out.argv.push_back(argument->get());
+      text += (text.empty() ? "" : " ") + argument->get();
+    }
+  }
+  if (node->as_array()->empty()) problem(key, "empty; expected a program and its arguments");
   record(key, node, text);
 }
 
 const toml::table* Reader::table(std::string_view key) {
   const toml::node* node = find(key);
+  recorded_.push_back(key);
   if (node == nullptr) return nullptr;
   if (node->as_table() == nullptr) wrong_type(*node, key, "a table");
   return node->as_table();
@@ -471,6 +539,7 @@ const toml::table* Reader::table(std::string_view key) {
 void Reader::each_table(std::string_view key,
                         const std::function<void(const toml::table&, const std::string&)>& use) {
   const toml::node* node = find(key);
+  recorded_.push_back(key);
   if (node == nullptr) return;
   const auto* array = node->as_array();
   if (array == nullptr)
@@ -485,9 +554,12 @@ void Reader::each_table(std::string_view key,
   context_.item = 0;
 }
 
-void Reader::unsupported(std::initializer_list<std::string_view> keys) {
+void Reader::unsupported(std::span<const std::string_view> keys) {
   for (const std::string_view key : keys) {
-    if (const toml::node* node = find(key))
+    recorded_.push_back(key);
+    known_.push_back(key);
+    if (table_ == nullptr) continue;
+    if (const toml::node* node = table_->get(key))
       context_.problem(*node, name_of(key), "not supported yet");
   }
 }

@@ -1,10 +1,12 @@
 #pragma once
 // Typed, strict access to one TOML table: each key that is asked for is known, and what is left
-// over is an error. Internal to config/: toml++ is only here and in load.cpp.
+// over is an error. Internal to config/.
 
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,13 +25,20 @@ struct Context {
   std::vector<Origin> origins;
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
-  int item = 0;  // of the array of tables that is being read, from 1
+  std::string method_type;                   // that the command line chooses
+  int item = 0;                              // of the array of tables that is being read, from 1
+  std::map<std::string, std::string> texts;  // of the files that were read, by path
+  std::set<std::string> credential_variables;
+  std::set<std::string>* schema = nullptr;  // takes the full name of each key that is asked for
 
+  // `key`: its full name, escaped (Reader::name_of).
   void problem(const toml::node& node, const std::string& key, const std::string& text);
-  void origin(const std::string& key, std::string value, std::string from);
+  void origin(const std::string& key, std::string value, SourceLocation from);
+  // Where the characters of `text`, the value of `node`, stand in their file.
+  [[nodiscard]] TextMap text_map(const toml::node& node, std::string_view text) const;
 };
 
-[[nodiscard]] std::string place_of(const toml::node& node);
+[[nodiscard]] SourceLocation place_of(const toml::node& node);
 
 class Reader {
  public:
@@ -44,12 +53,12 @@ class Reader {
   [[nodiscard]] bool has(std::string_view key) const {
     return table_ != nullptr && table_->contains(key);
   }
-  [[nodiscard]] Place place() const;
-  [[nodiscard]] std::string name_of(std::string_view key) const;
+  [[nodiscard]] SourceLocation place() const;
+  [[nodiscard]] std::string name_of(std::string_view key) const;  // full, escaped
   void problem(std::string_view key, const std::string& text);
 
-  void read(std::string_view key, std::string& out);      // with ${NAME}
-  void read_raw(std::string_view key, std::string& out);  // template text
+  void read(std::string_view key, std::string& out);                    // with ${NAME}
+  void read_raw(std::string_view key, std::string& out, TextMap& map);  // template text
   void read_secret(std::string_view key, Secret& out, bool& given);
   void read(std::string_view key, std::optional<std::string>& out);
   void read_masked(std::string_view key, std::optional<std::string>& out);
@@ -69,7 +78,7 @@ class Reader {
   void read(std::string_view key, std::vector<int>& out);
   void read(std::string_view key, std::map<std::string, std::string>& out);
   void read_json(std::string_view key, std::string& out);  // a table, as JSON
-  void read(std::string_view key, Command& out);
+  void read(std::string_view key, Command& out);           // as it is: ${NAME} is the shell's own
   template <class T>
   void read_choice(std::string_view key, T& out,
                    std::initializer_list<std::pair<std::string_view, T>> choices);
@@ -78,7 +87,12 @@ class Reader {
   void each_table(std::string_view key,
                   const std::function<void(const toml::table&, const std::string&)>& use);
   // Keys of the reference that are not built: refused as such, never as unknown.
-  void unsupported(std::initializer_list<std::string_view> keys);
+  void unsupported(std::span<const std::string_view> keys);
+  void unsupported(std::initializer_list<std::string_view> keys) {
+    unsupported(std::span(keys.begin(), keys.size()));
+  }
+  // What --show says of a key that is not set; without it, its default is what was read.
+  void describe_default(std::string_view key, std::string_view text);
   [[nodiscard]] const toml::table* raw() const { return table_; }
   void ignore_unknown_keys() { all_known_ = true; }
 
@@ -91,11 +105,15 @@ class Reader {
   [[nodiscard]] std::optional<Duration> duration(const toml::node& node, std::string_view key);
   void wrong_type(const toml::node& node, std::string_view key, std::string_view expected);
   void record(std::string_view key, const toml::node* node, const std::string& value);
+  [[nodiscard]] std::string shown_name(std::string_view key) const;  // "template[2].perms"
+  [[nodiscard]] bool is_credential(std::string_view key) const;
+  [[nodiscard]] bool is_recorded(std::string_view key) const;
 
   Context& context_;
   const toml::table* table_;
   std::string prefix_;
   std::vector<std::string_view> known_;
+  std::vector<std::string_view> recorded_;  // has an origin, or needs none
   bool all_known_ = false;
 };
 
@@ -115,7 +133,8 @@ void Reader::read_choice(std::string_view key, T& out,
     out = value;
     return record(key, node, *chosen);
   }
-  context_.problem(*node, name_of(key), "bad value \"" + *chosen + "\"; expected one of " + names);
+  context_.problem(*node, name_of(key),
+                   "bad value \"" + escaped(*chosen) + "\"; expected one of " + names);
 }
 
 }  // namespace keybearer::config

@@ -1,28 +1,21 @@
 #include "config/scalars.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
+#include "base/utf8.hpp"
+#include "base/signal_table.hpp"
 #include "config/load.hpp"
 
 namespace keybearer::config {
 namespace {
 
-constexpr std::pair<std::string_view, int> kSignals[] = {
-    {"HUP", SIGHUP},     {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},
-    {"ABRT", SIGABRT},   {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
-    {"SEGV", SIGSEGV},   {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},
-    {"CHLD", SIGCHLD},   {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
-    {"TTOU", SIGTTOU},   {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"PROF", SIGPROF},
-    {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"PWR", SIGPWR},   {"SYS", SIGSYS}};
-
 std::string quoted(std::string_view text) {
-  return "\"" + std::string(text) + "\"";
+  return "\"" + escaped(text) + "\"";
 }
 
 bool take_number(std::string_view& text, double& value) {
@@ -113,27 +106,13 @@ result<unsigned> parse_mode(std::string_view text) {
 }
 
 result<int> parse_signal(std::string_view text) {
-  std::string name(text);
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  });
-  if (name.starts_with("SIG")) name.erase(0, 3);
-  for (const auto& [known, number] : kSignals) {
-    if (known == name) return number;
-  }
-  int number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error == std::errc{} && end == name.data() + name.size() && number >= 1 && number < NSIG)
-    return number;
+  if (const auto number = signal_number(text)) return *number;
   return fail(ErrorKind::config,
               "bad signal " + quoted(text) + "; expected such as \"SIGTERM\" or \"HUP\"");
 }
 
 std::string signal_name(int signal) {
-  for (const auto& [name, number] : kSignals) {
-    if (number == signal) return "SIG" + std::string(name);
-  }
-  return "signal " + std::to_string(signal);
+  return keybearer::signal_name(signal);
 }
 
 result<OnChange> parse_on_change(std::string_view text) {
@@ -174,7 +153,8 @@ result<std::string> expand(
     const auto dash = inside.find(":-");
     const std::string name(inside.substr(0, dash));
     if (!valid_variable_name(name))
-      return fail(ErrorKind::config, "bad variable name in ${" + name + "}; write $$ for a dollar");
+      return fail(ErrorKind::config,
+                  "bad variable name in ${" + escaped(name) + "}; write $$ for a dollar");
     const auto value = env(name);
     if (value && !value->empty()) {
       out += *value;
@@ -185,6 +165,35 @@ result<std::string> expand(
                                          " is not set; set it or write ${" + name + ":-default}");
     }
     i = close;
+  }
+  return out;
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Rune rune = decode_rune(text);
+    const bool raw_byte = rune.code == kReplacement && rune.width == 1;
+    const bool direction = (rune.code >= 0x200e && rune.code <= 0x200f) ||
+                           (rune.code >= 0x2028 && rune.code <= 0x202e) ||
+                           (rune.code >= 0x2066 && rune.code <= 0x2069);
+    const bool control = rune.code < 0x20 || (rune.code >= 0x7f && rune.code < 0xa0);
+    if (rune.code == '\n') {
+      out += "\\n";
+    } else if (rune.code == '\r') {
+      out += "\\r";
+    } else if (rune.code == '\t') {
+      out += "\\t";
+    } else if (raw_byte || control || direction) {
+      char buffer[8];
+      std::snprintf(
+          buffer, sizeof buffer, raw_byte ? "\\x%02x" : "\\u%04x",
+          raw_byte ? static_cast<unsigned char>(text[0]) : static_cast<unsigned>(rune.code));
+      out += buffer;
+    } else {
+      out += text.substr(0, rune.width);
+    }
+    text.remove_prefix(rune.width);
   }
   return out;
 }
@@ -234,28 +243,95 @@ bool reserved_variable_name(std::string_view name) {
          std::ranges::find(kNames, name) != std::end(kNames);
 }
 
-std::string_view closest_match(std::string_view name, std::span<const std::string_view> known) {
-  std::string_view best;
-  std::size_t least = std::min<std::size_t>(3, name.size() / 2) + 1;
-  for (const std::string_view candidate : known) {
-    std::vector<std::size_t> row(candidate.size() + 1);
-    for (std::size_t j = 0; j <= candidate.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= name.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i;
-      for (std::size_t j = 1; j <= candidate.size(); ++j) {
-        const std::size_t up = row[j];
-        row[j] = std::min(
-            {row[j] + 1, row[j - 1] + 1, diagonal + (name[i - 1] == candidate[j - 1] ? 0 : 1)});
-        diagonal = up;
-      }
-    }
-    if (row.back() < least) {
-      least = row.back();
-      best = candidate;
-    }
-  }
-  return best;
+bool steering_variable_name(std::string_view name) {
+  constexpr std::string_view kNames[] = {"HOME",
+                                         "SHELL",
+                                         "PWD",
+                                         "TMPDIR",
+                                         "EDITOR",
+                                         "VISUAL",
+                                         "PAGER",
+                                         "BROWSER",
+                                         "DISPLAY",
+                                         "PROMPT_COMMAND",
+                                         "PS1",
+                                         "CDPATH",
+                                         "GLOBIGNORE",
+                                         "_JAVA_OPTIONS",
+                                         "JDK_JAVA_OPTIONS",
+                                         "CLASSPATH",
+                                         "OPENSSL_CONF",
+                                         "OPENSSL_MODULES",
+                                         "OPENSSL_ENGINES",
+                                         "SSL_CERT_FILE",
+                                         "SSL_CERT_DIR",
+                                         "SSLKEYLOGFILE",
+                                         "CURL_CA_BUNDLE",
+                                         "CURL_HOME",
+                                         "REQUESTS_CA_BUNDLE",
+                                         "PHPRC",
+                                         "PHP_INI_SCAN_DIR",
+                                         "GEM_HOME",
+                                         "GEM_PATH",
+                                         "BUNDLE_GEMFILE",
+                                         "GOFLAGS",
+                                         "GODEBUG",
+                                         "GOPATH",
+                                         "RUSTC_WRAPPER",
+                                         "RUSTFLAGS",
+                                         "LESSOPEN",
+                                         "LESSCLOSE",
+                                         "LOCPATH",
+                                         "NLSPATH",
+                                         "HOSTALIASES",
+                                         "RES_OPTIONS",
+                                         "RESOLV_HOST_CONF",
+                                         "TZDIR",
+                                         "KRB5_CONFIG",
+                                         "KUBECONFIG",
+                                         "DOCKER_HOST",
+                                         "DOCKER_CONFIG",
+                                         "NOTIFY_SOCKET",
+                                         "PSQLRC",
+                                         "PGSERVICEFILE",
+                                         "PGSYSCONFDIR",
+                                         "PGPASSFILE",
+                                         "MAVEN_OPTS",
+                                         "GRADLE_OPTS",
+                                         "JAVA_HOME",
+                                         "CATALINA_OPTS",
+                                         "ERL_FLAGS",
+                                         "ERL_AFLAGS",
+                                         "ERL_ZFLAGS",
+                                         "ELIXIR_ERL_OPTIONS",
+                                         "R_PROFILE",
+                                         "R_ENVIRON",
+                                         "INPUTRC",
+                                         "TERMINFO",
+                                         "TERMCAP",
+                                         "JULIA_LOAD_PATH",
+                                         "XDG_CONFIG_HOME",
+                                         "XDG_CONFIG_DIRS",
+                                         "XDG_DATA_DIRS",
+                                         "XDG_RUNTIME_DIR"};
+  constexpr std::string_view kPrefixes[] = {
+      "DOTNET_",     "CORECLR_",    "COR_",
+      "COMPlus_",    "PYTHON",      "PERL5",
+      "PERL_",       "RUBY",        "LUA_",
+      "GIT_",        "NODE_",       "NPM_CONFIG_",
+      "npm_config_", "VAULT_",      "BAO_",
+      "BASH_",       "ZDOTDIR",     "GTK_",
+      "QT_",         "GCONV_",      "MALLOC_",
+      "GLIBC_",      "ASAN_",       "UBSAN_",
+      "LSAN_",       "TSAN_",       "JAVA_TOOL_",
+      "JVM_",        "SYSTEMD_",    "LISTEN_",
+      "KEYBEARER_",  "AWS_CONFIG_", "AWS_SHARED_CREDENTIALS_"};
+  std::string upper(name);
+  for (char& c : upper) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  return reserved_variable_name(name) || upper.ends_with("_PROXY") ||
+         std::ranges::find(kNames, name) != std::end(kNames) ||
+         std::ranges::any_of(kPrefixes,
+                             [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 }  // namespace keybearer::config

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
+#include "base/closest_match.hpp"
 #include "base/error.hpp"
 #include "config/config.hpp"
 
@@ -22,15 +22,18 @@ namespace keybearer::config {
 [[nodiscard]] result<std::string> expand(
     std::string_view text,
     const std::function<std::optional<std::string>(const std::string&)>& env);
+// As it may be printed: control characters as \n or \u001b, so that no name forges a line.
+[[nodiscard]] std::string escaped(std::string_view text);
 [[nodiscard]] bool has_control(std::string_view text);  // a control character other than a tab
 // Without KV v2's data/: "kv/app" of "kv/data/app", which are one secret.
 [[nodiscard]] std::string plain_path(std::string_view path);
 [[nodiscard]] bool valid_variable_name(std::string_view name);
 // LD_PRELOAD, PATH, IFS ...: names that change what a program is.
 [[nodiscard]] bool reserved_variable_name(std::string_view name);
-// The known name that was probably meant; "" when none is near.
-[[nodiscard]] std::string_view closest_match(std::string_view name,
-                                             std::span<const std::string_view> known);
+// Of families that steer interpreters, libraries and clients (_JAVA_OPTIONS, PYTHON*, GIT_*,
+// *_PROXY ...): fine when the configuration names them, not when a secret's key does.
+[[nodiscard]] bool steering_variable_name(std::string_view name);
+using keybearer::closest_match;
 [[nodiscard]] std::string duration_text(Duration duration);  // "1h30m", "250ms"
 
 }  // namespace keybearer::config

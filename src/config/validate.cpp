@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 
+#include "config/method.hpp"
 #include "config/scalars.hpp"
 
 namespace keybearer::config {
@@ -16,97 +17,90 @@ namespace {
 
 using Problems = std::vector<Problem>;
 
-constexpr const char* kWhole = "the configuration";
-
-std::string where(const Place& place) {
-  return place.text.empty() ? kWhole : place.text;
-}
-
-// Where keys are set: `place_of` made to answer always.
-struct Places {
-  const PlaceOf& place_of;
-  std::string operator()(std::string_view key) const {
-    const std::string place = place_of(key);
-    return place.empty() ? kWhole : place;
-  }
-};
-
 // Two durations of which one is the most of the other; either may be the default, which the user
 // never saw.
-void ordered(const PlaceOf& place_of, const std::string& low, Duration least,
-             const std::string& high, Duration most, Problems& problems) {
+void require_at_most(const LocationOf& location, const std::string& low, Duration least,
+                     const std::string& high, Duration most, Problems& problems) {
   if (least <= most) return;
-  const std::string low_place = place_of(low), high_place = place_of(high);
-  const auto shown = [](const std::string& place, Duration value) {
-    return (place.empty() ? "the default of " : "") + duration_text(value);
+  const SourceLocation of_low = location(low), of_high = location(high);
+  const auto shown = [](const SourceLocation& place, Duration value) {
+    return (place.is_set() ? "" : "the default of ") + duration_text(value);
   };
-  problems.push_back({!low_place.empty()    ? low_place
-                      : !high_place.empty() ? high_place
-                                            : kWhole,
-                      low + ": " + shown(low_place, least) + " is more than " + high + ", " +
-                          shown(high_place, most)});
+  problems.push_back(
+      {of_low.is_set() ? of_low : of_high,
+       low + ": " + shown(of_low, least) + " is more than " + high + ", " + shown(of_high, most)});
 }
 
-void readable(const std::string& path, const std::string& key, const std::string& place,
+void readable(const std::string& path, const std::string& key, const SourceLocation& place,
               Problems& problems) {
   if (path.empty() || access(path.c_str(), R_OK) == 0) return;
-  problems.push_back({place, key + ": " + path + ": " + strerrordesc_np(errno)});
+  problems.push_back({place, key + ": " + escaped(path) + ": " + strerrordesc_np(errno)});
 }
 
-void readable_file(const std::string& path, const std::string& key, const std::string& place,
+void readable_file(const std::string& path, const std::string& key, const SourceLocation& place,
                    Problems& problems) {
   std::error_code none;
   if (!path.empty() && std::filesystem::is_directory(path, none))
-    problems.push_back({place, key + ": " + path + ": is a folder; expected a file"});
+    problems.push_back({place, key + ": " + escaped(path) + ": is a directory; expected a file"});
   else
     readable(path, key, place, problems);
 }
 
-void no_control(const std::string& text, const std::string& key, const Places& place,
+void no_control(const std::string& text, const std::string& key, const LocationOf& place,
                 Problems& problems) {
   if (has_control(text))
     problems.push_back({place(key), key + ": has a line break or another control character"});
 }
 
-void check_method(const AutoAuth& auth, const Places& place_of, Problems& problems) {
+// "it, role_id_file_path, or VAULT_ROLE_ID"; "" when nothing but the key itself will do.
+std::string ways_to_set(const MethodSpec& spec, const MethodKey& key) {
+  std::vector<std::string> ways = {"it"};
+  if (const MethodKey* file = spec.file_of(key)) ways.emplace_back(file->name);
+  if (!key.variables.empty()) ways.emplace_back(key.variables.front());
+  if (ways.size() == 1) return "";
+  std::string out = "; set it";
+  for (std::size_t i = 1; i < ways.size(); ++i)
+    out += (i + 1 < ways.size() ? ", " : ways.size() > 2 ? ", or " : " or ") + ways[i];
+  return out;
+}
+
+void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& problems) {
   const Method& m = auth.method;
-  const std::string place = where(m.place);
+  const SourceLocation& place = m.place;
   if (m.type.empty()) {
-    if (m.place.text.empty()) {
+    if (!m.place.is_set()) {
       problems.push_back({place,
                           "no way to log in: set VAULT_TOKEN, or VAULT_ROLE_ID and "
                           "VAULT_SECRET_ID, or write [auto_auth.method] "
-                          "(type, role_id_file_path, secret_id_file_path, token_file_path)"});
+                          "(type, role_id_file_path, secret_id_file_path, token_file_path), "
+                          "or give --token-file (`vault login` leaves one in ~/.vault-token)"});
     }
     return;
   }
   const std::string prefix = "auto_auth.method.";
-  const auto file = [&](const char* key, const std::string& path) {
-    readable(path, prefix + key, place_of(prefix + key), problems);
-  };
   no_control(m.vault_namespace.value_or(""), prefix + "namespace", place_of, problems);
-  if (m.type == "approle") {
-    if (m.role_id.empty() && m.role_id_file_path.empty()) {
+  const MethodSpec* spec = MethodSpec::find(m.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const std::string name = prefix + std::string(key.name);
+    const MethodKey* file = spec->file_of(key);
+    const std::shared_ptr<const Secret> secret = m.secret(key.name);
+    const bool given = m.has(key.name) && (key.missing.size() > 0 || !secret || !secret->empty());
+    if (key.required && !given && !(file != nullptr && m.has(file->name))) {
       problems.push_back(
-          {place, prefix + "role_id: required; set it, role_id_file_path, or VAULT_ROLE_ID"});
+          {place, name + ": required" + ways_to_set(*spec, key) + std::string(key.missing)});
     }
-    if (!m.secret_id_given && m.secret_id_file_path.empty()) {
-      problems.push_back({place, prefix + "secret_id: required; set it, secret_id_file_path, or "
-                                          "VAULT_SECRET_ID (\"\" for roles without)"});
-    }
-    if (m.role_id.empty()) file("role_id_file_path", m.role_id_file_path);
-    if (!m.secret_id_given) file("secret_id_file_path", m.secret_id_file_path);
-  } else if (m.type == "token_file") {
-    if (m.token_file_path.empty())
-      problems.push_back({place, prefix + "token_file_path: required"});
-    file("token_file_path", m.token_file_path);
-  } else if (m.type == "token" && m.token.empty()) {
-    problems.push_back({place, prefix + "token: required; set VAULT_TOKEN"});
+    if (key.type != MethodKey::Type::file) continue;
+    const std::string& path = m.text(key.name);
+    if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
+    const int why = errno;
+    problems.push_back({place_of(name), name + ": " + escaped(path) + ": " + strerrordesc_np(why) +
+                                            (why == ENOENT ? removal_hint(m, key.name) : "")});
   }
 }
 
-void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems) {
-  const Places place{place_of};
+void check_vault(const Vault& vault, const LocationOf& place_of, Problems& problems) {
+  const LocationOf& place = place_of;
   if (vault.client_cert.empty() != vault.client_key.empty()) {
     const bool cert = vault.client_key.empty();
     problems.push_back({place(cert ? "vault.client_cert" : "vault.client_key"),
@@ -119,8 +113,8 @@ void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems
       {"vault.client_key", vault.client_key}};
   for (const auto& [key, path] : files) readable(path, key, place(key), problems);
   no_control(vault.vault_namespace, "vault.namespace", place, problems);
-  ordered(place_of, "vault.retry.min_backoff", vault.retry.min_backoff, "vault.retry.max_backoff",
-          vault.retry.max_backoff, problems);
+  require_at_most(place_of, "vault.retry.min_backoff", vault.retry.min_backoff,
+                  "vault.retry.max_backoff", vault.retry.max_backoff, problems);
   if (vault.timeout < Duration(10))
     problems.push_back({place("vault.timeout"), "vault.timeout: must be more than zero"});
 }
@@ -128,8 +122,8 @@ void check_vault(const Vault& vault, const PlaceOf& place_of, Problems& problems
 void check_environment(const Config& config, Problems& problems) {
   std::set<std::string> names;
   for (const EnvVar& variable : config.env) {
-    const std::string place = where(variable.value.place);
-    const std::string key = "env." + variable.name;
+    const SourceLocation& place = variable.value.place;
+    const std::string key = "env." + escaped(variable.name);
     if (!valid_variable_name(variable.name)) {
       problems.push_back({place, key + ": not a variable name; expected letters, digits and _"});
     } else if (reserved_variable_name(variable.name) && !config.exec.allow_reserved_env) {
@@ -141,20 +135,25 @@ void check_environment(const Config& config, Problems& problems) {
   }
 }
 
-void check_templates(const Config& config, Problems& problems) {
+void check_templates(const Config& config, Scope scope, Problems& problems) {
   std::set<std::string> destinations;
   for (const Template& t : config.templates) {
     if (!t.enabled) continue;
-    const std::string place = where(t.place);
+    const SourceLocation& place = t.place;
     readable_file(t.source, "template.source", place, problems);
     std::error_code none;
     if (!t.source.empty() && std::filesystem::equivalent(t.source, t.destination, none))
       problems.push_back({place, "template.destination: is the source itself"});
+    if (t.destination == "-" && !scope.files_only && !config.exec.command.argv.empty()) {
+      problems.push_back({place,
+                          "template.destination: \"-\" is standard output, which is the "
+                          "program's; expected a file"});
+    }
     const std::string destination =
         std::filesystem::path(t.destination).lexically_normal().string();
     if (!t.destination.empty() && !destinations.insert(destination).second) {
-      problems.push_back(
-          {place, "template.destination: " + t.destination + " is written by another template"});
+      problems.push_back({place, "template.destination: " + escaped(t.destination) +
+                                     " is written by another template"});
     }
   }
 }
@@ -173,15 +172,15 @@ void check_secrets(const Config& config, Problems& problems) {
     const std::string identity = identity_of(rule);
     if (!identities.insert(identity).second && !rule.path.empty()) {
       const auto first = std::ranges::find(config.secrets, identity, identity_of);
-      problems.push_back({rule.place.text, "secret.path: \"" + rule.path +
-                                               "\" has a table already, at " + first->place.text +
-                                               "; make them one"});
+      problems.push_back({rule.place, "secret.path: \"" + escaped(rule.path) +
+                                          "\" has a table already, at " + first->place.text() +
+                                          "; make them one"});
     }
     if (!rule.name.empty() && !names.insert(rule.name).second) {
-      problems.push_back({rule.place.text, "secret.name: \"" + rule.name + "\" is used twice"});
+      problems.push_back({rule.place, "secret.name: \"" + escaped(rule.name) + "\" is used twice"});
     }
     if (!rule.defaults.empty() && !rule.optional) {
-      problems.push_back({rule.place.text, "secret.defaults: needs optional = true"});
+      problems.push_back({rule.place, "secret.defaults: needs optional = true"});
     }
   }
 }
@@ -205,17 +204,16 @@ void name_instance(Config& config) {
   config.name = path.empty() ? "keybearer" : path;
 }
 
-void validate(const Config& config, const PlaceOf& place_of, bool offline, Problems& problems) {
-  const Places place{place_of};
-  if (!offline) {
+void validate(const Config& config, const LocationOf& place, Scope scope, Problems& problems) {
+  if (!scope.offline) {
     check_method(config.auto_auth, place, problems);
-    check_vault(config.vault, place_of, problems);
+    check_vault(config.vault, place, problems);
   }
   check_environment(config, problems);
-  check_templates(config, problems);
+  check_templates(config, scope, problems);
   check_secrets(config, problems);
-  ordered(place_of, "auto_auth.min_backoff", config.auto_auth.min_backoff, "auto_auth.max_backoff",
-          config.auto_auth.max_backoff, problems);
+  require_at_most(place, "auto_auth.min_backoff", config.auto_auth.min_backoff,
+                  "auto_auth.max_backoff", config.auto_auth.max_backoff, problems);
   if (config.exit_after_auth && !config.exec.command.argv.empty()) {
     problems.push_back({place("exit_after_auth"),
                         "exit_after_auth and exec.command exclude each other: it ends once files "
@@ -223,14 +221,15 @@ void validate(const Config& config, const PlaceOf& place_of, bool offline, Probl
   }
   const std::string& folder = config.exec.working_directory;
   if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
-    problems.push_back({place("exec.working_directory"),
-                        "exec.working_directory: " + folder + ": No such file or directory"});
+    problems.push_back(
+        {place("exec.working_directory"),
+         "exec.working_directory: " + escaped(folder) + ": No such file or directory"});
   }
   const Exec& exec = config.exec;
-  ordered(place_of, "exec.debounce", exec.debounce, "exec.debounce_max", exec.debounce_max,
-          problems);
-  ordered(place_of, "exec.restart_backoff", exec.restart_backoff, "exec.restart_backoff_max",
-          exec.restart_backoff_max, problems);
+  require_at_most(place, "exec.debounce", exec.debounce, "exec.debounce_max", exec.debounce_max,
+                  problems);
+  require_at_most(place, "exec.restart_backoff", exec.restart_backoff, "exec.restart_backoff_max",
+                  exec.restart_backoff_max, problems);
 }
 
 void add_warnings(Config& config) {
@@ -244,25 +243,23 @@ void add_warnings(Config& config) {
         "vault.tls_skip_verify is on: the server's identity is not checked, and the token goes to "
         "whoever answers");
   }
-  for (const std::string& address : config.vault.address) {
-    const bool loopback = address.starts_with("http://127.") ||
-                          address.starts_with("http://localhost") ||
-                          address.starts_with("http://[::1]");
-    if (address.starts_with("http://") && !loopback) {
-      config.warnings.push_back("vault.address " + address +
-                                " is plain http: tokens and secrets travel readable; use https");
-    }
-  }
 }
 
 void warn_of_readable_secret(Config& config) {
   const Method& method = config.auto_auth.method;
-  if (method.secret_id.empty() && method.token.empty()) return;
-  for (const std::string& file : config.files) {
-    if (!method.place.text.starts_with(file + ":") || !others_can_read(file)) continue;
-    config.warnings.push_back(
-        file + " holds a " + (method.token.empty() ? "secret_id" : "token") +
-        " and others can read it: chmod 600, or keep it in a file of its own");
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const auto secret = method.secret(key.name);
+    if (!secret || secret->empty()) continue;
+    for (const std::string& file : config.files) {
+      if (method.place.kind != SourceLocation::Kind::file || method.place.name != file ||
+          !others_can_read(file))
+        continue;
+      config.warnings.push_back(
+          file + " holds a " + std::string(key.name) +
+          " and others can read it: chmod 600, or keep it in a file of its own");
+    }
   }
 }
 

@@ -21,7 +21,8 @@ using asio::awaitable;
 using boost::system::error_code;
 using namespace std::chrono_literals;
 
-constexpr Duration kIdleLimit = 60s;          // an unused connection is closed after this
+constexpr Duration kIdleLimit = 60s;  // an unused connection is closed after this
+constexpr Duration kFreshlyUsed = 1s;
 constexpr std::size_t kReadSize = 16 * 1024;  // the buffer lives only while an answer is read
 
 struct Idle {
@@ -40,6 +41,35 @@ struct Answer {
   Response response;
   std::string location;
   bool keep_alive = false;
+  std::size_t server = 0;  // whose it is
+};
+
+// How far an exchange came.
+struct Progress {
+  std::size_t written = 0;
+  bool answer_begun = false;
+};
+
+// One request's unit of what its gate counts: held from enter() until the request goes out.
+class Permit {
+ public:
+  explicit Permit(Gate* gate) : gate_(gate) {}
+  Permit(const Permit&) = delete;
+  Permit& operator=(const Permit&) = delete;
+  ~Permit() {
+    if (held_) gate_->give_back();
+  }
+  [[nodiscard]] awaitable<result<>> get(Instant latest) {
+    if (gate_ == nullptr || held_) co_return result<>{};
+    auto entered = co_await gate_->enter(latest);
+    held_ = entered.has_value();
+    co_return entered;
+  }
+  void spend() { held_ = false; }
+
+ private:
+  Gate* gate_;
+  bool held_ = false;
 };
 
 class PooledClient final : public Client {
@@ -47,6 +77,7 @@ class PooledClient final : public Client {
   PooledClient(asio::any_io_executor executor, ClientOptions options)
       : options_(std::move(options)),
         tls_(options_),
+        proxies_(options_.addresses.size()),
         pools_(options_.addresses.size()),
         sweeper_(executor) {}
 
@@ -66,19 +97,26 @@ class PooledClient final : public Client {
 
   awaitable<result<>> enter(std::size_t server, Limit limit);
   void leave(std::size_t server);
+  awaitable<result<Answer>> ask_server(std::size_t server, const Request& request, Limit limit,
+                                       Permit& permit);
   awaitable<result<Answer>> send_to(std::size_t server, const Request& request,
-                                    const std::string& target, Limit limit);
+                                    const std::string& target, Limit limit, Permit& permit);
   awaitable<result<Answer>> exchange(Stream& stream, std::string_view bytes, Limit limit,
-                                     bool head_only, bool& begun);
-  std::unique_ptr<Stream> take_idle(std::size_t server);
+                                     bool head_only, Progress& progress);
+  std::unique_ptr<Stream> take_idle(std::size_t server, bool repeatable);
   void keep_idle(std::size_t server, std::unique_ptr<Stream> stream);
   void sweep_later();
-  [[nodiscard]] result<Secret> bytes_of(const Request& request, const Url& url,
+  [[nodiscard]] result<> know_proxies();
+  void note_failover(std::size_t server, std::size_t before);
+  [[nodiscard]] result<Secret> bytes_of(const Request& request, std::size_t server,
                                         const std::string& target) const;
 
   ClientOptions options_;
   TlsContext tls_;
   Resolver resolver_;
+  std::vector<std::optional<Proxy>> proxies_;  // by address; set up at the first request
+  std::optional<Error> proxy_fault_;
+  bool proxies_known_ = false;
   std::vector<Pool> pools_;
   std::size_t current_ = 0;
   Timer sweeper_;
@@ -90,8 +128,12 @@ bool has_line_break(std::string_view text) {
 }
 
 // Header and body in one piece: with Nagle off, two writes would be two packets.
-result<Secret> PooledClient::bytes_of(const Request& request, const Url& url,
+// A proxy gets http requests in the absolute form (RFC 9112 section 3.2.2).
+result<Secret> PooledClient::bytes_of(const Request& request, std::size_t server,
                                       const std::string& target) const {
+  const Url& url = options_.addresses[server];
+  const Proxy* const proxy =
+      url.scheme == Url::Scheme::http && proxies_[server] ? &*proxies_[server] : nullptr;
   Secret out;
   out.reserve(1024 + target.size() + request.body.size());
   bool broken = has_line_break(target) || target.find(' ') != std::string::npos;
@@ -104,6 +146,7 @@ result<Secret> PooledClient::bytes_of(const Request& request, const Url& url,
   };
   out.append(request.method);
   out.append(" ");
+  if (proxy != nullptr) out.append("http://" + url.authority());
   out.append(target);
   out.append(" HTTP/1.1\r\n");
   add("Host", url.authority());
@@ -111,6 +154,8 @@ result<Secret> PooledClient::bytes_of(const Request& request, const Url& url,
   add("Accept", "application/json");
   for (const auto& [name, value] : options_.headers) add(name, value);
   for (const auto& [name, value] : request.headers) add(name, value);
+  if (proxy != nullptr && proxy->authorization != nullptr)
+    add("Proxy-Authorization", proxy->authorization->reveal());
   if (request.token) add("X-Vault-Token", request.token->reveal());
   if (!request.body.empty()) add("Content-Type", "application/json");
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
@@ -163,12 +208,15 @@ void PooledClient::leave(std::size_t server) {
   next->cancel();
 }
 
-std::unique_ptr<Stream> PooledClient::take_idle(std::size_t server) {
+// What can't be repeated takes only a connection that has just been used: an older one may be about
+// to be closed by the server, which would leave in doubt what became of the request.
+std::unique_ptr<Stream> PooledClient::take_idle(std::size_t server, bool repeatable) {
   auto& idle = pools_[server].idle;
   while (!idle.empty()) {
-    auto stream = std::move(idle.back().stream);
+    auto [stream, since] = std::move(idle.back());
     idle.pop_back();
-    if (stream->fd() >= 0 && !is_stale(stream->fd())) return stream;
+    if (!repeatable && since + kFreshlyUsed < Clock::now()) return nullptr;
+    if (stream->is_clean()) return std::move(stream);
   }
   return nullptr;
 }
@@ -200,14 +248,22 @@ void PooledClient::sweep_later() {
   });
 }
 
+Error speaks_https() {
+  return {.kind = ErrorKind::tls,
+          .text = "the server speaks https: write https:// in vault.address (VAULT_ADDR)",
+          .reason = Reason::tls_mismatch};
+}
+
 awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_view bytes,
-                                                 Limit limit, bool head_only, bool& begun) {
+                                                 Limit limit, bool head_only, Progress& progress) {
   const Deadline guard(co_await asio::this_coro::executor, limit.at, stream);
   const auto why = [&](Error error) {
     return std::unexpected(guard.passed() ? limit.passed("waiting for the answer")
                                           : std::move(error));
   };
-  if (auto written = co_await stream.write(bytes); !written) co_return why(written.error());
+  const Instant asked = Clock::now();
+  if (auto written = co_await stream.write(bytes, progress.written); !written)
+    co_return why(written.error());
 
   ResponseParser parser(options_.max_response_size, head_only);
   const auto buffer = std::make_unique_for_overwrite<char[]>(kReadSize);  // wiped when freed
@@ -219,86 +275,166 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
     const auto n = co_await stream.read_some(buffer.get() + filled, kReadSize - filled);
     if (n && *n == 0 && parser.ended()) break;
     if (!n || *n == 0) {
-      if (begun) co_return why({ErrorKind::network, "connection lost in the middle of the answer"});
+      if (progress.answer_begun)
+        co_return why({ErrorKind::network, "connection lost in the middle of the answer"});
       co_return why(n ? Error{ErrorKind::network, "the server closed the connection"} : n.error());
     }
-    begun = true;
+    const bool first = !std::exchange(progress.answer_begun, true);
+    // A TLS alert or handshake record: no HTTP begins so.
+    if (first && (buffer[0] == '\x15' || buffer[0] == '\x16'))
+      co_return std::unexpected(speaks_https());
     filled += *n;
     const auto used = parser.put({buffer.get(), filled});
     if (!used) co_return std::unexpected(used.error());
     std::copy(buffer.get() + *used, buffer.get() + filled, buffer.get());
     filled -= *used;
   }
-  co_return Answer{parser.take(), parser.location(), parser.keep_alive() && filled == 0};
+  Answer answer{parser.take(), parser.location(), parser.keep_alive() && filled == 0};
+  answer.response.asked = asked;
+  co_return answer;
+}
+
+// A write went out, and what became of it nobody knows.
+Error lost(Error error) {
+  error.reason = Reason::lost_answer;
+  error.text += "; it may have been carried out all the same";
+  return error;
+}
+
+// What a proxy or a TLS server says to plain http in the place of an answer.
+result<Answer> of_plain_http(result<Answer> answer, const Proxy* proxy) {
+  const Response& response = answer->response;
+  if (response.status == 407 && proxy != nullptr) return std::unexpected(wants_credentials(*proxy));
+  const auto body = response.body.reveal();
+  if (response.status != 400 || (body.find("HTTP request to an HTTPS server") == body.npos &&
+                                 body.find("plain HTTP request was sent to HTTPS") == body.npos)) {
+    return answer;
+  }
+  return std::unexpected(speaks_https());
 }
 
 awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Request& request,
-                                                const std::string& target, Limit limit) {
+                                                const std::string& target, Limit limit,
+                                                Permit& permit) {
   const Url& url = options_.addresses[server];
-  const auto bytes = bytes_of(request, url, target);
+  const auto bytes = bytes_of(request, server, target);
+  const Proxy* const proxy = proxies_[server] ? &*proxies_[server] : nullptr;
   if (!bytes) co_return std::unexpected(bytes.error());
   if (auto entered = co_await enter(server, limit); !entered) {
     co_return std::unexpected(entered.error());
   }
   const Place place(this, server);
 
-  auto stream = take_idle(server);
+  const bool repeatable = is_repeatable(request);
+  auto stream = take_idle(server, repeatable);
   for (;;) {
+    if (auto allowed = co_await permit.get(limit.at); !allowed)
+      co_return std::unexpected(allowed.error());
     const bool reused = stream != nullptr;
     if (!reused) {
-      auto connected = co_await connect(url, resolver_, tls_,
+      auto connected = co_await connect(url, proxy, resolver_, tls_,
                                         limit.earlier_of(Limit::in(options_.connect_timeout)));
-      if (!connected) co_return std::unexpected(connected.error());
+      if (!connected) {
+        if (connected.error().reason != Reason::no_such_host) permit.spend();
+        co_return std::unexpected(connected.error());
+      }
       stream = std::move(*connected);
     }
-    bool begun = false;
+    permit.spend();
+    Progress progress;
     auto answer =
-        co_await exchange(*stream, bytes->reveal(), limit, request.method == "HEAD", begun);
-    if (!answer && reused && !begun && answer.error().kind == ErrorKind::network) {
+        co_await exchange(*stream, bytes->reveal(), limit, request.method == "HEAD", progress);
+    const bool unseen = repeatable || progress.written == 0;
+    if (!answer && reused && !progress.answer_begun && unseen &&
+        answer.error().kind == ErrorKind::network) {
       stream = nullptr;  // the server had closed it: once more, on a new one
       continue;
     }
+    const bool by_alert = !answer && answer.error().kind == ErrorKind::tls;  // before it was read
+    if (!answer && !unseen && !by_alert) answer.error() = lost(std::move(answer).error());
+    if (answer && url.scheme == Url::Scheme::http) answer = of_plain_http(std::move(answer), proxy);
+    if (answer && proxy != nullptr) answer->response.via = proxy->text();
     if (answer && answer->keep_alive) keep_idle(server, std::move(stream));
+    if (answer) answer->server = server;
     co_return answer;
   }
 }
 
-// An answer that another server might give better: standby, sealed, throttled.
-bool should_fail_over(const result<Answer>& answer) {
+// Could another server do better (standby, sealed, throttled, no answer), and may it be asked?
+bool should_fail_over(const result<Answer>& answer, bool repeatable) {
+  if (!answer)
+    return is_outage(answer.error().kind) && answer.error().reason != Reason::lost_answer;
+  const Response& response = answer->response;
+  const int status = response.status;
+  if (status == 429 || status == 472 || status == 473) return true;
+  // A server that is sealed has done nothing; of a gateway nobody knows.
+  const bool own = response.body.empty() || response.content_type.find("json") != std::string::npos;
+  return status == 503 && (repeatable || own);
+}
+
+// The next request begins elsewhere.
+bool is_down(const result<Answer>& answer) {
   if (!answer) return is_outage(answer.error().kind);
   const int status = answer->response.status;
-  return status == 429 || status == 472 || status == 473 || status == 503;
+  return status == 472 || status == 473 || (status >= 502 && status <= 504);
+}
+
+// One address, and where it redirects to.
+awaitable<result<Answer>> PooledClient::ask_server(std::size_t server, const Request& request,
+                                                   Limit limit, Permit& permit) {
+  auto answer = co_await send_to(server, request,
+                                 options_.addresses[server].prefix + request.target, limit, permit);
+  if (!answer || !is_redirect(answer->response.status)) co_return answer;
+  const auto next =
+      follow(answer->response.status, request.method, answer->location, options_.addresses, server);
+  if (!next) co_return std::unexpected(next.error());
+  answer = co_await send_to(next->address, request, next->target, limit, permit);
+  if (answer && is_redirect(answer->response.status))
+    co_return fail(ErrorKind::bad_reply, "redirected twice, refused");
+  co_return answer;
+}
+
+result<> PooledClient::know_proxies() {
+  if (proxy_fault_) return std::unexpected(*proxy_fault_);
+  for (std::size_t i = 0; !proxies_known_ && i < proxies_.size(); ++i) {
+    auto proxy = proxy_for(options_.addresses[i], options_.proxy);
+    if (!proxy) {
+      proxy_fault_ = std::move(proxy).error();
+      return std::unexpected(*proxy_fault_);
+    }
+    proxies_[i] = *std::move(proxy);
+  }
+  proxies_known_ = true;
+  return {};
+}
+
+void PooledClient::note_failover(std::size_t server, std::size_t before) {
+  log::info("server.failover", "another server answers",
+            {{"address", options_.addresses[server].text()},
+             {"before", options_.addresses[before].text()}});
+  current_ = server;
 }
 
 awaitable<result<Response>> PooledClient::send(Request request) {
+  if (auto known = know_proxies(); !known) co_return std::unexpected(known.error());
+  Permit permit(request.gate);  // to wait for it does not count against the limit
+  if (auto allowed = co_await permit.get(Instant::max()); !allowed)
+    co_return std::unexpected(allowed.error());
   const auto limit =
       Limit::in(std::min(request.timeout.value_or(options_.timeout), options_.timeout));
+  const bool repeatable = is_repeatable(request);
   result<Answer> best = fail(ErrorKind::network, "no address");
   const std::size_t first = current_, count = options_.addresses.size();
   for (std::size_t i = 0; i < count && (i == 0 || Clock::now() < limit.at); ++i) {
-    std::size_t server = (first + i) % count;
-    auto answer = co_await send_to(server, request,
-                                   options_.addresses[server].prefix + request.target, limit);
-    if (answer && is_redirect(answer->response.status)) {
-      const auto next = follow(answer->response.status, request.method, answer->location,
-                               options_.addresses, server);
-      if (!next) co_return std::unexpected(next.error());
-      server = next->address;
-      answer = co_await send_to(server, request, next->target, limit);
-      if (answer && is_redirect(answer->response.status)) {
-        answer = fail(ErrorKind::bad_reply, "redirected twice, refused");
-      }
-    }
+    const std::size_t server = (first + i) % count;
+    auto answer = co_await ask_server(server, request, limit.share(count - i), permit);
     if (!answer) {
       answer.error() = std::move(answer.error()).within(options_.addresses[server].text());
     }
-    if (!should_fail_over(answer)) {
-      if (answer && current_ != server) {
-        log::info("server.failover", "another server answers",
-                  {{"address", options_.addresses[server].text()},
-                   {"before", options_.addresses[current_].text()}});
-        current_ = server;
-      }
+    const bool down = is_down(answer);
+    if (down && count > 1 && current_ == server) current_ = (server + 1) % count;
+    if (!should_fail_over(answer, repeatable)) {
+      if (answer && !down && answer->server != first) note_failover(answer->server, first);
       best = std::move(answer);
       break;
     }

@@ -15,26 +15,21 @@
 
 #include "base/error.hpp"
 #include "base/secret.hpp"
+#include "http/proxy.hpp"
+#include "http/url.hpp"
 
 namespace keybearer::http {
 
-// http://host:port, https://host:port or unix:///path. A path in an http address is kept as a
-// prefix.
-struct Url {
-  enum class Scheme { http, https, unix_socket };
-  Scheme scheme = Scheme::https;
-  std::string host;  // no brackets around IPv6
-  std::string port;
-  std::string prefix;       // "" or "/gateway", no slash at its end
-  std::string socket_path;  // unix only
-
-  [[nodiscard]] std::string text() const;       // canonical, for people
-  [[nodiscard]] std::string authority() const;  // "host:port", as the Host header has it
-  [[nodiscard]] bool is_loopback() const;       // 127.0.0.0/8, ::1, localhost, or a unix socket
-  friend bool operator==(const Url&, const Url&) = default;
+// Whoever counts requests stands here: the client asks before each one that goes out (the first, on
+// another address, a redirect, again on a new connection).
+class Gate {
+ public:
+  virtual ~Gate() = default;
+  // Returns when the request may go out, at the latest at `latest` with an error (timeout).
+  [[nodiscard]] virtual boost::asio::awaitable<result<>> enter(Instant latest) = 0;
+  // The request that was let through did not go out after all.
+  virtual void give_back() noexcept = 0;
 };
-// Error kind config: what is wrong with it, without repeating user info.
-[[nodiscard]] result<Url> parse_url(std::string_view text);
 
 struct Request {
   std::string method;  // GET, POST, PUT, LIST ...
@@ -43,20 +38,31 @@ struct Request {
   std::shared_ptr<const Secret> token = {};  // sent as X-Vault-Token, only to a configured server
   Secret body = {};                          // JSON when not empty
   std::optional<Duration> timeout = {};      // total, where it is shorter than the client's
+  bool repeatable = false;                   // beyond GET, HEAD and LIST: twice does no harm
+  Gate* gate = nullptr;                      // none: uncounted. Must outlive send()
 };
+
+// May it be sent again by itself after bytes of it went out? (S3)
+[[nodiscard]] inline bool is_repeatable(const Request& request) {
+  return request.repeatable || request.method == "GET" || request.method == "HEAD" ||
+         request.method == "LIST";
+}
 
 struct Response {
   int status = 0;
   std::optional<Duration> retry_after;  // seconds or an HTTP date, RFC 9110 section 10.2.3
   std::string content_type;
   Secret body;
+  Instant asked{};       // when the request went out: lifetimes count from then (T11)
+  std::string via = {};  // the forward proxy that it came through, for people
 };
 
 class Client {
  public:
   virtual ~Client() = default;
   // An answer of any status is a Response; an Error says why there was none (network, tls, timeout,
-  // bad_reply). Cancelling the coroutine closes the connection in use.
+  // bad_reply); Reason::lost_answer: the request can't be repeated, and may have been carried out.
+  // Cancelling the coroutine closes the connection in use.
   [[nodiscard]] virtual boost::asio::awaitable<result<Response>> send(Request request) = 0;
   // The address that the next request goes to first.
   [[nodiscard]] virtual const Url& address() const = 0;
@@ -66,8 +72,10 @@ struct ClientOptions {
   std::vector<Url>
       addresses;  // at least one; the one that answered last is kept, the others are tried in order
   std::string ca_cert, ca_path, client_cert,
-      client_key;  // files (PEM); empty: the system's CAs, no client certificate
+      client_key;           // files (PEM); empty: the system's CAs, no client certificate
+  std::string ca_cert_pem;  // VAULT_CACERT_BYTES: PEM itself, where there is no ca_cert
   std::string tls_server_name;
+  ProxyOptions proxy = {};
   bool tls13_only = false;
   bool tls_skip_verify = false;
   Duration connect_timeout = std::chrono::seconds(5);  // name look-up, TCP and TLS together
@@ -84,7 +92,9 @@ struct ClientOptions {
 [[nodiscard]] result<> check_tls_files(const ClientOptions& options);
 
 // Keeps connections alive and reuses them (a reused one that turns out to be closed is retried once
-// on a new one). Redirects (307, 308; 301, 302 for GET): at most one, to the same origin or another
+// on a new one, if the request is repeatable or none of it was written). What is left of the time
+// limit is shared by the addresses left; after an outage of one the next request begins with the
+// next (S5). Redirects (307, 308; 301, 302 for GET): at most one, to the same origin or another
 // configured address, never from https to http; the token goes nowhere else. TLS is set up at the
 // first https request, not before. Sockets are close-on-exec. Answers of standby and sealed servers
 // (429, 472, 473, 503 at every address) come back as they are after one round over all addresses.

@@ -16,6 +16,13 @@ struct Limit {
 
   [[nodiscard]] static Limit in(Duration time) { return {Clock::now() + time, time}; }
   [[nodiscard]] Limit earlier_of(Limit other) const { return other.at < at ? other : *this; }
+  // The part of what is left for the first of so many that share it.
+  [[nodiscard]] Limit share(std::size_t sharers) const {
+    if (sharers <= 1) return *this;
+    const Duration part =
+        std::max(at - Clock::now(), Duration(1)) / static_cast<Duration::rep>(sharers);
+    return {Clock::now() + part, part};
+  }
   // "no answer within 30 s (connecting)"
   [[nodiscard]] Error passed(std::string_view phase) const {
     const auto ms = whole.count();

@@ -1,5 +1,7 @@
 #include "http/redirect.hpp"
 
+#include <algorithm>
+
 namespace keybearer::http {
 
 result<RedirectTarget> follow(int status, std::string_view method, std::string_view location,
@@ -8,6 +10,8 @@ result<RedirectTarget> follow(int status, std::string_view method, std::string_v
     return fail(ErrorKind::bad_reply,
                 "redirect " + std::to_string(status) + " of a " + std::string(method) + " refused");
   }
+  if (!std::ranges::all_of(location, [](unsigned char c) { return c > ' ' && c != 0x7f; }))
+    return fail(ErrorKind::bad_reply, "redirect to an address that can't be read, refused");
   if (location.starts_with('/') && !location.starts_with("//"))
     return RedirectTarget{from, std::string(location)};
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <optional>
 #include <vector>
@@ -16,9 +17,9 @@
 namespace keybearer::json {
 namespace {
 
-// RapidJSON refuses numbers beyond a double, also when it only has to pass their text on: those are
-// handed to it as strings that begin with this.
-constexpr std::string_view kHugeNumber("\0number ", 8);
+// RapidJSON refuses numbers beyond a double, also when it only has to pass their text on. Those are
+// handed to it as this number, padded with blanks, and put back in their order.
+constexpr std::string_view kStandIn = "0e0";
 
 // RapidJSON's own does not look whether there was any memory, and leaves what it has moved away
 // behind unwiped.
@@ -38,20 +39,22 @@ using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, Me
 // end.
 class Builder {
  public:
-  explicit Builder(Limits limits) : limits_(limits) {}
+  // `huge`: the numbers that kStandIn stands for, in order.
+  Builder(Limits limits, const std::vector<std::string_view>& huge)
+      : limits_(limits), huge_(huge) {}
 
   bool Null() { return add(Value()); }
   bool Bool(bool b) { return add(Value(b)); }
-  bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
-    return add(Value::number({text, size}));
-  }
-  bool String(const char* chars, rapidjson::SizeType size, bool) {
+  bool RawNumber(const char* chars, rapidjson::SizeType size, bool) {
     const std::string_view text(chars, size);
-    if (text.starts_with(kHugeNumber)) return add(Value::number(text.substr(kHugeNumber.size())));
-    return add(Value(text));
+    const bool stands_in = text == kStandIn && next_huge_ < huge_.size();
+    return add(shared(stands_in ? huge_[next_huge_++] : text, Type::number));
+  }
+  bool String(const char* text, rapidjson::SizeType size, bool) {
+    return add(shared({text, size}, Type::string));
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
-    stack_.push_back(Value(std::string_view(text, size)));
+    stack_.push_back(shared({text, size}, Type::string));
     return true;
   }
   bool StartObject() { return start(); }
@@ -103,13 +106,29 @@ class Builder {
     stack_.push_back(std::move(value));
     return true;
   }
+  // Short texts that come again (keys above all) are one: text never changes. Otherwise an answer of
+  // many small values would take many times its size.
+  Value shared(std::string_view text, Type type) {
+    const auto make = [&] { return type == Type::number ? Value::number(text) : Value(text); };
+    if (text.size() > kShortText || values_ < kManyValues) return make();
+    if (recent_.empty()) recent_.resize(kRecentTexts);
+    const std::size_t hash = std::hash<std::string_view>{}(text) + (type == Type::number ? 1 : 0);
+    Value& recent = recent_[hash % kRecentTexts];
+    if (recent.type() != type || recent.as_text() != text) recent = make();
+    return recent;
+  }
   bool start() { return ++depth_ <= limits_.max_depth || refuse("nested too deeply"); }
   bool refuse(const char* why) {
     refused_ = why;
     return false;
   }
 
+  static constexpr std::size_t kShortText = 32, kManyValues = 64, kRecentTexts = 1024;
+
   Limits limits_;
+  std::vector<Value> recent_;
+  const std::vector<std::string_view>& huge_;
+  std::size_t next_huge_ = 0;
   std::vector<Value> stack_;
   std::size_t values_ = 0;
   std::size_t depth_ = 0;
@@ -256,24 +275,62 @@ std::string repaired(std::string_view text) {
   return out;
 }
 
-// Of the number in front: -1.5e+3 and what follows is not part of it.
+// Of the JSON number in front; 0: there is none, or it is wrong by itself.
 std::size_t number_length(std::string_view text) {
   std::size_t at = 0;
-  const auto skip = [&](std::string_view set, bool once) {
+  const auto digits = [&] {
     const std::size_t begin = at;
-    while (at < text.size() && set.contains(text[at]) && !(once && at > begin)) ++at;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+    return at - begin;
   };
-  constexpr std::string_view kDigits = "0123456789";
-  skip("-", true);
-  skip(kDigits, false);
-  skip(".", true);
-  skip(kDigits, false);
-  const std::size_t before = at;
-  skip("eE", true);
-  if (at == before) return at;
-  skip("+-", true);
-  skip(kDigits, false);
+  const auto one_of = [&](std::string_view set) {
+    const bool found = at < text.size() && set.contains(text[at]);
+    at += found ? 1 : 0;
+    return found;
+  };
+  one_of("-");
+  const bool zero = at < text.size() && text[at] == '0';
+  const std::size_t whole = digits();
+  if (whole == 0 || (zero && whole > 1)) return 0;
+  if (one_of(".") && digits() == 0) return 0;
+  if (one_of("eE")) {
+    one_of("+-");
+    if (digits() == 0) return 0;
+  }
   return at;
+}
+
+// Whether RapidJSON may find it too big; also of the stand-in itself, so that each of those stands
+// for one in the list.
+bool may_be_huge(std::string_view number) {
+  if (number == kStandIn || number.size() > 200) return true;
+  const auto exponent = number.find_first_of("eE");
+  return exponent != std::string_view::npos && number.size() - exponent > 2;
+}
+
+// One pass: the text with a stand-in for each number that may be too big.
+std::string with_stand_ins(std::string_view text, std::vector<std::string_view>& huge) {
+  std::string out(text);
+  bool in_string = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '-' || (c >= '0' && c <= '9')) {
+      const std::size_t length = number_length(text.substr(at));
+      if (length == 0) return out;  // the parser will say so
+      if (const auto number = text.substr(at, length); may_be_huge(number)) {
+        huge.push_back(number);
+        std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(at), length, ' ');
+        std::ranges::copy(kStandIn, out.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+      at += length - 1;
+    }
+  }
+  return out;
 }
 
 // RapidJSON takes the second half of a pair for a character of its own.
@@ -285,47 +342,59 @@ bool may_be_second_half(std::string_view text) {
   return false;
 }
 
-result<Value> parse(std::string_view text, Limits limits, int huge_numbers_left,
-                    bool as_it_is = true) {
-  if (as_it_is && may_be_second_half(text))
-    return parse(repaired(text), limits, huge_numbers_left, false);
+std::unexpected<Error> unusable(const char* why, std::size_t offset) {
+  return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) +
+                                        " (at byte " + std::to_string(offset) + ")");
+}
+
+// What the text may need before RapidJSON takes it as Go would. Each at most once.
+struct Prepared {
+  bool repaired = false, numbers = false;
+};
+
+result<Value> parse(std::string_view text, Limits limits, Prepared prepared,
+                    const std::vector<std::string_view>& huge) {
+  if (!prepared.repaired && may_be_second_half(text))
+    return parse(repaired(text), limits, {.repaired = true, .numbers = prepared.numbers}, huge);
   rapidjson::MemoryStream stream(text.data(), text.size());
-  Reader reader;
-  Builder builder(limits);
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
-                              rapidjson::kParseNumbersAsStringsFlag |
-                              rapidjson::kParseValidateEncodingFlag;
-  const auto parsed = reader.Parse<kFlags>(stream, builder);
-  if (parsed.Code() == rapidjson::kParseErrorNumberTooBig && huge_numbers_left > 0) {
-    const std::size_t begin = parsed.Offset();
-    const std::size_t end = begin + number_length(text.substr(begin));
-    std::string quoted(text.substr(0, begin));
-    quoted.append("\"\\u0000number ")
-        .append(text.substr(begin, end - begin))
-        .append("\"")
-        .append(text.substr(end));
-    return parse(quoted, limits, huge_numbers_left - 1, as_it_is);
+  rapidjson::ParseResult parsed;
+  {
+    Reader reader;
+    Builder builder(limits, huge);
+    constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
+                                rapidjson::kParseNumbersAsStringsFlag |
+                                rapidjson::kParseValidateEncodingFlag;
+    parsed = reader.Parse<kFlags>(stream, builder);
+    if (builder.refused() != nullptr) return unusable(builder.refused(), parsed.Offset());
+    // To RapidJSON a NUL is the end.
+    if (!parsed.IsError() && stream.Tell() == text.size()) return builder.take();
+  }  // what was built half is gone before the next try
+  switch (parsed.Code()) {
+    case rapidjson::kParseErrorNone:
+      return fail(ErrorKind::bad_reply, "not JSON that can be used: a NUL after the value");
+    case rapidjson::kParseErrorNumberTooBig:
+      if (!prepared.numbers) {
+        prepared.numbers = true;
+        std::vector<std::string_view> found;
+        const std::string marked = with_stand_ins(text, found);
+        return parse(marked, limits, prepared, found);
+      }
+      break;
+    case rapidjson::kParseErrorStringInvalidEncoding:
+    case rapidjson::kParseErrorStringUnicodeSurrogateInvalid:
+      if (!prepared.repaired)
+        return parse(repaired(text), limits, {.repaired = true, .numbers = prepared.numbers}, huge);
+      break;
+    default:
+      break;
   }
-  if (as_it_is && (parsed.Code() == rapidjson::kParseErrorStringInvalidEncoding ||
-                   parsed.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid))
-    return parse(repaired(text), limits, huge_numbers_left, false);
-  if (parsed.IsError()) {
-    const char* why = builder.refused() != nullptr ? builder.refused()
-                                                   : rapidjson::GetParseError_En(parsed.Code());
-    return fail(ErrorKind::bad_reply, "not JSON that can be used: " + std::string(why) +
-                                          " (at byte " + std::to_string(parsed.Offset()) + ")");
-  }
-  // To RapidJSON a NUL is the end.
-  if (stream.Tell() != text.size())
-    return fail(ErrorKind::bad_reply, "not JSON that can be used: a NUL after the value");
-  return builder.take();
+  return unusable(rapidjson::GetParseError_En(parsed.Code()), parsed.Offset());
 }
 
 }  // namespace
 
 result<Value> parse(std::string_view text, Limits limits) {
-  constexpr int kHugeNumbers = 100;  // each costs another pass
-  return parse(text, limits, kHugeNumbers);
+  return parse(text, limits, {}, {});
 }
 
 std::string write(const Value& value) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <compare>
+#include <iterator>
+#include <memory>
 
 namespace keybearer {
 
@@ -16,9 +18,14 @@ struct Value::Items {
   std::uint32_t count;
   List items;
 };
+// Entries are sorted where they are looked at as a whole. Between that and the last insertion they
+// are a few sorted runs, each less than half as long as the one before: an insertion costs O(log n)
+// moves on average and a look-up O(log² n) comparisons, in whatever order the keys come.
 struct Value::Entries {
   std::uint32_t count;
   std::vector<Entry> entries;
+  std::unique_ptr<std::vector<std::size_t>> starts =
+      {};  // of the runs but the first; null: one run
 };
 struct Value::Held {
   std::uint32_t count;
@@ -74,6 +81,63 @@ constexpr auto kBefore = [](const Value::Entry& entry, const Value& key) {
 constexpr auto kBeforeText = [](const Value::Entry& entry, std::string_view key) {
   return entry.key.is_text() ? entry.key.as_text() < key : entry.key.is_nil();
 };
+
+// What `look` finds in one of the runs of a map; the newest ones are the shortest.
+template <class Map, class Look>
+Value::Entry* find_in(Map& map, const Look& look) {
+  auto end = map.entries.end();
+  if (map.starts != nullptr) {
+    for (std::size_t run = map.starts->size(); run-- > 0;) {
+      const auto begin = map.entries.begin() + static_cast<std::ptrdiff_t>((*map.starts)[run]);
+      if (auto* found = look(begin, end)) return found;
+      end = begin;
+    }
+  }
+  return look(map.entries.begin(), end);
+}
+
+template <class Map>
+Value::Entry* find_entry(Map& map, const Value& key) {
+  return find_in(map, [&key](auto begin, auto end) {
+    const auto at = std::lower_bound(begin, end, key, kBefore);
+    return at != end && compare_keys(at->key, key) == 0 ? &*at : nullptr;
+  });
+}
+
+// Merges the sorted entries from `right` on into those from `left` on.
+void merge_tail(std::vector<Value::Entry>& all, std::size_t left, std::size_t right) {
+  std::vector<Value::Entry> tail(std::make_move_iterator(all.begin() + static_cast<long>(right)),
+                                 std::make_move_iterator(all.end()));
+  std::size_t out = all.size(), from = right;
+  while (!tail.empty()) {
+    const bool larger = from > left && compare_keys(all[from - 1].key, tail.back().key) > 0;
+    all[--out] = larger ? std::move(all[--from]) : std::move(tail.back());
+    if (!larger) tail.pop_back();
+  }
+}
+
+// Makes one run of the runs from `first` on (0 is the first one).
+template <class Map>
+void merge_runs(Map& map, std::size_t first) {
+  while (map.starts->size() > first) {
+    const std::size_t last = map.starts->size();
+    merge_tail(map.entries, last > 1 ? (*map.starts)[last - 2] : 0, map.starts->back());
+    map.starts->pop_back();
+  }
+  if (map.starts->empty()) map.starts.reset();
+}
+
+// After an insertion: no run is longer than half of the one before.
+template <class Map>
+void balance_runs(Map& map) {
+  if (map.starts == nullptr) return;
+  const auto start = [&map](std::size_t run) { return run == 0 ? 0 : (*map.starts)[run - 1]; };
+  std::size_t first = map.starts->size();
+  while (first > 0 && 2 * (map.entries.size() - start(first)) > start(first) - start(first - 1)) {
+    --first;
+  }
+  if (first < map.starts->size()) merge_runs(map, first);
+}
 
 }  // namespace
 
@@ -190,7 +254,9 @@ const std::shared_ptr<Object>& Value::as_object() const noexcept {
 }
 const std::vector<Value::Entry>& Value::entries() const noexcept {
   static const std::vector<Entry> none;
-  return bits_.entries != nullptr ? bits_.entries->entries : none;
+  if (bits_.entries == nullptr) return none;
+  if (bits_.entries->starts != nullptr) merge_runs(*bits_.entries, 0);
+  return bits_.entries->entries;
 }
 std::vector<Value::Entry>& Value::own_entries() {
   if (bits_.entries == nullptr) bits_.entries = new Entries{1, {}};
@@ -198,34 +264,49 @@ std::vector<Value::Entry>& Value::own_entries() {
 }
 
 const Value* Value::find(std::string_view key) const noexcept {
-  if (!is_map()) return nullptr;
-  const auto& all = entries();
-  const auto at = std::lower_bound(all.begin(), all.end(), key, kBeforeText);
-  return at != all.end() && at->key.is_text() && at->key.as_text() == key ? &at->value : nullptr;
+  if (!is_map() || bits_.entries == nullptr) return nullptr;
+  const Entry* found = find_in(*bits_.entries, [key](auto begin, auto end) {
+    const auto at = std::lower_bound(begin, end, key, kBeforeText);
+    return at != end && at->key.is_text() && at->key.as_text() == key ? &*at : nullptr;
+  });
+  return found == nullptr ? nullptr : &found->value;
 }
 
 const Value* Value::find_key(const Value& key) const noexcept {
-  if (!is_map()) return nullptr;
-  const auto& all = entries();
-  const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
-  return at != all.end() && compare_keys(at->key, key) == 0 ? &at->value : nullptr;
+  if (!is_map() || bits_.entries == nullptr) return nullptr;
+  const Entry* found = find_entry(*bits_.entries, key);
+  return found == nullptr ? nullptr : &found->value;
 }
 
 void Value::set_key(const Value& key, Value value) {
   auto& all = own_entries();
-  const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
-  if (at != all.end() && compare_keys(at->key, key) == 0) {
-    at->value = std::move(value);
-  } else {
-    all.insert(at, Entry{key, std::move(value)});
+  Entries& map = *bits_.entries;
+  if (!all.empty() && compare_keys(all.back().key, key) >= 0) {
+    if (Entry* known = find_entry(map, key)) {
+      known->value = std::move(value);
+      return;
+    }
+    if (map.starts == nullptr) map.starts = std::make_unique<std::vector<std::size_t>>();
+    map.starts->push_back(all.size());
+  } else if (map.starts != nullptr) {
+    if (Entry* known = find_entry(map, key)) {  // in another run
+      known->value = std::move(value);
+      return;
+    }
   }
+  all.push_back(Entry{key, std::move(value)});
+  balance_runs(map);
 }
 
 bool Value::erase(const Value& key) {
   auto& all = own_entries();
-  const auto at = std::lower_bound(all.begin(), all.end(), key, kBefore);
-  if (at == all.end() || compare_keys(at->key, key) != 0) return false;
-  all.erase(at);
+  Entries& map = *bits_.entries;
+  const Entry* found = find_entry(map, key);
+  if (found == nullptr) return false;
+  const auto index = static_cast<std::size_t>(found - all.data());
+  all.erase(all.begin() + static_cast<std::ptrdiff_t>(index));
+  if (map.starts == nullptr) return true;
+  for (std::size_t& start : *map.starts) start -= start > index ? 1 : 0;
   return true;
 }
 
@@ -236,7 +317,7 @@ void Value::append_sorted(Value key, Value value) {
 std::size_t Value::size() const noexcept {
   if (is_text()) return as_text().size();
   if (is_list()) return items().size();
-  if (is_map()) return entries().size();
+  if (is_map()) return bits_.entries == nullptr ? 0 : bits_.entries->entries.size();
   return 0;
 }
 

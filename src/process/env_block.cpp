@@ -11,10 +11,10 @@ constexpr std::size_t kMaxString = 128 * 1024 - 1;  // with its NUL: MAX_ARG_STR
 
 // A quarter of the stack's limit, at least 128 KiB, at most 6 MiB (execve(2); the kernel's
 // bprm_stack_limits), less a page for the program's name.
-std::size_t max_total() {
-  rlimit stack{};
-  getrlimit(RLIMIT_STACK, &stack);
-  return std::clamp<std::size_t>(stack.rlim_cur / 4, 128 * 1024, 6 << 20) - 4096;
+std::size_t max_total(std::optional<std::uint64_t> stack) {
+  rlimit ours{};
+  getrlimit(RLIMIT_STACK, &ours);
+  return std::clamp<std::size_t>(stack.value_or(ours.rlim_cur) / 4, 128 * 1024, 6 << 20) - 4096;
 }
 
 }  // namespace
@@ -34,6 +34,15 @@ void EnvBlock::set(std::string name, std::string_view value) {
   values_[std::move(name)] = Secret(value);
 }
 
+void EnvBlock::set_cut(std::string name, std::string_view value, std::size_t most) {
+  value = value.substr(0, value.find('\0'));
+  if (value.size() > most) {
+    while (most > 0 && (static_cast<unsigned char>(value[most]) & 0xC0) == 0x80) --most;
+    value = value.substr(0, most);
+  }
+  set(std::move(name), value);
+}
+
 const Secret* EnvBlock::find(const std::string& name) const {
   const auto at = values_.find(name);
   return at == values_.end() ? nullptr : &at->second;
@@ -45,7 +54,9 @@ EnvBlock EnvBlock::clone() const {
   return copy;
 }
 
-result<> EnvBlock::check(const std::vector<std::string>& argv) const {
+result<> EnvBlock::check(const std::vector<std::string>& argv,
+                         std::optional<std::uint64_t> stack) const {
+  const std::size_t most = max_total(stack);
   std::size_t total = 0;
   const auto count = [&total](std::size_t size) { total += size + 1 + sizeof(char*); };
   for (const std::string& argument : argv) count(argument.size());
@@ -65,14 +76,14 @@ result<> EnvBlock::check(const std::vector<std::string>& argv) const {
     }
     if (size > largest_size) largest = &name, largest_size = size;
   }
-  if (total <= max_total()) return {};
+  if (total <= most) return {};
   return fail(ErrorKind::render,
               "the environment: " + std::to_string(total) + " bytes are more than the " +
-                  std::to_string(max_total()) + " that the system allows (ulimit -s)" +
+                  std::to_string(most) + " that the system allows (ulimit -s)" +
                   (largest != nullptr ? "; largest is " + *largest : "") + "; use files");
 }
 
-EnvBlock without_credentials(const EnvBlock& block) {
+EnvBlock without_credentials(const EnvBlock& block, std::span<const std::string> withheld) {
   EnvBlock out;
   for (const auto& [name, value] : block.values()) {
     const bool ours = name.starts_with("VAULT_") || name.starts_with("BAO_");
@@ -80,7 +91,8 @@ EnvBlock without_credentials(const EnvBlock& block) {
         ours ? std::string_view(name).substr(name.find('_') + 1) : std::string_view{};
     const bool credential = rest == "TOKEN" || rest == "ROLE_ID" || rest == "SECRET_ID" ||
                             rest == "JWT" || rest == "PASSWORD";
-    if (!credential) out.set(name, value.reveal());
+    if (credential || std::ranges::find(withheld, name) != withheld.end()) continue;
+    out.set(name, value.reveal());
   }
   return out;
 }

@@ -1,7 +1,10 @@
 #pragma once
 // The environment of a program: NAME=value pairs, sorted by name, in wiped memory.
 
+#include <cstdint>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +21,8 @@ class EnvBlock {
   [[nodiscard]] static EnvBlock from(const char* const* entries);
 
   void set(std::string name, std::string_view value);
+  // At most `most` bytes of it, cut between characters of UTF-8, without NUL: for what others said.
+  void set_cut(std::string name, std::string_view value, std::size_t most);
   void erase(const std::string& name) { values_.erase(name); }
   [[nodiscard]] const Secret* find(const std::string& name) const;
   [[nodiscard]] const std::map<std::string, Secret>& values() const { return values_; }
@@ -27,7 +32,9 @@ class EnvBlock {
 
   // Refuses (kind render) what execve(2) would: a NUL in a value, a string over 128 KiB
   // (MAX_ARG_STRLEN), all strings and `argv` together over the system's limit. Names the variable.
-  [[nodiscard]] result<> check(const std::vector<std::string>& argv = {}) const;
+  // `stack`: the limit of the stack that the program is started with, if it is not ours.
+  [[nodiscard]] result<> check(const std::vector<std::string>& argv = {},
+                               std::optional<std::uint64_t> stack = {}) const;
 
  private:
   std::map<std::string, Secret> values_;
@@ -35,7 +42,9 @@ class EnvBlock {
 
 // Everything but keybearer's own credentials: VAULT_TOKEN, VAULT_ROLE_ID, VAULT_SECRET_ID,
 // VAULT_JWT, VAULT_PASSWORD and their BAO_ twins. Neither the program nor a hook is given those.
-[[nodiscard]] EnvBlock without_credentials(const EnvBlock& block);
+// `withheld`: variables that went into a credential or a header under names of their own (F16).
+[[nodiscard]] EnvBlock without_credentials(const EnvBlock& block,
+                                           std::span<const std::string> withheld = {});
 
 // The block as execve(2) takes it; views into `strings`, which owns it.
 struct EnvStrings {

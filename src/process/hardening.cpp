@@ -43,12 +43,24 @@ rlim_t original_core_limit() noexcept {
   return kOriginalCoreLimit;
 }
 
-void harden_process() noexcept {
+void hide_process() noexcept {
   rlimit limit{};
   getrlimit(RLIMIT_CORE, &limit);
   limit.rlim_cur = 0;
   setrlimit(RLIMIT_CORE, &limit);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void show_process() noexcept {
+  rlimit limit{};
+  getrlimit(RLIMIT_CORE, &limit);
+  limit.rlim_cur = kOriginalCoreLimit;
+  setrlimit(RLIMIT_CORE, &limit);
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+void harden_process() noexcept {
+  hide_process();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 

@@ -10,6 +10,12 @@ namespace keybearer {
 // that no file or socket of ours is taken for the program's standard output.
 void open_standard_descriptors() noexcept;
 
+// Before anything secret is read: no core files, not dumpable (which also keeps ptrace,
+// /proc/PID/mem and /proc/PID/environ away from the same user). `show_process` takes it back, for
+// hardening = false.
+void hide_process() noexcept;
+void show_process() noexcept;
+
 // No core files, not dumpable (which also keeps ptrace and /proc/PID/mem away from the same user),
 // no new privileges for us or what we start (prctl(2)).
 void harden_process() noexcept;

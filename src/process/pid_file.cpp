@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 
 namespace keybearer {
 
@@ -31,6 +32,21 @@ result<PidFile> PidFile::write(const std::string& path) {
 
 PidFile::~PidFile() {
   if (fd_) unlink(path_.c_str());
+}
+
+std::optional<pid_t> read_pid_file(const std::string& path) {
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  char text[32];
+  const ssize_t n = file ? read(file.get(), text, sizeof text) : -1;
+  if (n <= 0) return std::nullopt;
+  const char* begin = text;
+  const char* end = text + n;
+  while (begin != end && (*begin == ' ' || *begin == '\t')) ++begin;
+  pid_t pid = 0;
+  const auto [after, error] = std::from_chars(begin, end, pid);
+  if (error != std::errc{} || pid <= 1) return std::nullopt;
+  if (after != end && *after != '\n' && *after != ' ' && *after != '\r') return std::nullopt;
+  return pid;
 }
 
 }  // namespace keybearer

@@ -2,6 +2,9 @@
 // A pid file that tells whether its process lives: it stays locked, so a stale one is replaced and
 // a live one refused.
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -23,5 +26,8 @@ class PidFile {
   std::string path_;
   UniqueFd fd_;
 };
+
+// The number that the pid file of a daemon holds; nothing when there is none, or it is no number.
+[[nodiscard]] std::optional<pid_t> read_pid_file(const std::string& path);
 
 }  // namespace keybearer

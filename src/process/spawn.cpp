@@ -1,6 +1,7 @@
 #include "process/spawn.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -20,7 +21,7 @@
 #include <cstring>
 
 #include "process/hardening.hpp"
-#include "process/tree.hpp"
+#include "process/reaper.hpp"
 
 namespace keybearer {
 namespace {
@@ -28,13 +29,7 @@ namespace {
 constexpr auto kByPidfd =
     static_cast<idtype_t>(3);  // P_PIDFD, waitid(2); not in every libc's header
 
-// As the kernel's table of children, one for the process.
-std::vector<pid_t>& spawned() {
-  static std::vector<pid_t> pids;
-  return pids;
-}
-
-enum class Step { setup, working_directory, exec };
+enum class Step { setup, limits, user, working_directory, exec };
 
 struct Start {
   const SpawnSpec* spec;
@@ -48,17 +43,66 @@ struct Start {
   int error = 0;
 };
 
-void close_all_but_standard() {
-  if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
-  rlimit files{};  // before Linux 5.9, or forbidden by a sandbox
-  getrlimit(RLIMIT_NOFILE, &files);
-  const int end = static_cast<int>(std::min<rlim_t>(files.rlim_cur, 1 << 16));
-  for (int fd = 3; fd < end; ++fd) close(fd);
-}
-
 int give_up(Start& start) {
   start.error = errno;
   return 127;
+}
+
+// Descriptors are moved out of each other's way first; then all but the standard and the mapped
+// ones are closed.
+bool map_descriptors(const StartOptions& options) {
+  int most = STDERR_FILENO;
+  for (const FdMapping& map : options.descriptors) most = std::max(most, map.to);
+  constexpr std::size_t kMost = 64;
+  int moved[kMost];
+  if (options.descriptors.size() > kMost) return errno = EMFILE, false;
+  for (std::size_t i = 0; i < options.descriptors.size(); ++i) {
+    moved[i] = fcntl(options.descriptors[i].from, F_DUPFD, most + 1);
+    if (moved[i] < 0) return false;
+  }
+  for (int fd = STDERR_FILENO + 1; fd <= most; ++fd) close(fd);
+  for (std::size_t i = 0; i < options.descriptors.size(); ++i) {
+    if (dup2(moved[i], options.descriptors[i].to) < 0) return false;
+  }
+  if (options.null_input) {
+    const int null = open("/dev/null", O_RDONLY);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0) return false;
+  }
+  if (syscall(SYS_close_range, static_cast<unsigned>(most + 1), ~0U, 0U) == 0) return true;
+  rlimit files{};  // before Linux 5.9, or forbidden by a sandbox
+  getrlimit(RLIMIT_NOFILE, &files);
+  const int end = static_cast<int>(std::min<rlim_t>(files.rlim_cur, 1 << 16));
+  for (int fd = most + 1; fd < end; ++fd) close(fd);
+  return true;
+}
+
+bool set_limits(const Start& start) {
+  const StartOptions& options = start.spec->options;
+  rlimit limit{};
+  getrlimit(RLIMIT_CORE, &limit);
+  limit.rlim_cur = start.core_limit;
+  setrlimit(RLIMIT_CORE, &limit);
+  if (options.mark != 0 && getrlimit(RLIMIT_LOCKS, &limit) == 0) {
+    limit.rlim_cur = options.mark;
+    setrlimit(RLIMIT_LOCKS, &limit);
+  }
+  for (const ResourceLimit& wanted : options.limits) {
+    if (setrlimit(static_cast<__rlimit_resource>(wanted.resource), &wanted.value) != 0)
+      return false;
+  }
+  if (options.nice && setpriority(PRIO_PROCESS, 0, *options.nice) != 0) return false;
+  if (options.umask) umask(*options.umask);
+  return true;
+}
+
+// By the system calls themselves: those of libc would change all threads of ours.
+bool set_user(const StartOptions& options) {
+  if (options.groups && syscall(SYS_setgroups, options.groups->size(), options.groups->data()) != 0)
+    return false;
+  if (const auto& gid = options.group; gid && syscall(SYS_setresgid, *gid, *gid, *gid) != 0)
+    return false;
+  const auto& uid = options.user;
+  return !uid || syscall(SYS_setresuid, *uid, *uid, *uid) == 0;
 }
 
 // In the child, on a stack of its own, in our memory, with all signals blocked: async-signal-safe
@@ -66,37 +110,28 @@ int give_up(Start& start) {
 // let in. It returns, as its exit code, only when the program can't be started.
 int start_program(void* argument) {
   auto& start = *static_cast<Start*>(argument);
-  const SpawnSpec& spec = *start.spec;
+  const StartOptions& options = start.spec->options;
 
   if (setpgid(0, 0) != 0) return give_up(start);
-  if (spec.foreground) tcsetpgrp(STDIN_FILENO, getpid());
+  if (options.foreground) tcsetpgrp(STDIN_FILENO, getpid());
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     sigaction(signal, &standard, nullptr);
   }
+  if (!map_descriptors(options)) return give_up(start);
+  start.step = Step::limits;
+  if (!set_limits(start)) return give_up(start);
+  start.step = Step::user;
+  if (!set_user(options)) return give_up(start);
+  start.step = Step::working_directory;
+  const char* directory = options.working_directory.c_str();
+  if (*directory != '\0' && chdir(directory) != 0) return give_up(start);
+
+  start.step = Step::setup;
+  // After the change of user, which takes it back (prctl(2)).
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return give_up(start);
   if (getppid() != start.parent) return 127;  // it died before the line above
-
-  if (spec.output >= 0) {
-    if (dup2(spec.output, STDOUT_FILENO) < 0) return give_up(start);
-    if (dup2(spec.output, STDERR_FILENO) < 0) return give_up(start);
-  }
-  if (spec.null_input) {
-    const int null = open("/dev/null", O_RDONLY);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0) return give_up(start);
-  }
-  close_all_but_standard();
-
-  rlimit core{};
-  getrlimit(RLIMIT_CORE, &core);
-  core.rlim_cur = start.core_limit;
-  setrlimit(RLIMIT_CORE, &core);
-
-  start.step = Step::working_directory;
-  const char* folder = spec.working_directory.c_str();
-  if (*folder != '\0' && chdir(folder) != 0) return give_up(start);
-
   start.step = Step::exec;
   sigset_t none;
   sigemptyset(&none);
@@ -122,6 +157,16 @@ std::string cause(int error) {
   }
 }
 
+// ["echo hi && exit 4"]: a whole command in one word.
+std::unexpected<Error> cant_start(const std::string& what, int error);
+
+std::unexpected<Error> cant_find(const std::string& name, int error) {
+  auto failed = cant_start(name, error);
+  if (error == ENOENT && name.find_first_of(" \t\n|&;<>") != std::string::npos)
+    failed.error().text += " (one word; for the shell write a string, not a list)";
+  return failed;
+}
+
 std::unexpected<Error> cant_start(const std::string& what, int error) {
   const bool passing = error == EAGAIN || error == ENOMEM || error == ETXTBSY;
   return std::unexpected(
@@ -132,12 +177,19 @@ std::unexpected<Error> cant_start(const std::string& what, int error) {
 
 std::unexpected<Error> cant_start(const SpawnSpec& spec, const Start& start) {
   const std::string& name = spec.argv.front();
-  if (start.step == Step::working_directory) {
-    auto failed = cant_start(name + " in " + spec.working_directory, start.error);
+  const StartOptions& options = spec.options;
+  const auto can_not = [&](const std::string& what) {
+    auto failed = cant_start(name + what, start.error);
     failed.error().status = 126;
     return failed;
+  };
+  if (start.step == Step::working_directory) return can_not(" in " + options.working_directory);
+  if (start.step == Step::limits) return can_not(" with its limits (exec.rlimits, exec.nice)");
+  if (start.step == Step::user) {
+    return can_not(options.user ? " as user " + std::to_string(*options.user)
+                                : " in group " + std::to_string(options.group.value_or(0)));
   }
-  const bool here = start.path[0] == '/' || spec.working_directory.empty();
+  const bool here = start.path[0] == '/' || options.working_directory.empty();
   if (start.error == ENOENT && here && access(start.path, F_OK) == 0) {
     Error failed{ErrorKind::spawn, "can't start " + name +
                                        ": it is there, but what runs it is not "
@@ -145,7 +197,7 @@ std::unexpected<Error> cant_start(const SpawnSpec& spec, const Start& start) {
     failed.status = 126;
     return std::unexpected(std::move(failed));
   }
-  return cant_start(name, start.error);
+  return cant_find(name, start.error);
 }
 
 // Who starts us may have SIGCHLD ignored: then children vanish unwaited, with their status
@@ -199,7 +251,7 @@ result<std::string> find_program(const std::string& name) {
       if (access(candidate.c_str(), X_OK) == 0) return candidate;
       error = EACCES;
     }
-    if (colon == rest.size()) return cant_start(name, error);
+    if (colon == rest.size()) return cant_find(name, error);
     rest.remove_prefix(colon + 1);
   }
 }
@@ -213,6 +265,7 @@ result<Process> spawn(const SpawnSpec& spec) {
   const EnvStrings environment = strings_of(*spec.environment);
 
   keep_exit_statuses();
+  const auto lock = reaper().lock();  // nobody reaps it before it is in the table
   Start start{&spec,    path->c_str(),        argv.data(), environment.pointers.data(),
               getpid(), original_core_limit()};
   const Cloned cloned = clone_and_start(start);
@@ -222,7 +275,7 @@ result<Process> spawn(const SpawnSpec& spec) {
     waitpid(process.pid, nullptr, 0);
     return cant_start(spec, start);
   }
-  spawned().push_back(process.pid);
+  reaper().add(process.pid);
   return process;
 }
 
@@ -231,11 +284,16 @@ boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
   asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor,
                                             fcntl(process.pidfd.get(), F_DUPFD_CLOEXEC, 0));
   co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
-  siginfo_t info{};
-  waitid(kByPidfd, static_cast<id_t>(process.pidfd.get()), &info, WEXITED);
-  std::erase(spawned(), process.pid);
-  reap_orphans();  // those that came after it in line
-  co_return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+  const ExitStatus status = reaper().reap(process.pid, process.pidfd.get());
+  reaper().reap_orphans();  // those that came after it in line
+  co_return status;
+}
+
+ExitStatus wait_blocking(Process& process) {
+  pollfd ended{process.pidfd.get(), POLLIN, 0};
+  while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  return reaper().reap(process.pid, process.pidfd.get());
 }
 
 void signal_process(const Process& process, int signal) noexcept {
@@ -246,10 +304,6 @@ bool suspended(const Process& process) noexcept {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(process.pidfd.get());
   return waitid(kByPidfd, pidfd, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0;
-}
-
-bool is_spawned(pid_t pid) noexcept {
-  return std::ranges::find(spawned(), pid) != spawned().end();
 }
 
 }  // namespace keybearer

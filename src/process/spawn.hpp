@@ -9,9 +9,12 @@
 // The parent-death signal is that of the thread that spawns: it must be the main thread, which ends
 // last (prctl(2), PR_SET_PDEATHSIG).
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +25,36 @@
 
 namespace keybearer {
 
-struct SpawnSpec {
-  std::vector<std::string> argv;       // argv[0] without a slash is looked up in our own PATH
-  const EnvBlock* environment;         // all of it; not owned
+// A descriptor of ours that the program gets as `to`.
+struct FdMapping {
+  int from;
+  int to;
+};
+
+struct ResourceLimit {
+  int resource;  // RLIMIT_NOFILE
+  rlimit value;
+};
+
+// What differs from ours, applied in the child in the order of these members, before it execs.
+struct StartOptions {
+  bool foreground = false;                  // hand it the terminal that is our stdin
+  std::vector<FdMapping> descriptors = {};  // besides 0 to 2, which are ours where not mapped
+  bool null_input = false;                  // stdin is /dev/null
+  std::uint64_t mark = 0;                   // process/mark.hpp; 0: none
+  std::vector<ResourceLimit> limits = {};
+  std::optional<int> nice = {};
+  std::optional<mode_t> umask = {};
+  std::optional<std::vector<gid_t>> groups = {};  // supplementary
+  std::optional<gid_t> group = {};
+  std::optional<uid_t> user = {};
   std::string working_directory = {};  // empty: ours
-  int output = -1;                     // becomes its stdout and stderr; -1: ours
-  bool null_input = false;             // stdin is /dev/null
-  bool foreground = false;             // hand it the terminal that is our stdin
+};
+
+struct SpawnSpec {
+  std::vector<std::string> argv;  // argv[0] without a slash is looked up in our own PATH
+  const EnvBlock* environment;    // all of it; not owned
+  StartOptions options = {};
 };
 
 struct Process {
@@ -40,7 +66,7 @@ struct Process {
 // spawn().
 [[nodiscard]] result<std::string> find_program(const std::string& name);
 
-// Only descriptors 0 to 2 reach the program; signal mask and dispositions are the defaults; it
+// Only descriptors 0 to 2 and the mapped ones reach the program; signal mask and dispositions are the defaults; it
 // leads a process group; it is killed when we die. Errors: kind spawn, with status 127 (not found)
 // or 126 (found, but can't be started), and a retry_after where the cause is passing (no process
 // free).
@@ -48,13 +74,12 @@ struct Process {
 
 // Waits for its end and reaps it. Cancelling leaves it unreaped. `process` must outlive the wait.
 [[nodiscard]] boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process);
+// The same in any thread, for as long as it takes.
+[[nodiscard]] ExitStatus wait_blocking(Process& process);
 
 // Nothing happens when it has been reaped: a pidfd never means another process.
 void signal_process(const Process& process, int signal) noexcept;
 // Has it been suspended (Ctrl-Z, SIGSTOP) since the last call?
 [[nodiscard]] bool suspended(const Process& process) noexcept;
-
-// Is `pid` a program that spawn() started and wait_for_exit() has not reaped yet?
-[[nodiscard]] bool is_spawned(pid_t pid) noexcept;
 
 }  // namespace keybearer

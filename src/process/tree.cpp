@@ -3,33 +3,60 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "base/fd.hpp"
-#include "process/spawn.hpp"
+#include "process/mark.hpp"
+#include "process/reaper.hpp"
 
 namespace keybearer {
 namespace {
 
-struct Relation {
+struct Stat {
+  std::string name;
   pid_t parent = 0;
   pid_t group = 0;
   char state = '?';
+  unsigned long long start_time = 0;
 };
-using Processes = std::map<pid_t, Relation>;
+using Processes = std::map<pid_t, Stat>;
 
-// Every process, from /proc/PID/stat (proc(5)); the name in it may hold anything, so from its last
-// ')'.
+// From /proc/PID/stat (proc(5)); the name in it may hold anything, so up to its last ')'.
+std::optional<Stat> read_stat(int proc, pid_t pid) {
+  char path[32];
+  std::snprintf(path, sizeof path, "%d/stat", pid);
+  const UniqueFd file(openat(proc, path, O_RDONLY | O_CLOEXEC));
+  char text[1024];
+  const ssize_t n = file ? read(file.get(), text, sizeof text - 1) : -1;
+  if (n <= 0) return std::nullopt;
+  text[n] = '\0';
+  const char* name = std::strchr(text, '(');
+  const char* name_end = std::strrchr(text, ')');
+  if (name == nullptr || name_end == nullptr) return std::nullopt;
+  Stat stat;
+  stat.name.assign(name + 1, name_end);
+  // state, ppid, pgrp, and as the 22nd field starttime
+  const int fields = std::sscanf(name_end + 1,
+                                 " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                                 "%*d %*d %*d %llu",
+                                 &stat.state, &stat.parent, &stat.group, &stat.start_time);
+  return fields == 4 ? std::optional(std::move(stat)) : std::nullopt;
+}
+
+bool lives(const Stat& stat) {
+  return stat.state != 'Z' && stat.state != 'X';
+}
+
 Processes all_processes() {
   Processes all;
   struct Close {
@@ -39,18 +66,7 @@ Processes all_processes() {
   while (const dirent* entry = proc ? readdir(proc.get()) : nullptr) {
     const pid_t pid = std::atoi(entry->d_name);
     if (pid <= 0) continue;
-    const std::string path = std::string(entry->d_name) + "/stat";
-    const UniqueFd stat(openat(dirfd(proc.get()), path.c_str(), O_RDONLY | O_CLOEXEC));
-    char text[512];
-    const ssize_t n = stat ? read(stat.get(), text, sizeof text - 1) : -1;
-    if (n <= 0) continue;
-    text[n] = '\0';
-    const char* name_end = std::strrchr(text, ')');
-    Relation relation;
-    if (name_end != nullptr && std::sscanf(name_end + 1, " %c %d %d", &relation.state,
-                                           &relation.parent, &relation.group) == 3) {
-      all.emplace(pid, relation);
-    }
+    if (auto stat = read_stat(dirfd(proc.get()), pid)) all.emplace(pid, std::move(*stat));
   }
   return all;
 }
@@ -63,29 +79,6 @@ pid_t top_of(const Processes& all, pid_t pid, pid_t self) {
   return 0;
 }
 
-struct Member {
-  pid_t pid;
-  pid_t group;
-};
-
-std::vector<Member> tree_of(pid_t group) {
-  const Processes all = all_processes();
-  const pid_t self = getpid();
-  std::vector<Member> members;
-  for (const auto& [pid, relation] : all) {
-    if (relation.state == 'Z' || relation.state == 'X' || pid == self) continue;
-    bool ours = relation.group == group;
-    if (!ours) {
-      // Below the program, or below an adopted stranger; not below another program of ours, such as
-      // a hook.
-      const pid_t top = top_of(all, pid, self);
-      ours = top == group || (top != 0 && !is_spawned(top));
-    }
-    if (ours) members.push_back({pid, relation.group});
-  }
-  return members;
-}
-
 bool have_children() noexcept {
   siginfo_t info{};
   return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
@@ -93,34 +86,72 @@ bool have_children() noexcept {
 
 }  // namespace
 
-void signal_group(pid_t group, int signal) noexcept {
-  if (group > 1) kill(-group, signal);
+std::vector<TreeMember> tree_members(pid_t group) {
+  const Processes all = all_processes();
+  const pid_t self = getpid();
+  std::vector<TreeMember> members;
+  for (const auto& [pid, stat] : all) {
+    if (!lives(stat) || pid == self) continue;
+    const std::uint64_t mark = mark_of(pid);
+    if (mark != 0 && mark == marks().command) continue;
+    bool ours = stat.group == group || (mark != 0 && mark == marks().program);
+    if (!ours) {
+      // A process that changed its limits: below the program, or below an adopted stranger; not
+      // below another program of ours, such as a command.
+      const pid_t top = top_of(all, pid, self);
+      ours = top == group || (top != 0 && !reaper().is_spawned(top));
+    }
+    if (ours) members.push_back({pid, stat.parent, stat.group, stat.name, stat.start_time, self});
+  }
+  return members;
+}
+
+bool signal_member(const TreeMember& member, int signal) noexcept {
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, member.pid, 0)));
+  if (!pidfd) return false;
+  // From here on the pidfd stays with its process; is it the one that was looked at?
+  const UniqueFd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const auto stat = proc ? read_stat(proc.get(), member.pid) : std::nullopt;
+  if (!stat || stat->start_time != member.start_time) return false;
+  return syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0U) == 0;
+}
+
+void signal_group(pid_t group, int signal) {
+  if (group <= 1) return;
+  if (reaper().is_spawned(group)) {  // its leader is not reaped: the number can't be another's
+    kill(-group, signal);
+    return;
+  }
+  for (const TreeMember& member : tree_members(group)) {
+    if (member.group == group) signal_member(member, signal);
+  }
 }
 
 void signal_escaped(pid_t group, int signal) {
-  for (const Member& member : tree_of(group)) {
-    if (member.group != group) kill(member.pid, signal);
+  for (const TreeMember& member : tree_members(group)) {
+    if (member.group != group) signal_member(member, signal);
   }
 }
 
 void kill_tree(pid_t group) {
   signal_group(group, SIGKILL);
-  for (const Member& member : tree_of(group)) kill(member.pid, SIGKILL);
+  for (const TreeMember& member : tree_members(group)) signal_member(member, SIGKILL);
 }
 
 bool tree_exited(pid_t group) {
-  reap_orphans();
-  return !have_children() || tree_of(group).empty();
+  reaper().reap_orphans();
+  return !have_children() || tree_members(group).empty();
 }
 
-void reap_orphans() noexcept {
-  for (;;) {
-    siginfo_t info{};
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (is_spawned(info.si_pid))
-      return;  // first in line is another's; wait_for_exit() calls us after it
-    waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+std::string left_behind_text(const std::vector<TreeMember>& members) {
+  constexpr std::size_t kMostNames = 10;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(members.size(), kMostNames); ++i) {
+    names += (i == 0 ? "" : ", ") + members[i].name + " " + std::to_string(members[i].pid);
   }
+  if (members.size() > kMostNames) names += ", ...";
+  return std::to_string(members.size()) + (members.size() == 1 ? " process" : " processes") +
+         " of it went on (" + names + ")";
 }
 
 }  // namespace keybearer

@@ -194,7 +194,21 @@ result<Secret> write_ini(const std::vector<FormatEntry>& entries) {
 
 }  // namespace
 
+bool has_null(config::Format format) {
+  return format == config::Format::json || format == config::Format::yaml;
+}
+
 result<Secret> write_format(config::Format format, const std::vector<FormatEntry>& entries) {
+  if (!has_null(format) &&
+      std::ranges::find(entries, nullptr, &FormatEntry::value) != entries.end()) {
+    std::vector<FormatEntry> there;
+    std::ranges::copy_if(entries, std::back_inserter(there),
+                         [](const FormatEntry& entry) { return entry.value != nullptr; });
+    auto written = write_format(format, there);
+    for (std::size_t i = 0, k = 0; i < entries.size(); ++i)
+      if (entries[i].value != nullptr) entries[i].at = there[k++].at;
+    return written;
+  }
   auto* append = append_env;
   switch (format) {
     case config::Format::raw:

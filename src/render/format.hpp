@@ -14,6 +14,8 @@
 //   json, yaml, toml   strings, in the nesting of `values`: JSON, YAML 1.1 and 1.2, TOML 1.0
 //   properties  java.util.Properties; sections become SECTION.name
 //
+// A null is null in json and yaml; the others have none and leave it out (behaviour.md R5).
+//
 // What a format can't hold is refused (kind render), naming the key and why, never the value.
 
 #include <string>
@@ -28,10 +30,11 @@ namespace keybearer::render {
 
 struct FormatEntry {
   std::vector<std::string> path;  // sections, then the name
-  const Secret* value;            // not owned
+  const Secret* value;            // not owned; nullptr: null
   mutable tmpl::Range at = {};    // set by write_format: where in its text the value stands
 };
 
+[[nodiscard]] bool has_null(config::Format format);
 [[nodiscard]] result<Secret> write_format(config::Format format,
                                           const std::vector<FormatEntry>& entries);
 

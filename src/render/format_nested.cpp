@@ -45,6 +45,11 @@ bool append_quoted(Secret& out, std::string_view text) {
 }
 
 bool append_value(Secret& out, const FormatEntry& entry) {
+  if (entry.value == nullptr) {
+    entry.at = {out.size(), out.size() + 4};
+    out.append("null");
+    return true;
+  }
   entry.at.begin = out.size() + 1;
   if (!append_quoted(out, entry.value->reveal())) return false;
   entry.at.end = out.size() - 1;

@@ -143,16 +143,16 @@ void append_hunk(Secret& out, const Texts& texts, const std::vector<Edit>& edits
 }  // namespace
 
 Secret preview(const RenderedFile& file, Values values) {
-  if (values == Values::shown) return file.content.clone();
+  if (values == Values::shown) return file.content->clone();
   Secret out;
-  for (const MaskedLine& line : masked_lines(file.content.reveal(), file.printed))
+  for (const MaskedLine& line : masked_lines(file.content->reveal(), file.printed))
     line.append_to(out);
   return out;
 }
 
 Secret preview_diff(const RenderedFile& file, std::optional<std::string_view> before,
                     Values values) {
-  const std::string_view now = file.content.reveal();
+  const std::string_view now = file.content->reveal();
   const std::string& path = file.spec->destination;
   Secret out;
   if (before && *before == now) return out;

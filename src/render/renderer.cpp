@@ -2,23 +2,30 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
+#include "base/log.hpp"
 #include "config/scalars.hpp"
 #include "process/signals.hpp"
 #include "render/format.hpp"
 #include "render/value.hpp"
+#include "tmpl/absence.hpp"
+#include "tmpl/sandbox.hpp"
 
 namespace keybearer::render {
 namespace {
 
 using config::Problem;
 
+using Variables = std::vector<std::pair<std::string, std::shared_ptr<const Secret>>>;
+
 // A file: one value, or several in a format.
 struct FileTarget {
-  std::vector<std::vector<std::string>> paths;  // with a format: of each value
-  std::vector<const config::Place*> places;     // as many
+  std::vector<std::vector<std::string>> paths;        // with a format: of each value
+  std::vector<const config::SourceLocation*> places;  // as many
   std::vector<RenderedValue> values;
+  std::string nulls;           // names that are left out
   std::optional<Error> error;  // the format can't hold them
 };
 
@@ -33,7 +40,10 @@ struct EnvFromTarget {
   const config::EnvFrom* spec;
   tmpl::Dependency dependency;
   std::uint64_t generation = 0;
-  std::vector<std::pair<std::string, Secret>> variables;  // the last good ones
+  std::uint64_t value_generation = 0;  // that `variables` are made of
+  Variables variables;           // the last good ones
+  std::string nulls;             // keys that are left out
+  std::set<std::string> warned;  // names that replace a variable of the environment
   std::optional<Error> error;
   bool has_value = false;
 };
@@ -63,19 +73,50 @@ std::string variable_name(const config::EnvFrom& spec, std::string_view key) {
   return name;
 }
 
-using Variables = std::vector<std::pair<std::string, Secret>>;
+// A template that is wrong by itself, at the place in its own file or inside agent.toml; Go's
+// prefix, "template: NAME:3:9: ", would be a second place.
+Problem template_problem(const config::ValueSource& source, const std::string& name,
+                         std::string_view text, const tmpl::TemplateError& error) {
+  Problem problem{source.place, error.with_source(text, source.source), ErrorKind::render};
+  if (error.line == 0) return problem;
+  const auto column = static_cast<std::uint32_t>(error.column + 1);
+  problem.place = source.source.empty()
+                      ? source.contents_map.at(text, error.line, error.column)
+                      : config::SourceLocation::in_file(
+                            source.source, static_cast<std::uint32_t>(error.line), column);
+  if (!problem.place.is_set()) {
+    problem.place = source.place;
+    return problem;
+  }
+  problem.declared = source.place;
+  const std::string prefix = "template: " + (source.source.empty() ? name : source.source) + ":";
+  if (problem.text.starts_with(prefix)) {
+    const auto end = problem.text.find(": ", prefix.size());
+    if (end != std::string::npos) problem.text.erase(0, end + 2);
+  }
+  const auto arrow = problem.text.find("\n  --> ");
+  if (arrow != std::string::npos)
+    problem.text.erase(arrow, problem.text.find('\n', arrow + 1) - arrow);
+  return problem;
+}
 
-// Who writes the secret chooses the keys: a name that takes over the program is refused.
+// Who writes the secret chooses the keys: a name that takes over the program is refused. `nulls`
+// becomes the keys that are left out.
 result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
-                               bool allow_reserved) {
+                               const std::string& path, bool allow_reserved, std::string& nulls) {
   for (const std::string& key : spec.keys) {
-    if (data.find(key) == nullptr) return fail(ErrorKind::not_found, "no key \"" + key + "\"");
+    if (data.find(key) == nullptr)
+      return fail(ErrorKind::not_found, tmpl::missing_key_text(data, key, path));
   }
   if (!data.is_map()) return fail(ErrorKind::not_found, "has no keys");
   Variables made;
   for (const auto& [key, member] : data.entries()) {
     if (!spec.keys.empty() && std::ranges::find(spec.keys, key.as_text()) == spec.keys.end())
       continue;
+    if (member.is_nil()) {
+      nulls += (nulls.empty() ? "" : ", ") + std::string(key.as_text());
+      continue;
+    }
     std::string name = variable_name(spec, key.as_text());
     if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
       return fail(ErrorKind::render, "a key that makes no variable name; use names or keys");
@@ -85,10 +126,25 @@ result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
           ErrorKind::render,
           name + " is a reserved name; use prefix, names or keys, or exec.allow_reserved_env");
     }
+    // A bare env_from: names that the program's surroundings have a meaning for are not the
+    // secret's to choose.
+    const bool chosen = !spec.prefix.empty() || !spec.keys.empty() ||
+                        spec.names.contains(std::string(key.as_text()));
+    if (!allow_reserved && !chosen) {
+      const bool ours = std::getenv(name.c_str()) != nullptr;
+      if (ours || config::steering_variable_name(name)) {
+        return fail(ErrorKind::render,
+                    name +
+                        (ours ? " would replace a variable of the environment"
+                              : " steers what the program does") +
+                        ": not taken from a secret's key by itself; name it in keys or names, or "
+                        "give a prefix");
+      }
+    }
     if (std::ranges::find(made, name, &Variables::value_type::first) != made.end()) {
       return fail(ErrorKind::render, "two keys make the variable " + name + "; use names or keys");
     }
-    made.emplace_back(std::move(name), text_of(member));
+    made.emplace_back(std::move(name), std::make_shared<const Secret>(text_of(member)));
   }
   return made;
 }
@@ -97,7 +153,6 @@ result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
 
 struct Renderer::Impl {
   const config::Config* config;
-  bool dry_run = false;
   std::vector<FileTarget> file_targets;
   std::vector<RenderedFile> files;  // as many
   std::vector<VariableTarget> variables;
@@ -105,15 +160,15 @@ struct Renderer::Impl {
   std::vector<Problem> problems;
 
   void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
-                 const std::string& name, tmpl::Options options);
+                 const std::string& name, tmpl::Options options, bool null_allowed = false);
   void add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
                  std::vector<std::string> path, const std::string& name,
                  const tmpl::Options& options);
   void check_format(const config::Template& spec, const FileTarget& target);
   void add_file(const config::Template& spec);
   void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
-                   Evaluation& evaluation);
-  static void compose(FileTarget& target, RenderedFile& file);
+                   const std::atomic<bool>* stop, Evaluation& evaluation);
+  static void compose(FileTarget& target, RenderedFile& file, Evaluation& evaluation);
   void update_from(EnvFromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
   void reject_duplicate_names(Evaluation& evaluation) const;
 };
@@ -124,14 +179,14 @@ Renderer& Renderer::operator=(Renderer&&) noexcept = default;
 Renderer::~Renderer() = default;
 
 void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
-                               const std::string& name, tmpl::Options options) {
+                               const std::string& name, tmpl::Options options, bool null_allowed) {
   if (!source.secret.empty()) {
     auto dependency = dependency_of(*config, source.secret);
     if (!dependency) {
-      problems.push_back({source.place.text, name + ": " + dependency.error().text});
+      problems.push_back({source.place, name + ": " + dependency.error().text});
       return;
     }
-    out.emplace_back(name, RenderedValue::Key{std::move(*dependency), source.key},
+    out.emplace_back(name, RenderedValue::Key{std::move(*dependency), source.key, null_allowed},
                      source.default_value);
     return;
   }
@@ -140,7 +195,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   if (!source.source.empty()) {
     auto read = read_source(source.source);
     if (!read) {
-      problems.push_back({source.place.text, name + ": " + source.source + " can't be read"});
+      problems.push_back({source.place, name + ": " + source.source + " can't be read"});
       return;
     }
     text = std::move(*read);
@@ -150,7 +205,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   options.interrupted = stop_signal_pending;
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {
-    problems.push_back({source.place.text, parsed.error().with_source(text, source.source)});
+    problems.push_back(template_problem(source, name, text, parsed.error()));
     return;
   }
   out.emplace_back(name, std::move(*parsed), source.default_value, source.source);
@@ -163,7 +218,7 @@ void Renderer::Impl::add_nodes(FileTarget& target, const std::vector<config::Nam
     path.push_back(named.name);
     if (named.node.children.empty()) {
       const std::size_t before = target.values.size();
-      add_value(target.values, named.node.value, name + " " + named.name, options);
+      add_value(target.values, named.node.value, name + " " + named.name, options, true);
       if (target.values.size() > before) {
         target.paths.push_back(path);
         target.places.push_back(&named.node.value.place);
@@ -187,24 +242,31 @@ void Renderer::Impl::check_format(const config::Template& spec, const FileTarget
     entries.push_back({target.paths[i], &empty});
     const auto written = write_format(spec.format, entries);
     if (written) continue;
-    problems.push_back({target.places[i]->text, "template.values." + written.error().text});
+    problems.push_back(
+        {*target.places[i], "template.values." + config::escaped(written.error().text)});
     return;
   }
 }
 
 void Renderer::Impl::add_file(const config::Template& spec) {
+  if (!spec.sandbox_path.empty()) {
+    if (const auto root = tmpl::resolve_sandbox(spec.sandbox_path); !root) {
+      problems.push_back({spec.place, "template." + root.error().text});
+      return;
+    }
+  }
   const tmpl::Options options{.left_delimiter = spec.left_delimiter,
                               .right_delimiter = spec.right_delimiter,
                               .error_on_missing_key = spec.error_on_missing_key,
                               .sandbox_path = spec.sandbox_path,
                               .function_denylist = spec.function_denylist,
                               .allow_plugin = spec.allow_plugin,
-                              .dry_run = dry_run,
                               .destination = spec.destination};
   FileTarget target;
   if (spec.format == config::Format::raw) {
     config::ValueSource whole;
     whole.contents = spec.contents;
+    whole.contents_map = spec.contents_map;
     whole.source = spec.source;
     whole.place = spec.place;
     add_value(target.values, whole, spec.destination, options);
@@ -218,25 +280,23 @@ void Renderer::Impl::add_file(const config::Template& spec) {
   files.push_back(std::move(file));
 }
 
-std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config,
-                                                             bool dry_run) {
+std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config) {
   auto impl = std::make_unique<Impl>();
   impl->config = &config;
-  impl->dry_run = dry_run;
   for (const config::Template& spec : config.templates) {
     if (spec.enabled) impl->add_file(spec);
   }
   for (const config::EnvVar& variable : config.env) {
     if (!variable.enabled) continue;
     std::vector<RenderedValue> value;
-    impl->add_value(value, variable.value, "env." + variable.name, {.dry_run = dry_run});
+    impl->add_value(value, variable.value, "env." + variable.name, {});
     if (!value.empty())
       impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }
   for (const config::EnvFrom& spec : config.env_from) {
     auto dependency = dependency_of(config, spec.secret);
     if (!dependency) {
-      impl->problems.push_back({spec.place.text, "env_from.secret: " + dependency.error().text});
+      impl->problems.push_back({spec.place, "env_from.secret: " + dependency.error().text});
       continue;
     }
     EnvFromTarget target;
@@ -252,74 +312,115 @@ namespace {
 
 // What one value contributes: what is missing, or why it failed. False: it has no value yet.
 bool collect(const RenderedValue& value, Evaluation& evaluation) {
-  // What is written may depend on what has not been read yet: reads first.
-  using Kind = tmpl::Dependency::Kind;
-  const auto writes = [](const tmpl::Dependency& dependency) {
-    return dependency.kind == Kind::write || dependency.kind == Kind::pki;
-  };
-  const bool only_writes = std::ranges::all_of(value.missing(), writes);
-  for (const tmpl::Dependency& dependency : value.missing()) {
-    if (writes(dependency) && !only_writes) continue;
+  // What is written may depend on what is not there yet: reads first, then one write after another.
+  const auto& missing = value.missing();
+  const bool only_writes = std::ranges::all_of(missing, &tmpl::Dependency::has_effect);
+  for (const tmpl::Dependency& dependency : missing) {
+    if (dependency.has_effect() && (!only_writes || &dependency != &missing.front())) continue;
     evaluation.missing.push_back(dependency);
     evaluation.required_by.emplace(dependency.id, value.name());
   }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
     if (value.error()->kind == ErrorKind::not_found) {
-      for (const tmpl::Dependency& dependency : value.used())
-        evaluation.used.push_back(dependency.id);
+      for (const tmpl::Use& use : value.used()) evaluation.used.push_back(use.dependency.id);
     }
   }
   return value.has_value();
 }
 
-std::vector<std::string> ids(const std::vector<tmpl::Dependency>& dependencies) {
+// True: it was evaluated.
+bool update(RenderedValue& value, tmpl::DataSource& source, bool use_defaults,
+            const std::atomic<bool>* stop, Evaluation& evaluation) {
+  const bool before = value.uses_default();
+  const bool evaluated = value.update(source, use_defaults, stop);
+  if (value.uses_default() && !before)
+    evaluation.notes.push_back({Note::Kind::default_used, value.name()});
+  return evaluated;
+}
+
+std::vector<std::string> ids(const std::vector<tmpl::Use>& uses) {
   std::vector<std::string> out;
-  for (const tmpl::Dependency& dependency : dependencies) out.push_back(dependency.id);
+  for (const tmpl::Use& use : uses) out.push_back(use.dependency.id);
   return out;
 }
 
 }  // namespace
 
 void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
-                                 Evaluation& evaluation) {
+                                 const std::atomic<bool>* stop, Evaluation& evaluation) {
   FileTarget& target = file_targets[i];
   RenderedFile& file = files[i];
   bool changed = file.generation == 0, all = true;
   for (RenderedValue& value : target.values) {
-    changed = value.update(source, use_defaults) || changed;
+    changed = update(value, source, use_defaults, stop, evaluation) || changed;
     all = collect(value, evaluation) && all;
   }
-  if (all && changed) compose(target, file);
+  if (all && changed) compose(target, file, evaluation);
   if (target.error) evaluation.errors.push_back(*target.error);
   evaluation.complete = evaluation.complete && all && file.generation > 0;
 }
 
+namespace {
+
+// Once, while the same ones are null.
+void note_nulls(FileTarget& target, const RenderedFile& file,
+                const std::vector<FormatEntry>& entries, Evaluation& evaluation) {
+  std::string nulls;
+  for (const FormatEntry& entry : entries) {
+    if (entry.value != nullptr || has_null(file.spec->format)) continue;
+    if (!nulls.empty()) nulls += ", ";
+    for (const std::string& part : entry.path) nulls += (&part == &entry.path[0] ? "" : ".") + part;
+  }
+  if (!nulls.empty() && nulls != target.nulls)
+    evaluation.notes.push_back({Note::Kind::null_left_out, file.spec->destination, nulls});
+  target.nulls = std::move(nulls);
+}
+
+}  // namespace
+
 // The file's content from its values.
-void Renderer::Impl::compose(FileTarget& target, RenderedFile& file) {
+void Renderer::Impl::compose(FileTarget& target, RenderedFile& file, Evaluation& evaluation) {
   target.error.reset();
   file.used.clear();
+  file.effects.clear();
   for (const RenderedValue& value : target.values) {
     for (std::string& id : ids(value.used())) file.used.push_back(std::move(id));
+    std::ranges::copy(value.effects(), std::back_inserter(file.effects));
   }
   if (file.spec->format == config::Format::raw) {
-    file.content = target.values.front().value().clone();
+    file.content = target.values.front().value();
     file.printed = target.values.front().printed();
   } else {
     std::vector<FormatEntry> entries;
     for (std::size_t k = 0; k < target.values.size(); ++k)
-      entries.push_back({target.paths[k], &target.values[k].value()});
+      entries.push_back({target.paths[k], target.values[k].value().get()});
     auto written = write_format(file.spec->format, entries);
+    note_nulls(target, file, entries, evaluation);
     if (!written) {
       target.error = std::move(written).error().within(file.spec->destination);
       return;
     }
-    file.content = std::move(*written);
+    file.content = std::make_shared<const Secret>(std::move(*written));
     file.printed.clear();
     for (const FormatEntry& entry : entries) file.printed.push_back(entry.at);
   }
   ++file.generation;
 }
+
+namespace {
+
+// The configuration names them, so it may be meant; said once.
+void note_replaced(EnvFromTarget& target, Evaluation& evaluation) {
+  for (const auto& [name, value] : target.variables) {
+    const char* present = std::getenv(name.c_str());
+    if (present == nullptr || value->reveal() == present || !target.warned.insert(name).second)
+      continue;
+    evaluation.notes.push_back({Note::Kind::env_replaced, target.dependency.path, name});
+  }
+}
+
+}  // namespace
 
 void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source,
                                  Evaluation& evaluation) const {
@@ -334,12 +435,20 @@ void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source
   if (target.generation == 0 || generation != target.generation) {
     target.generation = generation;
     target.error.reset();
-    if (auto made = variables_of(*target.spec, data_of(*answer), config->exec.allow_reserved_env)) {
+    std::string nulls;
+    if (auto made = variables_of(*target.spec, data_of(*answer), target.dependency.path,
+                                 config->exec.allow_reserved_env, nulls)) {
       target.variables = std::move(*made);
       target.has_value = true;
+      target.value_generation = generation;
+      note_replaced(target, evaluation);
     } else {
       target.error = std::move(made).error().within("env_from " + target.dependency.path);
     }
+    if (!nulls.empty() && nulls != target.nulls)
+      evaluation.notes.push_back(
+          {Note::Kind::null_left_out, "env_from " + target.dependency.path, nulls});
+    target.nulls = std::move(nulls);
   }
   if (target.error) {
     evaluation.errors.push_back(*target.error);
@@ -366,13 +475,27 @@ void Renderer::Impl::reject_duplicate_names(Evaluation& evaluation) const {
   }
 }
 
-Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults) {
+void log_notes(const std::vector<Note>& notes) {
+  for (const Note& note : notes) {
+    if (note.kind == Note::Kind::default_used)
+      log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
+    else if (note.kind == Note::Kind::null_left_out)
+      log::info("value.null_left_out", "null: left out",
+                {{"target", note.target}, {"keys", note.keys}});
+    else
+      log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
+                {{"variable", note.keys}, {"secret", note.target}});
+  }
+}
+
+Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults,
+                              const std::atomic<bool>* stop) {
   Evaluation evaluation;
   evaluation.complete = true;
   for (std::size_t i = 0; i < impl_->files.size(); ++i)
-    impl_->update_file(i, source, use_defaults, evaluation);
+    impl_->update_file(i, source, use_defaults, stop, evaluation);
   for (VariableTarget& variable : impl_->variables) {
-    variable.value.update(source, use_defaults);
+    (void)update(variable.value, source, use_defaults, stop, evaluation);
     evaluation.complete = collect(variable.value, evaluation) && evaluation.complete;
   }
   for (EnvFromTarget& target : impl_->from) impl_->update_from(target, source, evaluation);
@@ -385,19 +508,48 @@ const std::vector<RenderedFile>& Renderer::files() const {
 }
 
 std::vector<RenderedVariable> Renderer::variables() const {
+  std::set<std::string_view> named;  // [env] goes before a key of env_from
+  for (const VariableTarget& variable : impl_->variables) named.insert(variable.name);
   std::vector<RenderedVariable> out;
   for (const EnvFromTarget& target : impl_->from) {
-    for (const auto& [name, value] : target.variables)
-      out.push_back({name, value.clone(), {}, {target.dependency.id}});
+    for (const auto& [name, value] : target.variables) {
+      if (!named.contains(name)) out.push_back({name, value, {}, {target.dependency.id}});
+    }
   }
-  for (const VariableTarget& variable : impl_->variables) {
-    std::erase_if(out, [&variable](const RenderedVariable& v) {
-      return v.name == variable.name;
-    });  // named beats all
-    out.push_back({variable.name, variable.value.value().clone(), variable.on_change,
-                   ids(variable.value.used())});
+  for (const auto& [name, on_change, value] : impl_->variables) {
+    if (!value.has_value()) continue;
+    out.push_back({name, value.value(), on_change, ids(value.used()), value.effects()});
   }
   return out;
+}
+
+std::set<std::string> Renderer::used() const {
+  std::set<std::string> out;
+  const auto add = [&out](const RenderedValue& value) {
+    for (const tmpl::Use& use : value.used()) out.insert(use.dependency.id);
+  };
+  for (const FileTarget& target : impl_->file_targets) std::ranges::for_each(target.values, add);
+  for (const VariableTarget& variable : impl_->variables) add(variable.value);
+  for (const EnvFromTarget& target : impl_->from) out.insert(target.dependency.id);
+  return out;
+}
+
+std::map<std::string, std::uint64_t, std::less<>> Renderer::in_use() const {
+  std::map<std::string, std::uint64_t, std::less<>> oldest;
+  const auto add = [&oldest](const std::string& id, std::uint64_t generation) {
+    const auto [at, first] = oldest.emplace(id, generation);
+    if (!first) at->second = std::min(at->second, generation);
+  };
+  const auto add_value = [&add](const RenderedValue& value) {
+    for (const tmpl::Use& use : value.sources()) add(use.dependency.id, use.generation);
+  };
+  for (const FileTarget& target : impl_->file_targets)
+    std::ranges::for_each(target.values, add_value);
+  for (const VariableTarget& variable : impl_->variables) add_value(variable.value);
+  for (const EnvFromTarget& target : impl_->from) {
+    if (target.has_value) add(target.dependency.id, target.value_generation);
+  }
+  return oldest;
 }
 
 bool Renderer::empty() const {

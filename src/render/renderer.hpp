@@ -2,9 +2,11 @@
 // Every template and variable of the configuration, parsed once and evaluated against the store
 // whenever something of it changes. Decides nothing about files or programs.
 
+#include <atomic>
 #include <expected>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,22 +18,40 @@ namespace keybearer::render {
 
 struct RenderedFile {
   const config::Template* spec = nullptr;  // the configuration's
-  Secret content;                          // the last good one
+  std::shared_ptr<const Secret> content;   // the last good one; nullptr: none yet
   std::vector<tmpl::Range> printed;        // of the content: what is not the template's own text
+  std::vector<tmpl::FileEffect> effects;   // to be carried out with this content, in order
   std::uint64_t generation = 0;            // grows when the content is made anew; 0: none yet
   std::vector<std::string> used;           // ids of dependencies
 };
 
 struct RenderedVariable {
   std::string name;
-  Secret value;
+  std::shared_ptr<const Secret> value;
   std::optional<config::OnChange> on_change;
   std::vector<std::string> used;
+  std::vector<tmpl::FileEffect> effects = {};
 };
+
+// Something to log: an evaluation writes no log itself.
+struct Note {
+  enum class Kind : std::uint8_t {
+    default_used,   // warning: a value is not there, its default is used
+    null_left_out,  // info: a null, and there is none in an environment or in this format
+    env_replaced,   // warning: a key of a secret takes the place of a variable of ours
+  };
+  Kind kind;
+  std::string target;     // "env.DB_PORT", "app.env db.port", "env_from kv/data/app"
+  std::string keys = {};  // which (null_left_out), or the variable (env_replaced)
+
+  friend bool operator==(const Note&, const Note&) = default;
+};
+void log_notes(const std::vector<Note>& notes);
 
 struct Evaluation {
   std::vector<tmpl::Dependency> missing;  // not there yet: to be asked for
   std::vector<Error> errors;      // render: the template is wrong; not_found: a key is not there
+  std::vector<Note> notes;        // of what is new in this evaluation
   std::vector<std::string> used;  // ids of all dependencies of what failed for a missing key
   std::map<std::string, std::string> required_by;  // id of what is missing -> "config.ini"
   bool complete = false;                           // every file and variable has a value
@@ -40,15 +60,20 @@ struct Evaluation {
 class Renderer {
  public:
   // Parses all templates; all errors at once, with caret. The configuration must outlive it.
-  // `dry_run`: no template writes a file by itself (writeToFile).
   [[nodiscard]] static std::expected<Renderer, std::vector<config::Problem>> make(
-      const config::Config& config, bool dry_run = false);
+      const config::Config& config);
 
   // `use_defaults`: what is not there yet counts as absent (outage.on_start = "default").
-  [[nodiscard]] Evaluation evaluate(tmpl::DataSource& source, bool use_defaults);
+  // `stop`, set by another thread, breaks it off. It may run in any thread, but only one at a time.
+  [[nodiscard]] Evaluation evaluate(tmpl::DataSource& source, bool use_defaults,
+                                    const std::atomic<bool>* stop = nullptr);
 
   [[nodiscard]] const std::vector<RenderedFile>& files() const;
   [[nodiscard]] std::vector<RenderedVariable> variables() const;
+  // Ids of all that the last evaluation asked for.
+  [[nodiscard]] std::set<std::string> used() const;
+  // The oldest generation of each secret that a file's content or a variable's value is made of.
+  [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> in_use() const;
   [[nodiscard]] bool empty() const;  // nothing to render
 
   Renderer(Renderer&&) noexcept;

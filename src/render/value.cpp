@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/log.hpp"
 #include "json/json.hpp"
+#include "tmpl/absence.hpp"
 
 namespace keybearer::render {
 
@@ -11,13 +11,14 @@ result<tmpl::Dependency> dependency_of(const config::Config& config, const std::
   for (const config::SecretRule& rule : config.secrets) {
     if (rule.name != secret || secret.empty()) continue;
     if (rule.data.empty()) {
-      auto read = tmpl::read_dependency(rule.path);
+      auto read = tmpl::literal_dependency(rule.path);
       if (!read || rule.version.empty()) return read;
       return tmpl::of_version(*std::move(read), rule.version);
     }
+    if (auto good = tmpl::check_path(rule.path); !good) return std::unexpected(good.error());
     return tmpl::write_dependency(rule.path, {rule.data.begin(), rule.data.end()});
   }
-  return tmpl::read_dependency(secret);
+  return tmpl::literal_dependency(secret);
 }
 
 const Value& data_of(const Value& answer) {
@@ -31,11 +32,12 @@ Secret text_of(const Value& member) {
   return Secret(json::write(member));
 }
 
-bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks) {
+bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks,
+                           const std::atomic<bool>* stop) {
   bool same = evaluated_;
   for (std::size_t i = 0; same && i < used_.size(); ++i)
-    same = source.generation(used_[i]) == generations_[i];
-  if (!same) evaluate(source);
+    same = source.generation(used_[i].dependency) == used_[i].generation;
+  if (!same && !endless_) evaluate(source, stop);
 
   // A default stands in at the start only: it never replaces a value that is in force.
   const bool nothing_coming =
@@ -43,8 +45,8 @@ bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks) {
         return use_fallbacks || source.absence(dependency) != tmpl::DataSource::Absence::pending;
       });
   if (fallback_ && !has_value_ && (nothing_coming || missing_key_)) {
-    log::warn("value.default", "not there: its default is used", {{"value", name_}});
     take(Secret(*fallback_));
+    sources_.clear();
     fell_back_ = true;
     same = false;
   }
@@ -53,69 +55,74 @@ bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks) {
 }
 
 void RenderedValue::take(Secret value) {
-  value_ = std::move(value);
-  printed_ = {{0, value_.size()}};
+  value_ = std::make_shared<const Secret>(std::move(value));
+  printed_ = {{0, value_->size()}};
+  effects_.clear();
+  sources_ = used_;
   has_value_ = true;
 }
 
-void RenderedValue::evaluate(tmpl::DataSource& source) {
+void RenderedValue::evaluate(tmpl::DataSource& source, const std::atomic<bool>* stop) {
   evaluated_ = true;
   missing_key_ = false;
   error_.reset();
   missing_.clear();
   if (const auto* parsed = std::get_if<tmpl::Template>(&how_)) {
-    evaluate_template(*parsed, source);
+    evaluate_template(*parsed, source, stop);
   } else {
     evaluate_key(std::get<Key>(how_), source);
   }
-  generations_.clear();
-  for (const tmpl::Dependency& dependency : used_)
-    generations_.push_back(source.generation(dependency));
 }
 
-// The classic: .Data.password of a KV v2 secret.
-bool RenderedValue::misses_kv2_data(std::string_view error, tmpl::DataSource& source) const {
-  if (!error.contains("<.Data.") || error.contains("<.Data.data")) return false;
-  return std::ranges::any_of(used_, [&source](const tmpl::Dependency& dependency) {
-    const Value* answer = source.find(dependency);
-    return answer != nullptr && &data_of(*answer) != &value_at(*answer, "data");
-  });
-}
-
-void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source) {
-  auto output = parsed.evaluate(source);
-  if (!output) {
-    used_ = std::move(output.error().used);
-    missing_ = std::move(output.error().missing);
-    if (!missing_.empty()) return;  // it may be only for lack of these
-    missing_key_ = output.error().missing_key && !used_.empty();
+void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source,
+                                      const std::atomic<bool>* stop) {
+  tmpl::Execution done = parsed.execute(source, stop);
+  used_ = std::move(done.used);
+  missing_ = std::move(done.missing);
+  if (!missing_.empty()) return check_growth(parsed);  // an error may be only for lack of these
+  growth_.complete();
+  if (done.error) {
+    missing_key_ = done.error->missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
-                   output.error().with_source(parsed.text(), source_)};
-    if (missing_key_ && misses_kv2_data(output.error().text, source))
-      error_->text += "\n  hint: a KV v2 secret has its keys in .Data.data";
+                   done.error->with_source(parsed.text(), source_)};
     return;
   }
-  used_ = std::move(output->used);
-  missing_ = std::move(output->missing);
-  if (missing_.empty()) {
-    take(std::move(output->text));
-    printed_ = std::move(output->printed);
-    fell_back_ = false;
-  }
+  take(std::move(done.text));
+  printed_ = std::move(done.printed);
+  effects_ = std::move(done.effects);
+  fell_back_ = false;
+}
+
+// What goes on without end asks for nothing more, and is an error (S2).
+void RenderedValue::check_growth(const tmpl::Template& parsed) {
+  std::set<std::string> asked;
+  for (const tmpl::Use& use : used_) asked.insert(use.dependency.id);
+  for (const tmpl::Dependency& dependency : missing_) asked.insert(dependency.id);
+  endless_ = !growth_.incomplete(std::move(asked));
+  if (!endless_) return;
+  error_ = growth_error(name_, parsed.text(), missing_.front());
+  missing_.clear();
 }
 
 void RenderedValue::evaluate_key(const Key& key, tmpl::DataSource& source) {
-  used_ = {key.dependency};
+  used_ = {{key.dependency, source.generation(key.dependency)}};
   const Value* answer = source.find(key.dependency);
   if (answer == nullptr) {
     missing_ = {key.dependency};
     return;
   }
-  const Value* member = data_of(*answer).find(key.key);
-  if (member == nullptr) {
+  const Value& data = data_of(*answer);
+  const Value* member = data.find(key.key);
+  if (member != nullptr && member->is_nil() && key.null_allowed && !fallback_) {
+    take({});
+    value_ = nullptr;
+    fell_back_ = false;
+    return;
+  }
+  if (member == nullptr || member->is_nil()) {
     missing_key_ = true;
     error_ = Error{ErrorKind::not_found,
-                   name_ + ": no key \"" + key.key + "\" in " + key.dependency.path};
+                   name_ + ": " + tmpl::missing_key_text(data, key.key, key.dependency.path)};
     return;
   }
   take(text_of(*member));

@@ -2,6 +2,7 @@
 // One value that is rendered: a template, or a key of a secret. Evaluated again only when what it
 // used has changed; keeps its last good result.
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "config/config.hpp"
 #include "config/load.hpp"
+#include "render/dependency_growth.hpp"
 #include "tmpl/template.hpp"
 
 namespace keybearer::render {
@@ -28,6 +30,7 @@ class RenderedValue {
   struct Key {
     tmpl::Dependency dependency;
     std::string key;
+    bool null_allowed = false;  // the format has a null, or leaves the value out
   };
   // `name` stands in errors: "env.DB_PASSWORD", "config.ini". `source`: the template's file, if it
   // has one of its own.
@@ -42,20 +45,26 @@ class RenderedValue {
 
   // True when it was evaluated (not taken from before). `use_fallbacks`: what is not there yet
   // counts as absent.
-  bool update(tmpl::DataSource& source, bool use_fallbacks);
+  bool update(tmpl::DataSource& source, bool use_fallbacks, const std::atomic<bool>* stop);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool has_value() const { return has_value_; }
-  [[nodiscard]] const Secret& value() const { return value_; }
+  [[nodiscard]] bool uses_default() const { return fell_back_; }
+  // nullptr: there is none yet, or it is a null of a key where that is allowed.
+  [[nodiscard]] const std::shared_ptr<const Secret>& value() const { return value_; }
   [[nodiscard]] const std::vector<tmpl::Range>& printed() const { return printed_; }
-  [[nodiscard]] const std::vector<tmpl::Dependency>& used() const { return used_; }
+  [[nodiscard]] const std::vector<tmpl::FileEffect>& effects() const { return effects_; }
+  [[nodiscard]] const std::vector<tmpl::Use>& used() const { return used_; }
+  // What value() was made of, which a later evaluation that failed has not changed.
+  [[nodiscard]] const std::vector<tmpl::Use>& sources() const { return sources_; }
   [[nodiscard]] const std::vector<tmpl::Dependency>& missing() const { return missing_; }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
  private:
-  void evaluate(tmpl::DataSource& source);
-  void evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source);
-  [[nodiscard]] bool misses_kv2_data(std::string_view error, tmpl::DataSource& source) const;
+  void evaluate(tmpl::DataSource& source, const std::atomic<bool>* stop);
+  void evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source,
+                         const std::atomic<bool>* stop);
+  void check_growth(const tmpl::Template& parsed);
   void evaluate_key(const Key& key, tmpl::DataSource& source);
   void take(Secret value);
 
@@ -63,10 +72,14 @@ class RenderedValue {
   std::variant<tmpl::Template, Key> how_;
   std::optional<std::string> fallback_;
   bool evaluated_ = false, has_value_ = false, missing_key_ = false, fell_back_ = false;
-  Secret value_;
-  std::vector<tmpl::Range> printed_;  // of value_: what is not the template's own text
-  std::vector<tmpl::Dependency> used_, missing_;
-  std::vector<std::uint64_t> generations_;  // of used_, at the last evaluation
+  std::shared_ptr<const Secret> value_;
+  std::vector<tmpl::Range> printed_;       // of value_: what is not the template's own text
+  std::vector<tmpl::FileEffect> effects_;  // of the evaluation that made value_
+  std::vector<tmpl::Use> used_;            // at the last evaluation
+  std::vector<tmpl::Use> sources_;         // of value_
+  std::vector<tmpl::Dependency> missing_;
+  DependencyGrowth growth_;
+  bool endless_ = false;  // its dependencies change with each evaluation: no more of them
   std::optional<Error> error_;
 };
 

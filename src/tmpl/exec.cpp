@@ -4,13 +4,23 @@
 
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
+#include "tmpl/hints.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/place.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
+bool is_empty_answer(const Value& value) {
+  const Struct* object = as_struct(value);
+  return object != nullptr && object->is_nil() && object->type_name() == "*dependency.Secret";
+}
+
 constexpr int kMaxDepth = 100'000;  // of templates that call templates, as in Go
+// Units of Work: of a round of range or a call of a template, and between two looks at interrupted.
+constexpr std::size_t kStep = 200;
+constexpr std::uint64_t kLook = 1u << 17;
 
 }  // namespace
 
@@ -41,23 +51,49 @@ bool truth(const Value& value) {
   }
 }
 
-void Evaluation::fail(std::string_view text, bool missing_key) {
+// "template: NAME:LINE:COLUMN: executing "NAME" at <NODE>", as Go has it.
+std::string Evaluation::context(const Node* node) const {
   const std::string name(template_name_.empty() ? std::string_view(shown_name_) : template_name_);
-  ExecError error{"template: " + shown_name_, 0, missing_key};
-  if (node_ != nullptr) {
-    const std::string_view before =
-        text_.substr(0, std::min<std::size_t>(node_->pos, text_.size()));
-    const auto newline = before.rfind('\n');
-    const std::size_t column =
-        newline == std::string_view::npos ? before.size() : before.size() - newline - 1;
-    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    error.text += ":" + std::to_string(line) + ":" + std::to_string(column) + ": executing " +
-                  quote(name) + " at <" + node_text(*node_) + ">";
-    error.pos = node_->pos;
+  std::string text = "template: " + shown_name_;
+  if (node == nullptr) return text;
+  const std::size_t line = line_of(text_, node->pos), column = column_of(text_, node->pos);
+  return text + ":" + std::to_string(line) + ":" + std::to_string(column) + ": executing " +
+         quote(name) + " at <" + node_text(*node) + ">";
+}
+
+void Evaluation::fail(std::string_view text, bool missing_key) {
+  throw ExecError{context(node_) + ": " + std::string(text), node_ != nullptr ? node_->pos : 0,
+                  missing_key};
+}
+
+std::string Evaluation::shown_key(std::string_view key) const {
+  return shown(Value(key), quote(key));
+}
+
+void Evaluation::fail_absent(AbsenceId why, const Node& node) {
+  at(node);
+  try {
+    fail(absences_.text(why, shown_key(absences_.key(why))), true);
+  } catch (ExecError& error) {
+    error.hint = absences_.hint(why);
+    throw;
   }
-  error.text += ": ";
-  error.text += text;
-  throw error;
+}
+
+// What fmt would print with a <nil> in it.
+void Evaluation::refuse_nil_inside(const Value& value, const Node& node) {
+  const Struct* object = as_struct(value);
+  const bool pointer =
+      object != nullptr && object->is_nil() && object->type_name().starts_with("*dependency.");
+  if (pointer)
+    fail_absent(absences_.note(Absences::Kind::no_answer, value, object->type_name()), node);
+  if (!value.is_list() && !value.is_map() && object == nullptr) return;
+  const auto where = nil_inside(value);
+  if (!where) return;
+  at(node);
+  fail((result_.used.empty() ? *where + " of it" : std::string("something in it")) +
+           " is null; toJSON writes null, print does not",
+       true);
 }
 
 std::string Evaluation::shown(const Value& value, std::string text) const {
@@ -74,24 +110,53 @@ std::string Evaluation::shown(const Value& value, std::string text) const {
   return text_.find(sprint({&value, 1})) != std::string_view::npos ? text : "[redacted]";
 }
 
-Output Evaluation::run(const std::string& own_name) {
+Execution Evaluation::run(const std::string& own_name) {
   stack_ = StackRoom();
   const auto tree = trees_.trees.find(own_name);
-  variables_.push_back({"$", Operand()});
+  Operand root;
+  root.absence = absences_.note(Absences::Kind::no_data, {}, {});
+  variables_.push_back({"$", root});
   template_name_ = own_name;
-  if (tree != trees_.trees.end()) (void)walk_list(Operand(), tree->second);
-  result_.text = Secret(std::move(out_));
+  try {
+    if (tree != trees_.trees.end()) (void)walk_list(root, tree->second);
+    result_.text = Secret(std::move(out_));
+  } catch (const ExecError& error) {
+    const ErrorSite site{.error = error.text, .text = text_, .pos = error.pos};
+    result_.error = TemplateError{.text = error.text,
+                                  .line = line_of(text_, error.pos),
+                                  .column = column_of(text_, error.pos),
+                                  .missing_key = error.missing_key,
+                                  .hint = error.hint.empty() ? hint_for(site) : error.hint};
+    result_.printed.clear();
+  }
+  if (!result_.complete()) result_.effects.clear();
   return std::move(result_);
+}
+
+void Evaluation::add_effect(FileEffect effect) {
+  effect.context = context(called_node_);
+  result_.effects.push_back(std::move(effect));
+}
+
+bool Evaluation::may_start_plugin() {
+  if (pass_ == Pass::with_plugins && result_.missing.empty()) return true;
+  if (!left_out_) left_out_ = result_.missing.size();
+  ++lacking_;
+  return false;
 }
 
 void Evaluation::step() {
   if (++steps_ > options_.max_steps)
     fail("more than " + std::to_string(options_.max_steps) +
          " rounds of range and calls of templates");
-  if (steps_ % 1024 != 0) return;
-  if (options_.interrupted && options_.interrupted()) fail("broken off");
-  if (std::chrono::steady_clock::now() > begun_ + options_.max_time)
-    fail("it takes longer than " + std::to_string(options_.max_time.count()) + " s");
+  spend(kStep);
+}
+
+void Evaluation::spend(std::size_t units) {
+  if (!work_.tick(units)) fail(work_.why());
+  if (options_.interrupted == nullptr || work_.done() < look_at_) return;
+  look_at_ = work_.done() + kLook;
+  if (options_.interrupted()) fail("broken off");
 }
 
 bool Evaluation::too_deep() const {
@@ -111,7 +176,8 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
   const auto outer_name = std::exchange(template_name_, tree->first);
   std::string outer = std::exchange(out_, {});
   const std::size_t printed = result_.printed.size();
-  const Operand root = dot.is_nil() ? Operand() : Operand(std::move(dot));
+  Operand root = dot.is_nil() ? Operand() : Operand(std::move(dot));
+  if (!root.valid) root.absence = absences_.note(Absences::Kind::no_data, {}, {});
   variables_.push_back({"$", root});
   try {
     (void)walk_list(root, tree->second);
@@ -120,7 +186,7 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
     constexpr std::size_t kReadable = 2000;  // each level of calls puts its own text in front
     std::string text = error.text;
     if (text.size() > kReadable) text.replace(kReadable / 2, text.size() - kReadable, " ... ");
-    throw CallError{.text = std::move(text), .missing_key = error.missing_key};
+    throw CallError{.text = std::move(text), .missing_key = error.missing_key, .hint = error.hint};
   }
   template_name_ = outer_name;
   variables_ = std::move(variables);
@@ -132,16 +198,19 @@ std::string Evaluation::execute_template(const std::string& name, Value dot) {
 Value Evaluation::ask(Dependency dependency, bool& there) {
   const Value* found = source_.find(dependency);
   there = found != nullptr;
-  auto& list = there ? result_.used : result_.missing;
-  if (there) {
-    if (std::ranges::find(result_.used, dependency) == result_.used.end())
-      result_.used.push_back(std::move(dependency));
-    return trees_.changes_maps ? found->deep_copy() : *found;
+  if (!there && std::ranges::find(result_.missing, dependency) == result_.missing.end())
+    result_.missing.push_back(dependency);
+  const auto same = [&dependency](const Use& use) { return use.dependency == dependency; };
+  const bool first = std::ranges::none_of(result_.used, same);
+  Value answer;
+  if (there) answer = trees_.changes_maps ? found->deep_copy() : *found;
+  if (there && (first || trees_.changes_maps)) absences_.given(dependency.path, answer);
+  if (!there) ++lacking_;
+  if (first) {
+    const std::uint64_t generation = source_.generation(dependency);
+    result_.used.push_back({std::move(dependency), generation});
   }
-  if (std::ranges::find(result_.used, dependency) == result_.used.end())
-    result_.used.push_back(dependency);
-  if (std::ranges::find(list, dependency) == list.end()) list.push_back(std::move(dependency));
-  return {};
+  return answer;
 }
 
 // --- walking ---
@@ -208,8 +277,17 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
   const auto& decl = range.pipe->decl;
 
   Flow result = Flow::normal;
-  const auto iterate = [&](const Operand& index, const Operand& element) {
+  const auto iterate = [&](const Operand& index, Operand element) {
     step();
+    if (strict_ && element.value.is_nil()) {
+      const bool key = index.value.is_text();
+      const std::string name = key ? std::string(index.value.as_text())
+                               : index.value.type() == Type::integer
+                                   ? std::to_string(index.value.as_int())
+                                   : "?";
+      element.absence = absences_.note(key ? Absences::Kind::null_key : Absences::Kind::null_item,
+                                       over.value, name);
+    }
     if (!decl.empty() && range.pipe->is_assign) {
       variable(as<VariableNode>(*decl[0]).name) = decl.size() > 1 ? index : element;
       if (decl.size() > 1) variable(as<VariableNode>(*decl[1]).name) = element;
@@ -271,6 +349,8 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
       break;
     }
     case Type::nil:
+      if (strict_ && range.else_list == nullptr && absences_.is_missing(over.absence))
+        fail_absent(over.absence, *range.pipe);
       break;
     default:
       if (const Struct* object = as_struct(value); object != nullptr && object->is_channel()) {
@@ -298,7 +378,8 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
   if (tree == trees_.trees.end()) fail("template " + quote(call.name) + " not defined");
   // The reference's text, and its limit, also where our stack ends before that.
   if (too_deep()) fail("exceeded maximum template depth (" + std::to_string(kMaxDepth) + ")");
-  const Operand inner = pipeline(dot, call.pipe);
+  Operand inner = pipeline(dot, call.pipe);
+  if (call.pipe == nullptr) inner.absence = variables_.front().value.absence;
   ++depth_;
   auto variables = std::exchange(variables_, {});
   const auto outer_name = std::exchange(template_name_, tree->first);
@@ -312,6 +393,13 @@ void Evaluation::walk_template(const Operand& dot, const TemplateNode& call) {
 void Evaluation::print(const Node& node, const Operand& value) {
   at(node);
   const std::size_t before = out_.size();
+  if (value.is_nothing() && value.absence == Absences::kPending) return;
+  if (strict_) {
+    const Node& printed = *as<ActionNode>(node).pipe->cmds.back();
+    if (value.is_nothing()) fail_absent(value.absence, printed);
+    if (is_empty_answer(value.value)) return;  // of a write (204) that stands by itself
+    refuse_nil_inside(value.value, printed);
+  }
   if (!value.valid || value.nil_interface()) {
     out_ += "<no value>";
   } else if (value.value.is_text()) {

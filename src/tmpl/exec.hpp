@@ -2,7 +2,6 @@
 // One evaluation of a template: walks the tree, calls functions, records what was asked. Mirrors
 // Go's text/template/exec.go: same order of evaluation, same error texts, same "current node".
 
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,10 +9,12 @@
 #include <vector>
 
 #include "base/secret.hpp"
+#include "tmpl/absence.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/parse.hpp"
 #include "tmpl/stack.hpp"
 #include "tmpl/template.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 
@@ -23,6 +24,7 @@ struct Operand {
   Value value;
   bool valid = false;
   bool in_interface = false;
+  AbsenceId absence = Absences::kUnknown;  // why it is nil
 
   Operand() = default;
   Operand(Value v) : value(std::move(v)), valid(true) {}
@@ -31,7 +33,13 @@ struct Operand {
     operand.in_interface = true;
     return operand;
   }
+  static Operand absent(AbsenceId why) {
+    Operand operand = element({});
+    operand.absence = why;
+    return operand;
+  }
   [[nodiscard]] bool nil_interface() const { return valid && in_interface && value.is_nil(); }
+  [[nodiscard]] bool is_nothing() const { return !valid || value.is_nil(); }
 };
 
 [[nodiscard]] bool truth(const Value& value);
@@ -42,23 +50,37 @@ struct ExecError {
   std::string text;
   std::size_t pos = 0;
   bool missing_key = false;
+  std::string hint = {};
 };
 
 class Evaluation {
  public:
+  // In a first pass no plugin is started: each gives "" (behaviour.md R7).
+  enum class Pass : std::uint8_t { first, with_plugins };
   Evaluation(const TreeSet& trees, const std::string& shown_name, std::string_view text,
-             const Options& options, DataSource& source)
-      : trees_(trees), shown_name_(shown_name), text_(text), options_(options), source_(source) {}
+             const Options& options, DataSource& source, Work& work, Pass pass)
+      : trees_(trees),
+        shown_name_(shown_name),
+        text_(text),
+        options_(options),
+        source_(source),
+        work_(work),
+        strict_(options.error_on_missing_key && !options.as_reference),
+        pass_(pass) {}
 
-  // Throws ExecError.
-  [[nodiscard]] Output run(const std::string& own_name);
-  [[nodiscard]] Output& asked() { return result_; }  // so far
+  // An error of the template is in the result.
+  [[nodiscard]] Execution run(const std::string& own_name);
+  // How many dependencies were missing when the first plugin was left out; nullopt: none was.
+  [[nodiscard]] std::optional<std::size_t> plugin_left_out() const { return left_out_; }
 
   // For functions.
   [[nodiscard]] const Options& options() const { return options_; }
   // The answer, or nil and a record of what is missing.
   [[nodiscard]] Value ask(Dependency dependency, bool& there);
   [[nodiscard]] std::string execute_template(const std::string& name, Value dot);
+  void add_effect(FileEffect effect);
+  [[nodiscard]] bool may_start_plugin();
+  [[nodiscard]] Work& work() { return work_; }
   // For error texts: `text`, which shows `value`, unless that may be of a secret. What stands in
   // the template, or was made before a secret was asked for, is none.
   [[nodiscard]] std::string shown(const Value& value, std::string text) const;
@@ -98,6 +120,21 @@ class Evaluation {
                         const Operand* final);
   Operand call(const Operand& dot, const Function& function, const Node& node,
                std::string_view name, Args args, const Operand* final, const Value* on = nullptr);
+  // One call: of a function, or of a method of `on`.
+  struct Call {
+    const Function& function;
+    const Node& node;
+    std::string_view name;
+    Args args;
+    const Operand* final;  // what comes through a pipe
+    const Value* on;
+    bool denied;
+  };
+  void check_count(const Function& function, std::string_view name, std::size_t given,
+                   std::size_t total);
+  [[nodiscard]] bool take_arguments(const Operand& dot, const Call& call, Arguments values);
+  Operand carry_out(const Call& call, Arguments values);
+  void check_result(const Value& value);
   Operand and_or(const Operand& dot, const Function& function, Args args, const Operand* final);
   Value argument(const Operand& dot, Param param, const Node& node);
   Value any_argument(const Operand& dot, const Node& node);
@@ -114,6 +151,7 @@ class Evaluation {
     fail(std::string(what) + " are nested too deeply");
   }
   void step();
+  void spend(std::size_t units);  // of Work; an error when the execution is to end
   [[nodiscard]] std::string callee(Args args, const Operand* final) const;
   void not_a_function(Args args, const Operand* final);
 
@@ -122,12 +160,21 @@ class Evaluation {
   Operand& variable(std::string_view name);
   void at(const Node& node) { node_ = &node; }
   [[noreturn]] void fail(std::string_view text, bool missing_key = false);
+  [[nodiscard]] std::string context(const Node* node) const;
+  // An error where a value is used that is not there; for lack of it a default may stand in.
+  [[noreturn]] void fail_absent(AbsenceId why, const Node& node);
+  [[noreturn]] void fail_no_entry(const Value& map, std::string_view name);
+  void refuse_nil_inside(const Value& value, const Node& node);
+  [[nodiscard]] AbsenceId why_nil(const Call& call, std::span<const Value> values);
+  [[nodiscard]] AbsenceId what_index_lacks(Value item, std::span<const Value> path);
+  [[nodiscard]] std::string shown_key(std::string_view key) const;
 
   const TreeSet& trees_;
   const std::string& shown_name_;
   std::string_view text_;
   const Options& options_;
   DataSource& source_;
+  Work& work_;
   const Node* node_ = nullptr;
   std::string_view template_name_;
   std::vector<Variable> variables_;
@@ -136,10 +183,17 @@ class Evaluation {
   bool nil_argument_ = false;
   bool in_interface_ = false;     // the last argument
   std::uint32_t interfaces_ = 0;  // a bit for each of the first arguments
-  Output result_;
+  Execution result_;
+  const bool strict_;  // nothing that is nil is printed (behaviour.md R5)
+  Absences absences_;
+  AbsenceId absence_ = Absences::kUnknown;  // of the last argument, if it is nil
+  std::size_t lacking_ = 0;                 // how often something was asked for that is missing
+  const Node* called_node_ = nullptr;       // the call that is carried out
+  Pass pass_;
+  std::optional<std::size_t> left_out_;
   int depth_ = 0;
   std::size_t steps_ = 0, produced_ = 0;
-  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+  std::uint64_t look_at_ = 0;  // the Work after which Options::interrupted is asked again
   StackRoom stack_;
 };
 

@@ -29,8 +29,8 @@ bool is_empty(const Node* node) {
 class Parser {
  public:
   Parser(std::string_view text, std::string shown_name, std::string_view left,
-         std::string_view right)
-      : name_(std::move(shown_name)), text_(text), tokens_(lex(text, left, right)) {}
+         std::string_view right, FindFunction find)
+      : name_(std::move(shown_name)), text_(text), tokens_(lex(text, left, right)), find_(find) {}
 
   TreeSet run(const std::string& own_name) {
     const std::uint32_t pos = peek().pos;
@@ -455,9 +455,9 @@ class Parser {
     Arena& arena = set_.arena;
     switch (token.type) {
       case Tok::identifier: {
-        const Function* function = find_function(text);
+        const Function* function = find_(text);
         if (function == nullptr) {
-          const auto reason = refused_function(text);
+          const auto reason = find_ == find_function ? refused_function(text) : std::string();
           fail(reason.empty() ? "function " + quote(text) + " not defined" : reason);
         }
         set_.changes_maps = set_.changes_maps || function->changes_maps;
@@ -509,6 +509,7 @@ class Parser {
   int depth_ = 0;        // of control structures
   int expressions_ = 0;  // of parentheses, and the one around them
   StackRoom stack_;
+  FindFunction find_;
   TreeSet set_;
 };
 
@@ -516,11 +517,11 @@ class Parser {
 
 std::expected<TreeSet, ParseError> parse(std::string_view text, const std::string& own_name,
                                          const std::string& shown_name, std::string_view left,
-                                         std::string_view right) {
+                                         std::string_view right, FindFunction find) {
   if (text.size() > kMaxText)
     return std::unexpected(ParseError{"template: " + shown_name + ": larger than 64 MiB", 0, 0});
   try {
-    return Parser(text, shown_name, left, right).run(own_name);
+    return Parser(text, shown_name, left, right, find).run(own_name);
   } catch (ParseError& error) {
     return std::unexpected(std::move(error));
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "tmpl/funcs/funcs.hpp"
 #include "tmpl/node.hpp"
 
 namespace keybearer::tmpl {
@@ -25,12 +26,13 @@ struct TreeSet {
   bool changes_maps = false;  // a function is used that changes a map in place
 };
 
+// Which function a name is; nullptr: none.
+using FindFunction = const Function* (*)(std::string_view name);
+
 // Throws nothing. `text` must outlive the trees, which point into it. `own_name` is under which the
 // main template is known to `template` (consul-template: ""); `shown_name` stands in error texts.
-[[nodiscard]] std::expected<TreeSet, ParseError> parse(std::string_view text,
-                                                       const std::string& own_name,
-                                                       const std::string& shown_name,
-                                                       std::string_view left,
-                                                       std::string_view right);
+[[nodiscard]] std::expected<TreeSet, ParseError> parse(
+    std::string_view text, const std::string& own_name, const std::string& shown_name,
+    std::string_view left, std::string_view right, FindFunction find = find_function);
 
 }  // namespace keybearer::tmpl

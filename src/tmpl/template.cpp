@@ -5,7 +5,10 @@
 
 #include "base/utf8.hpp"
 #include "tmpl/exec.hpp"
+#include "tmpl/hints.hpp"
 #include "tmpl/parse.hpp"
+#include "tmpl/place.hpp"
+#include "tmpl/sandbox.hpp"
 
 namespace keybearer::tmpl {
 
@@ -20,17 +23,6 @@ namespace {
 std::optional<std::string> process_environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
-std::size_t line_of(std::string_view text, std::size_t pos) {
-  return 1 + static_cast<std::size_t>(std::count(
-                 text.begin(),
-                 text.begin() + static_cast<std::ptrdiff_t>(std::min(pos, text.size())), '\n'));
-}
-
-std::size_t column_of(std::string_view text, std::size_t pos) {
-  const auto newline = pos == 0 ? std::string_view::npos : text.rfind('\n', pos - 1);
-  return newline == std::string_view::npos ? pos : pos - newline - 1;
 }
 
 // What a terminal may be shown of a template's line: no control characters, and of a long line the
@@ -67,6 +59,23 @@ std::string blanks_under(std::string_view text) {
   return out;
 }
 
+// The lexer's place is where the word begins that a dash ends.
+std::size_t place_of(const ParseError& error, std::string_view text) {
+  if (error.text.find("bad character U+002D") == std::string::npos) return error.pos;
+  const auto dash = text.find('-', error.pos);
+  return dash == std::string_view::npos ? error.pos : dash;
+}
+
+// A first pass left a plugin out after `before` dependencies were missing. What it asked for after
+// that may hang on what the plugin says: reads are fetched first, unless there will be no answer;
+// writes are not believed.
+bool is_worth_plugins(const Execution& first, std::size_t before, const DataSource& source) {
+  if (before > 0) return false;
+  return std::ranges::none_of(first.missing, [&source](const Dependency& dependency) {
+    return !dependency.has_effect() && source.absence(dependency) == DataSource::Absence::pending;
+  });
+}
+
 }  // namespace
 
 Template::Template(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -89,29 +98,56 @@ std::expected<Template, TemplateError> Template::parse(std::string name, std::st
   if (!impl->options.now) impl->options.now = wall_now;
   if (impl->options.left_delimiter.empty()) impl->options.left_delimiter = "{{";
   if (impl->options.right_delimiter.empty()) impl->options.right_delimiter = "}}";
+  if (std::string& sandbox = impl->options.sandbox_path; !sandbox.empty()) {
+    auto root = resolve_sandbox(sandbox);
+    if (!root) return std::unexpected(TemplateError{.text = root.error().text});
+    sandbox = std::move(*root);
+  }
   auto trees = tmpl::parse(impl->text, "", impl->name, impl->options.left_delimiter,
                            impl->options.right_delimiter);
   if (!trees) {
     const ParseError& error = trees.error();
     const auto line = static_cast<std::size_t>(error.line);
-    const bool known = line_of(impl->text, error.pos) == line;
-    return std::unexpected(
-        TemplateError{error.text, line, known ? column_of(impl->text, error.pos) : 0});
+    const std::size_t pos = place_of(error, impl->text);
+    const bool known = line_of(impl->text, pos) == line;
+    const ErrorSite site{error.text, impl->text, error.pos, impl->options.left_delimiter,
+                         impl->options.right_delimiter};
+    return std::unexpected(TemplateError{.text = error.text,
+                                         .line = line,
+                                         .column = known ? column_of(impl->text, pos) : 0,
+                                         .hint = hint_for(site)});
   }
   impl->trees = std::move(*trees);
   return Template(std::move(impl));
 }
 
-std::expected<Output, TemplateError> Template::evaluate(DataSource& source) const {
-  Evaluation evaluation(impl_->trees, impl_->name, impl_->text, impl_->options, source);
-  try {
-    return evaluation.run("");
-  } catch (const ExecError& error) {
-    const std::string_view text = impl_->text;
-    return std::unexpected(TemplateError{
-        error.text, line_of(text, error.pos), column_of(text, error.pos), error.missing_key,
-        std::move(evaluation.asked().used), std::move(evaluation.asked().missing)});
+Execution Template::execute(DataSource& source, const std::atomic<bool>* stop) const {
+  using Pass = Evaluation::Pass;
+  Work work(impl_->options.max_time, stop);
+  const Working working(work);
+  const auto run = [&](Pass pass, std::optional<std::size_t>& left_out) {
+    Evaluation evaluation(impl_->trees, impl_->name, impl_->text, impl_->options, source, work,
+                          pass);
+    Execution result = evaluation.run("");
+    left_out = evaluation.plugin_left_out();
+    return result;
+  };
+  std::optional<std::size_t> left_out;
+  Execution first = run(Pass::first, left_out);
+  if (!left_out || !is_worth_plugins(first, *left_out, source)) return first;
+  return run(Pass::with_plugins, left_out);
+}
+
+// "template: NAME:3:9: executing ...", with no or one number more; NAME may hold colons.
+std::string_view TemplateError::message() const {
+  const std::string at = ":" + std::to_string(line);
+  const std::string_view all = text;
+  for (const std::string& place : {at + ":" + std::to_string(column) + ": ", at + ": "}) {
+    const auto found = all.find(place);
+    if (line > 0 && all.starts_with("template: ") && found != std::string_view::npos)
+      return all.substr(found + place.size());
   }
+  return all;
 }
 
 std::string TemplateError::with_source(std::string_view template_text,
@@ -128,7 +164,8 @@ std::string TemplateError::with_source(std::string_view template_text,
   const std::string place = name.empty() ? "line " + at_line + ", column " + at_column
                                          : std::string(name) + ":" + at_line + ":" + at_column;
   return text + "\n  --> " + place + "\n  | " + source + "\n  | " +
-         blanks_under(std::string_view(source).substr(0, at)) + "^";
+         blanks_under(std::string_view(source).substr(0, at)) + "^" +
+         (hint.empty() ? std::string() : "\n  hint: " + hint);
 }
 
 }  // namespace keybearer::tmpl

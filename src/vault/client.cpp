@@ -20,11 +20,26 @@ struct Call {
   Token token = {};
   Secret body = {};
   std::optional<Duration> timeout = {};
-  std::optional<std::string> vault_namespace = {};  // else the client's
+  std::optional<std::string> vault_namespace = {};  // else the session's
+  Traffic traffic = Traffic::secrets;
+  bool repeatable = false;  // beyond GET: doing it twice does no harm
+  Instant latest = Instant::max();
+  Instant give_up_at = Instant::max();
 };
 
 Error in_call(std::string_view method, std::string_view path, Error error) {
   return std::move(error).within(std::string(method) + " " + std::string(path));
+}
+
+// Revocations have little time and are not worth a pause that the server asked for.
+Call as_revocation(Call call) {
+  const Instant now = Clock::now();
+  call.timeout = kRevokeTimeout;
+  call.traffic = Traffic::control;
+  call.repeatable = true;
+  call.latest = now + kRevokeTimeout / 2;
+  call.give_up_at = now + kRevokeTimeout;
+  return call;
 }
 
 result<> without_answer(result<Reply> reply) {
@@ -32,16 +47,20 @@ result<> without_answer(result<Reply> reply) {
   return {};
 }
 
-result<Auth> auth_settings(result<Reply> reply, std::string_view path) {
+result<Auth> auth_of(result<Reply> reply, std::string_view path) {
   if (!reply) return std::unexpected(std::move(reply).error());
   if (reply->auth && reply->auth->token) return *std::move(reply->auth);
   const bool mfa =
       reply->auth && value_at(value_at(reply->body, "auth"), "mfa_requirement").is_map();
   return std::unexpected(
       in_call("POST", path,
-              mfa ? Error{ErrorKind::denied,
-                          "the login asks for a second factor (MFA), which a program can't give"}
-                  : Error{ErrorKind::bad_reply, "an answer without a token"}));
+              mfa ? Error{.kind = ErrorKind::denied,
+                          .text = "the login asks for a second factor (MFA), which a program "
+                                  "can't give",
+                          .reason = Reason::mfa_required}
+                  : Error{.kind = ErrorKind::bad_reply,
+                          .text = "an answer without a token",
+                          .reason = Reason::no_token_in_reply}));
 }
 
 // One probe of a mount that others wait for.
@@ -53,11 +72,12 @@ struct Probe {
 }  // namespace
 
 struct Client::Impl {
-  std::unique_ptr<http::Client> http;
-  std::string vault_namespace;
-  Token token;
-  std::vector<Mount> mounts;
-  std::map<std::string, std::shared_ptr<Probe>> probes;  // in flight, by the path's first part
+  std::unique_ptr<Session> own;
+  Session& session;
+  std::vector<Mount> mounts = {};
+  std::map<std::string, std::shared_ptr<Probe>> probes = {};  // in flight, by the path's first part
+
+  [[nodiscard]] const Token& token() const { return session.token(); }
 
   http::Request request_of(const Call& call, std::string target) const {
     http::Request request{.method = call.method,
@@ -65,8 +85,9 @@ struct Client::Impl {
                           .headers = {{"X-Vault-Request", "true"}},
                           .token = call.token,
                           .body = call.body.clone(),
-                          .timeout = call.timeout};
-    const auto& space = call.vault_namespace ? *call.vault_namespace : vault_namespace;
+                          .timeout = call.timeout,
+                          .repeatable = call.repeatable};
+    const auto& space = call.vault_namespace ? *call.vault_namespace : session.vault_namespace();
     if (!space.empty()) request.headers.emplace_back("X-Vault-Namespace", space);
     return request;
   }
@@ -77,27 +98,34 @@ struct Client::Impl {
       co_return std::unexpected(in_call(call.method, call.path, std::move(target_text).error()));
     }
     auto request = request_of(call, *std::move(target_text));
-    auto response = co_await http->send(std::move(request));
+    const bool repeatable = http::is_repeatable(request);
+    auto response =
+        co_await session.send(std::move(request), call.traffic, call.latest, call.give_up_at);
     if (!response) {
       co_return std::unexpected(in_call(call.method, call.path, std::move(response).error()));
     }
     const Asked asked{.method = call.method,
                       .path = call.path,
                       .token = std::move(call.token),
-                      .body = std::move(call.body)};
+                      .body = std::move(call.body),
+                      .repeatable = repeatable};
     co_return parse_reply(*std::move(response), asked);
   }
 
   asio::awaitable<result<Auth>> renew(Token which, std::optional<Duration> increment,
-                                      std::optional<Duration> timeout) {
+                                      std::optional<Duration> timeout, Instant latest) {
     Call call{.method = "POST",
               .path = "auth/token/renew-self",
               .token = std::move(which),
-              .timeout = timeout};
+              .timeout = timeout,
+              .traffic = Traffic::control,
+              .repeatable = true,
+              .latest = latest};
     call.body =
         increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
-    auto reply = co_await send(std::move(call));
-    co_return auth_settings(std::move(reply), "auth/token/renew-self");
+    auto auth = auth_of(co_await send(std::move(call)), "auth/token/renew-self");
+    if (!auth) auth.error() = renewal_error(std::move(auth).error());
+    co_return auth;
   }
 
   const Mount* known_mount(std::string_view path) const {
@@ -108,7 +136,7 @@ struct Client::Impl {
   }
 
   asio::awaitable<result<Mount>> probe(std::string path) {
-    Call call{.method = "GET", .path = "sys/internal/ui/mounts/" + path, .token = token};
+    Call call{.method = "GET", .path = "sys/internal/ui/mounts/" + path, .token = token()};
     auto reply = co_await send(std::move(call));
     if (!reply) {
       Error error = std::move(reply).error();
@@ -118,6 +146,9 @@ struct Client::Impl {
       co_return std::unexpected(std::move(error));
     }
     auto mount = parse_mount(*reply);
+    // The server names the mounts of auth methods without auth/.
+    if (mount && path.starts_with("auth/") && !mount->path.starts_with("auth/"))
+      mount->path.insert(0, "auth/");
     if (mount && !is_under_mount(path, mount->path)) {
       mount = fail(ErrorKind::bad_reply, "the answer is about another mount, " + mount->path);
     }
@@ -131,31 +162,44 @@ const Value& Reply::data() const {
   return value_at(body, "data");
 }
 
-Client::Client(std::unique_ptr<http::Client> http, std::string vault_namespace)
-    : impl_(std::make_unique<Impl>()) {
-  impl_->http = std::move(http);
-  impl_->vault_namespace = std::move(vault_namespace);
+Client::Client(Session& session) : impl_(new Impl{.own = nullptr, .session = session}) {}
+Client::Client(std::unique_ptr<http::Client> http, SessionOptions options) {
+  auto own = std::make_unique<Session>(std::move(http), std::move(options));
+  Session& session = *own;
+  impl_.reset(new Impl{.own = std::move(own), .session = session});
 }
+Client::Client(std::unique_ptr<http::Client> http, std::string vault_namespace)
+    : Client(std::move(http), SessionOptions{.vault_namespace = std::move(vault_namespace)}) {}
 Client::~Client() = default;
 
+Session& Client::session() const {
+  return impl_->session;
+}
 void Client::set_token(Token token) {
-  impl_->token = std::move(token);
+  impl_->session.set_token(std::move(token));
 }
 const Token& Client::token() const {
-  return impl_->token;
+  return impl_->token();
 }
 const http::Url& Client::address() const {
-  return impl_->http->address();
+  return impl_->session.address();
 }
 
-asio::awaitable<result<Reply>> Client::read(std::string path, std::string query) {
-  Call call{.method = "GET", .path = std::move(path), .query = std::move(query), .token = token()};
+asio::awaitable<result<Reply>> Client::read(std::string path, std::string query, Instant latest) {
+  Call call{.method = "GET",
+            .path = std::move(path),
+            .query = std::move(query),
+            .token = token(),
+            .latest = latest};
   co_return co_await impl_->send(std::move(call));
 }
 
-asio::awaitable<result<Reply>> Client::write(std::string path, Secret json_body) {
-  Call call{
-      .method = "PUT", .path = std::move(path), .token = token(), .body = std::move(json_body)};
+asio::awaitable<result<Reply>> Client::write(std::string path, Secret json_body, Instant latest) {
+  Call call{.method = "PUT",
+            .path = std::move(path),
+            .token = token(),
+            .body = std::move(json_body),
+            .latest = latest};
   co_return co_await impl_->send(std::move(call));
 }
 
@@ -166,20 +210,26 @@ asio::awaitable<result<Reply>> Client::list(std::string path) {
 
 asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
                                             std::optional<std::string> vault_namespace,
-                                            Timeout timeout) {
+                                            Timeout timeout, Instant latest) {
   Call call{.method = "POST",
             .path = path,
             .body = std::move(json_body),
             .timeout = timeout,
-            .vault_namespace = std::move(vault_namespace)};
+            .vault_namespace = std::move(vault_namespace),
+            .traffic = Traffic::control,
+            .latest = latest};
   auto reply = co_await impl_->send(std::move(call));
   const bool refused = !reply && reply.error().kind == ErrorKind::refused;
   if (refused && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
-  co_return auth_settings(std::move(reply), path);
+  co_return auth_of(std::move(reply), path);
 }
 
 asio::awaitable<result<Auth>> Client::lookup_self(Token token, Timeout timeout) {
-  Call call{.method = "GET", .path = "auth/token/lookup-self", .token = token, .timeout = timeout};
+  Call call{.method = "GET",
+            .path = "auth/token/lookup-self",
+            .token = token,
+            .timeout = timeout,
+            .traffic = Traffic::control};
   const auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   auto auth = parse_lookup(*reply, std::move(token));
@@ -189,30 +239,41 @@ asio::awaitable<result<Auth>> Client::lookup_self(Token token, Timeout timeout) 
   co_return auth;
 }
 
-asio::awaitable<result<Auth>> Client::renew_self(std::optional<Duration> increment,
-                                                 Timeout timeout) {
-  return impl_->renew(token(), increment, timeout);
+asio::awaitable<result<Auth>> Client::renew_self(std::optional<Duration> increment, Timeout timeout,
+                                                 Instant latest) {
+  return impl_->renew(token(), increment, timeout, latest);
 }
 
-asio::awaitable<result<Auth>> Client::renew_token(Token token, std::optional<Duration> increment) {
-  return impl_->renew(std::move(token), increment, {});
+asio::awaitable<result<Auth>> Client::renew_token(Token token, std::optional<Duration> increment,
+                                                  Instant latest) {
+  return impl_->renew(std::move(token), increment, {}, latest);
 }
 
 asio::awaitable<result<>> Client::revoke_self(Token token) {
-  Call call{.method = "POST",
-            .path = "auth/token/revoke-self",
-            .token = std::move(token),
-            .timeout = kRevokeTimeout};
-  auto reply = co_await impl_->send(std::move(call));
+  Call call{.method = "POST", .path = "auth/token/revoke-self", .token = std::move(token)};
+  auto reply = co_await impl_->send(as_revocation(std::move(call)));
   co_return without_answer(std::move(reply));
 }
 
 asio::awaitable<result<Lease>> Client::renew_lease(std::string lease_id,
-                                                   std::optional<Duration> increment) {
-  Call call{.method = "PUT", .path = "sys/leases/renew", .token = token()};
-  call.body = lease_renewal(lease_id, increment);
+                                                   std::optional<Duration> increment,
+                                                   Instant latest) {
+  Call call{.method = "PUT",
+            .path = "sys/leases/renew",
+            .token = token(),
+            .body = lease_renewal(lease_id, increment),
+            .traffic = Traffic::control,
+            .repeatable = true,
+            .latest = latest};
   auto reply = co_await impl_->send(std::move(call));
-  if (!reply) co_return std::unexpected(std::move(reply).error());
+  if (!reply) co_return std::unexpected(renewal_error(std::move(reply).error()));
+  if (reply->body.is_nil()) {  // a 204 grants nothing
+    co_return std::unexpected(in_call("PUT", "sys/leases/renew",
+                                      {.kind = ErrorKind::refused,
+                                       .text = "204, an answer without a lease",
+                                       .status = 204,
+                                       .reason = Reason::renewal_refused}));
+  }
   co_return std::move(reply->lease);
 }
 
@@ -220,7 +281,8 @@ asio::awaitable<result<>> Client::lookup_lease(std::string lease_id) {
   Call call{.method = "PUT",
             .path = "sys/leases/lookup",
             .token = token(),
-            .body = json_object({{"lease_id", lease_id}})};
+            .body = json_object({{"lease_id", lease_id}}),
+            .repeatable = true};
   auto reply = co_await impl_->send(std::move(call));
   co_return without_answer(std::move(reply));
 }
@@ -228,10 +290,9 @@ asio::awaitable<result<>> Client::lookup_lease(std::string lease_id) {
 asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token) {
   Call call{.method = "PUT",
             .path = "sys/leases/revoke",
-            .token = token ? std::move(token) : impl_->token,
-            .body = json_object({{"lease_id", lease_id}}),
-            .timeout = kRevokeTimeout};
-  auto reply = co_await impl_->send(std::move(call));
+            .token = token ? std::move(token) : impl_->token(),
+            .body = json_object({{"lease_id", lease_id}})};
+  auto reply = co_await impl_->send(as_revocation(std::move(call)));
   co_return without_answer(std::move(reply));
 }
 
@@ -239,7 +300,9 @@ asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token, 
   Call call{.method = "POST",
             .path = "sys/wrapping/lookup",
             .body = json_object({{"token", wrapping_token->reveal()}}),
-            .timeout = timeout};
+            .timeout = timeout,
+            .traffic = Traffic::control,
+            .repeatable = true};
   const auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   WrapInfo wrap;
@@ -253,7 +316,8 @@ asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token, Timeout time
   Call call{.method = "POST",
             .path = "sys/wrapping/unwrap",
             .token = std::move(wrapping_token),
-            .timeout = timeout};
+            .timeout = timeout,
+            .traffic = Traffic::control};
   co_return co_await impl_->send(std::move(call));
 }
 
@@ -291,7 +355,8 @@ asio::awaitable<result<std::vector<std::vector<std::string>>>> Client::capabilit
   Call call{.method = "POST",
             .path = "sys/capabilities-self",
             .token = token(),
-            .body = Secret(json::write(body))};
+            .body = Secret(json::write(body)),
+            .repeatable = true};
   const auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   std::vector<std::vector<std::string>> out;
@@ -310,7 +375,7 @@ asio::awaitable<result<std::vector<std::vector<std::string>>>> Client::capabilit
 asio::awaitable<result<Client::Health>> Client::health() {
   http::Request request{
       .method = "GET", .target = "/v1/sys/health", .headers = {{"X-Vault-Request", "true"}}};
-  auto response = co_await impl_->http->send(std::move(request));
+  auto response = co_await impl_->session.send(std::move(request), Traffic::control);
   if (!response)
     co_return std::unexpected(in_call("GET", "sys/health", std::move(response).error()));
   auto health = parse_health(*std::move(response));

@@ -16,10 +16,9 @@
 #include "base/secret.hpp"
 #include "http/client.hpp"
 #include "json/value.hpp"
+#include "vault/session.hpp"
 
 namespace keybearer::vault {
-
-using Token = std::shared_ptr<const Secret>;
 
 // `auth` of an answer: what a login, a renewal or auth/token/create gives.
 struct Auth {
@@ -33,12 +32,14 @@ struct Auth {
   bool orphan = false;
   int num_uses = 0;  // 0: unlimited
   std::optional<Duration> explicit_max_ttl = {};
+  Instant asked{};  // when the request was sent: `ttl` counts from then
 };
 
 struct Lease {
   std::string id;  // empty: none
   Duration ttl{};
   bool renewable = false;
+  Instant asked{};  // when the request was sent: `ttl` counts from then
 };
 
 struct WrapInfo {
@@ -55,6 +56,7 @@ struct Reply {
   std::optional<Auth> auth;
   std::optional<WrapInfo> wrap;
   std::vector<std::string> warnings;
+  Instant asked{};  // when the request was sent: lifetimes in the answer count from then (T11)
 
   [[nodiscard]] const Value& data() const;  // body.data, or nil
 };
@@ -68,8 +70,12 @@ struct Mount {
 
 class Client {
  public:
+  explicit Client(Session& session);  // shared with others; must outlive the client
+  Client(std::unique_ptr<http::Client> http, SessionOptions options);  // with a session of its own
   Client(std::unique_ptr<http::Client> http, std::string vault_namespace);
   ~Client();
+
+  [[nodiscard]] Session& session() const;
 
   // The token of all requests from now on; null: none. Only the auth loop sets it.
   void set_token(Token token);
@@ -79,9 +85,13 @@ class Client {
   // other 4xx, throttled 429, sealed 472/473/503, server 5xx, and http's. The text is "GET
   // kv/data/app: 403 permission denied": the server's reason is trimmed to 300 characters and
   // masked wherever it repeats the token or a value of the request.
-  boost::asio::awaitable<result<Reply>> read(std::string path, std::string query = {});
-  boost::asio::awaitable<result<Reply>> write(std::string path, Secret json_body);  // PUT
-  boost::asio::awaitable<result<Reply>> list(std::string path);  // GET ?list=true
+  // A Retry-After of the server holds a request back no longer than `latest`: the last moment of
+  // what it keeps alive.
+  boost::asio::awaitable<result<Reply>> read(std::string path, std::string query = {},
+                                             Instant latest = Instant::max());
+  boost::asio::awaitable<result<Reply>> write(std::string path, Secret json_body,
+                                              Instant latest = Instant::max());  // PUT
+  boost::asio::awaitable<result<Reply>> list(std::string path);                  // GET ?list=true
 
   // A `timeout` makes the HTTP client's own shorter, never longer.
   using Timeout = std::optional<Duration>;
@@ -90,16 +100,21 @@ class Client {
   // denied.
   boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body,
                                              std::optional<std::string> vault_namespace,
-                                             Timeout timeout = {});
+                                             Timeout timeout = {}, Instant latest = Instant::max());
   boost::asio::awaitable<result<Auth>> lookup_self(Token token, Timeout timeout = {});
+  // Refused (Reason::renewal_refused) also when the server answers 204, 200 without a token, or 500
+  // "failed to renew entry": the token lives on to its end.
   boost::asio::awaitable<result<Auth>> renew_self(std::optional<Duration> increment,
-                                                  Timeout timeout = {});
+                                                  Timeout timeout = {},
+                                                  Instant latest = Instant::max());
   // The same for a token that is not the client's (a minted one).
-  boost::asio::awaitable<result<Auth>> renew_token(Token token, std::optional<Duration> increment);
+  boost::asio::awaitable<result<Auth>> renew_token(Token token, std::optional<Duration> increment,
+                                                   Instant latest = Instant::max());
   // Revocations have at most 5 s, because they happen on the way out.
   boost::asio::awaitable<result<>> revoke_self(Token token);
   boost::asio::awaitable<result<Lease>> renew_lease(std::string lease_id,
-                                                    std::optional<Duration> increment);
+                                                    std::optional<Duration> increment,
+                                                    Instant latest = Instant::max());
   // Is it still there? Refused (400) when not.
   boost::asio::awaitable<result<>> lookup_lease(std::string lease_id);
   boost::asio::awaitable<result<>> revoke_lease(std::string lease_id, Token token);

@@ -1,6 +1,7 @@
 #include "vault/reply.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <limits>
 #include <new>
@@ -89,6 +90,11 @@ Token make_token(std::string_view text) {
   return text.empty() ? nullptr : std::make_shared<const Secret>(text);
 }
 
+// What the server gives us as a token goes into a header of ours.
+bool is_header_value(std::string_view text) {
+  return std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c != 0x7f; });
+}
+
 int to_int(std::int64_t n) {
   return static_cast<int>(std::clamp<std::int64_t>(n, -1, 1 << 30));
 }
@@ -106,6 +112,9 @@ result<Auth> parse_auth(const Value& value) {
   auth.orphan = members.boolean("orphan");
   auth.num_uses = to_int(members.integer("num_uses"));
   if (auto good = members.check(); !good) return std::unexpected(std::move(good).error());
+  if (auth.token && !is_header_value(auth.token->reveal())) {
+    return fail(ErrorKind::bad_reply, "an answer with a token that no request can carry");
+  }
   return auth;
 }
 
@@ -239,9 +248,12 @@ std::string reason_of_missing_version(const Value& envelope) {
 }
 
 std::string foreign_response_text(const http::Response& response) {
-  return "an answer that is not the server's own (" + flattened(response.content_type) +
-         "): from a proxy between? Is the address right, is it a Vault server, and is it http or "
-         "https?";
+  const std::string type =
+      response.content_type.empty() ? "no content type" : flattened(response.content_type);
+  const std::string between =
+      response.via.empty() ? "any proxy in between" : "the proxy " + response.via;
+  return "unexpected response (" + type +
+         "), not from Vault: check vault.address (VAULT_ADDR) and " + between;
 }
 
 // The server's own errors are objects with "errors", or its usual envelope (KV v2 for a deleted
@@ -251,9 +263,46 @@ bool is_vault_body(const Value& body) {
                            body.find("warnings") != nullptr);
 }
 
-std::string reason_of(int status, const Value& body, const Asked& asked) {
+bool mentions(std::string_view text, std::string_view part) {
+  const auto equal = [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  };
+  return !std::ranges::search(text, part, equal).empty();
+}
+
+bool is_renewal(std::string_view path) {
+  return path.ends_with("/renew-self") || path == "sys/leases/renew" || path.ends_with("/renew");
+}
+
+// The few texts that tell more than the status does; servers have kept them for years (T12).
+Reason reason_code(int status, std::string_view said, const Value& body, const Asked& asked) {
+  const bool login = asked.path.starts_with("auth/");
+  if (mentions(said, "no handler for route")) return Reason::no_mount;
+  if (mentions(said, "namespace not found")) return Reason::no_namespace;
+  if (mentions(said, "versioned K/V secrets engine") ||
+      mentions(joined(value_at(body, "warnings")), "versioned K/V secrets engine")) {
+    return Reason::wrong_kv_version;
+  }
+  if (status == 404 && value_at(value_at(body, "data"), "metadata").is_map())
+    return Reason::missing_version;
+  if (status == 500 && is_renewal(asked.path)) {
+    for (const auto text : {"failed to renew entry", "does not exist during renewal",
+                            "policies have changed", "no longer bound"}) {
+      if (mentions(said, text)) return Reason::renewal_refused;
+    }
+  }
+  if (login && status == 400) {
+    if (mentions(said, "invalid role ID") || mentions(said, "invalid role_id"))
+      return Reason::invalid_role_id;
+    if (mentions(said, "invalid secret id") || mentions(said, "invalid secret_id"))
+      return Reason::invalid_secret_id;
+  }
+  return Reason::none;
+}
+
+std::string reason_text(int status, const Value& body, const Asked& asked, Reason code) {
   auto reason = joined(value_at(body, "errors"));
-  if (reason.starts_with("no handler for route")) {
+  if (code == Reason::no_mount) {
     const bool login = asked.path.starts_with("auth/");
     reason = (login ? "no auth method at " : "no secrets engine at ") + std::string(asked.path) +
              " (" + reason + ")";
@@ -261,6 +310,14 @@ std::string reason_of(int status, const Value& body, const Asked& asked) {
   if (reason.empty() && status == 404) reason = reason_of_missing_version(body);
   if (reason.empty()) return std::string(usual_reason(status));
   return flattened(masked(std::move(reason), asked));
+}
+
+// A write whose answer can't be used, or came from a gateway, may have been done.
+Error may_be_lost(Error error, const Asked& asked) {
+  if (asked.repeatable) return error;
+  error.reason = Reason::lost_answer;
+  error.text += "; it may have been carried out all the same";
+  return error;
 }
 
 // Something else than the server has answered: its 403 says nothing of our token and its 404
@@ -276,11 +333,19 @@ Error error_of(const http::Response& response, const Asked& asked) {
   const auto body =
       response.body.empty() ? result<Value>(Value{}) : json::parse(response.body.reveal(), kLimits);
   const bool own = response.body.empty() || (body && is_vault_body(*body));
-  return {.kind = own ? kind_of_status(status) : kind_of_foreign(status),
-          .text = std::to_string(status) + " " +
-                  (own ? reason_of(status, *body, asked) : foreign_response_text(response)),
-          .retry_after = response.retry_after,
-          .status = status};
+  Error error{.kind = own ? kind_of_status(status) : kind_of_foreign(status),
+              .text = std::to_string(status) + " ",
+              .retry_after = response.retry_after,
+              .status = status};
+  if (own) {
+    error.reason = reason_code(status, joined(value_at(*body, "errors")), *body, asked);
+    error.text += reason_text(status, *body, asked, error.reason);
+    if (error.reason == Reason::renewal_refused) error.kind = ErrorKind::refused;
+    return error;
+  }
+  error.text += foreign_response_text(response);
+  error.reason = Reason::foreign_response;
+  return status >= 500 ? may_be_lost(std::move(error), asked) : error;
 }
 
 Error in(const Asked& asked, Error error) {
@@ -317,23 +382,44 @@ result<Reply> parse(http::Response response, const Asked& asked) {
   if (status < 200 || status > 299) {
     return std::unexpected(in(asked, error_of(response, asked)));
   }
-  if (response.body.empty() && response.status == 204) return Reply{};
+  if (response.body.empty() && response.status == 204) {
+    Reply nothing;
+    nothing.asked = response.asked;
+    return nothing;
+  }
   auto body = json::parse(response.body.reveal(), kLimits);
   response.body.clear();
   // Its own JSON, only broken, is told of by its byte.
   if (!body && response.content_type.find("json") == std::string::npos) {
-    body = fail(ErrorKind::bad_reply, foreign_response_text(response));
+    body = std::unexpected(Error{.kind = ErrorKind::bad_reply,
+                                 .text = foreign_response_text(response),
+                                 .reason = Reason::foreign_response});
   }
   auto reply = body ? parse_envelope(*std::move(body)) : std::unexpected(std::move(body).error());
   if (!reply) {
-    Error error = std::move(reply).error().within(std::to_string(status));
+    Error error = may_be_lost(std::move(reply).error().within(std::to_string(status)), asked);
     error.status = status;
     return std::unexpected(in(asked, std::move(error)));
   }
+  reply->asked = reply->lease.asked = response.asked;
+  if (reply->auth) reply->auth->asked = response.asked;
   return reply;
 }
 
 }  // namespace
+
+bool is_vault_response(const http::Response& response) {
+  if (response.body.empty()) return true;
+  const auto body = json::parse(response.body.reveal(), kLimits);
+  return body && is_vault_body(*body);
+}
+
+Error renewal_error(Error error) {
+  if (error.kind != ErrorKind::refused && error.reason != Reason::no_token_in_reply) return error;
+  error.kind = ErrorKind::refused;
+  error.reason = Reason::renewal_refused;
+  return error;
+}
 
 result<Reply> parse_reply(http::Response response, const Asked& asked) {
   const int status = response.status;
@@ -350,6 +436,7 @@ result<Auth> parse_lookup(const Reply& reply, Token token) {
   Members members(reply.data());
   Auth auth;
   auth.token = std::move(token);
+  auth.asked = reply.asked;
   auth.accessor = members.text("accessor");
   auth.policies = members.texts("policies");
   std::ranges::move(members.texts("identity_policies"), std::back_inserter(auth.policies));

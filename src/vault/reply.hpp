@@ -13,6 +13,9 @@
 
 namespace keybearer::vault {
 
+// Is it the server itself that answered, and not a gateway in front of it?
+[[nodiscard]] bool is_vault_response(const http::Response& response);
+
 // The kind of an answer that is not 2xx. Not known here: that a 400 at a login is a denial.
 [[nodiscard]] ErrorKind kind_of_status(int status);
 
@@ -22,12 +25,17 @@ struct Asked {
   Token token = {};
   Secret body =
       {};  // its string values of 4 bytes or more are masked wherever the server repeats them
+  bool repeatable = true;  // else an answer that can't be used may have been lost: lost_answer
 };
 
 // Errors: "GET kv/data/app: 403 permission denied". KV v2's 404 for a deleted or destroyed version
 // says so. An error that is not Vault's own (a page of a gateway) is an outage whatever its status:
 // 5xx server, 429 throttled, 408 timeout, else bad_reply.
 [[nodiscard]] result<Reply> parse_reply(http::Response response, const Asked& asked);
+
+// A renewal that was answered, but not granted, whatever the status: refused, renewal_refused.
+// Outages and denials (403) stay what they are.
+[[nodiscard]] Error renewal_error(Error error);
 
 // `data` of auth/token/lookup-self, told of `token`.
 [[nodiscard]] result<Auth> parse_lookup(const Reply& reply, Token token);

@@ -165,3 +165,107 @@ def test_values_arrive_as_they_are(s, value):
     start = s.runlog.wait_starts(1, 5)[0]
     assert start["env"]["VALUE"].encode("latin-1").decode() == value
     assert start["files"]["out/config.ini"].encode("latin-1").decode() == "value = " + value
+
+
+SIGNALS = """#!/usr/bin/python3
+import os, signal, sys, time
+numbers = [n for n in signal.valid_signals() if n not in (signal.SIGKILL, signal.SIGSTOP)]
+signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+open("ready", "a").write("x")
+while True:
+    number = signal.sigwait(numbers)
+    open("seen", "a").write(f"{int(number)}\\n")
+    if number == signal.SIGTERM:
+        sys.exit(0)
+"""
+OURS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD}
+NEVER = {signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV, signal.SIGPIPE,
+         signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSYS}
+
+
+def signal_program(s, exec=""):
+    kv_base(s)
+    s.write("program", SIGNALS, 0o755)
+    agent = s.run(toml(KV, interval="1s", app='["./program"]', exec='debounce = "100ms"\n' + exec))
+    wait_for(lambda: s.read("ready"), 5, "the program")
+    return agent, lambda: {int(line) for line in (s.read("seen") or "").split()}
+
+
+def test_every_signal_but_ours_reaches_the_program(s):
+    agent, seen = signal_program(s)
+    every = {n for n in signal.valid_signals() if 1 <= n <= 31 or signal.SIGRTMIN <= n <= signal.SIGRTMAX}
+    forwarded = every - OURS - NEVER
+    for number in sorted(forwarded):
+        agent.send(number)
+    wait_for(lambda: forwarded <= seen(), 4, lambda: f"{forwarded - seen()}")
+    assert seen() == {int(n) for n in forwarded} and agent.alive
+    assert agent.stop(5) == 0
+
+
+def test_only_the_listed_signals_are_forwarded(s):
+    agent, seen = signal_program(s, 'forward_signals = ["SIGUSR2", "SIGRTMIN+2"]\n')
+    for number in (signal.SIGUSR1, signal.SIGALRM, signal.SIGWINCH, signal.SIGRTMIN + 2, signal.SIGUSR2):
+        agent.send(number)
+    wait_for(lambda: len(seen()) == 2, 4, "the two signals")
+    assert seen() == {signal.SIGUSR2, signal.SIGRTMIN + 2} and agent.alive
+
+
+def test_hup_goes_to_the_program_when_it_is_configured(s):
+    agent, seen = signal_program(s, 'hup = "forward"\n')
+    agent.send(signal.SIGHUP)
+    wait_for(lambda: seen() == {signal.SIGHUP}, 4, "the signal")
+    assert agent.alive
+
+
+def test_a_signal_during_a_restart_reaches_the_new_program(s):
+    agent, seen = signal_program(s)
+    s.write("program", SIGNALS.replace("sys.exit(0)", "time.sleep(1); os._exit(0)"), 0o755)
+    s.vault.put("kv/data/app", {"value": s.canary("second")})
+    wait_for(lambda: len(s.read("ready")) == 2, 8, "the second program, which is slow to stop")
+    os.unlink(s.path("seen"))
+    s.vault.put("kv/data/app", {"value": s.canary("third")})
+    wait_for(lambda: signal.SIGTERM in seen(), 5, "the restart has begun")
+    agent.send(signal.SIGUSR1)
+    wait_for(lambda: len(s.read("ready")) == 3 and signal.SIGUSR1 in seen(), 8, "the signal reaches the new one")
+
+
+def test_one_stop_signal_after_another(s):
+    kv_base(s)
+    agent = kv_run(s, app=("--on-term", "ignore"), exec='stop_escalation = [["SIGUSR1", "300ms"], ["SIGTERM", "300ms"]]')
+    s.runlog.wait_starts(1, 5)
+    assert agent.stop(6) == 137
+    assert [line["signal"] for line in s.runlog.signals()] == [signal.SIGUSR1, signal.SIGTERM]
+
+
+def test_what_the_program_is_started_with(s):
+    kv_base(s)
+    s.write("program", "#!/bin/sh\numask; nice; ulimit -n; ulimit -c; id -u; id -g; echo error >&2\n", 0o755)
+    os.chmod(s.folder, 0o755)
+    os.chmod(s.work, 0o755)
+    owner = 'user = "daemon"\ngroup = "1"\n' if os.geteuid() == 0 else ""
+    agent = s.run(toml(KV, interval="1s", app='["./program"]', exec=owner + """
+umask = "0037"
+nice = 5
+stdout = "said"
+stderr = "said"
+rlimits = { nofile = 123, core = 0 }
+"""))
+    assert agent.wait_exit(5) == 0, agent.stderr
+    ids = ["1", "1"] if owner else [str(os.getuid()), str(os.getgid())]
+    assert s.read("said").split() == ["0037", "5", "123", "0", *ids, "error"]
+    assert os.stat(s.path("said")).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("key, value, code", [("user", "nobody-of-this-name", 78), ("stdout", "no/such/directory/file", 73)])
+def test_what_the_program_cannot_be_started_with(s, key, value, code):
+    kv_base(s)
+    agent = s.run(toml(KV, interval="1s", app='["/bin/true"]', exec=f'{key} = "{value}"'))
+    assert agent.wait_exit(5) == code
+    assert f"exec.{key}" in agent.stderr
+
+
+def test_a_command_in_one_word_says_how_to_write_it(s):
+    kv_base(s)
+    agent = s.run(toml(KV, interval="1s", app='["echo hi && exit 4"]'))
+    assert agent.wait_exit(5) == 127
+    assert "one word; for the shell write a string, not a list" in agent.stderr

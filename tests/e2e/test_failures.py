@@ -330,7 +330,7 @@ a = "1"
 [template.values.sec]
 x = "1"
 """), env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
-    assert agent.wait_exit(3) == EX_TEMPLATE
+    assert agent.wait_exit(3) == EX_CONFIG
     assert "agent.toml:10:" in agent.stderr and "template.values.sec.x" in agent.stderr and s.tap.count() == 0
 
 

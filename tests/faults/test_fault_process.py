@@ -147,6 +147,87 @@ def test_F34_orphans_are_reaped(s):
     wait_for(lambda: children() == [str(pid)], 4, lambda: f"no other children: {len(children())}")
 
 
+
+TREE = r"""#!/bin/sh
+# In the group, in a session of its own, a daemon, and one that ignores TERM and cleared its environment.
+(trap "" TERM; exec sleep 1000) & echo $! >> tree
+setsid sh -c 'echo $$ >> tree; exec sleep 1000' &
+(setsid sh -c '(sh -c "echo \$\$ >> tree; exec sleep 1000") & exit 0')
+env -i /usr/bin/setsid /bin/sh -c 'trap "" TERM HUP INT; echo $$ >> tree; while :; do /bin/sleep 1; done' &
+echo $$ >> tree
+exec sleep 1000
+"""
+
+
+def tree_of(s):
+    return wait_for(lambda: (pids := (s.read("tree") or "").split()) and len(pids) == 5 and [int(p) for p in pids], 5, "the tree")
+
+
+def guards():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as comm, open(f"/proc/{pid}/cmdline", "rb") as line:
+                if comm.read().strip() == "keybearer-guard":
+                    found.append((int(pid), line.read().split(b"\0")[1]))
+        except (OSError, IndexError):
+            pass
+    return found
+
+
+def mark_of(pid):
+    with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+        return next(line.split()[3].encode() for line in limits if line.startswith("Max file locks"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_F34_killed_keybearer_ends_the_whole_tree(s, number):
+    """Grandchildren in sessions of their own, too: they have the secrets in their environment."""
+    kv_base(s)
+    s.write("program", TREE, 0o755)
+    agent = s.run(toml(KV, interval="1s", app='["./program"]', exec=QUICK))
+    pids = tree_of(s)
+    agent.killed_by_test = True
+    agent.send(number)
+    wait_for(lambda: not any(running(pid) for pid in pids), 4, lambda: f"left: {[p for p in pids if running(p)]}")
+
+
+def test_F34_killed_keybearer_ends_a_command_under_way(s):
+    kv_base(s)
+    text = toml(KV, interval="1s", app=s.app_toml("--file", "out/config.ini"), exec=QUICK)
+    text = text.replace("[exec]", 'command = ["/bin/sh", "-c", "sleep 1000 & echo $! > hook; wait"]\n[exec]', 1)
+    agent = s.run(text)
+    pid = int(wait_for(lambda: s.read("hook"), 5, "the command"))
+    agent.kill()
+    wait_for(lambda: not running(pid), 4, "the end of the command's process")
+
+
+def test_F34_the_guard_is_nobodys_child_and_goes_with_keybearer(s):
+    kv_base(s)
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml("--file", "out/config.ini"), exec=QUICK))
+    pid = s.runlog.wait_starts(1, 5)[0]["pid"]
+    mark = mark_of(pid)
+    mine = [guard for guard, of in guards() if of == mark]
+    assert len(mine) == 1, guards()
+    with open(f"/proc/{mine[0]}/environ", "rb") as environ, open(f"/proc/{mine[0]}/status", encoding="ascii") as status:
+        assert environ.read() == b""
+        memory = int(next(line.split()[1] for line in status if line.startswith("VmRSS")))
+    assert memory <= 64, f"{memory} KiB"
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a stop of the whole control group
+        os.kill(mine[0], number)
+    observe(0.3, lambda: None, 0.1)
+    assert running(mine[0])
+    assert agent.stop(5) == 0
+    wait_for(lambda: not running(mine[0]), 1, "the end of the guard")
+
+
+def test_F34_processes_that_a_program_left_are_named(s):
+    kv_base(s)
+    agent = run_program(s, "setsid sleep 100 & sleep 100 & exit 0\n")
+    assert agent.wait_exit(6) == EX_CONFIG
+    assert agent.lines_about("2 processes of it went on", "sleep ", "exec.forking = true", levels=("error",)), agent.stderr
+
+
 # --- 35: a crash loop
 
 def test_F35_crash_loop_after_a_change(s):

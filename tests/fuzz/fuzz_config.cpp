@@ -1,6 +1,7 @@
 // Any text as agent.toml: no crash; problems, or a configuration.
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -10,7 +11,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   using namespace keybearer;
   static const int file = memfd_create("agent.toml", 0);
-  if (ftruncate(file, 0) != 0 || pwrite(file, data, size, 0) != static_cast<ssize_t>(size))
+  if (fchmod(file, 0600) != 0 || ftruncate(file, 0) != 0 ||
+      pwrite(file, data, size, 0) != static_cast<ssize_t>(size))
     return 0;
   config::Input input;
   input.paths = {"/proc/self/fd/" + std::to_string(file)};

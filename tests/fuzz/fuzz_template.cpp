@@ -33,6 +33,6 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   options.max_steps = 2'000;
   auto parsed = tmpl::Template::parse("t", std::move(text), std::move(options));
   OneSecret source;
-  if (parsed) (void)parsed->evaluate(source);
+  if (parsed) (void)parsed->execute(source);
   return 0;
 }

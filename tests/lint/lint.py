@@ -12,6 +12,7 @@ from pathlib import Path
 # A file includes only its own layer and those to its left; siblings meet in agent/ (src/README.md).
 LAYERS = {
     "base": set(),
+    "guard": set(),
     "process": {"base"},
     "crypto": {"base"},
     "json": {"base"},
@@ -33,13 +34,12 @@ LAYERS["devvault"] = FLOOR | {"http"}
 CORNERS = [
     (r"boost/beast", r"src/http/"),
     (r"openssl/(evp|hmac|sha|rand)\.h", r"src/(crypto|http|tmpl|devvault)/"),  # digests, not connections
-    (r"openssl/(crypto|dsa|err|pem|x509v3)\.h", r"src/(http|tmpl)/"),  # certificates, not connections
+    (r"openssl/(crypto|dsa|err|pem|x509v3)\.h", r"src/(crypto|http|tmpl)/"),  # certificates, not connections
     (r"openssl/", r"src/http/"),
     (r"rapidjson/", r"src/json/"),
     (r"toml\+\+/", r"src/(config|devvault)/"),
     (r"CLI/", r"src/cli/"),
     (r"re2/", r"src/tmpl/funcs/regex"),
-    (r"yaml\.h", r"src/tmpl/formats/yaml_read"),
     (r"(fmt|spdlog)/.*", r".*\.cpp$|tests/"),  # heavy: not in headers
 ]
 
@@ -131,7 +131,9 @@ def capturing_coroutine(source):
 
 
 def length(source):
-    if source.is_cpp and len(source.lines) > MOST_LINES + 1:
+    if source.name.endswith("_tables.hpp"):  # made by a program
+        return
+    if source.is_cpp and not source.name.startswith("src/tmpl/go/") and len(source.lines) > MOST_LINES + 1:
         yield len(source.lines), f"more than {MOST_LINES} lines"
 
 
@@ -149,11 +151,11 @@ def machine_paths(source):
 
 def auth_methods(source):
     """Only a method's own file (and the configuration) knows its name."""
-    if not source.in_src or not source.is_cpp or re.match(r"src/(auth/login_|config/|devvault/)", source.name):
+    if not source.in_src or not source.is_cpp or re.match(r"src/(auth/method_|config/|devvault/)", source.name):
         return
     for number, line in source.code():
         if found := re.search(METHODS, line):
-            yield number, f"{found[1]} is known to its own file auth/login_*.cpp"
+            yield number, f"{found[1]} is known to its own file auth/method_*.cpp"
 
 
 RULES = {
@@ -184,7 +186,7 @@ def main():
     paths += sorted(root.glob("*"))
     sources = [Source(root, path) for path in paths
                if path.is_file() and path.suffix in kinds and path != Path(__file__).resolve()
-               and not {"vectors", "corpus", "__pycache__", "build"} & set(path.relative_to(root).parts)
+               and not {".git", "vectors", "corpus", "__pycache__", "build"} & set(path.relative_to(root).parts)
                and b"\0" not in path.open("rb").read(4096)]
     if not any(source.in_src for source in sources):
         print(f"{root}: no src folder here\n0 passed, 1 failed")

@@ -69,6 +69,10 @@ class FakeHttp : public http::Client {
   std::vector<Asked> asked;
 
   boost::asio::awaitable<result<http::Response>> send(http::Request request) override {
+    if (request.gate != nullptr) {
+      if (auto allowed = co_await request.gate->enter(Instant::max()); !allowed)
+        co_return std::unexpected(allowed.error());
+    }
     Asked now{.route = request.method + " " + request.target,
               .headers = std::move(request.headers),
               .token = request.token ? std::string(request.token->reveal()) : "",
@@ -82,21 +86,22 @@ class FakeHttp : public http::Client {
       if (time > limit) co_return keybearer::fail(ErrorKind::timeout, "no answer in time");
     }
     auto& answers = routes_[now.route];
-    if (answers.empty()) co_return response({.status = 404, .body = R"({"errors":[]})"});
+    if (answers.empty()) co_return response({.status = 404, .body = R"({"errors":[]})"}, now.at);
     const auto next = answers.front();
     if (answers.size() > 1) answers.pop_front();
     auto reply = next(now);
     if (!reply) co_return std::unexpected(std::move(reply).error());
-    co_return response(*reply);
+    co_return response(*reply, now.at);
   }
   const http::Url& address() const override { return url_; }
 
  private:
-  static http::Response response(const Reply& reply) {
+  static http::Response response(const Reply& reply, Instant asked) {
     return {.status = reply.status,
             .retry_after = reply.retry_after,
             .content_type = "application/json",
-            .body = Secret(reply.body)};
+            .body = Secret(reply.body),
+            .asked = asked};
   }
 
   std::map<std::string, std::deque<Answer>> routes_;

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,11 @@ class FakeSpawner final : public child::Spawner {
   bool leaves_tree = false;        // the program's own end leaves others of its tree behind
   std::optional<Error> refuse;
   int reaped = 0;
+  std::vector<TreeMember> members;  // of the tree, while it is there
+  std::optional<ExitStatus> daemon_status;
+  bool dies_when_killed = false;
+  bool guarded = false;
+  std::string broken;  // the function that throws: "spawn", "wait", "tree_exited", "child_changed"
 
   // The running program ends.
   void exit(ExitStatus status) {
@@ -32,6 +39,7 @@ class FakeSpawner final : public child::Spawner {
   }
 
   result<Process> spawn(const SpawnSpec& spec) override {
+    if (broken == "spawn") throw std::runtime_error("spawn is broken");
     std::string text = "spawn";
     for (const auto& [name, value] : spec.environment->values()) {
       text += fmt::format(" {}={}", name, value.reveal());
@@ -43,6 +51,7 @@ class FakeSpawner final : public child::Spawner {
     return Process{++pid_, UniqueFd()};
   }
   boost::asio::awaitable<ExitStatus> wait(Process&) override {
+    if (broken == "wait") throw std::runtime_error("wait is broken");
     while (!status_) co_await changed_.wait(changed_.generation());
     co_return *status_;
   }
@@ -55,12 +64,29 @@ class FakeSpawner final : public child::Spawner {
   void signal_escaped(pid_t, int signal) override {
     asked.push_back(fmt::format("stop rest {}", signal));
   }
-  void kill_tree(pid_t) override { asked.push_back("kill"); }
-  bool tree_exited(pid_t) override { return !tree_; }
+  void signal_member(const TreeMember& member, int signal) override {
+    asked.push_back(fmt::format("signal {} to {}", signal, member.pid));
+  }
+  void kill_tree(pid_t) override {
+    asked.push_back("kill");
+    if (dies_when_killed) tree_ = false;
+  }
+  bool tree_exited(pid_t) override {
+    if (broken == "tree_exited") throw std::runtime_error("tree_exited is broken");
+    return !tree_;
+  }
+  std::vector<TreeMember> tree_members(pid_t) override {
+    return tree_ ? members : std::vector<TreeMember>{};
+  }
   boost::asio::awaitable<void> child_changed() override {
+    if (broken == "child_changed") throw std::runtime_error("child_changed is broken");
     co_await changed_.wait(changed_.generation());
   }
   void reap_orphans() override { ++reaped; }
+  void watch_orphans() override {}
+  void guard() override { guarded = true; }
+  void dismiss_guard() override { guarded = false; }
+  std::optional<ExitStatus> orphan_status(pid_t) override { return daemon_status; }
   bool suspended(const Process&) override { return false; }
 
  private:

@@ -8,7 +8,9 @@
 #include "base/utf8.hpp"
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::spew {
 namespace {
@@ -74,6 +76,7 @@ class Dumper {
   void pointer(const Struct& object);
   void fields(const Struct& object);
 
+  int nested_ = 0;
   std::size_t depth_ = 0;
   bool skip_indent_ = false;
 };
@@ -150,6 +153,9 @@ void Dumper::body(const Value& value) {
 }
 
 void Dumper::dump(const Value& value) {
+  const Nested here(nested_, "to be dumped");
+  check_size(out);
+  spend(50 + depth_);
   const Struct* object = as_struct(value);
   if (object != nullptr && object->type_name().starts_with('*')) return pointer(*object);
   indent();
@@ -169,6 +175,7 @@ class Formatter {
   void fields(const Struct& object);
 
   bool plus_, sharp_;
+  int nested_ = 0;
 };
 
 void Formatter::fields(const Struct& object) {
@@ -184,6 +191,8 @@ void Formatter::fields(const Struct& object) {
 }
 
 void Formatter::format(const Value& value, bool show_type) {
+  const Nested here(nested_, "to be dumped");
+  spend(50);
   const Struct* object = as_struct(value);
   const bool typed = sharp_ && show_type;
   if (object != nullptr && object->type_name().starts_with('*')) {

@@ -9,7 +9,9 @@
 #include "tmpl/funcs/time_object.hpp"
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::toml {
 namespace {
@@ -133,6 +135,7 @@ class Encoder {
   void members(const Key& key, const Value& value);
   void inline_map(const Value& map);
   void inline_struct(const Struct& object);
+  int depth_ = 0;
   void newline() {
     if (!out.empty()) out += '\n';
   }
@@ -146,6 +149,9 @@ std::string path(const Key& key) {
 }
 
 void Encoder::encode(const Key& key, const Value& value) {
+  const Nested here(depth_, "for TOML");
+  if (key.size() > kMostNested) throw CallError{"lists and maps are nested too deeply for TOML"};
+  spend(50 + key.size());
   if (value.type() == Type::complex128 || (value.type() == Type::object && !as_struct(value)))
     throw CallError{"toTOML: unsupported type for key '" + path(key) + "': " + type_name(value)};
   if (is_channel(value))
@@ -173,6 +179,9 @@ void Encoder::key_value(const Key& key, const Value& value, bool is_inline) {
 }
 
 void Encoder::element(const Value& value) {
+  const Nested here(depth_, "for TOML");
+  check_size(out);
+  spend(30);
   switch (value.type()) {
     case Type::boolean:
       out += value.as_bool() ? "true" : "false";

@@ -1,6 +1,5 @@
 #pragma once
-// YAML as yaml.v2 (gopkg.in/yaml.v2 v2.4.0) reads and writes it: YAML 1.1. libyaml reads; it stays
-// behind yaml_read.cpp.
+// YAML as yaml.v2 (gopkg.in/yaml.v2 v2.4.0) reads and writes it: YAML 1.1.
 
 #include <string>
 #include <string_view>
@@ -9,7 +8,7 @@
 
 namespace keybearer::tmpl::yaml {
 
-// What a scalar without quotes is. `tag`: of the document, as libyaml gives it, or empty.
+// What a scalar without quotes is. `tag`: of the document, in its long form, or empty.
 struct Resolved {
   enum class Kind : std::uint8_t { text, null, boolean, integer, number, timestamp, other } kind;
   Value value;

@@ -8,6 +8,7 @@
 
 #include "base/utf8.hpp"
 #include "tmpl/go/unicode.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::yaml {
 namespace {
@@ -104,21 +105,41 @@ bool less(const Key& a, const Key& b) {
   return text_less(a.text, b.text);
 }
 
+// Merge sort from the smallest runs up: the order is not transitive, and a library's sort must not
+// see such a one.
+void merge_sort(std::vector<const Key*>& keys) {
+  std::vector<const Key*> merged(keys.size());
+  for (std::size_t run = 1; run < keys.size(); run *= 2) {
+    for (std::size_t begin = 0; begin < keys.size(); begin += 2 * run) {
+      const std::size_t middle = std::min(begin + run, keys.size());
+      const std::size_t end = std::min(middle + run, keys.size());
+      std::size_t a = begin, b = middle;
+      for (std::size_t to = begin; to < end; ++to) {
+        const bool second = a == middle || (b < end && less(*keys[b], *keys[a]));
+        merged[to] = second ? keys[b++] : keys[a++];
+        spend(30);
+      }
+    }
+    keys.swap(merged);
+  }
+}
+
 }  // namespace
 
 std::vector<const Value::Entry*> ordered(const Value& map) {
-  std::vector<Key> keys;
-  keys.reserve(map.size());
+  std::vector<Key> all;
+  all.reserve(map.size());
   for (const Value::Entry& entry : map.entries()) {
-    // Insertion sort: the order is not transitive, and a library's sort must not see such a one.
-    Key key{&entry, entry.key.is_text() ? runes(entry.key.as_text()) : std::u32string()};
-    std::size_t at = keys.size();
-    while (at > 0 && less(key, keys[at - 1])) --at;
-    keys.insert(keys.begin() + static_cast<std::ptrdiff_t>(at), std::move(key));
+    spend(20 + entry.key.size());
+    all.push_back({&entry, entry.key.is_text() ? runes(entry.key.as_text()) : std::u32string()});
   }
+  std::vector<const Key*> keys;
+  keys.reserve(all.size());
+  for (const Key& key : all) keys.push_back(&key);
+  merge_sort(keys);
   std::vector<const Value::Entry*> out;
   out.reserve(keys.size());
-  for (const Key& key : keys) out.push_back(key.entry);
+  for (const Key* key : keys) out.push_back(key->entry);
   return out;
 }
 

@@ -1,176 +1,193 @@
-// YAML to values: libyaml's events to a tree of nodes, then yaml.v2's decode.go. Aliases are
-// decoded anew each time, as there, within yaml.v2's limits.
+// YAML to values: yaml.v2's decode.go. A document without aliases becomes values as its events come,
+// however deep it is; one with aliases becomes a tree first, and aliases are decoded anew each time,
+// as there, within yaml.v2's limits.
 
-#include <yaml.h>
-
+#include <deque>
 #include <map>
-#include <memory>
+#include <optional>
 #include <set>
 
 #include "tmpl/formats/yaml.hpp"
+#include "tmpl/formats/yaml_parse.hpp"
 #include "tmpl/funcs/base64.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/go/format.hpp"
+#include "tmpl/nesting.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::yaml {
 namespace {
 
-// yaml.v2 stops at 10,000; each level takes our stack here and in every function after.
-constexpr int kMaxDepth = 1000;
+// Of a tree: each level takes our stack.
+constexpr int kMaxDepth = 4'000;
+
+Value scalar(const Event& event) {
+  if (event.tag.empty() && !event.implicit) return Value(event.text);
+  const Resolved resolved = resolve(event.tag, event.text);
+  if (resolved.kind == Resolved::Kind::other && short_tag(event.tag) == "!!binary") {
+    const auto bytes = base64_decoded(event.text);
+    if (!bytes) throw CallError{"yaml: !!binary value contains invalid base64 data"};
+    return Value(*bytes);
+  }
+  return resolved.value;
+}
+
+void check_key(const Value& key) {
+  if (key.is_map() || key.is_list())
+    throw CallError{"yaml: invalid map key: " + type_name(key) + "{[value]}"};
+}
+
+// --- without aliases ---
+
+class Builder {
+ public:
+  // From the document's first event. What can't be decoded is told behind what can't be parsed.
+  Value build(Parser& parser, Event event) {
+    for (;; event = parser.next()) {
+      Value done;
+      switch (event.kind) {
+        case Event::Kind::sequence_start:
+          open({.list = true});
+          continue;
+        case Event::Kind::mapping_start:
+          open({.map = Value::map(Type::any_map)});
+          continue;
+        case Event::Kind::sequence_end:
+        case Event::Kind::mapping_end:
+          done = close();
+          break;
+        default:
+          attempt([&] { done = scalar(event); });
+      }
+      if (open_.empty()) {
+        (void)parser.next();  // an error right behind the document is an error of it
+        if (wrong_) throw CallError{*wrong_};
+        return done;
+      }
+      place(std::move(done));
+    }
+  }
+
+ private:
+  struct Open {
+    bool list = false, has_key = false;
+    List items = {};
+    Value map = {}, key = {};
+  };
+
+  template <class Step>
+  void attempt(Step step) {
+    try {
+      if (!wrong_) step();
+    } catch (const CallError& error) {
+      wrong_ = error.text;
+    }
+  }
+  // Together: each of the two has yaml.v2's own limit.
+  void open(Open level) {
+    if (open_.size() >= kMostParsed) throw CallError{"yaml: exceeded max depth of 10000"};
+    open_.push_back(std::move(level));
+  }
+  Value close() {
+    Open& top = open_.back();
+    top.items.shrink_to_fit();
+    Value done = top.list ? Value::list(std::move(top.items)) : std::move(top.map);
+    open_.pop_back();
+    return done;
+  }
+  void place(Value value) {
+    Open& into = open_.back();
+    if (into.list) {
+      into.items.push_back(std::move(value));
+    } else if (!into.has_key) {
+      attempt([&] { check_key(value); });
+      into.key = std::move(value);
+      into.has_key = true;
+    } else {
+      if (!wrong_) into.map.set_key(into.key, std::move(value));
+      into.has_key = false;
+    }
+  }
+
+  std::vector<Open> open_;
+  std::optional<std::string> wrong_;
+};
+
+// --- with aliases ---
 
 struct Node {
-  enum class Kind : std::uint8_t { scalar, sequence, mapping, alias } kind = Kind::scalar;
-  bool implicit = false;  // scalar: neither quoted nor tagged
-  std::string tag, text;  // scalar
-  std::vector<std::unique_ptr<Node>> children;
-  const Node* target = nullptr;  // alias
+  enum class Kind : std::uint8_t { scalar, wrong, sequence, mapping, alias } kind = Kind::scalar;
+  bool merges = false;          // scalar: <<
+  Value value = {};             // scalar; wrong: why it is no value
+  const Node* first = nullptr;  // of a collection; of an alias what it stands for
+  const Node* next = nullptr;
 };
-using NodePtr = std::unique_ptr<Node>;
-
-std::string text_of(const yaml_char_t* text) {
-  return text != nullptr ? reinterpret_cast<const char*>(text) : "";
-}
 
 class Composer {
  public:
-  explicit Composer(std::string_view text);
-  ~Composer();
-  Composer(const Composer&) = delete;
-  Composer& operator=(const Composer&) = delete;
-
-  NodePtr document();  // nullptr: there is none
+  const Node* compose(Parser& parser, Event event) {
+    for (;; event = parser.next()) {
+      Node* node = make(event);
+      if (!event.anchor.empty() && event.kind != Event::Kind::alias && node != nullptr)
+        anchors_[event.anchor] = node;
+      if (event.kind == Event::Kind::sequence_start || event.kind == Event::Kind::mapping_start) {
+        open_.push_back({node, nullptr});
+        continue;
+      }
+      if (node == nullptr) {  // a collection's end
+        node = open_.back().node;
+        open_.pop_back();
+      }
+      if (open_.empty()) {
+        (void)parser.next();
+        return node;
+      }
+      Open& into = open_.back();
+      (into.last != nullptr ? into.last->next : into.node->first) = node;
+      into.last = node;
+    }
+  }
 
  private:
-  void next();
-  [[noreturn]] void fail() const;
-  void check_version() const;
-  NodePtr node(int depth);
-  NodePtr scalar();
-  void check_escapes() const;
-  NodePtr alias();
-  NodePtr collection(int depth, Node::Kind kind, yaml_event_type_t end, const yaml_char_t* anchor);
+  struct Open {
+    Node* node;
+    Node* last;
+  };
 
-  std::string_view text_;
-  bool slashes_;  // there is an escaped one somewhere
-  yaml_parser_t parser_{};
-  yaml_event_t event_{};
+  Node* make(const Event& event) {
+    switch (event.kind) {
+      case Event::Kind::sequence_start:
+        return &nodes_.emplace_back(Node::Kind::sequence);
+      case Event::Kind::mapping_start:
+        return &nodes_.emplace_back(Node::Kind::mapping);
+      case Event::Kind::sequence_end:
+      case Event::Kind::mapping_end:
+        return nullptr;
+      case Event::Kind::alias: {
+        const auto target = anchors_.find(event.anchor);
+        if (target == anchors_.end()) throw CallError{"yaml: unknown anchor '[value]' referenced"};
+        Node& node = nodes_.emplace_back(Node::Kind::alias);
+        node.first = target->second;
+        return &node;
+      }
+      default:
+        break;
+    }
+    Node& node = nodes_.emplace_back();
+    node.merges = event.text == "<<" && (event.implicit || short_tag(event.tag) == "!!merge");
+    try {
+      node.value = scalar(event);
+    } catch (const CallError& error) {
+      node.kind = Node::Kind::wrong;
+      node.value = Value(error.text);
+    }
+    return &node;
+  }
+
+  std::deque<Node> nodes_;
+  std::vector<Open> open_;
   std::map<std::string, const Node*> anchors_;
 };
-
-Composer::Composer(std::string_view text) : text_(text), slashes_(text.contains("\\/")) {
-  if (yaml_parser_initialize(&parser_) == 0) throw CallError{"yaml: out of memory"};
-  yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
-                               text.size());
-}
-Composer::~Composer() {
-  yaml_event_delete(&event_);
-  yaml_parser_delete(&parser_);
-}
-
-// The place is where yaml.v2 says it is: scanner errors count lines from 1, others from 0.
-void Composer::fail() const {
-  std::size_t line = 0;
-  if (parser_.problem_mark.line != 0) {
-    line = parser_.problem_mark.line + (parser_.error == YAML_SCANNER_ERROR ? 1 : 0);
-  } else {
-    line = parser_.context_mark.line;
-  }
-  throw CallError{
-      "yaml: " + (line != 0 ? "line " + std::to_string(line) + ": " : std::string()) +
-      (parser_.problem != nullptr ? parser_.problem : "unknown problem parsing YAML content")};
-}
-
-void Composer::next() {
-  yaml_event_delete(&event_);
-  if (yaml_parser_parse(&parser_, &event_) == 0) fail();
-}
-
-// libyaml takes 1.2 too; yaml.v2 does not.
-void Composer::check_version() const {
-  const auto* version = event_.data.document_start.version_directive;
-  if (version == nullptr || (version->major == 1 && version->minor == 1)) return;
-  const std::size_t line = event_.start_mark.line;
-  throw CallError{"yaml: " + (line != 0 ? "line " + std::to_string(line) + ": " : std::string()) +
-                  "found incompatible YAML document"};
-}
-
-NodePtr Composer::document() {
-  next();  // the stream's start
-  next();
-  if (event_.type == YAML_STREAM_END_EVENT) return nullptr;
-  check_version();
-  next();
-  NodePtr root = node(0);
-  next();  // an error right after the document is an error of it
-  return root;
-}
-
-NodePtr Composer::node(int depth) {
-  if (depth > kMaxDepth)
-    throw CallError{"yaml: exceeded max depth of " + std::to_string(kMaxDepth)};
-  switch (event_.type) {
-    case YAML_SCALAR_EVENT:
-      return scalar();
-    case YAML_ALIAS_EVENT:
-      return alias();
-    case YAML_SEQUENCE_START_EVENT:
-      return collection(depth, Node::Kind::sequence, YAML_SEQUENCE_END_EVENT,
-                        event_.data.sequence_start.anchor);
-    case YAML_MAPPING_START_EVENT:
-      return collection(depth, Node::Kind::mapping, YAML_MAPPING_END_EVENT,
-                        event_.data.mapping_start.anchor);
-    default:
-      throw CallError{"yaml: unexpected event"};
-  }
-}
-
-// libyaml knows the escape \/ of JSON, which yaml.v2 does not. Marks count characters.
-void Composer::check_escapes() const {
-  std::size_t line = 0, index = 0;
-  bool escaped = false;
-  for (const char c : text_) {
-    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;
-    if (index > event_.start_mark.index && index < event_.end_mark.index) {
-      if (escaped && c == '/') {
-        throw CallError{
-            "yaml: " + (line != 0 ? "line " + std::to_string(line + 1) + ": " : std::string()) +
-            "found unknown escape character"};
-      }
-      escaped = c == '\\' && !escaped;
-    }
-    if (c == '\n') ++line;
-    ++index;
-  }
-}
-
-NodePtr Composer::scalar() {
-  const auto& scalar = event_.data.scalar;
-  if (slashes_ && scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) check_escapes();
-  auto node = std::make_unique<Node>();
-  node->text.assign(reinterpret_cast<const char*>(scalar.value), scalar.length);
-  node->tag = text_of(scalar.tag);
-  node->implicit = scalar.plain_implicit != 0;
-  if (scalar.anchor != nullptr) anchors_[text_of(scalar.anchor)] = node.get();
-  return node;
-}
-
-NodePtr Composer::alias() {
-  auto node = std::make_unique<Node>();
-  node->kind = Node::Kind::alias;
-  const auto target = anchors_.find(text_of(event_.data.alias.anchor));
-  if (target == anchors_.end()) throw CallError{"yaml: unknown anchor '[value]' referenced"};
-  node->target = target->second;
-  return node;
-}
-
-NodePtr Composer::collection(int depth, Node::Kind kind, yaml_event_type_t end,
-                             const yaml_char_t* anchor) {
-  auto node = std::make_unique<Node>();
-  node->kind = kind;
-  if (anchor != nullptr) anchors_[text_of(anchor)] = node.get();
-  for (next(); event_.type != end; next()) node->children.push_back(this->node(depth + 1));
-  return node;
-}
 
 class Decoder {
  public:
@@ -178,7 +195,6 @@ class Decoder {
 
  private:
   void count();
-  Value scalar(const Node& node) const;
   Value sequence(const Node& node, int depth);
   void mapping(const Node& node, Value& into, int depth);
   void merge(const Node& node, Value& into, int depth);
@@ -199,6 +215,7 @@ double allowed_alias_ratio(double decoded) {
 }
 
 void Decoder::count() {
+  spend(50);
   ++decoded_;
   if (alias_depth_ > 0) ++by_alias_;
   const auto decoded = static_cast<double>(decoded_);
@@ -218,7 +235,9 @@ Value Decoder::decode(const Node& node, int depth) {
   check_depth(depth);
   switch (node.kind) {
     case Node::Kind::scalar:
-      return scalar(node);
+      return node.value;
+    case Node::Kind::wrong:
+      throw CallError{std::string(node.value.as_text())};
     case Node::Kind::sequence:
       return sequence(node, depth);
     case Node::Kind::mapping: {
@@ -232,52 +251,37 @@ Value Decoder::decode(const Node& node, int depth) {
   if (!inside_.insert(&node).second)
     throw CallError{"yaml: anchor '[value]' value contains itself"};
   ++alias_depth_;
-  Value value = decode(*node.target, depth + 1);
+  Value value = decode(*node.first, depth + 1);
   --alias_depth_;
   inside_.erase(&node);
   return value;
 }
 
-Value Decoder::scalar(const Node& node) const {
-  if (node.tag.empty() && !node.implicit) return Value(node.text);
-  const Resolved resolved = resolve(node.tag, node.text);
-  if (resolved.kind == Resolved::Kind::other && short_tag(node.tag) == "!!binary") {
-    const auto bytes = base64_decoded(node.text);
-    if (!bytes) throw CallError{"yaml: !!binary value contains invalid base64 data"};
-    return Value(*bytes);
-  }
-  return resolved.value;
-}
-
 Value Decoder::sequence(const Node& node, int depth) {
+  std::size_t size = 0;
+  for (const Node* child = node.first; child != nullptr; child = child->next) ++size;
   List items;
-  items.reserve(node.children.size());
-  for (const NodePtr& child : node.children) items.push_back(decode(*child, depth + 1));
+  items.reserve(size);
+  for (const Node* child = node.first; child != nullptr; child = child->next)
+    items.push_back(decode(*child, depth + 1));
   return Value::list(std::move(items));
 }
 
-bool is_merge(const Node& node) {
-  return node.kind == Node::Kind::scalar && node.text == "<<" &&
-         (node.implicit || short_tag(node.tag) == "!!merge");
-}
-
 void Decoder::mapping(const Node& node, Value& into, int depth) {
-  for (std::size_t i = 0; i + 1 < node.children.size(); i += 2) {
-    const Node& name = *node.children[i];
-    const Node& member = *node.children[i + 1];
-    if (is_merge(name)) {
+  for (const Node* name = node.first; name != nullptr; name = name->next->next) {
+    const Node& member = *name->next;
+    if (name->merges) {
       merge(member, into, depth);
       continue;
     }
-    const Value key = decode(name, depth + 1);
-    if (key.is_map() || key.is_list())
-      throw CallError{"yaml: invalid map key: " + type_name(key) + "{[value]}"};
+    const Value key = decode(*name, depth + 1);
+    check_key(key);
     into.set_key(key, decode(member, depth + 1));
   }
 }
 
 const Node& behind_alias(const Node& node) {
-  return node.kind == Node::Kind::alias ? *node.target : node;
+  return node.kind == Node::Kind::alias ? *node.first : node;
 }
 
 void Decoder::merge_one(const Node& node, Value& into, int depth) {
@@ -302,16 +306,24 @@ void Decoder::merge_one(const Node& node, Value& into, int depth) {
 // From the last of a list to the first: the first wins.
 void Decoder::merge(const Node& node, Value& into, int depth) {
   if (node.kind != Node::Kind::sequence) return merge_one(node, into, depth);
-  for (auto child = node.children.rbegin(); child != node.children.rend(); ++child)
-    merge_one(**child, into, depth);
+  std::vector<const Node*> maps;
+  for (const Node* child = node.first; child != nullptr; child = child->next) maps.push_back(child);
+  for (auto map = maps.rbegin(); map != maps.rend(); ++map) merge_one(**map, into, depth);
 }
 
 }  // namespace
 
 Value read(std::string_view text) {
-  Composer composer(text);
-  const NodePtr root = composer.document();
-  return root != nullptr ? Decoder().decode(*root, 0) : Value();
+  Parser parser(text);
+  (void)parser.next();  // the stream's start
+  if (parser.next().kind == Event::Kind::stream_end) return {};
+  Event first = parser.next();
+  // UTF-16 is not looked through.
+  const bool may_repeat = text.contains('*') || text.contains("<<") || text.starts_with('\xFF') ||
+                          text.starts_with('\xFE');
+  if (!may_repeat) return Builder().build(parser, std::move(first));
+  Composer composer;
+  return Decoder().decode(*composer.compose(parser, std::move(first)), 0);
 }
 
 }  // namespace keybearer::tmpl::yaml

@@ -13,7 +13,9 @@
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/go/unicode.hpp"
+#include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::yaml {
 namespace {
@@ -36,13 +38,24 @@ struct Analysis {
 };
 
 std::size_t width(std::string_view s, std::size_t i) {
-  return decode_rune(s.substr(i)).width;
+  return static_cast<unsigned char>(s[i]) < 0x80 ? 1 : decode_rune(s.substr(i)).width;
+}
+// A letter or digit: it is never anything else.
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+// How many of them from there on.
+std::size_t run_of_letters(std::string_view s, std::size_t i) {
+  const std::size_t begin = i;
+  while (i < s.size() && is_letter_or_digit(s[i])) ++i;
+  return i - begin;
 }
 bool is_blank(std::string_view s, std::size_t i) {
   return s[i] == ' ' || s[i] == '\t';
 }
 // CR, LF, NEL, LS, PS.
 bool is_break(std::string_view s, std::size_t i) {
+  if (static_cast<unsigned char>(s[i]) < 0x80) return s[i] == '\r' || s[i] == '\n';
   const std::string_view rest = s.substr(i);
   return s[i] == '\r' || s[i] == '\n' || rest.starts_with("\xC2\x85") ||
          rest.starts_with("\xE2\x80\xA8") || rest.starts_with("\xE2\x80\xA9");
@@ -63,6 +76,14 @@ Analysis analyse(std::string_view text) {
   bool break_space = false, space_break = false, previous_space = false, previous_break = false;
   bool after_blank = true;
   for (std::size_t i = 0; i < text.size(); i += width(text, i)) {
+    spend(8);
+    if (const std::size_t run = run_of_letters(text, i); run > 1) {
+      spend(run);
+      i += run - 1;
+      previous_space = previous_break = after_blank = false;
+      if (i + 1 == text.size()) break;
+      continue;
+    }
     const std::size_t next = i + width(text, i);
     const bool before_blank = next >= text.size() || is_blank(text, next);
     const char c = text[i];
@@ -93,10 +114,15 @@ Analysis analyse(std::string_view text) {
 }
 
 bool valid_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const Rune rune = decode_rune(text);
+  spend(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    if (static_cast<unsigned char>(text[i]) < 0x80) {
+      ++i;
+      continue;
+    }
+    const Rune rune = decode_rune(text.substr(i));
     if (!rune.valid()) return false;
-    text.remove_prefix(rune.width);
+    i += rune.width;
   }
   return true;
 }
@@ -191,6 +217,15 @@ class Emitter {
     out += text;
     column_ += static_cast<int>(count_runes(text));
   }
+  // A run of letters, or one character; how many bytes it was.
+  std::size_t put_piece(std::string_view s, std::size_t i) {
+    const std::size_t run = run_of_letters(s, i);
+    const std::size_t size = run > 0 ? run : width(s, i);
+    out += s.substr(i, size);
+    column_ += static_cast<int>(run > 0 ? run : 1);
+    spend(size + 5);
+    return size;
+  }
   void put_break() {
     out += '\n';
     column_ = 0;
@@ -202,7 +237,7 @@ class Emitter {
   void write_double_quoted(std::string_view text, bool may_fold);
   void write_literal(std::string_view text);
 
-  int indent_ = -1, column_ = 0;
+  int indent_ = -1, column_ = 0, depth_ = 0;
   bool blank_ = true;  // the last character written was a blank, or an indicator that needs none
   bool indent_only_ = true;  // nothing but indent (and "- ", "? ") on this line so far
 };
@@ -253,9 +288,7 @@ void Emitter::write_flow(std::string_view s, bool quoted, bool may_fold) {
     } else {
       if (breaks) write_indent();
       if (quoted && s[i] == '\'') put("'");
-      const std::size_t size = width(s, i);
-      put(s.substr(i, size));
-      i += size;
+      i += put_piece(s, i);
       indent_only_ = false;
       spaces = breaks = false;
     }
@@ -298,8 +331,9 @@ void Emitter::write_double_quoted(std::string_view s, bool may_fold) {
       }
       spaces = true;
     } else {
-      put(s.substr(i, rune.width));
+      i += put_piece(s, i);
       spaces = false;
+      continue;
     }
     i += rune.width;
   }
@@ -337,9 +371,7 @@ void Emitter::write_literal(std::string_view s) {
       continue;
     }
     if (breaks) write_indent();
-    const std::size_t size = width(s, i);
-    put(s.substr(i, size));
-    i += size;
+    i += put_piece(s, i);
     indent_only_ = false;
     breaks = false;
   }
@@ -425,12 +457,22 @@ void Emitter::object(const Struct& object, Context context) {
   mapping(members);
 }
 
+// Go finds nothing in a map under what does not equal itself.
+bool is_nan(const Value& key) {
+  return key.type() == Type::float64 && std::isnan(key.as_double());
+}
+
 void Emitter::node(const Value& value, Context context) {
+  static const Value kNothing;
+  const Nested here(depth_, "for YAML");
+  check_size(out);
+  spend(50);
   if (value.is_list()) {
     list(value, context);
   } else if (value.is_map()) {
     std::vector<Member> members;
-    for (const Value::Entry* entry : ordered(value)) members.push_back({entry->key, &entry->value});
+    for (const Value::Entry* entry : ordered(value))
+      members.push_back({entry->key, is_nan(entry->key) ? &kNothing : &entry->value});
     mapping(members);
   } else if (const Struct* object = as_struct(value)) {
     this->object(*object, context);

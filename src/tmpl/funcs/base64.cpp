@@ -1,39 +1,79 @@
 #include "tmpl/funcs/base64.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-constexpr std::string_view kAlphabet =
+constexpr std::string_view kStandard =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kUrl =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+// What each byte stands for; kNone: for nothing.
+constexpr std::uint8_t kNone = 0xFF;
+using Digits = std::array<std::uint8_t, 256>;
+constexpr Digits digits_of(std::string_view alphabet) {
+  Digits out{};
+  out.fill(kNone);
+  for (std::size_t i = 0; i < alphabet.size(); ++i)
+    out[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+  return out;
+}
+constexpr Digits kStandardDigits = digits_of(kStandard), kUrlDigits = digits_of(kUrl);
+
+// Whole groups of four digits from the front on; how many bytes of `text` they were.
+std::size_t decode_groups(std::string_view text, const Digits& digits, std::string& out) {
+  std::size_t i = 0;
+  for (; text.size() - i >= 4; i += 4) {
+    const auto digit = [&](std::size_t k) {
+      return std::uint32_t{digits[static_cast<unsigned char>(text[i + k])]};
+    };
+    const std::uint32_t a = digit(0), b = digit(1), c = digit(2), d = digit(3);
+    if (((a | b | c | d) & 0xC0) != 0) break;
+    const std::uint32_t bits = a << 18 | b << 12 | c << 6 | d;
+    const char three[] = {static_cast<char>(bits >> 16), static_cast<char>(bits >> 8),
+                          static_cast<char>(bits)};
+    out.append(three, 3);
+  }
+  return i;
+}
 
 }  // namespace
 
 std::string base64(std::string_view bytes, bool url) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
+  spend(bytes.size());
+  const std::string_view alphabet = url ? kUrl : kStandard;
+  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  char* to = out.data();
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
     std::uint32_t bits = 0;
     for (std::size_t k = 0; k < 3; ++k)
       bits = bits << 8 | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += k <= n ? kAlphabet[bits >> (18 - 6 * k) & 63] : '=';
+    for (std::size_t k = 0; k <= n; ++k) to[k] = alphabet[bits >> (18 - 6 * k) & 63];
+    to += 4;
   }
-  if (url)
-    std::ranges::transform(out, out.begin(), [](char c) {
-      return c == '+' ? '-' : c == '/' ? '_' : c;
-    });
   return out;
 }
 
 std::expected<std::string, std::size_t> base64_decoded(std::string_view text, bool url) {
+  spend(2 * text.size());
+  const Digits& digits = url ? kUrlDigits : kStandardDigits;
   std::string out;
+  out.reserve(text.size() / 4 * 3 + 3);
   std::uint32_t bits = 0;
   int count = 0, padding = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
+    if (count % 4 == 0 && padding == 0) {
+      i += decode_groups(text.substr(i), digits, out);
+      if (i == text.size()) break;
+    }
+    const char c = text[i];
     if (c == '\r' || c == '\n') continue;
     if (c == '=' && count % 4 >= 2) {
       ++padding;
@@ -44,10 +84,9 @@ std::expected<std::string, std::size_t> base64_decoded(std::string_view text, bo
       bits <<= 6;
     } else {
       if (padding > 0) return std::unexpected(i - 1);  // Go: where the second '=' should be
-      if (url) c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
-      const auto digit = kAlphabet.find(c);
-      if (digit == std::string_view::npos || c == '\0') return std::unexpected(i);
-      bits = bits << 6 | static_cast<std::uint32_t>(digit);
+      const std::uint8_t digit = digits[static_cast<unsigned char>(c)];
+      if (digit == kNone) return std::unexpected(i);
+      bits = bits << 6 | digit;
       ++count;
     }
     if (count % 4 == 0) {

@@ -122,16 +122,20 @@ std::string_view param_name(Param param) {
 
 namespace {
 
+std::array<std::span<const Function>, 17> all_tables() {
+  return {builtin_functions(),       text_functions(),        data_functions(),
+          vault_functions(),         yaml_functions(),        time_functions(),
+          spew_functions(),          file_functions(),        sprig::crypto_functions(),
+          sprig::date_functions(),   sprig::dict_functions(), sprig::list_functions(),
+          sprig::number_functions(), sprig::path_functions(), sprig::pattern_functions(),
+          sprig::text_functions(),   sprig::type_functions()};
+}
+
 // All functions by a hash of their names, made at the first look-up.
 class Index {
  public:
   Index() {
-    for (const auto table :
-         {builtin_functions(), text_functions(), data_functions(), vault_functions(),
-          yaml_functions(), time_functions(), spew_functions(), file_functions(),
-          sprig::crypto_functions(), sprig::date_functions(), sprig::dict_functions(),
-          sprig::list_functions(), sprig::number_functions(), sprig::path_functions(),
-          sprig::pattern_functions(), sprig::text_functions(), sprig::type_functions()}) {
+    for (const auto table : all_tables()) {
       for (const Function& function : table) *slot(function.name) = &function;
     }
   }
@@ -154,6 +158,67 @@ class Index {
 const Function* find_function(std::string_view name) {
   static Index index;
   return *index.slot(name);
+}
+
+std::vector<const Function*> all_functions() {
+  std::vector<const Function*> out;
+  for (const auto table : all_tables()) {
+    for (const Function& function : table) out.push_back(&function);
+  }
+  return out;
+}
+
+NilRule nil_rule(std::string_view function) {
+  constexpr std::string_view kTaken[] = {"and",
+                                         "eq",
+                                         "executeTemplate",
+                                         "ne",
+                                         "not",
+                                         "or",
+                                         "spew_dump",
+                                         "spew_printf",
+                                         "spew_sdump",
+                                         "spew_sprintf",
+                                         "sprig_all",
+                                         "sprig_any",
+                                         "sprig_append",
+                                         "sprig_coalesce",
+                                         "sprig_compact",
+                                         "sprig_deepCopy",
+                                         "sprig_deepEqual",
+                                         "sprig_default",
+                                         "sprig_dict",
+                                         "sprig_dig",
+                                         "sprig_empty",
+                                         "sprig_has",
+                                         "sprig_kindIs",
+                                         "sprig_kindOf",
+                                         "sprig_list",
+                                         "sprig_mustAppend",
+                                         "sprig_mustCompact",
+                                         "sprig_mustDeepCopy",
+                                         "sprig_mustHas",
+                                         "sprig_mustPrepend",
+                                         "sprig_mustPush",
+                                         "sprig_mustUniq",
+                                         "sprig_mustWithout",
+                                         "sprig_pluck",
+                                         "sprig_prepend",
+                                         "sprig_push",
+                                         "sprig_set",
+                                         "sprig_ternary",
+                                         "sprig_tuple",
+                                         "sprig_typeIs",
+                                         "sprig_typeIsLike",
+                                         "sprig_typeOf",
+                                         "sprig_uniq",
+                                         "sprig_without"};
+  constexpr std::string_view kPrint[] = {
+      "html",       "js",          "print",        "printf",         "println",         "sprig_cat",
+      "sprig_join", "sprig_quote", "sprig_squote", "sprig_toString", "sprig_toStrings", "urlquery"};
+  static_assert(std::ranges::is_sorted(kTaken) && std::ranges::is_sorted(kPrint));
+  if (std::ranges::binary_search(kTaken, function)) return NilRule::taken;
+  return std::ranges::binary_search(kPrint, function) ? NilRule::refused_inside : NilRule::refused;
 }
 
 std::string refused_function(std::string_view name) {

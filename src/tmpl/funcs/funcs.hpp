@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "json/value.hpp"
 
@@ -57,9 +58,15 @@ struct CallError {
   std::string text;
   bool bare = false;         // the text alone, where the last argument was
   bool missing_key = false;  // see TemplateError
+  std::string hint = {};     // see TemplateError
 };
 
 [[nodiscard]] const Function* find_function(std::string_view name);
+[[nodiscard]] std::vector<const Function*> all_functions();
+// What a function does with nil when nothing that is nil may be printed (behaviour.md R5): most
+// refuse it, some also what holds a nil, for they print it; a few ask about it or keep it.
+enum class NilRule : std::uint8_t { refused, refused_inside, taken };
+[[nodiscard]] NilRule nil_rule(std::string_view function);
 // Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not
 // known either.
 [[nodiscard]] std::string refused_function(std::string_view name);

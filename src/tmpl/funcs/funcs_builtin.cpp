@@ -8,6 +8,7 @@
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/go/unicode.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -196,7 +197,8 @@ std::size_t index_of(const Value& given, std::size_t size) {
 // Of the maps that there are.
 bool can_be_key(const Value& value) {
   return value.type() != Type::object && value.type() != Type::complex128 &&
-         value.type() != Type::number;
+         value.type() != Type::number &&
+         !(value.type() == Type::float64 && std::isnan(value.as_double()));
 }
 
 Value index(Evaluation&, Arguments a) {
@@ -206,7 +208,9 @@ Value index(Evaluation&, Arguments a) {
     const Value& i = a[n];
     if (item.is_list() || item.is_text()) {
       const std::size_t at = index_of(i, item.size());
-      if (at >= item.size()) throw CallError{"index out of range: " + std::to_string(at)};
+      if (at >= item.size())
+        throw CallError{item.is_list() ? "reflect: slice index out of range"
+                                       : "reflect: string index out of range"};
       item = item.is_list() ? Value(item.items()[at])
                             : Value::byte(static_cast<unsigned char>(item.as_text()[at]));
     } else if (item.is_map()) {
@@ -306,8 +310,11 @@ std::string text_of(Arguments a) {
 }
 
 Value html(Evaluation&, Arguments a) {
+  const std::string text = text_of(a);
   std::string out;
-  for (const char c : text_of(a)) {
+  out.reserve(text.size());
+  for (const char c : text) {
+    spend(2);
     switch (c) {
       case '\0':
         append_rune(out, kReplacement);
@@ -338,7 +345,9 @@ Value js(Evaluation&, Arguments a) {
   constexpr char kHex[] = "0123456789ABCDEF";
   const std::string text = text_of(a);
   std::string out;
+  out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
+    spend(4);
     const Rune rune = decode_rune(std::string_view(text).substr(i));
     const auto c = static_cast<unsigned char>(text[i]);
     if (rune.code < 0x80 && rune.valid()) {
@@ -364,8 +373,12 @@ Value js(Evaluation&, Arguments a) {
     } else if (is_print(rune.code)) {
       out.append(text, i, rune.width);
     } else {
-      out += "\\u";
-      for (int shift = 12; shift >= 0; shift -= 4) out += kHex[rune.code >> shift & 15];
+      out += "\\u";  // four digits at least
+      for (int shift = rune.code > 0xFFFFF  ? 20
+                       : rune.code > 0xFFFF ? 16
+                                            : 12;
+           shift >= 0; shift -= 4)
+        out += kHex[rune.code >> shift & 15];
     }
     i += rune.width;
   }
@@ -374,21 +387,23 @@ Value js(Evaluation&, Arguments a) {
 
 Value urlquery(Evaluation&, Arguments a) {
   constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text_of(a)) {
+  const std::string text = text_of(a);
+  spend(4 * text.size());
+  std::string out(3 * text.size(), '\0');
+  char* to = out.data();
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain) {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
+    if (plain || c == ' ') {
+      *to++ = plain ? c : '+';
     } else {
-      out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      *to++ = '%';
+      *to++ = kHex[byte >> 4];
+      *to++ = kHex[byte & 15];
     }
   }
+  out.resize(static_cast<std::size_t>(to - out.data()));
   return out;
 }
 

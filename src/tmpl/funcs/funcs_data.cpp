@@ -14,6 +14,7 @@
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
 #include "tmpl/sprig/sprig.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -41,6 +42,7 @@ Value base64_url_decode(Evaluation&, Arguments a) {
 
 // parseJSON's numbers are float64: the text form of an answer's numbers is not kept.
 Value with_floats(const Evaluation& e, const Value& value) {
+  spend(20);
   if (value.type() == Type::number) {
     const auto number = parse_float(value.as_text());
     if (!number)
@@ -66,7 +68,9 @@ Value with_floats(const Evaluation& e, const Value& value) {
 
 Value parse_json(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return Value::map();
-  const auto parsed = json::parse(a[0].as_text(), {.max_depth = kMostNested});
+  spend(4 * a[0].size());
+  const auto parsed =
+      json::parse(a[0].as_text(), {.max_depth = kMostParsed, .max_values = kMostItems});
   if (!parsed) {
     const std::string complaint = go_json_error(a[0].as_text());
     throw CallError{complaint.empty() ? parsed.error().text : complaint};
@@ -97,6 +101,7 @@ bool holds(const Value& list, const Value& value) {
   if (!list.is_list()) return false;
   const Value wanted = plain(value);
   return std::ranges::any_of(list.items(), [&](const Value& element) {
+    spend(10);
     const Value item = plain(element);
     const auto is_int = [](const Value& v) {
       return v.type() == Type::integer || v.type() == Type::int64;
@@ -197,8 +202,7 @@ Value scratch_map_set_x(Evaluation& e, Arguments a) {
 Value scratch_map_values(Evaluation& e, Arguments a) {
   const std::string key(a[0].as_text());
   const auto at = e.scratch.find(key);
-  if (at == e.scratch.end()) return Value::list({});
-  if (at->second.type() != Type::map) throw CallError{quote(key) + " is not a map"};
+  if (at == e.scratch.end() || at->second.type() != Type::map) return Value::nil_of(Type::list);
   List values;
   for (const auto& [name, value] : at->second.entries()) values.push_back(value);
   return Value::list(std::move(values));

@@ -13,6 +13,7 @@
 #include "tmpl/go/unicode.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -23,73 +24,27 @@ Value to_lower(Evaluation&, Arguments a) {
 Value to_upper(Evaluation&, Arguments a) {
   return mapped(a[0].as_text(), tmpl::to_upper);
 }
-// Title case of letters that become more than one (Unicode: SpecialCasing.txt).
-std::string_view long_title(char32_t c) {
-  switch (c) {
-    case 0x00DF:
-      return "Ss";
-    case 0x0149:
-      return "\u02BCN";
-    case 0x01F0:
-      return "J\u030C";
-    case 0x0587:
-      return "\u0535\u0582";
-    case 0xFB00:
-      return "Ff";
-    case 0xFB01:
-      return "Fi";
-    case 0xFB02:
-      return "Fl";
-    case 0xFB03:
-      return "Ffi";
-    case 0xFB04:
-      return "Ffl";
-    case 0xFB05:
-    case 0xFB06:
-      return "St";
-    default:
-      return {};
-  }
-}
-
-// Between the letters of one word: MidLetter, MidNumLet and quotes (Unicode:
-// WordBreakProperty.txt).
-bool joins_letters(char32_t c) {
-  return std::u32string_view(
-             U"'.:"
-             U"\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E"
-             U"\uFF1A")
-             .find(c) != std::u32string_view::npos;
-}
-// Ends a word: no letter of an alphabet, digit, mark or joiner.
-bool ends_word(char32_t c) {
-  const bool ideograph = (c >= 0x3041 && c <= 0x3096) || (c >= 0x3400 && c <= 0x9FFF) ||
-                         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);
-  const bool mark = (c >= 0x0300 && c <= 0x036F) || (c >= 0x200C && c <= 0x200F) || c == 0x203F;
-  return ideograph || !(is_letter(c) || is_digit(c) || c == '_' || mark || joins_letters(c));
-}
-
 // golang.org/x/text/cases: Title(language.Und, NoLower).
 Value to_title(Evaluation&, Arguments a) {
+  std::string_view text = a[0].as_text();
   std::string out;
-  bool inside = false, joined = false;
-  for (std::string_view text = a[0].as_text(); !text.empty();) {
+  out.reserve(text.size());
+  bool inside = false, middle = false;
+  while (!text.empty()) {
     const Rune rune = decode_rune(text);
-    const char32_t c = rune.code;
-    if (joined && joins_letters(c)) inside = false;
-    joined = joins_letters(c);
-    // Roman numerals and circled letters are no letters, but have two cases.
-    const bool cased = is_upper(c) || is_lower(c) || is_title(c) || (c >= 0x2160 && c <= 0x217F) ||
-                       (c >= 0x24B6 && c <= 0x24E9);
-    if (cased && !inside && !long_title(c).empty()) {
-      out += long_title(c);
-    } else if (rune.valid()) {
-      append_rune(out, cased && !inside ? tmpl::to_title(c) : c);
+    const TitleClass type = rune.valid() ? title_class(rune.code) : TitleClass::separates;
+    if (middle && type == TitleClass::middle) inside = false;
+    middle = type == TitleClass::middle;
+    if (type != TitleClass::cased || inside) {
+      out += text.substr(0, rune.width);
+    } else if (const auto special = long_title(rune.code); !special.empty()) {
+      out += special;
     } else {
-      out += text[0];
+      append_rune(out, tmpl::to_title(rune.code));
     }
-    inside = cased || (inside && !ends_word(c));
+    inside = type == TitleClass::cased || (inside && type != TitleClass::separates);
     text.remove_prefix(rune.width);
+    spend(4);
   }
   return out;
 }

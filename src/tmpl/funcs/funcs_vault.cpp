@@ -1,7 +1,6 @@
 // Functions that ask for something: secrets, files, the environment, the time.
 
 #include <algorithm>
-#include <filesystem>
 
 #include "crypto/digest.hpp"
 #include "tmpl/exec.hpp"
@@ -10,6 +9,7 @@
 #include "tmpl/go/go_url.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/sandbox.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -185,6 +185,12 @@ std::vector<std::pair<std::string, std::string>> pairs(const Evaluation& e, Argu
   return out;
 }
 
+// Never answered by a server: better said at once than waited for.
+void refuse_dots(const Evaluation& e, const std::string& path) {
+  if (e.options().as_reference) return;
+  if (const auto good = check_path(path); !good) throw CallError{good.error().text};
+}
+
 Value secret(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
   Dependency dependency;
@@ -206,6 +212,7 @@ Value secret(Evaluation& e, Arguments a) {
     if (path.empty()) throw CallError{"vault.write: invalid format: \"\""};
     dependency = write_dependency(path, std::move(data));
   }
+  refuse_dots(e, dependency.path);
   bool there = false;
   const Value answer = e.ask(std::move(dependency), there);
   if (!there) return {};
@@ -216,6 +223,7 @@ Value secrets(Evaluation& e, Arguments a) {
   const std::string path(trimmed(trimmed_space(a[0].as_text()), "/"));
   if (a[0].size() == 0) return Value::nil_of(Type::strings);
   if (path.empty()) throw CallError{"vault.list: invalid format: \"\""};
+  refuse_dots(e, path);
   bool there = false;
   Value answer = e.ask(
       {.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
@@ -225,6 +233,17 @@ Value secrets(Evaluation& e, Arguments a) {
   return Value::strings(std::move(names));
 }
 
+std::string sorted_pairs(const std::vector<std::pair<std::string, std::string>>& args) {
+  std::vector<std::string> lines;
+  for (const auto& [key, value] : args) lines.push_back(key + "=" + quote(value));
+  std::ranges::sort(lines);
+  std::string all;
+  for (const std::string& line : lines) all += line;
+  return all;
+}
+
+// Known by path and all arguments, wherever it is asked for: what two templates ask for with the
+// same ones is one certificate (S6; consul-template's id has the destination in their place).
 Value pki_cert(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
   auto args = pairs(e, a.subspan(1));
@@ -233,12 +252,14 @@ Value pki_cert(Evaluation& e, Arguments a) {
   const auto url = parse_url(raw);
   if (!url) throw CallError{"parse " + e.shown(a[0], quote(raw)) + ": " + url.error()};
   const std::string& path = url->path;
+  refuse_dots(e, path);
+  const std::string known_by = sha256_hex(sorted_pairs(args)).substr(0, 16);
   bool there = false;
   const Value answer = e.ask({.kind = Dependency::Kind::pki,
                               .path = path,
                               .args = std::move(args),
                               .destination = e.options().destination,
-                              .id = "vault.pki(" + path + "->" + e.options().destination + ")"},
+                              .id = "vault.pki(" + path + " -> " + known_by + ")"},
                              there);
   return there ? pki_object(answer) : Value();
 }
@@ -248,18 +269,18 @@ Value file(Evaluation& e, Arguments a) {
   if (a[0].size() == 0) return "";
   if (path.empty()) throw CallError{"file: invalid format: \"\""};
   const std::string& sandbox = e.options().sandbox_path;
-  if (!sandbox.empty()) {
-    std::error_code ignored;
-    const auto real = std::filesystem::weakly_canonical(path, ignored);
-    const auto root = std::filesystem::weakly_canonical(sandbox, ignored);
-    const auto [end, _] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
-    if (end != root.end()) throw CallError{"'" + path + "' is outside of sandbox"};
-  }
-  const std::string name(trimmed_space(path));
-  if (name.empty()) throw CallError{"file: invalid format: \"\""};
+  std::string id = "file(" + path + ")";
+  if (!sandbox.empty() && !e.options().as_reference) id = "file(" + path + " in " + sandbox + ")";
+  const result<std::string> beneath =
+      sandbox.empty() ? result<std::string>() : resolve_beneath(sandbox, path);
+  if (!beneath && beneath.error().kind != ErrorKind::not_found)
+    throw CallError{beneath.error().text};
   bool there = false;
   const Value answer =
-      e.ask({.kind = Dependency::Kind::file, .path = name, .id = "file(" + name + ")"}, there);
+      e.ask({.kind = Dependency::Kind::file, .path = path, .sandbox = sandbox, .id = std::move(id)},
+            there);
+  // What is not there is waited for, like a file without a sandbox.
+  if (!beneath) throw CallError{beneath.error().text};
   return there ? answer : Value("");
 }
 
@@ -333,6 +354,25 @@ result<Dependency> read_dependency(std::string_view raw) {
   return dependency;
 }
 
+result<Dependency> literal_dependency(std::string_view raw) {
+  const std::string path(trimmed(trimmed_space(raw), "/"));
+  if (path.empty()) return fail(ErrorKind::render, "the path is empty");
+  if (auto good = check_path(path); !good) return std::unexpected(good.error());
+  return Dependency{.path = path, .id = "vault.read(" + path + ")"};
+}
+
+result<> check_path(std::string_view path) {
+  while (!path.empty()) {
+    const auto slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    if (part == "." || part == "..")
+      return fail(ErrorKind::render, "a path can't have a part " + quote(part) +
+                                         ": write the whole path, beginning with its mount");
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+  }
+  return {};
+}
+
 Dependency of_version(Dependency read, const std::string& version) {
   read.version = version;
   read.id = "vault.read(" + read.path + ".v" + version + ")";
@@ -343,14 +383,10 @@ Dependency of_version(Dependency read, const std::string& version) {
 // sorted k="v" pairs.
 Dependency write_dependency(std::string_view path,
                             std::vector<std::pair<std::string, std::string>> args) {
-  std::vector<std::string> lines;
-  for (const auto& [key, value] : args) lines.push_back(key + "=" + quote(value));
-  std::ranges::sort(lines);
-  std::string all;
-  for (const std::string& line : lines) all += line;
+  const std::string known_by = sha1_hex(sorted_pairs(args)).substr(0, 8);
   Dependency dependency{
       .kind = Dependency::Kind::write, .path = std::string(path), .args = std::move(args)};
-  dependency.id = "vault.write(" + dependency.path + " -> " + sha1_hex(all).substr(0, 8) + ")";
+  dependency.id = "vault.write(" + dependency.path + " -> " + known_by + ")";
   return dependency;
 }
 

@@ -1,92 +1,26 @@
 #include "tmpl/funcs/regex.hpp"
-#include "tmpl/nesting.hpp"
 
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "base/utf8.hpp"
 #include "tmpl/funcs/funcs.hpp"
+#include "tmpl/funcs/regex_syntax.hpp"
 #include "tmpl/go/unicode.hpp"
+#include "tmpl/nesting.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-constexpr std::size_t kMostPattern = 256u << 10;  // RE2 complains on stderr of much larger ones
+constexpr std::size_t kMostPattern = 256u << 10;
+constexpr std::int64_t kMostMemory = 256 << 20;  // of a program and its states
 
 re2::StringPiece piece(std::string_view text) {
   return {text.data(), text.size()};
-}
-
-// Go's regexp/syntax.ErrorCode.
-std::string_view reason(RE2::ErrorCode code) {
-  switch (code) {
-    case RE2::ErrorBadEscape:
-      return "invalid escape sequence";
-    case RE2::ErrorBadCharClass:
-      return "invalid character class";
-    case RE2::ErrorBadCharRange:
-      return "invalid character class range";
-    case RE2::ErrorMissingBracket:
-      return "missing closing ]";
-    case RE2::ErrorMissingParen:
-      return "missing closing )";
-    case RE2::ErrorUnexpectedParen:
-      return "unexpected )";
-    case RE2::ErrorTrailingBackslash:
-      return "trailing backslash at end of expression";
-    case RE2::ErrorRepeatArgument:
-      return "missing argument to repetition operator";
-    case RE2::ErrorRepeatSize:
-      return "invalid repeat count";
-    case RE2::ErrorRepeatOp:
-      return "invalid nested repetition operator";
-    case RE2::ErrorBadPerlOp:
-      return "invalid or unsupported Perl syntax";
-    case RE2::ErrorBadUTF8:
-      return "invalid UTF-8";
-    case RE2::ErrorBadNamedCapture:
-      return "invalid named capture";
-    default:
-      return "expression too large";
-  }
-}
-
-// Go also knows (?<name>...), which this RE2 writes (?P<name>...).
-std::string with_named_groups(std::string_view pattern) {
-  std::string out;
-  bool in_class = false;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const std::string_view rest = pattern.substr(i);
-    if (rest.starts_with("\\Q") && !in_class) {
-      const auto end = std::min(pattern.find("\\E", i), pattern.size());
-      out += pattern.substr(i, end - i);
-      i = end - 1;
-    } else if (rest.starts_with("\\C")) {  // RE2's any byte
-      throw CallError{"error parsing regexp: invalid escape sequence: `\\C`"};
-    } else if (rest[0] == '\\') {
-      out += rest.substr(0, 2);
-      ++i;
-    } else if (!in_class && rest.size() > 3 && rest.starts_with("(?<") && rest[3] != '=' &&
-               rest[3] != '!') {
-      out += "(?P<";
-      i += 2;
-    } else {
-      if (rest[0] == '[' && !in_class) {
-        in_class = true;
-        // A ] right behind the opening is a member of the class.
-        const std::size_t member = rest.substr(1).starts_with('^') ? 2 : 1;
-        if (rest.size() > member && rest[member] == ']') {
-          out += rest.substr(0, member);
-          i += member;
-        }
-      } else if (rest[0] == ']') {
-        in_class = false;
-      }
-      out += pattern[i];
-    }
-  }
-  return out;
 }
 
 // The name behind a '$': its text and how long it is with its braces; nothing: the '$' is itself.
@@ -119,7 +53,7 @@ int number_of(std::string_view name) {
 }
 
 // Go's Regexp.Expand.
-void expand(std::string& out, const RE2& re, std::string_view replacement,
+void expand(std::string& out, const std::vector<std::string>& names, std::string_view replacement,
             const Regex::Match& match) {
   for (;;) {
     const auto dollar = replacement.find('$');
@@ -137,10 +71,10 @@ void expand(std::string& out, const RE2& re, std::string_view replacement,
       continue;
     }
     int group = number_of(found->name);
-    if (group < 0) {
-      const auto& names = re.NamedCapturingGroups();
-      const auto at = names.find(std::string(found->name));
-      group = at == names.end() ? -1 : at->second;
+    if (group < 0) {  // of several with one name the first that took part
+      for (std::size_t i = 0; i < match.size() && group < 0; ++i) {
+        if (names[i] == found->name && match[i].data() != nullptr) group = static_cast<int>(i);
+      }
     }
     if (group >= 0 && std::cmp_less(group, match.size()))
       out += match[static_cast<std::size_t>(group)];
@@ -157,16 +91,14 @@ std::size_t width_at(std::string_view text, std::size_t at) {
 Regex::Regex(std::string_view pattern) {
   if (pattern.size() > kMostPattern)
     throw CallError{"error parsing regexp: expression too large: more than 256 KiB"};
-  re_ = std::make_unique<RE2>(with_named_groups(pattern), RE2::Quiet);
-  if (re_->ok()) return;
-  const auto code = re_->error_code();
-  const bool whole = code == RE2::ErrorMissingParen || code == RE2::ErrorUnexpectedParen ||
-                     code == RE2::ErrorBadUTF8;
-  // Go shows what is left where the text is no UTF-8.
-  while (code == RE2::ErrorBadUTF8 && !pattern.empty() && decode_rune(pattern).valid())
-    pattern.remove_prefix(decode_rune(pattern).width);
-  throw CallError{"error parsing regexp: " + std::string(reason(code)) + ": `" +
-                  (whole ? std::string(pattern) : re_->error_arg()) + "`"};
+  RegexSyntax syntax = translated_regex(pattern);
+  names_ = std::move(syntax.names);
+  RE2::Options options(RE2::Quiet);
+  options.set_max_mem(kMostMemory);
+  re_ = std::make_unique<RE2>(syntax.pattern, options);
+  if (!re_->ok())
+    throw CallError{"error parsing regexp: expression too large: `" + std::string(pattern) + "`"};
+  spend(50 * static_cast<std::size_t>(re_->ProgramSize()));
 }
 Regex::~Regex() = default;
 
@@ -175,17 +107,23 @@ Regex::~Regex() = default;
 class Regex::Haystack {
  public:
   explicit Haystack(std::string_view text) : text_(text) {
+    std::size_t kept = 0;  // up to here the text is in the copy, where there is one
     for (std::size_t at = 0; at < text.size();) {
+      if (at % 4096 == 0) spend(4096);
+      if (static_cast<unsigned char>(text[at]) < 0x80) {
+        ++at;
+        continue;
+      }
       const Rune rune = decode_rune(text.substr(at));
       if (!rune.valid()) {
-        if (changed_.empty()) copy_ = text.substr(0, at);
-        changed_.push_back(at);
+        copy_ += text.substr(kept, at - kept);
         append_rune(copy_, kReplacement);
-      } else if (!changed_.empty()) {
-        copy_ += text.substr(at, rune.width);
+        kept = at + 1;
+        changed_.push_back(at);
       }
       at += rune.width;
     }
+    if (!changed_.empty()) copy_ += text.substr(kept);
   }
   [[nodiscard]] std::string_view searched() const { return changed_.empty() ? text_ : copy_; }
   [[nodiscard]] std::size_t to_copy(std::size_t at) const {
@@ -198,16 +136,25 @@ class Regex::Haystack {
     const std::size_t first = from_copy(begin);
     return text_.substr(first, from_copy(begin + found.size()) - first);
   }
+  // Does a character begin here, or end the text?
+  [[nodiscard]] bool is_between(std::size_t at) const {
+    const std::string_view text = searched();
+    return at >= text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
+  }
 
  private:
   static constexpr std::size_t kMore = 2;  // bytes that U+FFFD has more
+  // The k-th changed byte stands in the copy kMore * k behind its place.
   [[nodiscard]] std::size_t from_copy(std::size_t at) const {
-    std::size_t more = 0;
-    for (const std::size_t changed : changed_) {
-      if (changed + more >= at) break;
-      more += kMore;
+    std::size_t low = 0, high = changed_.size();
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (changed_[middle] + kMore * middle < at)
+        low = middle + 1;
+      else
+        high = middle;
     }
-    return at - more;
+    return at - kMore * low;
   }
 
   std::string_view text_;
@@ -216,12 +163,29 @@ class Regex::Haystack {
 };
 
 bool Regex::find_from(const Haystack& text, std::size_t at, Match& match) const {
-  std::vector<re2::StringPiece> groups(static_cast<std::size_t>(re_->NumberOfCapturingGroups()) +
-                                       1);
+  const auto count = static_cast<std::size_t>(re_->NumberOfCapturingGroups()) + 1;
+  std::array<re2::StringPiece, 8> few;
+  std::vector<re2::StringPiece> many;
+  std::span<re2::StringPiece> groups(few.data(), std::min(count, few.size()));
+  if (count > few.size()) {
+    many.resize(count);
+    groups = many;
+  }
   const std::string_view searched = text.searched();
-  if (!re_->Match(piece(searched), text.to_copy(at), searched.size(), RE2::UNANCHORED,
-                  groups.data(), static_cast<int>(groups.size())))
-    return false;
+  std::size_t from = text.to_copy(at);
+  for (;;) {
+    if (!re_->Match(piece(searched), from, searched.size(), RE2::UNANCHORED, groups.data(),
+                    static_cast<int>(count))) {
+      spend(searched.size() - from);
+      return false;
+    }
+    const auto begin = static_cast<std::size_t>(groups[0].data() - searched.data());
+    spend(begin + groups[0].size() - from + 50);
+    // \B is also between the bytes of a character.
+    if (text.is_between(begin)) break;
+    from = begin;
+    while (!text.is_between(from)) ++from;
+  }
   match.clear();
   for (const re2::StringPiece& group : groups) {
     match.push_back(group.data() == nullptr ? std::string_view()
@@ -231,8 +195,8 @@ bool Regex::find_from(const Haystack& text, std::size_t at, Match& match) const 
 }
 
 bool Regex::matches(std::string_view text) const {
-  const Haystack haystack(text);
-  return RE2::PartialMatch(piece(haystack.searched()), *re_);
+  Match match;
+  return find_from(Haystack(text), 0, match);
 }
 
 std::optional<Regex::Match> Regex::find(std::string_view text) const {
@@ -255,7 +219,7 @@ std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t mo
     at = is_empty_here ? at + width_at(text, at) : end;
     last_end = end;
     if (counts) all.push_back(match);
-    if (all.size() > kMostValues) throw CallError{"more than 1,000,000 matches"};
+    if (all.size() > kMostItems) throw CallError{"the list has more than 4,000,000 elements"};
   }
   return all;
 }
@@ -264,6 +228,7 @@ std::string Regex::replace_all(std::string_view text, std::string_view replaceme
                                bool literal) const {
   const Haystack haystack(text);
   std::string out;
+  out.reserve(text.size());
   Match match;
   std::size_t at = 0, last_end = 0;
   while (at <= text.size() && find_from(haystack, at, match)) {
@@ -274,7 +239,7 @@ std::string Regex::replace_all(std::string_view text, std::string_view replaceme
       if (literal)
         out += replacement;
       else
-        expand(out, *re_, replacement, match);
+        expand(out, names_, replacement, match);
     }
     check_size(out);
     last_end = end;

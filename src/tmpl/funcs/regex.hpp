@@ -38,6 +38,7 @@ class Regex {
   [[nodiscard]] bool find_from(const Haystack& text, std::size_t at, Match& match) const;
 
   std::unique_ptr<re2::RE2> re_;
+  std::vector<std::string> names_;  // of the groups; the first is the whole
 };
 
 [[nodiscard]] bool regex_matches(std::string_view pattern, std::string_view text);

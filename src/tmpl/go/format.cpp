@@ -90,7 +90,7 @@ void Printer::width(std::string_view format, std::size_t& i, std::span<const Val
 }
 
 void Printer::precision(std::string_view format, std::size_t& i, std::span<const Value> values) {
-  if (i >= format.size() || format[i] != '.') return;
+  if (i + 1 >= format.size() || format[i] != '.') return;  // one at the end is the verb
   ++i;
   if (after_number_) good_number_ = false;  // "%[3].2d"
   argument_number(format, i, values.size());

@@ -9,6 +9,7 @@
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -25,7 +26,8 @@ class Encoder {
       return;
     }
     check_size(out);
-    if (depth > kMostNested) throw CallError{"lists and maps are nested too deeply for JSON"};
+    spend(20);
+    check_depth(depth, "for JSON");
     switch (value.type()) {
       case Type::nil:
         out += "null";
@@ -144,10 +146,21 @@ class Encoder {
     }
     out += digits;
   }
+  [[nodiscard]] bool is_itself(char c) const {
+    return c >= 0x20 && c != '"' && c != '\\' &&
+           (!escape_html_ || (c != '<' && c != '>' && c != '&'));
+  }
   void text(std::string_view s) {
     constexpr char kHex[] = "0123456789abcdef";
     out += '"';
     while (!s.empty()) {
+      // What stands for itself is taken at once.
+      std::size_t run = 0;
+      while (run < s.size() && is_itself(s[run])) ++run;
+      out += s.substr(0, run);
+      s.remove_prefix(run);
+      spend(run + 10);
+      if (s.empty()) break;
       const Rune rune = decode_rune(s);
       const auto c = static_cast<unsigned char>(s[0]);
       if (!rune.valid()) {

@@ -5,10 +5,12 @@
 #include <ctime>
 
 #include "tmpl/go/go_time.hpp"
+#include "tmpl/go/strconv.hpp"
 
 namespace keybearer::tmpl::go_time {
 namespace {
 
+// offset: -0700 and its kin; iso_offset: Z0700 and its kin, with Z for UTC.
 enum class Std : std::uint8_t {
   none,
   long_month,
@@ -34,10 +36,10 @@ enum class Std : std::uint8_t {
   upper_pm,
   lower_pm,
   zone_name,
-  offset,      // -0700 and its kin
-  iso_offset,  // Z0700 and its kin: Z for UTC
+  offset,
+  iso_offset,
   fraction0,
-  fraction9,
+  fraction9
 };
 
 struct Chunk {
@@ -387,13 +389,18 @@ void Reader::nanoseconds(std::size_t bytes) {
     bad_ = true;
     return;
   }
-  int value = 0;
-  for (std::size_t i = 1; i < 10; ++i) {
-    if (i < bytes && !digit_at(text_, i)) bad_ = true;
-    value = value * 10 + (i < bytes ? text_[i] - '0' : 0);
-  }
-  nanosecond_ = value;
+  // Go's strconv.Atoi reads it, which takes a sign too.
+  constexpr std::size_t kMost = 10;
+  const auto number = parse_int(text_.substr(1, std::min(bytes, kMost) - 1), 10);
   text_.remove_prefix(bytes);
+  if (!number) {
+    bad_ = true;
+  } else if (*number < 0) {
+    out_of_range_ = "fractional second";
+  } else {
+    nanosecond_ = static_cast<int>(*number);
+    for (std::size_t i = std::min(bytes, kMost); i < kMost; ++i) nanosecond_ *= 10;
+  }
 }
 
 void Reader::second(bool fixed, std::size_t next) {

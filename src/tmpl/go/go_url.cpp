@@ -113,11 +113,13 @@ Text bracketed_host(std::string_view host) {
   return "[" + *address + *zone + "]" + std::string(port);
 }
 
-Text parsed_host(std::string_view host) {
+Text parsed_host(std::string_view scheme, std::string_view host) {
   const auto open = host.rfind('[');
   if (open != std::string_view::npos && open > 0) return std::unexpected("invalid IP-literal");
   if (open == 0) return bracketed_host(host);
-  const auto colon = host.rfind(':');  // other colons are let through
+  // Elsewhere (lists of hosts) other colons are let through.
+  const bool strict = scheme == "http" || scheme == "https";
+  const auto colon = strict ? host.find(':') : host.rfind(':');
   if (colon != std::string_view::npos && !is_optional_port(host.substr(colon)))
     return std::unexpected("invalid port " + quote(host.substr(colon)) + " after host");
   return unescaped(host, Part::host);
@@ -133,7 +135,7 @@ bool is_user_info(std::string_view text) {
 std::optional<std::string> parse_authority(Url& url, std::string_view authority) {
   const auto at = authority.rfind('@');
   const bool has_user = at != std::string_view::npos;
-  const Text host = parsed_host(has_user ? authority.substr(at + 1) : authority);
+  const Text host = parsed_host(url.scheme, has_user ? authority.substr(at + 1) : authority);
   if (!host) return host.error();
   url.host = *host;
   if (!has_user) return std::nullopt;

@@ -19,6 +19,15 @@ void simplify_complex(NumberNode& n) {
   if (n.is_uint) n.uint_value = static_cast<std::uint64_t>(n.float_value);
 }
 
+// Go scans the real part first.
+std::expected<double, std::string> part_of_complex(std::string_view text) {
+  const auto number = parse_float(text);
+  if (number) return *number;
+  if (number.error() != "value out of range")
+    return std::unexpected("syntax error scanning complex number");
+  return std::unexpected("strconv.ParseFloat: parsing " + quote(text) + ": value out of range");
+}
+
 // Where the second part of "1+2i" begins: at the last sign that is not an exponent's.
 std::size_t split_at(std::string_view text) {
   for (std::size_t i = text.size() - 1; i > 0; --i) {
@@ -47,9 +56,10 @@ std::expected<NumberNode, std::string> make_number(Tok type, std::uint32_t pos,
   }
   if (type == Tok::complex) {
     const std::size_t at = split_at(text);
-    const auto re = parse_float(text.substr(0, at));
-    const auto im = parse_float(text.substr(at, text.size() - at - 1));
-    if (!re || !im) return std::unexpected("syntax error scanning complex number");
+    const auto re = part_of_complex(text.substr(0, at));
+    if (!re) return std::unexpected(re.error());
+    const auto im = part_of_complex(text.substr(at, text.size() - at - 1));
+    if (!im) return std::unexpected(im.error());
     n.is_complex = true;
     n.re = *re;
     n.im = *im;

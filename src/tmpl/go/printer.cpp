@@ -9,6 +9,7 @@
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/go/unicode.hpp"
 #include "tmpl/nesting.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -389,6 +390,7 @@ void Printer::pointee(const Value& value) {
 }
 
 void Printer::argument(const Value& value, char32_t verb) {
+  if (verb == 'T' && value.is_nil()) return pad("<nil>");
   if (verb == 'T') return string(type_name(value), 's', value);
   const Struct* object = as_struct(value);
   const bool points = object != nullptr && (is_pointer(*object) || object->is_channel());
@@ -405,7 +407,8 @@ void Printer::argument(const Value& value, char32_t verb) {
 
 void Printer::value(const Value& value, char32_t verb, int depth) {
   check_size(out_);
-  if (depth > kMostNested) throw CallError{"lists and maps are nested too deeply to be printed"};
+  check_depth(depth, "to be printed");
+  spend(10);
   switch (value.type()) {
     case Type::nil:
       out_ += flags_.sharp_v ? "interface {}(nil)" : "<nil>";

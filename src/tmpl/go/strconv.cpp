@@ -421,41 +421,134 @@ std::expected<std::int64_t, std::string_view> parse_int(std::string_view text, i
                   : static_cast<std::int64_t>(*magnitude);
 }
 
-std::expected<double, std::string_view> parse_float(std::string_view text) {
-  std::string digits(text);
-  if (digits.find('_') != std::string::npos) {
-    if (!underscores_ok(text)) return std::unexpected(kSyntax);
-    std::erase(digits, '_');
+namespace {
+
+// What Go's readFloat takes apart: digits, their point, and the exponent.
+struct Decimal {
+  std::string digits;          // without zeros in front
+  std::int64_t point = 0;      // 0.DIGITS times the base to that power
+  std::int64_t cut_point = 0;  // as Go has it where it keeps 800 digits
+  std::int64_t exponent = 0;
+};
+constexpr std::size_t kKept = 800, kMantissa = 19;
+
+// Nothing: it is no number.
+std::optional<Decimal> read_decimal(std::string_view text, int base) {
+  Decimal out;
+  bool point = false, any = false;
+  std::size_t i = 0;
+  for (; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '.') {
+      if (point) return std::nullopt;
+      point = true;
+      out.point += static_cast<std::int64_t>(out.digits.size());
+      out.cut_point += static_cast<std::int64_t>(std::min(out.digits.size(), kKept));
+      continue;
+    }
+    if (digit_of(c) >= base) break;
+    any = true;
+    if (c != '0' || !out.digits.empty()) {
+      out.digits += c;
+    } else if (point) {
+      --out.point;
+      --out.cut_point;
+    }
   }
-  std::string_view rest = digits;
-  const bool negative = rest.starts_with('-');
-  if (rest.starts_with('-') || rest.starts_with('+')) rest.remove_prefix(1);
-  std::string lower(rest);
+  if (!any) return std::nullopt;
+  if (!point) {
+    out.point = static_cast<std::int64_t>(out.digits.size());
+    out.cut_point = static_cast<std::int64_t>(std::min(out.digits.size(), kKept));
+  }
+  if (i == text.size()) return base == 16 ? std::nullopt : std::optional(std::move(out));
+  if (text[i] != (base == 16 ? 'p' : 'e') || ++i == text.size()) return std::nullopt;
+  const bool negative = text[i] == '-';
+  if (text[i] == '-' || text[i] == '+') ++i;
+  if (i == text.size()) return std::nullopt;
+  for (; i < text.size(); ++i) {
+    if (text[i] < '0' || text[i] > '9') return std::nullopt;
+    if (out.exponent < 10'000) out.exponent = out.exponent * 10 + (text[i] - '0');
+  }
+  if (negative) out.exponent = -out.exponent;
+  return out;
+}
+
+// DIGITS, of which the first stands just behind the point, times 10 to the `exponent`.
+std::optional<double> as_double(std::string_view digits, std::int64_t exponent) {
+  if (digits.empty()) return 0.0;
+  if (exponent < -400) return 0.0;
+  if (exponent > 400) return std::nullopt;
+  const std::string text = std::string(digits) + "e" +
+                           std::to_string(exponent - static_cast<std::int64_t>(digits.size()));
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc::result_out_of_range) return value;
+  return exponent < 0 ? std::optional(0.0) : std::nullopt;
+}
+
+// Go's ParseFloat: the first 19 digits, where one more at the end makes no difference, else up to
+// 800, of which those behind them do not move the point any more.
+std::optional<double> decimal_value(const Decimal& number) {
+  const std::string_view digits = number.digits;
+  if (digits.size() <= kMantissa) return as_double(digits, number.point + number.exponent);
+  std::string mantissa(digits.substr(0, kMantissa));
+  const auto lower = as_double(mantissa, number.point + number.exponent);
+  std::int64_t carried = 0;
+  std::size_t i = kMantissa;
+  while (i > 0 && mantissa[i - 1] == '9') mantissa[--i] = '0';
+  if (i == 0) {
+    mantissa.insert(mantissa.begin(), '1');
+    carried = 1;
+  } else {
+    ++mantissa[i - 1];
+  }
+  const auto upper = as_double(mantissa, number.point + number.exponent + carried);
+  if (lower && upper && *lower == *upper) return lower;
+  std::string kept(digits.substr(0, kKept));
+  if (digits.size() > kKept && digits.find_first_not_of('0', kKept) != std::string_view::npos)
+    kept += '1';
+  return as_double(kept, number.cut_point + number.exponent);
+}
+
+std::optional<double> hex_value(std::string_view text, const Decimal& number) {
+  if (number.digits.empty()) return 0.0;
+  double value = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::hex);
+  if (error != std::errc::result_out_of_range) return value;
+  return 4 * number.point + number.exponent < 0 ? std::optional(0.0) : std::nullopt;
+}
+
+}  // namespace
+
+std::expected<double, std::string_view> parse_float(std::string_view text) {
+  if (text.size() < kMantissa) {  // the usual: what the library reads whole is right
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool usual = text.find_first_not_of("0123456789.-") == std::string_view::npos;
+    if (usual && error == std::errc() && end == text.data() + text.size()) return value;
+  }
+  std::string lower(text);
+  if (lower.find('_') != std::string::npos) {
+    if (!underscores_ok(text)) return std::unexpected(kSyntax);
+    std::erase(lower, '_');
+  }
   std::ranges::transform(lower, lower.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   });
-  if (lower == "inf" || lower == "infinity") return negative ? -HUGE_VAL : HUGE_VAL;
-  if (lower == "nan" && rest.size() == digits.size())
-    return std::numeric_limits<double>::quiet_NaN();
-  const bool hex = lower.starts_with("0x");
-  if (hex && lower.find('p') == std::string::npos) return std::unexpected(kSyntax);
-  std::string_view number = hex ? std::string_view(lower).substr(2) : std::string_view(lower);
-  if (number.empty() || !(digit_of(number[0]) < (hex ? 16 : 10) || number[0] == '.'))
-    return std::unexpected(kSyntax);
-  double value = 0;
-  const auto [end, error] =
-      std::from_chars(number.data(), number.data() + number.size(), value,
-                      hex ? std::chars_format::hex : std::chars_format::general);
-  if (end != number.data() + number.size()) return std::unexpected(kSyntax);
-  if (error == std::errc::invalid_argument) return std::unexpected(kSyntax);
-  if (error == std::errc::result_out_of_range) {
-    // Too small is zero in Go; too large is an error.
-    const bool small =
-        number.find("e-") != std::string_view::npos || number.find("p-") != std::string_view::npos;
-    if (!small) return std::unexpected(kRange);
-    value = 0;
-  }
-  return negative ? -value : value;
+  std::string_view rest = lower;
+  const bool negative = rest.starts_with('-');
+  const bool is_signed = negative || rest.starts_with('+');
+  if (is_signed) rest.remove_prefix(1);
+  if (rest == "inf" || rest == "infinity") return negative ? -HUGE_VAL : HUGE_VAL;
+  if (rest == "nan" && !is_signed) return std::numeric_limits<double>::quiet_NaN();
+  const bool hex = rest.starts_with("0x");
+  if (hex) rest.remove_prefix(2);
+  const auto number = read_decimal(rest, hex ? 16 : 10);
+  if (!number) return std::unexpected(kSyntax);
+  const auto value = hex ? hex_value(rest, *number) : decimal_value(*number);
+  if (!value) return std::unexpected(kRange);
+  return negative ? -*value : *value;
 }
 
 std::optional<bool> parse_bool(std::string_view text) {

@@ -2,6 +2,7 @@
 // Characters by category and their simple case mappings, as Go's package unicode has them.
 
 #include <cstdint>
+#include <string_view>
 
 namespace keybearer::tmpl {
 
@@ -22,5 +23,12 @@ namespace keybearer::tmpl {
 [[nodiscard]] bool is_alphanumeric(char32_t code);
 // unicode.IsPrint, as strconv.Quote asks it.
 [[nodiscard]] bool is_print(char32_t code);
+
+// What x/text's title casing sees in a character: a letter with cases; what may stand in a word; what
+// may stand in one but not twice; what ends it.
+enum class TitleClass : std::uint8_t { cased, joins, middle, separates };
+[[nodiscard]] TitleClass title_class(char32_t c);
+// Title case of a letter that is not to_title's: often more than one character. Empty: it is.
+[[nodiscard]] std::string_view long_title(char32_t c);
 
 }  // namespace keybearer::tmpl

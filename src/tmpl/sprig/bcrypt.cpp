@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "tmpl/work.hpp"
+
 namespace keybearer::tmpl::sprig {
 namespace {
 
@@ -228,9 +230,11 @@ std::string coded(std::span<const unsigned char> bytes) {
 std::string bcrypt(std::string_view password, int cost, const std::array<unsigned char, 16>& salt) {
   std::vector<unsigned char> key(password.begin(), password.end());
   key.push_back(0);
+  constexpr std::size_t kRoundWork = 100'000;  // about as many nanoseconds
   const auto cipher = std::make_unique<Blowfish>();
   cipher->expand(key, salt);
   for (std::uint64_t rounds = std::uint64_t{1} << cost; rounds > 0; --rounds) {
+    spend(kRoundWork);
     cipher->expand(key, {});
     cipher->expand(salt, {});
   }

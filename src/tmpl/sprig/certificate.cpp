@@ -16,6 +16,7 @@
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -140,17 +141,35 @@ Certificate parsed_certificate(const std::string& bytes) {
 
 // --- keys ---
 
+using Context = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+
+// OpenSSL asks at each candidate for a prime whether it may go on.
+void watch(EVP_PKEY_CTX* context) {
+  constexpr std::size_t kCandidate = 50'000;
+  EVP_PKEY_CTX_set_cb(context, [](EVP_PKEY_CTX*) { return may_go_on(kCandidate) ? 1 : 0; });
+}
+void there_unless_stopped(bool done) {
+  if (!done) spend(0);  // says why, when that is the reason
+  there(done);
+}
+
 Key new_rsa_key(std::size_t bits) {
-  return there(Key(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", bits)));
+  const Context make(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
+  there(make != nullptr && EVP_PKEY_keygen_init(make.get()) == 1 &&
+        EVP_PKEY_CTX_set_rsa_keygen_bits(make.get(), static_cast<int>(bits)) == 1);
+  watch(make.get());
+  EVP_PKEY* raw = nullptr;
+  there_unless_stopped(EVP_PKEY_keygen(make.get(), &raw) == 1);
+  return Key(raw);
 }
 Key new_dsa_key() {
-  using Context = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
   const Context make(EVP_PKEY_CTX_new_from_name(nullptr, "DSA", nullptr));
   EVP_PKEY* raw = nullptr;
   there(make != nullptr && EVP_PKEY_paramgen_init(make.get()) == 1 &&
         EVP_PKEY_CTX_set_dsa_paramgen_bits(make.get(), 2048) == 1 &&
-        EVP_PKEY_CTX_set_dsa_paramgen_q_bits(make.get(), 256) == 1 &&
-        EVP_PKEY_paramgen(make.get(), &raw) == 1);
+        EVP_PKEY_CTX_set_dsa_paramgen_q_bits(make.get(), 256) == 1);
+  watch(make.get());
+  there_unless_stopped(EVP_PKEY_paramgen(make.get(), &raw) == 1);
   const Key parameters(raw);
   const Context context(EVP_PKEY_CTX_new_from_pkey(nullptr, parameters.get(), nullptr));
   raw = nullptr;

@@ -9,6 +9,7 @@
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -92,6 +93,7 @@ Value strslice(const Value& value) {
   List out;
   out.reserve(value.items().size());
   for (const Value& item : value.items()) {
+    spend(50 + item.size() / 4);
     if (!item.is_nil()) out.emplace_back(strval(item));
   }
   return Value::strings(std::move(out));

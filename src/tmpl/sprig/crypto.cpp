@@ -15,6 +15,7 @@
 #include "tmpl/sprig/certificate.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -38,10 +39,18 @@ Value sha512sum(Evaluation&, Arguments a) {
 }
 Value adler32sum(Evaluation&, Arguments a) {
   constexpr std::uint32_t kPrime = 65521;
+  constexpr std::size_t kRun = 5552;  // as many bytes can't overflow 32 bits
   std::uint32_t low = 1, high = 0;
-  for (const char c : a[0].as_text()) {
-    low = (low + static_cast<unsigned char>(c)) % kPrime;
-    high = (high + low) % kPrime;
+  for (std::string_view text = a[0].as_text(); !text.empty();) {
+    const std::string_view run = text.substr(0, kRun);
+    spend(run.size());
+    for (const char c : run) {
+      low += static_cast<unsigned char>(c);
+      high += low;
+    }
+    low %= kPrime;
+    high %= kPrime;
+    text.remove_prefix(run.size());
   }
   return std::to_string(high << 16 | low);
 }

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 #include "json/capacity.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -77,12 +79,41 @@ Value compact(Evaluation&, Arguments a) {
   return appended(std::move(out));
 }
 bool holds(std::span<const Value> list, const Value& value) {
-  return std::ranges::find(list, value) != list.end();
+  return std::ranges::any_of(list, [&value](const Value& item) {
+    spend(10 + (item.type() == value.type() ? std::min(item.size(), value.size()) : 0));
+    return item == value;
+  });
+}
+// Equal values have equal numbers; of what holds others its size is enough.
+std::size_t hash_of(const Value& value) {
+  const auto type = static_cast<std::size_t>(value.type());
+  if (value.is_text()) return std::hash<std::string_view>()(value.as_text()) * 31 + type;
+  if (value.is_list() || value.is_map()) {
+    std::size_t hash = value.size() * 31 + type;
+    if (value.is_list() && value.size() != 0) hash ^= hash_of(value.items().front()) << 1;
+    if (value.is_map() && value.size() != 0) hash ^= hash_of(value.entries().front().value) << 1;
+    return hash;
+  }
+  if (value.type() == Type::float64)
+    return std::hash<double>()(value.as_double() + 0.0) * 31 + type;  // -0 is 0
+  if (value.type() <= Type::byte) return std::hash<std::int64_t>()(value.as_int()) * 31 + type;
+  return type;
 }
 Value uniq(Evaluation&, Arguments a) {
   List out;
+  std::unordered_multimap<std::size_t, std::size_t> places;  // of those in `out`, by hash
   for (const Value& item : elements(a[0], "Cannot find uniq on type ")) {
-    if (!holds(out, item)) out.push_back(item);
+    const std::size_t hash = hash_of(item);
+    const auto [begin, end] = places.equal_range(hash);
+    bool is_new = true;
+    for (auto at = begin; at != end && is_new; ++at) {
+      spend(20 + item.size());
+      is_new = out[at->second] != item;
+    }
+    spend(100 + item.size());
+    if (!is_new) continue;
+    places.emplace(hash, out.size());
+    out.push_back(item);
   }
   return appended(std::move(out));
 }
@@ -147,11 +178,34 @@ Value chunk(Evaluation&, Arguments a) {
   return Value::list(Type::lists, std::move(out));
 }
 
+// By the first eight bytes where they tell, which repeated words share; the rest byte by byte.
+void sort_texts(List& list) {
+  struct Item {
+    std::uint64_t front;
+    Value value;
+  };
+  std::vector<Item> items;
+  items.reserve(list.size());
+  for (Value& value : list) {
+    const std::string_view text = value.as_text();
+    std::uint64_t front = 0;
+    for (std::size_t i = 0; i < 8; ++i)
+      front = front << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0);
+    items.push_back({front, std::move(value)});
+  }
+  std::ranges::sort(items, [](const Item& a, const Item& b) {
+    spend(10);
+    if (a.front != b.front) return a.front < b.front;
+    return a.value.as_text() < b.value.as_text();
+  });
+  std::ranges::transform(items, list.begin(), [](Item& item) { return std::move(item.value); });
+}
+
 // A []string is sorted in place, as Go does; everything else gives a new list.
 Value sort_alpha(Evaluation&, Arguments a) {
   if (!a[0].is_list()) return Value::strings({Value(strval(a[0]))});
   Value out = strslice(a[0]);
-  if (!out.is_nil_of()) std::ranges::sort(out.items(), {}, &Value::as_text);
+  if (!out.is_nil_of()) sort_texts(out.items());
   return out;
 }
 Value join(Evaluation&, Arguments a) {

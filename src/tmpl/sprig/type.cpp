@@ -124,7 +124,7 @@ Value with_floats(const Value& value, std::string& error) {
 Value parsed_json(std::string_view text, std::string& error) {
   error = go_json_error(text);
   if (!error.empty()) return {};
-  const auto parsed = json::parse(text, {.max_depth = kMostNested});
+  const auto parsed = json::parse(text, {.max_depth = kMostParsed, .max_values = kMostItems});
   if (parsed) return with_floats(*parsed, error);
   error = parsed.error().text;
   return {};

@@ -7,6 +7,7 @@
 #include "tmpl/go/go_strings.hpp"
 #include "tmpl/go/unicode.hpp"
 #include "tmpl/nesting.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -23,7 +24,19 @@ bool is_alphabet(char32_t c) {
 template <class Change>
 std::string each_rune(std::string_view text, Change change) {
   std::string out;
+  out.reserve(text.size());
   while (!text.empty()) {
+    spend(5);
+    const auto byte = static_cast<unsigned char>(text[0]);
+    if (byte < 0x80) {
+      const char32_t changed = change(static_cast<char32_t>(byte));
+      if (changed < 0x80)
+        out += static_cast<char>(changed);
+      else
+        append_rune(out, changed);
+      text.remove_prefix(1);
+      continue;
+    }
     const Rune rune = decode_rune(text);
     append_rune(out, change(rune.code));
     text.remove_prefix(rune.width);
@@ -44,6 +57,9 @@ struct Step {
 Step next_valid(std::string_view text, char32_t before) {
   Step step{before};
   while (!text.empty()) {
+    spend(10);
+    if (static_cast<unsigned char>(text[0]) < 0x80)
+      return {static_cast<unsigned char>(text[0]), step.size + 1};
     const Rune rune = decode_rune(text);
     step.size += rune.width;
     if (rune.code != kReplacement) {
@@ -296,11 +312,13 @@ std::string wrapped(std::string_view text, std::int64_t width, std::string_view 
     text.remove_prefix(end + skip);
   };
   while (text.size() > most) {
+    spend(10);
     if (text.front() == ' ') {
       text.remove_prefix(1);
       continue;
     }
     std::size_t blank = text.substr(0, most + 1).rfind(' ');
+    spend(blank == std::string_view::npos ? most : most - blank);
     if (blank == std::string_view::npos && cut) {
       line(most, 0);
       continue;
@@ -326,23 +344,27 @@ std::string abbreviated(std::string_view text, std::int64_t offset, std::int64_t
 }
 
 std::string base32(std::string_view bytes) {
-  std::string out;
+  spend(2 * bytes.size());
+  std::string out((bytes.size() + 4) / 5 * 8, '=');
+  char* to = out.data();
   for (std::size_t i = 0; i < bytes.size(); i += 5) {
     const std::string_view group = bytes.substr(i, 5);
     std::uint64_t bits = 0;
     for (std::size_t k = 0; k < 5; ++k)
       bits = bits << 8 | (k < group.size() ? static_cast<unsigned char>(group[k]) : 0);
     const std::size_t digits = (group.size() * 8 + 4) / 5;
-    for (std::size_t k = 0; k < 8; ++k)
-      out += k < digits ? kBase32[bits >> (35 - 5 * k) & 31] : '=';
+    for (std::size_t k = 0; k < digits; ++k) to[k] = kBase32[bits >> (35 - 5 * k) & 31];
+    to += 8;
   }
   return out;
 }
 
 std::expected<std::string, std::size_t> base32_decoded(std::string_view coded) {
+  spend(4 * coded.size());
   std::string text(coded);
   std::erase_if(text, [](char c) { return c == '\r' || c == '\n'; });
   std::string out;
+  out.reserve(text.size() / 8 * 5 + 5);
   for (std::size_t start = 0; start < text.size(); start += 8) {
     std::uint64_t bits = 0;
     std::size_t count = 0;
@@ -357,9 +379,10 @@ std::expected<std::string, std::size_t> base32_decoded(std::string_view coded) {
         if (count == 3 || count == 6) return std::unexpected(at);
         break;
       }
-      const auto digit = kBase32.find(text[at]);
-      if (digit == std::string_view::npos) return std::unexpected(at);
-      bits = bits << 5 | digit;
+      const char c = text[at];
+      const int digit = c >= 'A' && c <= 'Z' ? c - 'A' : c >= '2' && c <= '7' ? c - '2' + 26 : -1;
+      if (digit < 0) return std::unexpected(at);
+      bits = bits << 5 | static_cast<std::uint64_t>(digit);
     }
     bits <<= 5 * (8 - count);
     for (std::size_t k = 0; k < count * 5 / 8; ++k)

@@ -118,6 +118,8 @@ class Scenario:
         name = name or f"keybearer{len(self.agents) + 1}"
         for tap in self._taps:
             tap.client += 1
+        if args[:1] == ("render",) and "--once" in args and "--log-format" not in args:
+            args += ("--log-format", "json")  # a command that ends logs text, which events() can't read
         agent = Agent(name, [str(a) for a in args], cwd or self.work, self.environment(env), self.logs, preexec, program)
         agent.given = list((env or {}).values())  # what the test itself put into its environment
         self.agents.append(agent)

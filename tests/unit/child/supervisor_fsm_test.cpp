@@ -28,8 +28,9 @@ std::string text(const Actions& actions) {
     std::string operator()(const Signal& a) const { return "signal " + std::to_string(a.signal); }
     std::string operator()(const KillTree&) const { return "kill"; }
     std::string operator()(const Finish& a) const { return "finish " + std::to_string(a.code); }
-    std::string operator()(const Say& a) const { return "[" + a.text + "]"; }
-    std::string operator()(const Alarm& a) const { return "alarm " + a.event; }
+    std::string operator()(const Log& a) const { return "[" + a.text + "]"; }
+    std::string operator()(const Notify& a) const { return "notify " + a.event; }
+    std::string operator()(const ReportLeftBehind& a) const { return a.daemon ? "daemon" : "left"; }
   } name;
   std::string out;
   for (const Action& action : actions) out += (out.empty() ? "" : " ") + std::visit(name, action);
@@ -44,6 +45,11 @@ Items set(std::uint64_t password, std::uint64_t file = 1, Act file_action = Act:
 
 struct Machine : SupervisorFsm {
   explicit Machine(Rules rules = {}) : SupervisorFsm(std::move(rules), 0.999999) {}
+  std::uint64_t id = 0;
+  Actions desired(Items items, Instant now, Instant apply_before = Instant::max()) {
+    return set_desired({++id, std::move(items), apply_before}, now);
+  }
+  [[nodiscard]] bool current() const { return applied() == id; }
   Machine& running(Items items = set(1)) {
     CHECK(text(desired(std::move(items), t0)) == "start");
     CHECK(text(started(t0)) == "");
@@ -116,14 +122,14 @@ TEST_CASE(
   CHECK(text(machine.due(t0 + 12s)) ==
         "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15");
   CHECK(text(machine.exited(kTerminated, t0 + 13s)) ==
-        "[the program was ended by signal 15] rest 15");
+        "[the program was ended by signal 15 (SIGTERM)] rest 15");
   CHECK(machine.awaiting_tree_exit());
   CHECK(text(machine.tree_exited(t0 + 13s)) == "start");
   CHECK(text(machine.started(t0 + 13s)) == "");
   CHECK(machine.current());
 }
 
-TEST_CASE("each change starts the quiet time anew, but not for ever") {
+TEST_CASE("each change starts the quiet time again, but not forever") {
   Machine machine;
   machine.running();
   for (int i = 0; i < 16; ++i) {
@@ -138,6 +144,18 @@ TEST_CASE("the same set again is no change: it does not put the restart off") {
   (void)machine.desired(set(2), t0);
   CHECK(text(machine.desired(set(2), t0 + 1s)) == "");
   CHECK(machine.deadline() == t0 + 2s);
+}
+
+TEST_CASE("the same values with another action are looked at again") {
+  Machine machine;
+  machine.running();
+  (void)machine.desired(set(1, 2, Act::restart), t0);
+  (void)machine.desired(set(1, 2, Act::none), t0 + 1s);  // reloaded: it need not be told
+  CHECK_FALSE(machine.deadline().has_value());
+  CHECK(machine.stale());
+  (void)machine.desired(set(1, 2, Act::signal), t0 + 2s);
+  CHECK(text(machine.due(t0 + 4s)) == "[reload: config.ini changed] signal 1");
+  CHECK(machine.current());
 }
 
 TEST_CASE("the order of a set means nothing") {
@@ -246,20 +264,20 @@ TEST_CASE("the newest set wins, and never are two restarts in flight") {
 }
 
 TEST_CASE("a program that ignores the stop signal is killed with its tree, until nothing is left") {
-  Machine machine({.stop_timeout = 5s, .debounce = 0s});
+  Machine machine({.stop = {{15, 5s}}, .debounce = 0s});
   machine.running();
   CHECK(text(machine.desired(set(2), t0)).ends_with("stop 15"));
   CHECK(machine.deadline() == t0 + 5s);
   CHECK(text(machine.due(t0 + 5s)) ==
         "[the program did not stop in time: killed, with all that it started] kill");
-  CHECK(text(machine.exited(kKilled, t0 + 5s)) == "[the program was ended by signal 9]");
+  CHECK(text(machine.exited(kKilled, t0 + 5s)) == "[the program was ended by signal 9 (SIGKILL)]");
   CHECK(text(machine.due(t0 + 5200ms)) == "kill");  // forked meanwhile
   CHECK(text(machine.tree_exited(t0 + 5300ms)) == "start");
 }
 
 TEST_CASE(
     "stragglers are told, and killed at the end of the grace; only then the next one starts") {
-  Machine machine({.stop_timeout = 5s, .debounce = 0s});
+  Machine machine({.stop = {{15, 5s}}, .debounce = 0s});
   machine.running();
   (void)machine.desired(set(2), t0);
   CHECK(text(machine.exited(kExited0, t0 + 1s)).ends_with("rest 15"));
@@ -270,7 +288,7 @@ TEST_CASE(
 }
 
 TEST_CASE("what not even SIGKILL ends keeps keybearer for ten seconds, no longer") {
-  Machine machine({.stop_timeout = 5s});
+  Machine machine({.stop = {{15, 5s}}});
   machine.running();
   (void)machine.stop(t0);
   CHECK(text(machine.due(t0 + 5s)).ends_with("kill"));
@@ -348,8 +366,166 @@ TEST_CASE(
   for (const auto& [status, finish] : rows) {
     Machine machine;
     machine.running();
-    CHECK(text(machine.exited(status, t0)).ends_with("stop 15 rest 15"));
+    const bool well = status.code == 0;  // then what it has told to end has a moment
+    CHECK(text(machine.exited(status, t0)).ends_with(well ? "code 0]" : "left stop 15 rest 15"));
     CHECK(text(machine.tree_exited(t0)) == finish);
+  }
+}
+
+TEST_CASE("a program that leaves a daemon is no success, and an error says what to write (P10)") {
+  Machine machine;
+  machine.running();
+  CHECK(text(machine.exited(kExited0, t0)) == "[the program exited with code 0]");
+  CHECK(machine.state() == State::lingering);
+  CHECK(text(machine.due(t0 + 100ms)) == "");
+  REQUIRE(machine.deadline().has_value());
+  SUBCASE("what it left ends in time") {
+    CHECK(text(machine.tree_exited(t0 + 100ms)) == "finish 0");
+  }
+  SUBCASE("it stays") {
+    CHECK(text(machine.due(t0 + 1s)) == "daemon stop 15 rest 15");
+    CHECK(text(machine.tree_exited(t0 + 2s)) == "finish 78");
+  }
+  SUBCASE("stop comes meanwhile") {
+    CHECK(text(machine.stop(t0 + 100ms)) == "stop 15 rest 15");
+    CHECK(text(machine.tree_exited(t0 + 200ms)) == "finish 0");
+  }
+}
+
+TEST_CASE("a daemon again and again is a crash loop") {
+  Machine machine({.restart_on_exit = config::RestartOnExit::always, .max_restarts = 1});
+  machine.running();
+  (void)machine.exited(kExited0, t0);
+  CHECK(text(machine.due(t0 + 1s)).starts_with("daemon [starting the program again"));
+  (void)machine.tree_exited(t0 + 1s);
+  CHECK(text(machine.due(t0 + 3s)) == "start");
+  (void)machine.started(t0 + 3s);
+  (void)machine.exited(kExited0, t0 + 3s);
+  CHECK(text(machine.due(t0 + 4s)).find("giving up") != std::string::npos);
+  CHECK(text(machine.tree_exited(t0 + 4s)) == "finish 78");
+}
+
+TEST_CASE("exec.forking: alive while anything of its tree is") {
+  Machine machine({.debounce = 0s, .forking = true});
+  machine.running(set(1, 1, Act::signal));
+  CHECK(text(machine.exited(kExited0, t0)) ==
+        "[the program exited with code 0; it is in the background now]");
+  CHECK(machine.state() == State::background);
+  CHECK(machine.awaiting_tree_exit());
+  CHECK(machine.current());
+  SUBCASE("a reload") {
+    CHECK(text(machine.desired(set(1, 2, Act::signal), t0)) ==
+          "[reload: config.ini changed] signal 1");
+    CHECK(machine.current());
+    CHECK(text(machine.forward(10, t0)) == "signal 10");
+  }
+  SUBCASE("a restart") {
+    CHECK(text(machine.desired(set(2, 1, Act::signal), t0)).ends_with("stop 15"));
+    CHECK(machine.state() == State::waiting_to_restart);
+    CHECK(text(machine.tree_exited(t0 + 1s, kTerminated)) == "start");
+    CHECK(text(machine.started(t0 + 1s)) == "");
+    CHECK(machine.current());
+  }
+  SUBCASE("stop") {
+    CHECK(text(machine.stop(t0)) == "stop 15");
+    SUBCASE("by its stop signal") {
+      CHECK(text(machine.tree_exited(t0 + 1s, kTerminated)) == "finish 0");
+    }
+    SUBCASE("with a code of its own") {
+      CHECK(text(machine.tree_exited(t0 + 1s, kExited3)) == "finish 3");
+    }
+    SUBCASE("killed") {
+      CHECK(text(machine.due(t0 + 30s)).ends_with("kill"));
+      CHECK(text(machine.tree_exited(t0 + 31s, kKilled)) == "finish 137");
+    }
+  }
+  SUBCASE("it ends by itself") {
+    CHECK(text(machine.tree_exited(t0 + 1s, kSegfault)).ends_with("finish 139"));
+  }
+}
+
+TEST_CASE("exec.forking: a daemon that crashes is started again by the policy") {
+  Machine machine({.restart_on_exit = config::RestartOnExit::on_failure, .forking = true});
+  machine.running();
+  (void)machine.exited(kExited0, t0);
+  SUBCASE("it crashed") {
+    (void)machine.tree_exited(t0, kSegfault);
+    CHECK(machine.state() == State::backing_off);
+  }
+  SUBCASE("it ended well") {
+    CHECK(text(machine.tree_exited(t0, kExited0)).ends_with("finish 0"));
+  }
+}
+
+TEST_CASE("exec.forking: a start that fails before the daemon runs is the program's own end") {
+  Machine machine({.forking = true});
+  machine.running();
+  CHECK(text(machine.exited(kExited3, t0)).ends_with("left stop 15 rest 15"));
+  CHECK(text(machine.tree_exited(t0)) == "finish 3");
+}
+
+TEST_CASE("stop_escalation: one signal after another, then it is killed") {
+  Machine machine({.stop = {{15, 10s}, {2, 5s}}});
+  machine.running();
+  CHECK(text(machine.stop(t0)) == "stop 15");
+  CHECK(text(machine.due(t0 + 9s)) == "");
+  CHECK(text(machine.due(t0 + 10s)) == "[not stopped yet: SIGINT] stop 2");
+  SUBCASE("it obeys the second") {
+    (void)machine.exited({true, 2}, t0 + 11s);
+    CHECK(text(machine.tree_exited(t0 + 11s)) == "finish 0");
+  }
+  SUBCASE("it obeys neither") {
+    CHECK(text(machine.due(t0 + 15s)).ends_with("kill"));
+  }
+  SUBCASE("a second stop takes no further step") {
+    (void)machine.stop(t0 + 10s);
+    CHECK(text(machine.due(t0 + 11s)).ends_with("kill"));
+  }
+}
+
+TEST_CASE("applied: the newest set that the program really has") {
+  Machine machine({.debounce = 0s});
+  CHECK(machine.applied() == 0);
+  CHECK(text(machine.set_desired({7, set(1, 1, Act::none)}, t0)) == "start");
+  CHECK(machine.applied() == 0);
+  (void)machine.started(t0);
+  CHECK(machine.applied() == 7);
+  (void)machine.set_desired({8, set(1, 1, Act::none)}, t0);  // the same content
+  CHECK(machine.applied() == 8);
+  (void)machine.set_desired({9, set(1, 2, Act::none)}, t0);  // not told: it uses the old
+  CHECK(machine.applied() == 8);
+  (void)machine.set_desired({10, set(2, 2)}, t0);  // a restart is under way
+  CHECK(machine.applied() == 8);
+  (void)machine.exited(kTerminated, t0);
+  (void)machine.set_desired({11, set(3, 2)}, t0);
+  CHECK(text(machine.tree_exited(t0)) == "start");
+  (void)machine.set_desired({12, set(4, 2)}, t0);  // too late for this start
+  CHECK(machine.applied() == 8);
+  CHECK(text(machine.started(t0)).ends_with("stop 15"));
+  CHECK(machine.applied() == 11);
+}
+
+TEST_CASE("a set that comes while the program is being started is compared with what it got") {
+  Machine machine({.debounce = 1s});
+  (void)machine.set_desired({1, set(1)}, t0);
+  (void)machine.set_desired({2, set(1)}, t0);
+  (void)machine.started(t0);
+  CHECK(machine.applied() == 2);
+  CHECK_FALSE(machine.deadline().has_value());
+}
+
+TEST_CASE("stop while the program is being started: it is stopped as soon as it is there") {
+  Machine machine;
+  (void)machine.desired(set(1), t0);
+  CHECK(text(machine.stop(t0)) == "");
+  CHECK(machine.state() == State::starting_to_exit);
+  SUBCASE("it starts") {
+    CHECK(text(machine.started(t0)) == "stop 15");
+    (void)machine.exited(kTerminated, t0);
+    CHECK(text(machine.tree_exited(t0)) == "finish 0");
+  }
+  SUBCASE("it can't be started") {
+    CHECK(text(machine.start_failed(kNoProcesses, t0)).ends_with("finish 126"));
   }
 }
 
@@ -389,7 +565,8 @@ TEST_CASE("a crash is followed by a growing pause, a crash loop is given up") {
   CHECK(text(machine.due(t0 + 4s)) == "start");
   (void)machine.started(t0 + 4s);
   SUBCASE("three ends within the window") {
-    CHECK(text(machine.exited(kExited3, t0 + 5s)).find("alarm crash_loop") != std::string::npos);
+    CHECK(text(machine.exited(kExited3, t0 + 5s)).find("notify child.crash_loop") !=
+          std::string::npos);
     CHECK(text(machine.tree_exited(t0 + 5s)) == "finish 3");
   }
   SUBCASE("after a long good run all is forgotten") {
@@ -427,14 +604,14 @@ TEST_CASE("the pause after a crash is not shortened by news, and the start has t
 TEST_CASE(
     "signals go to the program; those that come during a restart reach the new one, settled") {
   Machine machine({.debounce = 0s});
-  CHECK(text(machine.forward(10)) == "");
+  CHECK(text(machine.forward(10, t0)) == "");
   CHECK(text(machine.desired(set(1), t0)) == "start");
   CHECK(text(machine.started(t0)) == "");
   CHECK(text(machine.due(t0 + 1s)) == "signal 10");
-  CHECK(text(machine.forward(12)) == "signal 12");
+  CHECK(text(machine.forward(12, t0)) == "signal 12");
   (void)machine.desired(set(2), t0 + 1s);
-  CHECK(text(machine.forward(10)) == "");
-  CHECK(text(machine.forward(10)) == "");
+  CHECK(text(machine.forward(10, t0)) == "");
+  CHECK(text(machine.forward(10, t0)) == "");
   (void)machine.exited(kTerminated, t0 + 2s);
   (void)machine.tree_exited(t0 + 2s);
   CHECK(text(machine.started(t0 + 2s)) == "");
@@ -458,57 +635,242 @@ TEST_CASE("a start that fails for a passing reason is tried again") {
 }
 
 // Every state meets every event; the cells that do nothing are there on purpose.
-TEST_CASE("states x events") {
-  const auto in = [](State state) {
-    Machine machine({.debounce = 0s, .restart_on_exit = config::RestartOnExit::always});
-    if (state == State::idle) return machine;
-    machine.running();
-    switch (state) {
-      case State::stopping_to_restart:
-        (void)machine.desired(set(2), t0);
-        break;
-      case State::stopping_to_exit:
-        (void)machine.stop(t0);
-        break;
-      case State::backing_off:
-        (void)machine.exited(kExited3, t0);
-        (void)machine.tree_exited(t0);
-        break;
-      case State::done:
-        (void)machine.stop(t0);
-        (void)machine.exited(kExited0, t0);
-        (void)machine.tree_exited(t0);
-        break;
-      case State::idle:
-      case State::running:
-        break;
-    }
-    CHECK(machine.state() == state);
+Machine in(State state) {
+  Machine machine({.debounce = 0s,
+                   .restart_on_exit = config::RestartOnExit::always,
+                   .forking = state == State::background});
+  const auto run = [&](auto... actions) { (static_cast<void>(actions), ...); };
+  if (state == State::idle) return machine;
+  if (state == State::starting || state == State::starting_to_exit) {
+    run(machine.desired(set(1), t0));
+    if (state == State::starting_to_exit) run(machine.stop(t0));
     return machine;
-  };
+  }
+  machine.running();
+  switch (state) {
+    case State::background:
+    case State::lingering:
+      run(machine.exited(kExited0, t0));
+      break;
+    case State::stopping_to_restart:
+      run(machine.desired(set(2), t0));
+      break;
+    case State::killing_to_restart:
+      run(machine.desired(set(2), t0), machine.due(t0 + 30s));
+      break;
+    case State::waiting_to_restart:
+      run(machine.desired(set(2), t0));
+      run(machine.exited(kTerminated, t0));
+      break;
+    case State::stopping_to_exit:
+      run(machine.stop(t0));
+      break;
+    case State::killing_to_exit:
+      run(machine.stop(t0));
+      run(machine.due(t0 + 30s));
+      break;
+    case State::waiting_to_exit:
+      run(machine.stop(t0));
+      run(machine.exited(kTerminated, t0));
+      break;
+    case State::backing_off:
+      run(machine.exited(kExited3, t0));
+      run(machine.tree_exited(t0));
+      break;
+    case State::done:
+      run(machine.stop(t0));
+      run(machine.exited(kExited0, t0));
+      run(machine.tree_exited(t0));
+      break;
+    default:
+      break;
+  }
+  return machine;
+}
+
+TEST_CASE("states x events: every cell") {
+  const std::string bug = "BUG", again = "[starting the program again in 999 ms]";
+  const std::string restart =
+      "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15";
+  const std::string killed =
+      "[the program did not stop in time: killed, with all that it started] kill";
+  const std::string rest_killed =
+      "[what the program had started did not stop in time: killed] kill";
+  const std::string failed = "[can't start x: not found] finish 127";
+  const std::string exited3 = "[the program exited with code 3]";
   const struct {
     State state;
-    std::string desired, tree_exited, due, stop, forward;
+    std::string desired, started, start_failed, exited, tree_exited, timer, signal, stop;
   } rows[] = {
-      {State::idle, "start", "", "", "finish 75", ""},
-      {State::running, "[restart: DB_PASSWORD changed (database/creds/app: lease ended)] stop 15",
-       "", "", "stop 15", "signal 10"},
-      {State::stopping_to_restart, "", "",
-       "[the program did not stop in time: killed, with all that it started] kill", "", ""},
-      {State::stopping_to_exit, "", "",
-       "[the program did not stop in time: killed, with all that it started] kill", "",
-       "signal 10"},
-      {State::backing_off, "", "", "start", "finish 3", ""},
-      {State::done, "", "", "", "", ""},
+      {State::idle, "start", bug, bug, bug, "", "", "", "finish 75"},
+      {State::starting, "", "", failed, bug, "", "", "", ""},
+      {State::starting_to_exit, "", "stop 15", failed, bug, "", "", "", ""},
+      {State::running, restart, bug, bug, exited3 + " left " + again + " stop 15 rest 15", "", "",
+       "signal 10", "stop 15"},
+      {State::background, restart, bug, bug, bug,
+       "[the program in the background exited with code 3] " + again, "", "signal 10", "stop 15"},
+      {State::lingering, "", bug, bug, bug, again, "daemon " + again + " stop 15 rest 15", "",
+       "stop 15 rest 15"},
+      {State::stopping_to_restart, "", bug, bug, exited3 + " rest 15", "", killed, "", ""},
+      {State::killing_to_restart, "", bug, bug, exited3, "", "kill", "", ""},
+      {State::waiting_to_restart, "", bug, bug, bug, "start", rest_killed, "", ""},
+      {State::stopping_to_exit, "", bug, bug, exited3 + " rest 15", "", killed, "signal 10", ""},
+      {State::killing_to_exit, "", bug, bug, exited3, "",
+       "[processes of the program outlive SIGKILL and are left behind] finish 137", "", ""},
+      {State::waiting_to_exit, "", bug, bug, bug, "finish 3", rest_killed, "", ""},
+      {State::backing_off, "", bug, bug, bug, "", "start", "", "finish 3"},
+      {State::done, "", bug, "", "", "", "", "", ""},
+  };
+  CHECK(std::size(rows) == SupervisorFsm::kStates);
+  const auto cell = [bug](const Actions& actions) {
+    const std::string out = text(actions);
+    return out.find("please report") != std::string::npos ? bug : out;
   };
   for (const auto& row : rows) {
-    CAPTURE(static_cast<int>(row.state));
-    CHECK(text(in(row.state).desired(set(9), t0)) == row.desired);
-    CHECK(text(in(row.state).tree_exited(t0)) == row.tree_exited);
-    CHECK(text(in(row.state).due(t0 + 1h)) == row.due);
-    CHECK(text(in(row.state).stop(t0)) == row.stop);
-    CHECK(text(in(row.state).forward(10)) == row.forward);
+    CAPTURE(name_of(row.state));
+    CHECK(in(row.state).state() == row.state);
+    CHECK(cell(in(row.state).desired(set(9), t0)) == row.desired);
+    CHECK(cell(in(row.state).started(t0)) == row.started);
+    CHECK(cell(in(row.state).start_failed(kNotFound, t0)) == row.start_failed);
+    CHECK(cell(in(row.state).exited(kExited3, t0)) == row.exited);
+    CHECK(cell(in(row.state).tree_exited(t0, kExited3)) == row.tree_exited);
+    CHECK(cell(in(row.state).due(t0 + 1h)) == row.timer);
+    CHECK(cell(in(row.state).forward(10, t0)) == row.signal);
+    CHECK(cell(in(row.state).stop(t0)) == row.stop);
   }
+}
+
+// A world of one program and its tree, which obeys or not, as chance has it.
+class World {
+ public:
+  explicit World(std::uint64_t seed) : random_(seed), machine_(rules(), 0.5) {}
+
+  // One event; false when the machine is done.
+  bool step() {
+    now_ += std::chrono::milliseconds(below(300));
+    switch (below(12)) {
+      case 0:
+      case 1:
+        want();
+        break;
+      case 2:
+        feed(machine_.forward(10, now_));
+        break;
+      case 3:
+        if (below(20) == 0) stop();
+        break;
+      case 4:
+      case 5:
+        if (starting_) begin();
+        break;
+      case 6:
+      case 7:
+        if (alive_) end_program();
+        break;
+      case 8:
+      case 9:
+        if (tree_ && below(2) == 0) tree_ = false;
+        if (!tree_ && !alive_ && machine_.awaiting_tree_exit()) {
+          feed(machine_.tree_exited(now_, some_status()));
+        }
+        break;
+      default:
+        if (const auto at = machine_.deadline(); at && *at > now_ && below(2) == 0) now_ = *at;
+        feed(machine_.due(now_));
+        break;
+    }
+    check();
+    return !finished_;
+  }
+
+ private:
+  Rules rules() {
+    return {.stop = {{15, 2s}, {2, 1s}},
+            .debounce = std::chrono::milliseconds(500 * below(3)),
+            .restart_on_exit = static_cast<config::RestartOnExit>(below(3)),
+            .max_restarts = static_cast<int>(below(6)),
+            .backoff = {100ms, 2s},
+            .forking = below(3) == 0};
+  }
+  std::uint64_t below(std::uint64_t bound) {  // Knuth's MMIX generator
+    random_ = random_ * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (random_ >> 33) % bound;
+  }
+  ExitStatus some_status() {
+    const ExitStatus all[] = {kExited0, kExited0, kExited3, kTerminated, kSegfault, kKilled};
+    return all[below(6)];
+  }
+  void want() {
+    ++newest_;
+    const auto action = static_cast<Act>(below(3));
+    feed(machine_.set_desired({newest_, set(below(4), below(4), action)}, now_));
+  }
+  void stop() {
+    stopped_ = true;
+    feed(machine_.stop(now_));
+  }
+  void begin() {
+    starting_ = false;
+    if (below(10) == 0)
+      return feed(machine_.start_failed(below(2) ? kNoProcesses : kNotFound, now_));
+    alive_ = true;
+    tree_ = below(2) == 0;
+    had_ = started_with_;
+    feed(machine_.started(now_));
+  }
+  void end_program() {
+    alive_ = false;
+    feed(machine_.exited(some_status(), now_));
+    // Whoever feeds it looks at the tree at once.
+    if (!tree_ && machine_.state() == State::background)
+      feed(machine_.tree_exited(now_, some_status()));
+  }
+  void feed(const Actions& actions) {
+    for (const Action& action : actions) {
+      CHECK_FALSE(finished_);  // nothing comes after the end
+      if (std::holds_alternative<Start>(action)) {
+        CHECK_FALSE(alive_);  // never two programs
+        CHECK_FALSE(tree_);   // nor one beside what is left of another
+        CHECK_FALSE(starting_);
+        CHECK_FALSE(stopped_);  // nothing starts after a stop
+        starting_ = true;
+        started_with_ = newest_;
+      }
+      if (std::holds_alternative<Signal>(action)) CHECK((alive_ || tree_));
+      if (std::holds_alternative<KillTree>(action) && below(2) == 0) tree_ = false;
+      if (std::holds_alternative<Finish>(action)) finished_ = true;
+      if (const auto* log = std::get_if<Log>(&action))
+        CHECK(log->event != "child.unexpected_event");
+    }
+  }
+  void check() {
+    CHECK(machine_.applied() <= newest_);
+    CHECK(machine_.applied() >= applied_);  // it only grows
+    applied_ = machine_.applied();
+    if (alive_) CHECK(applied_ >= had_);  // at least what it was started with
+    const bool to_come = machine_.deadline() || machine_.stale();
+    if (alive_ && machine_.state() == State::running && !to_come)
+      CHECK(applied_ == newest_);  // the newest set wins
+    CHECK((machine_.state() == State::done) == finished_);
+    // Whatever is left of a program, it is waited for with a deadline, or it runs.
+    if (machine_.state() != State::background && machine_.awaiting_tree_exit())
+      CHECK(machine_.deadline().has_value());
+  }
+
+  std::uint64_t random_;
+  SupervisorFsm machine_;
+  Instant now_ = t0;
+  std::uint64_t newest_ = 0, started_with_ = 0, had_ = 0, applied_ = 0;
+  bool starting_ = false, alive_ = false, tree_ = false, stopped_ = false, finished_ = false;
+};
+
+TEST_CASE("a random walk of a million events") {
+  std::uint64_t seed = 1;
+  World world(seed);
+  for (int i = 0; i < 1'000'000; ++i) {
+    if (!world.step()) world = World(++seed);
+  }
+  CHECK(seed > 1000);
 }
 
 }  // namespace

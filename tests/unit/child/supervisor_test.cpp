@@ -28,6 +28,7 @@ struct Fixture {
   Random random{1};
   std::optional<int> code;
   std::vector<std::string> alarms;
+  std::uint64_t id = 0;
   Supervisor supervisor;
 
   explicit Fixture(config::RestartOnExit policy = config::RestartOnExit::never)
@@ -46,10 +47,10 @@ struct Fixture {
     code = co_await supervisor.run();
   }
   void want(std::string_view value) {
-    Desired desired;
+    Desired desired{.id = ++id};
     desired.environment.set("A", value);
     desired.items = {{.name = "A", .fingerprint = std::hash<std::string_view>{}(value)}};
-    REQUIRE(supervisor.want(std::move(desired)).has_value());
+    REQUIRE(supervisor.set_desired(std::move(desired)).has_value());
     io.run();
   }
 };
@@ -97,19 +98,47 @@ TEST_CASE("the next one waits for those that the old one left behind") {
 TEST_CASE("a value that no environment can hold is refused, and what runs goes on") {
   Fixture f;
   f.want("1");
-  Desired bad;
+  CHECK(f.supervisor.applied() == 1);
+  Desired bad{.id = 2};
   bad.environment.set("A", std::string_view("a\0b", 3));
-  const auto refused = f.supervisor.want(std::move(bad));
+  const auto refused = f.supervisor.set_desired(std::move(bad));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().text.find("variable A") != std::string::npos);
-  Desired huge;
+  Desired huge{.id = 3};
   huge.environment.set("A", std::string(200'000, 'x'));
-  CHECK_FALSE(f.supervisor.want(std::move(huge)).has_value());
+  CHECK_FALSE(f.supervisor.set_desired(std::move(huge)).has_value());
+  f.io.advance(1min);
+  CHECK(f.supervisor.applied() == 1);  // neither was taken
   CHECK(f.spawner.asked.size() == 1);
   f.supervisor.stop();
   f.spawner.exit({true, 15});
   f.io.advance(100ms);
   CHECK(f.code == 0);
+}
+
+TEST_CASE("a failure of our own ends the program and the run with 70, whatever is broken") {
+  for (const std::string broken : {"spawn", "wait", "tree_exited", "child_changed"}) {
+    CAPTURE(broken);
+    Fixture f;
+    f.spawner.dies_when_killed = true;
+    if (broken != "tree_exited") f.spawner.broken = broken;
+    if (broken == "spawn") {
+      Desired desired{.id = 1};
+      CHECK(f.supervisor.set_desired(std::move(desired)).has_value());
+    } else {
+      f.want("1");
+    }
+    if (broken == "tree_exited") {
+      f.spawner.broken = broken;
+      f.spawner.exit({true, 11});
+    }
+    f.io.advance(2s);
+    CHECK(f.code == 70);
+    CHECK((broken == "spawn" || f.spawner.asked.back() == "kill"));
+    f.supervisor.stop();  // means nothing any more
+    f.supervisor.forward_signal(10);
+    f.io.run();
+  }
 }
 
 TEST_CASE("what can't be started ends the run with its code, whatever the restart policy") {
@@ -144,7 +173,7 @@ TEST_CASE("a crash loop is given up with an alarm") {
     f.io.advance(9s);  // the window holds six ends
   }
   CHECK(f.code == 3);
-  CHECK(f.alarms == std::vector<std::string>{"crash_loop"});
+  CHECK(f.alarms == std::vector<std::string>{"child.crash_loop"});
 }
 
 TEST_CASE("stop before the first start ends with 75, at once") {
@@ -190,28 +219,13 @@ TEST_CASE("when the run is cancelled, nothing is left running") {
   TaskGroup tasks(io.context.get_executor());
   std::optional<int> code;
   tasks.spawn(Fixture::run(supervisor, code));
-  REQUIRE(supervisor.want({}).has_value());
+  REQUIRE(supervisor.set_desired({.id = 1}).has_value());
   io.run();
   tasks.cancel();
   io.run();
   CHECK(tasks.live() == 0);
   CHECK_FALSE(code.has_value());
   CHECK(spawner.asked.back() == "kill");
-}
-
-TEST_CASE("signals that go to the program: not ours, not those of our own faults") {
-  const auto signals = forwarded_signals();
-  const auto forwards = [&](int signal) {
-    return std::ranges::find(signals, signal) != signals.end();
-  };
-  for (const int signal : {SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGRTMIN, SIGRTMAX}) {
-    CAPTURE(signal);
-    CHECK(forwards(signal));
-  }
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGSEGV, SIGPIPE, SIGKILL}) {
-    CAPTURE(signal);
-    CHECK_FALSE(forwards(signal));
-  }
 }
 
 // With the real kernel and the real time: each program is /bin/sh, and ends by itself or is ended
@@ -222,6 +236,7 @@ struct Real {
   config::Exec exec;
   Random random{1};
   std::optional<int> code;
+  std::uint64_t id = 0;
   std::optional<Supervisor> supervisor;
 
   explicit Real(std::string script) {
@@ -235,10 +250,10 @@ struct Real {
     });
   }
   void want(std::string_view value) {
-    Desired desired{EnvBlock::from(environ), {}};
+    Desired desired{.id = ++id, .environment = EnvBlock::from(environ)};
     desired.environment.set("A", value);
     desired.items = {{.name = "A", .fingerprint = std::hash<std::string_view>{}(value)}};
-    REQUIRE(supervisor->want(std::move(desired)).has_value());
+    REQUIRE(supervisor->set_desired(std::move(desired)).has_value());
   }
   // Runs until `done`, for at most 10 s.
   template <class F>

@@ -28,7 +28,7 @@ boost::asio::awaitable<void> run(Supervisor& supervisor, int& code) {
   Supervisor supervisor(context.get_executor(), *spawner, exec, "test", random, [](auto, auto) {});
   int code = 1;
   boost::asio::co_spawn(context, run(supervisor, code), [](std::exception_ptr) {});
-  if (!supervisor.want({})) _exit(1);
+  if (!supervisor.set_desired({})) _exit(1);
   context.run();
   _exit(code);
 }

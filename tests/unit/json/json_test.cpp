@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+#include <random>
+
 namespace keybearer::json {
 namespace {
 
@@ -95,3 +98,97 @@ TEST_CASE("keys of any kind are sorted as Go prints maps") {
 
 }  // namespace
 }  // namespace keybearer
+
+namespace keybearer {
+namespace {
+
+// Against std::map, with keys in every order; looked at as a whole only now and then.
+TEST_CASE("a map holds what was set, in whatever order, and iterates sorted") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    Value map = Value::map();
+    std::map<std::string, int> expected;
+    const int steps = static_cast<int>(random() % 300);
+    for (int i = 0; i < steps; ++i) {
+      const std::string key = std::to_string(round % 3 == 0 ? i : static_cast<int>(random() % 200));
+      switch (random() % 10) {
+        case 0:
+          CHECK(map.erase(key) == (expected.erase(key) > 0));
+          break;
+        case 1:
+          CHECK((map.find(key) != nullptr) == expected.contains(key));
+          CHECK(map.size() == expected.size());
+          break;
+        case 2:
+          if (random() % 8 == 0) (void)map.entries();
+          break;
+        default:
+          map.set(key, Value(i));
+          expected[key] = i;
+      }
+    }
+    for (const auto& [key, number] : expected) {
+      REQUIRE(map.find(key) != nullptr);
+      CHECK(map.find(key)->as_int() == number);
+    }
+    REQUIRE(map.entries().size() == expected.size());
+    auto at = expected.begin();
+    for (const auto& [key, value] : map.entries()) {
+      CHECK(key.as_text() == at->first);
+      CHECK(value.as_int() == (at++)->second);
+    }
+  }
+}
+
+TEST_CASE(
+    "building a map takes n log n, in falling, rising and mixed order, also when it is read on the "
+    "way") {
+  constexpr int kMany = 200'000;  // quadratic: minutes
+  for (const int order : {0, 1, 2}) {
+    Value map = Value::map();
+    for (int i = 0; i < kMany; ++i) {
+      const int n = order == 0 ? i : order == 1 ? kMany - i : (i * 7919) % kMany;
+      map.set(std::to_string(1'000'000 + n), Value(i));
+      if (i % 2 == 0) CHECK(map.find("1000000") == map.find_key(Value("1000000")));
+    }
+    CHECK(map.entries().size() == kMany);
+  }
+}
+
+}  // namespace
+}  // namespace keybearer
+
+namespace keybearer::json {
+namespace {
+
+std::string many(const std::string& one, int count, const std::string& rest = {}) {
+  std::string out = "[" + one;
+  for (int i = 1; i < count; ++i) out += "," + one;
+  return out + rest + "]";
+}
+
+TEST_CASE(
+    "numbers beyond a double keep their text, however many, and what looks like them does too") {
+  const std::string digits(400, '7');
+  for (const std::string number :
+       {"1e999", "-1E+999", "0e0", "1e-999", "12.5e308", "1e99999999999"}) {
+    const auto value = parse(many(number, 3));
+    REQUIRE(value);
+    for (const Value& item : value->items()) CHECK(item.as_text() == number);
+  }
+  const auto mixed = parse("[0e0,1e999,\"0e0\",0e0," + digits + ",\"1e999\\\"\",1]");
+  REQUIRE(mixed);
+  CHECK(write(*mixed) == "[0e0,1e999,\"0e0\",0e0," + digits + ",\"1e999\\\"\",1]");
+  CHECK(parse("{\"a\xff\":1e999,\"b\":\"\\udc00\",\"c\":0e0}")->find("c")->as_text() == "0e0");
+  for (const char* wrong : {"[01e999]", "[1e999x]", "[1e]", "[1.e999]", "[-]", "[1e999", "1e999 2"})
+    CHECK_FALSE(parse(wrong));
+}
+
+TEST_CASE("a hundred thousand huge numbers are one pass") {
+  CHECK(parse(many("1e999", 100'000))->items().size() == 100'000);
+  CHECK(parse(many("1e999", 100'000, ",\"" + std::string(1'000'000, 'x') + "\""))->items().size() ==
+        100'001);
+}
+
+}  // namespace
+}  // namespace keybearer::json

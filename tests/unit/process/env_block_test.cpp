@@ -83,5 +83,36 @@ TEST_CASE(
   CHECK(refused.error().text.find("largest is LARGE") != std::string::npos);
 }
 
+TEST_CASE("what others said is cut between characters, and at a NUL") {
+  EnvBlock block;
+  block.set_cut("A", "short", 1024);
+  block.set_cut("B", std::string(1023, 'x') + "\xC3\xBC tail", 1024);
+  block.set_cut("C", std::string_view("one\0two", 7), 1024);
+  block.set_cut("D", std::string(2000, '\x80'), 1024);  // no UTF-8 at all
+  CHECK(block.find("A")->reveal() == "short");
+  CHECK(block.find("B")->reveal() == std::string(1023, 'x'));
+  CHECK(block.find("C")->reveal() == "one");
+  CHECK(block.find("D")->size() <= 1024);
+  CHECK(block.check().has_value());
+}
+
+TEST_CASE("credentials under names of their own are withheld, too") {
+  EnvBlock block;
+  for (const char* name : {"APP_TOKEN", "APP_TOKEN_2", "VAULT_TOKEN", "HOME"}) block.set(name, "x");
+  const std::vector<std::string> withheld{"APP_TOKEN"};
+  const EnvBlock left = without_credentials(block, withheld);
+  CHECK(left.size() == 2);
+  CHECK(left.find("APP_TOKEN") == nullptr);
+  CHECK(left.find("APP_TOKEN_2") != nullptr);
+}
+
+TEST_CASE("the limit of the block is that of the stack that the program will have") {
+  EnvBlock block;
+  for (int i = 0; i < 10; ++i) block.set("V" + std::to_string(i), std::string(50'000, 'x'));
+  CHECK(block.check().has_value());
+  CHECK_FALSE(block.check({}, 1 << 20).has_value());
+  CHECK(block.check({}, 64 << 20).has_value());
+}
+
 }  // namespace
 }  // namespace keybearer

@@ -41,5 +41,23 @@ TEST_CASE("a folder that is not there is named") {
   CHECK(file.error().text == "/nonexistent/pid: No such file or directory");
 }
 
+TEST_CASE("a daemon's pid file") {
+  char path[] = "/tmp/keybearer_pid_XXXXXX";
+  close(mkstemp(path));
+  const auto pid_in = [&path](std::string_view text) {
+    std::ofstream(path, std::ios::trunc) << text;
+    return read_pid_file(path).value_or(-1);
+  };
+  CHECK(pid_in("123\n") == 123);
+  CHECK(pid_in(" 123") == 123);
+  CHECK(pid_in("123 nginx\n") == 123);
+  for (const char* bad : {"", "\n", "nginx", "-5", "0", "1", "12x", "99999999999999999999"}) {
+    CAPTURE(bad);
+    CHECK(pid_in(bad) == -1);
+  }
+  unlink(path);
+  CHECK_FALSE(read_pid_file(path).has_value());
+}
+
 }  // namespace
 }  // namespace keybearer

@@ -14,7 +14,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "process/guard.hpp"
 #include "process/hardening.hpp"
+#include "process/mark.hpp"
+#include "process/reaper.hpp"
 #include "process/tree.hpp"
 
 // With the real kernel: each program is /bin/sh and ends by itself or is ended here.
@@ -50,10 +53,15 @@ std::string read_all(int fd) {
   return text;
 }
 
+StartOptions output_to(int fd) {
+  return {.descriptors = {{fd, STDOUT_FILENO}, {fd, STDERR_FILENO}}};
+}
+
 Output run(std::vector<std::string> argv, const EnvBlock& environment = {}) {
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  auto process = spawn({.argv = std::move(argv), .environment = &environment, .output = ends[1]});
+  auto process =
+      spawn({.argv = std::move(argv), .environment = &environment, .options = output_to(ends[1])});
   close(ends[1]);
   REQUIRE(process.has_value());
   Output out;
@@ -109,8 +117,8 @@ TEST_CASE("not found and not executable are told apart, and the reason is said")
 
 TEST_CASE("a working directory that is not there is named, and is not taken for the program") {
   const EnvBlock none;
-  const auto failed =
-      spawn({.argv = {"sh"}, .environment = &none, .working_directory = "/nonexistent"});
+  const auto failed = spawn(
+      {.argv = {"sh"}, .environment = &none, .options = {.working_directory = "/nonexistent"}});
   REQUIRE_FALSE(failed.has_value());
   CHECK(failed.error().text == "can't start sh in /nonexistent: not found");
   CHECK(failed.error().status == 126);
@@ -166,13 +174,147 @@ TEST_CASE(
   const EnvBlock environment = EnvBlock::from(environ);
   auto process = spawn({.argv = {"sh", "-c", "cat; pwd; echo err >&2"},
                         .environment = &environment,
-                        .working_directory = "/usr",
-                        .output = ends[1],
-                        .null_input = true});
+                        .options = {.descriptors = {{ends[1], 1}, {ends[1], 2}},
+                                    .null_input = true,
+                                    .working_directory = "/usr"}});
   close(ends[1]);
   REQUIRE(process.has_value());
   CHECK(read_all(ends[0]) == "/usr\nerr\n");
   CHECK(wait(*process).code == 0);
+}
+
+std::string said(StartOptions options, const char* script) {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  const EnvBlock environment = EnvBlock::from(environ);
+  options.descriptors.push_back({ends[1], STDOUT_FILENO});
+  options.descriptors.push_back({ends[1], STDERR_FILENO});
+  auto process = spawn({.argv = {"/bin/sh", "-c", script},
+                        .environment = &environment,
+                        .options = std::move(options)});
+  close(ends[1]);
+  REQUIRE(process.has_value());
+  const std::string text = read_all(ends[0]);
+  CHECK(wait(*process).code == 0);
+  return text;
+}
+
+TEST_CASE("what a program is started with: limits, umask, priority, descriptors") {
+  CHECK(said({.limits = {{RLIMIT_NOFILE, {50, 60}}}}, "ulimit -Sn; ulimit -Hn") == "50\n60\n");
+  CHECK(said({.umask = 027}, "umask") == "0027\n");
+  CHECK(said({.nice = 7}, "nice") == "7\n");
+  const int one = open("/dev/null", O_WRONLY | O_CLOEXEC),
+            two = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  // Also where one is mapped onto the other.
+  CHECK(said({.descriptors = {{one, two}, {two, one}}},
+             ("readlink /proc/self/fd/" + std::to_string(one) + " /proc/self/fd/" +
+              std::to_string(two))
+                 .c_str()) == "/dev/zero\n/dev/null\n");
+  close(one);
+  close(two);
+  if (geteuid() != 0) return;
+  CHECK(said({.groups = {{4, 5}}, .group = 3, .user = 2}, "id -u; id -g; id -G") ==
+        "2\n3\n3 4 5\n");
+}
+
+TEST_CASE("a program that may not have what it is to be started with is an error of its own") {
+  const EnvBlock none;
+  const auto failed = [&](StartOptions options) {
+    const auto process =
+        spawn({.argv = {"/bin/true"}, .environment = &none, .options = std::move(options)});
+    REQUIRE_FALSE(process.has_value());
+    CHECK(process.error().status == 126);
+    return process.error().text;
+  };
+  CHECK(failed({.limits = {{RLIMIT_NOFILE, {60, 50}}}}).contains("exec.rlimits"));
+  CHECK(failed({.descriptors = {{999, 5}}}).contains("/bin/true"));
+}
+
+TEST_CASE("a whole command in one word says how to write it") {
+  const EnvBlock none;
+  for (const char* word : {"echo hi && exit 4", "/bin/echo hi"}) {
+    const auto process = spawn({.argv = {word}, .environment = &none});
+    REQUIRE_FALSE(process.has_value());
+    CHECK(process.error().status == 127);
+    CHECK(process.error().text.contains("one word; for the shell write a string, not a list"));
+  }
+  CHECK_FALSE(
+      spawn({.argv = {"no-such-program"}, .environment = &none}).error().text.contains("one word"));
+}
+
+TEST_CASE("a mark is handed on to all that a program starts, and tells it from others") {
+  become_subreaper();
+  const Marks& both = marks();
+  REQUIRE(both.program != 0);
+  CHECK(both.program != both.command);
+  CHECK(mark_of(getpid()) != both.program);
+  const EnvBlock environment = EnvBlock::from(environ);
+  const auto start = [&](std::uint64_t mark) {
+    auto process = spawn({.argv = {"/bin/sh", "-c", "(setsid sleep 1000 &); exec sleep 1000"},
+                          .environment = &environment,
+                          .options = {.mark = mark}});
+    REQUIRE(process.has_value());
+    return std::move(*process);
+  };
+  Process program = start(both.program), command = start(both.command);
+  const auto members = [&] { return tree_members(program.pid); };
+  for (int i = 0; i < 1000 && members().size() < 2; ++i) usleep(1000);
+  REQUIRE(members().size() == 2);  // not those of the command
+  for (const TreeMember& member : members()) CHECK(mark_of(member.pid) == both.program);
+  CHECK(left_behind_text(members()).starts_with("2 processes of it went on (sleep "));
+  kill_tree(program.pid);
+  CHECK(wait_blocking(program).code == SIGKILL);
+  for (int i = 0; i < 1000 && !tree_exited(program.pid); ++i) usleep(1000);
+  CHECK(tree_exited(program.pid));
+  signal_group(command.pid, SIGKILL);
+  CHECK(wait_blocking(command).signaled);
+}
+
+TEST_CASE("a signal meant for a process that is gone reaches nobody else") {
+  const EnvBlock none;
+  auto process = spawn({.argv = {"/bin/sleep", "1000"}, .environment = &none});
+  REQUIRE(process.has_value());
+  const auto members = tree_members(process->pid);
+  REQUIRE(members.size() == 1);
+  TreeMember other = members[0];
+  ++other.start_time;  // as if its number had been used again
+  CHECK_FALSE(signal_member(other, SIGKILL));
+  CHECK(signal_member(members[0], SIGKILL));
+  CHECK(wait_blocking(*process).code == SIGKILL);
+  CHECK_FALSE(signal_member(members[0], SIGKILL));
+}
+
+TEST_CASE("the guard ends what a killed keybearer leaves, and only that") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  const EnvBlock environment = EnvBlock::from(environ);
+  auto stranger = spawn({.argv = {"/bin/sleep", "1000"}, .environment = &environment});
+  REQUIRE(stranger.has_value());
+  const pid_t keeper = fork();
+  if (keeper == 0) {
+    become_subreaper();
+    auto guard = Guard::start();
+    SpawnSpec spec{
+        .argv = {"/bin/sh", "-c", "(setsid sleep 1000 &) ; setsid sleep 1000 & exec sleep 1000"},
+        .environment = &environment,
+        .options = output_to(ends[1])};
+    spec.options.mark = marks().program;
+    auto process = spawn(spec);
+    spec.options.mark = marks().command;
+    auto command = spawn(spec);
+    usleep(100'000);
+    _exit(guard && process && command && kill(getpid(), SIGKILL) == 0 ? 0 : 1);
+  }
+  close(ends[1]);
+  char byte;
+  CHECK(read(ends[0], &byte, 1) == 0);  // all of them held the other end
+  close(ends[0]);
+  int status = 0;
+  waitpid(keeper, &status, 0);
+  CHECK(WIFSIGNALED(status));
+  CHECK(kill(stranger->pid, 0) == 0);
+  signal_process(*stranger, SIGKILL);
+  CHECK(wait_blocking(*stranger).signaled);
 }
 
 TEST_CASE("the status is not lost where who started us ignores SIGCHLD") {
@@ -197,14 +339,14 @@ TEST_CASE("a signal goes to the program alone, and to nobody when it is reaped")
   const EnvBlock environment = EnvBlock::from(environ);
   auto process = spawn({.argv = {"sleep", "1000"}, .environment = &environment});
   REQUIRE(process.has_value());
-  CHECK(is_spawned(process->pid));
+  CHECK(reaper().is_spawned(process->pid));
   signal_process(*process, SIGSTOP);
   while (!suspended(*process)) usleep(1000);
   CHECK_FALSE(suspended(*process));  // told once
   signal_process(*process, SIGUSR1);
   signal_group(process->pid, SIGCONT);
   CHECK(wait(*process).shell_code() == 128 + SIGUSR1);
-  CHECK_FALSE(is_spawned(process->pid));
+  CHECK_FALSE(reaper().is_spawned(process->pid));
   signal_process(*process, SIGKILL);
 }
 
@@ -230,7 +372,7 @@ TEST_CASE("when keybearer is killed, the program is not left running") {
     const EnvBlock environment = EnvBlock::from(environ);
     auto process = spawn({.argv = {"/bin/sh", "-c", "exec sleep 1000"},
                           .environment = &environment,
-                          .output = ends[1]});
+                          .options = output_to(ends[1])});
     _exit(process && kill(getpid(), SIGKILL) == 0 ? 0 : 1);
   }
   close(ends[1]);

@@ -30,7 +30,7 @@ RenderedFile file(std::string_view marked) {
       text += marked[at++];
     }
   }
-  out.content = Secret(text);
+  out.content = std::make_shared<const Secret>(text);
   return out;
 }
 

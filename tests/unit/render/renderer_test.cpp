@@ -84,14 +84,15 @@ config::NamedValue named(const std::string& name, const std::string& contents) {
 }
 
 std::string content(const Renderer& renderer, std::size_t i = 0) {
-  return std::string(renderer.files().at(i).content.reveal());
+  const auto& made = renderer.files().at(i).content;
+  return made ? std::string(made->reveal()) : "";
 }
 
 // "A=1 B=2"
 std::string environment(const Renderer& renderer) {
   std::string out;
   for (const auto& v : renderer.variables()) {
-    out += (out.empty() ? "" : " ") + v.name + "=" + std::string(v.value.reveal());
+    out += (out.empty() ? "" : " ") + v.name + "=" + std::string(v.value->reveal());
   }
   return out;
 }
@@ -378,14 +379,14 @@ TEST_CASE("names and sections that a format can't hold are found before any valu
   config::NamedValue section;
   section.name = "sec";
   section.node.children = {named("x", "1")};
-  section.node.children[0].node.value.place.text = "agent.toml:9:1";
+  section.node.children[0].node.value.place = config::SourceLocation::in_file("agent.toml", 9, 1);
   config::NamedValue bare = named("key", "1");
-  bare.node.value.place.text = "agent.toml:8:1";
+  bare.node.value.place = config::SourceLocation::in_file("agent.toml", 8, 1);
   const auto problem = [&](config::Format format, std::vector<config::NamedValue> values) {
     config.templates[0].format = format;
     config.templates[0].values = std::move(values);
     const auto made = Renderer::make(config);
-    return made ? "" : made.error()[0].place + ": " + made.error()[0].text;
+    return made ? "" : config::problem_text(made.error()[0]);
   };
   using enum config::Format;
   for (const auto format : {env, docker_env, shell}) {

@@ -21,8 +21,8 @@ class AppSecret final : public DataSource {
 inline std::string render(std::string text, DataSource& source) {
   auto parsed = Template::parse("t", std::move(text), {});
   if (!parsed) return parsed.error().text;
-  auto output = parsed->evaluate(source);
-  return output ? std::string(output->text.reveal()) : output.error().text;
+  const Execution done = parsed->execute(source);
+  return done.error ? done.error->text : std::string(done.text.reveal());
 }
 inline std::string render(std::string text) {
   AppSecret source;

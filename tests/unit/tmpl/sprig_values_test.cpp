@@ -55,8 +55,9 @@ TEST_CASE("a map can't hold itself, and nothing is nested without end") {
     CHECK(render(text).ends_with("a map can't hold itself"));
   }
   CHECK(
-      render("{{ $l := sprig_list }}{{ range sprig_until 5000 }}{{ $l = sprig_list $l }}{{ end }}")
-          .ends_with("nested more than 1000 deep"));
+      render(
+          "{{ sprig_list (parseJSON (print (sprig_repeat 10000 `[`) (sprig_repeat 10000 `]`))) }}")
+          .ends_with("nested more than 10000 deep"));
 }
 
 TEST_CASE("no call takes all of the machine's memory") {

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "json/json.hpp"
 
 namespace keybearer::tmpl {
@@ -22,8 +25,8 @@ std::string render(std::string text, Options options = {}) {
   auto parsed = Template::parse("t", std::move(text), std::move(options));
   if (!parsed) return parsed.error().text;
   OneSecret source;
-  auto output = parsed->evaluate(source);
-  return output ? std::string(output->text.reveal()) : output.error().text;
+  const Execution done = parsed->execute(source);
+  return done.error ? done.error->text : std::string(done.text.reveal());
 }
 
 TEST_CASE("a secret's fields are rendered") {
@@ -40,9 +43,9 @@ TEST_CASE("a denied function parses and fails when it is called; Go's own can't 
 }
 
 TEST_CASE("a missing key names template, line, column and key") {
-  CHECK(
-      render("\n{{ with secret \"kv/data/app\" }}{{ .Data.data.nope }}{{ end }}") ==
-      "template: t:2:39: executing \"t\" at <.Data.data.nope>: map has no entry for key \"nope\"");
+  CHECK(render("\n{{ with secret \"kv/data/app\" }}{{ .Data.data.nope }}{{ end }}") ==
+        "template: t:2:39: executing \"t\" at <.Data.data.nope>: map has no entry for key "
+        "\"nope\"; kv/data/app has pass, user");
 }
 
 TEST_CASE("no error shows a secret's value") {
@@ -55,6 +58,21 @@ TEST_CASE("no error shows a secret's value") {
     CHECK(error.find("template: t:1:") == 0);
     CHECK(error.find("hunter") == std::string::npos);
   }
+}
+
+TEST_CASE("another thread's stop breaks an execution off, in the middle of its rounds") {
+  auto parsed = Template::parse("t", "{{ range 9000 }}{{ range 1000 }}{{ end }}{{ end }}", {});
+  REQUIRE(parsed);
+  std::atomic<bool> stop = false;
+  Execution done;
+  std::thread other([&] {
+    OneSecret source;
+    done = parsed->execute(source, &stop);
+  });
+  stop = true;
+  other.join();
+  REQUIRE(done.error);
+  CHECK(done.error->text.find("broken off") != std::string::npos);
 }
 
 TEST_CASE("endless recursion is an error") {
@@ -81,7 +99,7 @@ TEST_CASE("what would never end, or fill the memory, is an error") {
   refused("{{ $s := \"0123456789\" }}{{ range loop 40 }}{{ $s = print $s $s }}{{ end }}",
           "larger than 64 MiB");
   refused("{{ $l := sprig_list 1 }}{{ range loop 60 }}{{ $l = sprig_list $l $l }}{{ end }}",
-          "more than 1000000 values");
+          "more than 4000000 values");
   refused("{{ $l := sprig_list 1 }}{{ range loop 60 }}{{ $l = sprig_concat $l $l }}{{ end }}",
           "more than 4,000,000 elements");
   refused("{{ explodeMap (sprig_dict (sprig_repeat 100000 \"a/\") 1) }}", "too many parts");

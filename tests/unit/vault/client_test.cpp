@@ -76,6 +76,60 @@ TEST_CASE("a login goes without a token, to the method's own namespace, and a 40
   CHECK(house.header("X-Vault-Namespace") == "(none)");
 }
 
+TEST_CASE("a renewal that is answered and not granted is refused, not an outage") {
+  struct {
+    int status;
+    const char* body;
+    ErrorKind kind;
+  } rows[] = {{204, "", ErrorKind::refused},
+              {200, R"({"data":null})", ErrorKind::refused},
+              {200, R"({"auth":{"lease_duration":60}})", ErrorKind::refused},
+              {400, R"({"errors":["lease is not renewable"]})", ErrorKind::refused},
+              {500, R"({"errors":["failed to renew entry: role is gone"]})", ErrorKind::refused},
+              {403, R"({"errors":["permission denied"]})", ErrorKind::denied},
+              {500, R"({"errors":["internal error"]})", ErrorKind::server},
+              {503, R"({"errors":["Vault is sealed"]})", ErrorKind::sealed},
+              {502, "<html>", ErrorKind::server}};
+  for (const auto& row : rows) {
+    CAPTURE(row.status);
+    CAPTURE(row.body);
+    House house;
+    house.http->answer("POST /v1/auth/token/renew-self", row.status, row.body);
+    const auto renewed = house.get(house.client.renew_self(60s));
+    REQUIRE_FALSE(renewed);
+    CHECK(renewed.error().kind == row.kind);
+    CHECK((renewed.error().reason == Reason::renewal_refused) == (row.kind == ErrorKind::refused));
+    if (row.status == 200) continue;  // a lease's renewal has no auth
+    house.http->answer("PUT /v1/sys/leases/renew", row.status, row.body);
+    const auto lease = house.get(house.client.renew_lease("l", 60s));
+    REQUIRE_FALSE(lease);
+    CHECK(lease.error().kind == row.kind);
+  }
+}
+
+TEST_CASE("a login that is answered without a token is no login, and no refusal") {
+  for (const auto& [status, body] :
+       {std::pair{204, ""}, {200, R"({"data":null})"}, {200, R"({"auth":null})"}}) {
+    House house;
+    house.http->answer("POST /v1/auth/approle/login", status, body);
+    const auto auth = house.get(house.client.login("auth/approle/login", Secret("{}"), ""));
+    REQUIRE_FALSE(auth);
+    CHECK(auth.error().kind == ErrorKind::bad_reply);
+    CHECK(auth.error().reason == Reason::no_token_in_reply);
+  }
+}
+
+TEST_CASE("the mount of an auth method is named without auth/ by a real server") {
+  House house;
+  house.http->answer("GET /v1/sys/internal/ui/mounts/auth/token/lookup-self", 200,
+                     R"({"data":{"path":"token/","type":"token","options":null}})");
+  const auto mount = house.get(house.client.mount_of("auth/token/lookup-self"));
+  REQUIRE(mount);
+  CHECK(mount->path == "auth/token/");
+  (void)house.get(house.client.mount_of("auth/token/roles/x"));
+  CHECK(house.http->asked.size() == 1);
+}
+
 TEST_CASE("a login that asks for a second factor says so instead of giving no token") {
   House house;
   house.http->answer("POST /v1/auth/approle/login", 200,

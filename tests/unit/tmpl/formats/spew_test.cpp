@@ -69,7 +69,7 @@ TEST_CASE("spew_dump and spew_printf print to standard output and give nothing")
   NoData source;
   std::string text;
   const std::string out =
-      standard_output([&] { text = std::string(parsed->evaluate(source)->text.reveal()); });
+      standard_output([&] { text = std::string(parsed->execute(source).text.reveal()); });
   CHECK(text == "<>");
   CHECK(out == "(int) 1\n(string) (len=1) \"a\"\n2|");
 }

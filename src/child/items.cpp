@@ -1,0 +1,84 @@
+#include "child/items.hpp"
+
+#include <algorithm>
+
+#include "base/fingerprint.hpp"
+
+namespace keybearer::child {
+namespace {
+
+using Act = config::OnChange::Action;
+
+void list(std::string& text, const std::string& entry, const char* separator) {
+  if (!text.empty()) text += separator;
+  text += entry;
+}
+
+// Calls f(was, is) for each item that differs; one of them is null for what came or went.
+template <class F>
+void for_each_difference(const Items& before, const Items& after, F f) {
+  auto old = before.begin();
+  for (const Item& item : after) {
+    while (old != before.end() && old->name < item.name) f(&*old++, nullptr);
+    if (old == before.end() || old->name != item.name) {
+      f(nullptr, &item);
+    } else {
+      if (!old->same(item)) f(&*old, &item);
+      ++old;
+    }
+  }
+  while (old != before.end()) f(&*old++, nullptr);
+}
+
+}  // namespace
+
+std::uint64_t fingerprint_of(const Items& items) {
+  std::string all;
+  for (const Item& item : items) all += item.name + '=' + std::to_string(item.fingerprint) + '\n';
+  return fingerprint(all);
+}
+
+Change difference(const Items& known, const Items& desired, int reload_signal) {
+  Change change;
+  for_each_difference(known, desired, [&](const Item* was, const Item* is) {
+    const Item& item = is != nullptr ? *is : *was;
+    const bool tells = item.action != Act::none;
+    change.action = std::max(change.action, item.action);  // none < signal < restart
+    if (item.action == Act::signal) {
+      const int signal = item.signal != 0 ? item.signal : reload_signal;
+      if (std::ranges::find(change.signals, signal) == change.signals.end())
+        change.signals.push_back(signal);
+    }
+    list(tells ? change.names : change.stale_names, item.name, ", ");
+    std::string& why = tells ? change.why : change.stale_why;
+    if (why.find(item.why) == std::string::npos) list(why, item.why, "; ");
+  });
+  return change;
+}
+
+Items known_after_signal(const Items& known, const Items& desired) {
+  Items items = desired;
+  for_each_difference(known, desired, [&items](const Item* was, const Item* is) {
+    if ((is != nullptr ? is : was)->action != Act::none) return;
+    if (is != nullptr) std::erase_if(items, [is](const Item& item) { return item.same(*is); });
+    if (was != nullptr) items.push_back(*was);
+  });
+  std::ranges::sort(items, {}, &Item::name);
+  return items;
+}
+
+std::string changed_text(const std::string& names, const std::string& why) {
+  return names + " changed" + (why.empty() ? "" : " (" + why + ")");
+}
+
+bool equal(const Items& one, const Items& other) {
+  return std::ranges::equal(one, other, &Item::same);
+}
+
+bool equal_in_all(const Items& one, const Items& other) {
+  return std::ranges::equal(one, other, [](const Item& a, const Item& b) {
+    return a.same(b) && a.action == b.action && a.signal == b.signal;
+  });
+}
+
+}  // namespace keybearer::child

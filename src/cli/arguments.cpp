@@ -1,0 +1,30 @@
+#include "cli/arguments.hpp"
+
+#include <algorithm>
+
+#include "config/scalars.hpp"
+
+namespace keybearer::cli {
+
+std::vector<std::string> command_first(std::vector<std::string> arguments,
+                                       const std::function<bool(std::string_view)>& takes_value) {
+  std::size_t word = 0;
+  while (word < arguments.size() && arguments[word].size() > 1 && arguments[word].starts_with('-'))
+    word += !arguments[word].contains('=') && takes_value(arguments[word]) ? 2 : 1;
+  if (word == 0 || word >= arguments.size()) return arguments;
+  std::rotate(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(word),
+              arguments.begin() + static_cast<std::ptrdiff_t>(word) + 1);
+  return arguments;
+}
+
+std::string unknown_command(std::string_view word, std::span<const std::string_view> commands) {
+  const std::string_view meant = config::closest_match(word, commands);
+  std::string text = "no command \"" + config::escaped(word) + "\"; ";
+  if (!meant.empty()) return text + "did you mean \"" + std::string(meant) + "\"?";
+  text += "there are ";
+  for (std::size_t i = 0; i < commands.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == commands.size() ? " and " : ", ") + std::string(commands[i]);
+  return text;
+}
+
+}  // namespace keybearer::cli

@@ -1,0 +1,43 @@
+#pragma once
+// Secrets for a command that looks once: asked for one after another, without waits and retries.
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.hpp"
+#include "render/renderer.hpp"
+#include "tmpl/template.hpp"
+#include "vault/client.hpp"
+
+namespace keybearer::cli {
+
+// The path as the API has it ("kv/data/app" of "kv/app"), and the capability that is needed there.
+[[nodiscard]] std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
+                                                           const vault::Mount* mount);
+
+class FetchedSource final : public tmpl::DataSource {
+ public:
+  [[nodiscard]] const Value* find(const tmpl::Dependency& dependency) override;
+  [[nodiscard]] std::uint64_t generation(const tmpl::Dependency& dependency) const override;
+  [[nodiscard]] Absence absence(const tmpl::Dependency& dependency) const override;
+
+  // Reads, lists or writes it; what the server says no to is remembered as absent or denied.
+  boost::asio::awaitable<result<>> fetch(vault::Client& client, const tmpl::Dependency& dependency);
+
+ private:
+  std::map<std::string, Value> answers_;  // by id
+  std::map<std::string, Absence> absent_;
+};
+
+// Evaluates until nothing more is missing that `wanted` allows to ask for. `failed` gets what the
+// server refused.
+boost::asio::awaitable<render::Evaluation> evaluate_all(
+    vault::Client& client, render::Renderer& renderer, FetchedSource& source,
+    std::function<bool(const tmpl::Dependency&)> wanted,
+    std::vector<std::pair<tmpl::Dependency, Error>>& failed);
+
+}  // namespace keybearer::cli

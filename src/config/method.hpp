@@ -1,0 +1,79 @@
+#pragma once
+// The keys of the auth methods as data: one table per method, in config/methods/NAME.cpp, which
+// registers itself. Reading, environment, command line, validation, masking, --show and --help loop
+// over the tables; no other file names a key.
+//
+//     constexpr MethodKey kKeys[] = {{.name = "role", .required = true}, ...};
+//     const MethodSpec spec{{.type = "jwt", .keys = kKeys}};
+//
+// Source: the configuration's reference, [auto_auth.method].
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace keybearer::config {
+
+struct MethodKey {
+  enum class Type { text, secret, file, boolean };
+
+  std::string_view name;
+  Type type = Type::text;
+  std::string_view instead_of = {};  // this file holds the value of that key: one of the two
+  bool required = false;             // it, or a file that holds it
+  std::span<const char* const> variables = {};  // of the environment; the first that is set counts
+  bool chooses = false;  // its variable chooses the method where none is configured
+  std::string_view flag = {}, flag_help = {};
+  std::string_view missing = {};              // added to the error when it is required and missing
+  std::string_view fallback = {};             // its default
+  std::string Vault::* stands_for = nullptr;  // vault's own key, where this one is set
+  bool on = false;                            // a boolean's default
+  std::string_view removes = {};  // a boolean: the file of that key is removed when it has served
+  bool used_up_by_login = false;  // where it is set, a login uses the credential up
+};
+
+class MethodSpec {
+ public:
+  struct Data {
+    std::string_view type;
+    std::span<const MethodKey> keys;
+    std::span<const std::string_view> unsupported = {};  // keys of Vault Agent's that are not built
+    int rank = 0;  // among methods that the environment chooses: the lowest first
+  };
+  // Only for objects of static storage duration.
+  explicit MethodSpec(Data data) noexcept : data_(data), next_(first_) { first_ = this; }
+  MethodSpec(const MethodSpec&) = delete;
+  MethodSpec& operator=(const MethodSpec&) = delete;
+
+  [[nodiscard]] std::string_view type() const { return data_.type; }
+  [[nodiscard]] std::span<const MethodKey> keys() const { return data_.keys; }
+  [[nodiscard]] std::span<const std::string_view> unsupported() const { return data_.unsupported; }
+  [[nodiscard]] int rank() const { return data_.rank; }
+  [[nodiscard]] const MethodKey* key(std::string_view name) const;
+  // The file that may hold the value of `key`, or null.
+  [[nodiscard]] const MethodKey* file_of(const MethodKey& key) const;
+  // The boolean that has the file of `key` removed, or null.
+  [[nodiscard]] const MethodKey* remover_of(std::string_view key) const;
+
+  // Sorted by type. Null: no such method.
+  [[nodiscard]] static std::vector<const MethodSpec*> all();
+  [[nodiscard]] static const MethodSpec* find(std::string_view type);
+
+ private:
+  Data data_;
+  const MethodSpec* next_;
+  static inline constinit const MethodSpec* first_ = nullptr;
+};
+
+// `"approle", "token" or "token_file"`, for errors.
+[[nodiscard]] std::string method_types();
+
+// "; keybearer removes it after a login unless KEY = false", where that may be why the file of
+// `key` is missing; else "".
+[[nodiscard]] std::string removal_hint(const Method& method, std::string_view key);
+
+}  // namespace keybearer::config

@@ -1,0 +1,46 @@
+#include "config/sections.hpp"
+
+namespace keybearer::config {
+
+void read_general(Reader& r, Config& config) {
+  r.read("name", config.name);
+  r.read("pid_file", config.pid_file);
+  r.read("exit_after_auth", config.exit_after_auth);
+  if (r.has("log_level")) {
+    auto level = log::Level::info;
+    r.read_choice("log_level", level,
+                  {{"trace", log::Level::trace},
+                   {"debug", log::Level::debug},
+                   {"info", log::Level::info},
+                   {"warn", log::Level::warn},
+                   {"error", log::Level::error}});
+    config.log_level = level;
+  } else {
+    (void)r.find("log_level");
+    r.describe_default("log_level", "info");
+  }
+  if (r.has("log_format")) {
+    auto format = log::Format::text;
+    r.read_choice("log_format", format,
+                  {{"text", log::Format::text},
+                   {"json", log::Format::json},
+                   {"journal", log::Format::journal}});
+    config.log_format = format;
+  } else {
+    (void)r.find("log_format");
+    r.describe_default("log_format", "text on a terminal and with --once, else journal or json");
+  }
+  r.read("log_file", config.log_file);
+  r.describe_default("log_file", "standard error");
+  r.read("hardening", config.hardening);
+  r.unsupported({"log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files", "state",
+                 "listener", "api_proxy", "cache", "metrics", "control", "agent_api"});
+}
+
+void read_notify(Context& context, Reader& top, Notify& notify) {
+  Reader r(context, top.table("notify"), "notify");
+  r.read("command", notify.command);
+  r.read("timeout", notify.timeout);
+}
+
+}  // namespace keybearer::config

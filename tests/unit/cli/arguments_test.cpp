@@ -1,0 +1,52 @@
+#include "cli/arguments.hpp"
+
+#include <doctest/doctest.h>
+
+#include "cli/completion.hpp"
+
+namespace keybearer::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TEST_CASE("options may stand before the command, and it alone moves") {
+  const auto takes_value = [](std::string_view name) {
+    return name == "-c" || name == "--address";
+  };
+  const std::pair<Words, Words> rows[] = {
+      {{"run", "-c", "x"}, {"run", "-c", "x"}},
+      {{"-c", "x", "run"}, {"run", "-c", "x"}},
+      {{"-c", "x", "run", "--once"}, {"run", "-c", "x", "--once"}},
+      {{"--once", "-c", "run", "run"}, {"run", "--once", "-c", "run"}},
+      {{"--address=a", "render", "t"}, {"render", "--address=a", "t"}},
+      {{"--help"}, {"--help"}},
+      {{"-c"}, {"-c"}},
+      {{"-c", "x"}, {"-c", "x"}},
+      {{}, {}},
+      {{"-", "run"}, {"-", "run"}},
+  };
+  for (const auto& [given, expected] : rows) CHECK(command_first(given, takes_value) == expected);
+}
+
+TEST_CASE("a word that is no command is led to the one that was meant") {
+  constexpr std::string_view kCommands[] = {"run", "render", "check"};
+  CHECK(unknown_command("rum", kCommands).ends_with("did you mean \"run\"?"));
+  CHECK(unknown_command("zzzz", kCommands) ==
+        "no command \"zzzz\"; there are run, render and check");
+  CHECK_FALSE(unknown_command("a\nb", kCommands).contains('\n'));
+}
+
+TEST_CASE("each shell's script names every command and option; another shell has none") {
+  const std::vector<CommandWords> commands = {
+      {"run", "start: it's a \"program\"", {"--config", "-c"}}, {"check", "check", {"--show"}}};
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const std::string script = completion_script(shell, commands);
+    CAPTURE(script);
+    for (const char* word : {"run", "check", "config", "show", "keybearer"})
+      CHECK(script.contains(word));
+  }
+  CHECK(completion_script("tcsh", commands).empty());
+}
+
+}  // namespace
+}  // namespace keybearer::cli
