@@ -13,11 +13,13 @@
 #include "agent/rules.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "base/task_group.hpp"
 #include "base/timer.hpp"
 #include "child/environment.hpp"
 #include "child/supervisor.hpp"
 #include "child/verifier.hpp"
+#include "config/own_words.hpp"
 #include "config/scalars.hpp"
 #include "delivery/files.hpp"
 #include "delivery/hooks.hpp"
@@ -104,6 +106,7 @@ class Agent {
   child::Verifier verifier_;
   std::map<std::string, std::uint64_t> variable_effects_;  // of [env]: fingerprints, carried out
   child::Desired desired_;  // the newest complete set, until it is handed over
+  delivery::Files files_;
   delivery::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
@@ -162,17 +165,20 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
                 {.accepted = [this] { hand_over(); },
                  .refetch = [this] { return secrets_.refetch_leased("exec.verify failed"); },
                  .refused = [this](const std::string& why) { refused(why); }}),
-      hooks_(context.get_executor(), random_),
+      hooks_(context.get_executor(), random_,
+             [this](const std::string& destination) { files_.action_done(destination); }),
       our_environment_(EnvBlock::from(environ)),
       tasks_(context.get_executor()),
       alarms_(context.get_executor(), config, our_environment_),
       farewell_(context.get_executor()),
       listening_(context.get_executor()) {
-  log::set_mask([this](std::string& line) { secrets_.mask(line); });
+  redactor().set_own_words([this, words = config::own_words(config)](std::string_view word) {
+    return words.find(word) != std::string::npos || renderer_.says(word);
+  });
 }
 
 Agent::~Agent() {
-  log::set_mask({});
+  redactor().set_own_words({});
 }
 
 void Agent::end(int code, const std::optional<Error>& reason) {
@@ -398,7 +404,7 @@ awaitable<bool> Agent::write() {
     if (file.generation == 0) continue;
     const auto known = written_.find(file.spec);
     if (known != written_.end() && known->second == file.generation) continue;
-    writes.push_back({file.spec, file.content->reveal()});
+    writes.push_back({delivery::target_of(*file.spec), file.content});
     files.push_back(&file);
   }
   std::vector<result<bool>>
@@ -408,41 +414,44 @@ awaitable<bool> Agent::write() {
     end(exit_code(done.error()), done.error());
     co_return false;
   }
-  auto results = co_await delivery::async_write_files(std::move(writes));
+  auto results = co_await files_.apply(std::move(writes));
   for (std::size_t i = 0; i < results.size(); ++i) {
-    if (!beside[i]) results[i] = std::move(beside[i]);
-    if (results[i] && beside[i] && *beside[i]) results[i] = true;
+    if (!beside[i]) results[i].written = std::move(beside[i]);
+    if (results[i].written && beside[i] && *beside[i])
+      results[i].written = results[i].action_due = true;
   }
   if (stopping_ || end_code_) co_return false;
   bool good = true;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const config::Template& spec = *files[i]->spec;
-    if (!results[i]) {
+    if (!results[i].written) {
+      const Error& error = results[i].written.error();
       good = false;
       if (!ready_) {
-        end(exit_code(results[i].error()), results[i].error());
+        end(exit_code(error), error);
         co_return false;
       }
-      if (std::exchange(failed_[&spec], results[i].error().text) != results[i].error().text) {
-        log::error("file.failed", results[i].error().text);
+      if (std::exchange(failed_[&spec], error.text) != error.text) {
+        log::error("file.failed", error.text);
         alarms_.raise("file_failed", spec.destination);
       }
       continue;
     }
     failed_.erase(&spec);
     written_[&spec] = files[i]->generation;
-    if (!*results[i]) continue;
-    log::info("file.written", "file written",
-              {{"path", spec.destination},
-               {"mode", config::mode_text(spec.perms)},
-               {"secrets", why(files[i]->used)}});
-    if (!spec.command.argv.empty()) {
+    if (*results[i].written) {
+      log::info("file.written", "file written",
+                {{"path", spec.destination},
+                 {"mode", config::mode_text(results[i].mode)},
+                 {"secrets", why(files[i]->used)}});
+    }
+    if (!spec.command.argv.empty() && results[i].action_due) {
       std::vector<Secret> values;
       const std::string_view content = files[i]->content->reveal();
-      values.push_back(files[i]->content->clone());
       for (const tmpl::Range& printed : files[i]->printed)
         values.emplace_back(content.substr(printed.begin, printed.end - printed.begin));
-      hooks_.start(spec, without_credentials(our_environment_), std::move(values));
+      hooks_.start(delivery::target_of(spec), without_credentials(our_environment_),
+                   std::move(values));
     }
   }
   write_again_ =
@@ -538,7 +547,8 @@ void Agent::became_ready() {
   if (job_ == Job::show) return end(show_(renderer_.files()));
   if (job_ == Job::render_once) {
     tasks_.spawn(guarded([](Agent* agent) -> awaitable<void> {
-      if (co_await agent->hooks_.idle()) co_return agent->end(0);
+      const Duration limit = agent->config_.template_config.start_grace;
+      if (co_await agent->hooks_.idle(Clock::now() + limit)) co_return agent->end(0);
       agent->end(75, Error{ErrorKind::spawn, "the files are written, but a command failed"});
     }(this)));
     return;
@@ -640,11 +650,7 @@ void Agent::hang_up() {
 // --- the end ---
 
 awaitable<void> Agent::clean_up() {
-  if (job_ != Job::render_once && job_ != Job::show) {
-    std::vector<const config::Template*> specs;
-    for (const render::RenderedFile& file : renderer_.files()) specs.push_back(file.spec);
-    delivery::remove_files(specs);
-  }
+  if (job_ != Job::render_once && job_ != Job::show) files_.remove_on_exit();
   tasks_.cancel();
   co_await tasks_.join();
   farewell_.spawn(take_leave());

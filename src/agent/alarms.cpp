@@ -1,6 +1,7 @@
 #include "agent/alarms.hpp"
 
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "process/command.hpp"
 
 namespace keybearer {
@@ -8,9 +9,10 @@ namespace keybearer {
 using boost::asio::awaitable;
 
 void Alarms::raise(std::string_view event, std::string_view reason) {
-  log::debug("alarm", std::string(reason), {{"alarm", std::string(event)}});
+  std::string clean = redactor().redact_ours(reason);  // it may quote a server
+  log::debug("alarm", clean, {{"alarm", std::string(event)}});
   if (!config_.notify.command.argv.empty())
-    commands_.spawn(tell(std::string(event), std::string(reason)));
+    commands_.spawn(tell(std::string(event), std::move(clean)));
 }
 
 awaitable<void> Alarms::tell(std::string event, std::string reason) {

@@ -1,7 +1,6 @@
 #include "child/verifier.hpp"
 
 #include "base/log.hpp"
-#include "base/masking.hpp"
 #include "process/command.hpp"
 
 namespace keybearer::child {
@@ -44,12 +43,12 @@ void Verifier::act(Verification::Do what) {
 }
 
 asio::awaitable<void> Verifier::try_it() {
-  std::vector<Secret> masked;
-  for (const auto& [name, secret] : rendered_.values()) masked.push_back(secret.clone());
+  std::vector<Secret> rendered;  // a value may have been made of several
+  for (const auto& [name, value] : rendered_.values()) rendered.push_back(value.clone());
   const auto done =
       co_await run_command(verify_.command.argv, environment_.clone(), verify_.timeout);
   if (done) {
-    for (const std::string& line : masked_lines(done->output, masked))
+    for (const std::string& line : redacted_lines(*done, rendered))
       log::info("verify.output", line);
   }
   const auto failure = failure_of(done);

@@ -35,7 +35,7 @@ int check(const CheckOptions& options) {
                      spec.destination.c_str());
         continue;
       }
-      const auto possible = delivery::check_destination(spec);
+      const auto possible = delivery::check_destination(delivery::target_of(spec));
       if (possible) continue;
       problems.push_back({spec.place.text, "template.destination: " + possible.error().text});
       if (code == kOk) code = kCantWrite;

@@ -8,9 +8,12 @@
 
 #include "agent/agent.hpp"
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "config/own_words.hpp"
 #include "http/client.hpp"
+#include "process/env_block.hpp"
 #include "process/hardening.hpp"
 
 namespace keybearer::cli {
@@ -52,6 +55,20 @@ std::vector<config::Problem> server_problems(const config::Config& config) {
 
 }  // namespace
 
+namespace {
+
+// They are in no line, not in the first one either.
+void know_credentials(const config::Config& config) {
+  for (const std::string_view value : config::credentials_of(config))
+    redactor().add_credential(value);
+  const EnvBlock ours = EnvBlock::from(environ);
+  const EnvBlock passed_on = without_credentials(ours);
+  for (const auto& [name, value] : ours.values())
+    if (passed_on.find(name) == nullptr) redactor().add_credential(value.reveal());
+}
+
+}  // namespace
+
 std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
     const config::Input& input) {
   config::Input all = input;
@@ -62,6 +79,7 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
     return problems;
   };
   auto loaded = config::load(all);
+  if (loaded) know_credentials(loaded->config);
   if (!loaded || input.offline) return loaded;
   if (server_problems(loaded->config).empty()) return loaded;
   return std::unexpected(all.also(loaded->config));

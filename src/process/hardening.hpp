@@ -9,6 +9,8 @@ namespace keybearer {
 // The first thing that main() does: descriptors 0 to 2 that are closed are opened on /dev/null, so
 // that no file or socket of ours is taken for the program's standard output.
 void open_standard_descriptors() noexcept;
+// Then what is printed is lost, and whoever prints must say so.
+[[nodiscard]] bool standard_output_was_closed() noexcept;
 
 // No core files, not dumpable (which also keeps ptrace and /proc/PID/mem away from the same user),
 // no new privileges for us or what we start (prctl(2)).

@@ -457,6 +457,14 @@ std::vector<RenderedVariable> Renderer::variables() const {
   return out;
 }
 
+bool Renderer::says(std::string_view word) const {
+  const auto in = [word](const RenderedValue& value) { return value.says(word); };
+  return std::ranges::any_of(impl_->variables, in, &VariableTarget::value) ||
+         std::ranges::any_of(impl_->file_targets, [&in](const FileTarget& target) {
+           return std::ranges::any_of(target.values, in);
+         });
+}
+
 bool Renderer::empty() const {
   return impl_->files.empty() && impl_->variables.empty() && impl_->from.empty();
 }

@@ -69,6 +69,8 @@ class Renderer {
   [[nodiscard]] const std::vector<RenderedFile>& files() const;
   [[nodiscard]] std::vector<RenderedVariable> variables() const;
   [[nodiscard]] bool empty() const;  // nothing to render
+  // Is it a part of a template's text? Then its author knows it.
+  [[nodiscard]] bool says(std::string_view word) const;
 
   Renderer(Renderer&&) noexcept;
   Renderer& operator=(Renderer&&) noexcept;

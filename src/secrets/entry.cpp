@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "config/scalars.hpp"
 #include "crypto/digest.hpp"
 #include "secrets/answer.hpp"
@@ -38,11 +39,37 @@ void set_state(Shared& shared, Entry& entry, State state, std::optional<Error> e
   shared.changed.set();
 }
 
+namespace {
+
+void collect_values(const Value& value, std::vector<std::string_view>& out) {
+  if (value.is_text()) {
+    out.push_back(value.as_text());
+  } else if (value.is_list()) {
+    for (const Value& item : value.items()) collect_values(item, out);
+  } else if (value.is_map()) {
+    for (const auto& [key, member] : value.entries()) collect_values(member, out);
+  }
+}
+
+}  // namespace
+
+void tell_redactor(const Entry& entry) {
+  std::vector<std::string_view> values;
+  const Value& data = value_at(entry.value, "data");
+  // Of KV v2 the metadata is none: times and numbers that logs are full of.
+  const bool kv2 = data.is_map() && data.find("data") != nullptr && data.find("metadata") != nullptr;
+  collect_values(kv2 ? value_at(data, "data") : data, values);
+  for (const char* part : {"Cert", "Key", "CA", "CAChain"})
+    collect_values(value_at(entry.value, part), values);
+  redactor().set(entry.dependency.id, values);
+}
+
 void apply_defaults(Entry& entry) {
   std::optional<bool> kv2;
   if (!entry.data_path.empty()) kv2 = entry.data_path.find("/data/") != std::string::npos;
   entry.value = use_defaults(entry.rule.defaults, kv2);
   entry.using_defaults = true;
+  tell_redactor(entry);
   if (entry.status.generation > 0) {
     ++entry.status.generation;
     entry.status.why = "not there any more: defaults";

@@ -126,6 +126,8 @@ void set_state(Shared& shared, Entry& entry, Status::State state, std::optional<
 // An optional secret that is not there, or not any more: its defaults, as if the server had
 // answered them.
 void apply_defaults(Entry& entry);
+// What the entry has in force is in no log from now on.
+void tell_redactor(const Entry& entry);
 // A first read that will not come good: the start has failed, unless the configuration says "for
 // ever".
 void give_up(Shared& shared, Entry& entry);

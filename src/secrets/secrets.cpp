@@ -1,7 +1,7 @@
 #include "secrets/secrets.hpp"
 
 #include "base/log.hpp"
-#include "base/masking.hpp"
+#include "base/redactor.hpp"
 #include "base/task_group.hpp"
 #include "json/json.hpp"
 #include "secrets/answer.hpp"
@@ -40,7 +40,7 @@ void Secrets::require(const tmpl::Dependency& dependency) {
   if (impl_->entries.contains(dependency.id)) return;
   auto entry = std::make_shared<Entry>(dependency, rule_for(impl_->config, dependency),
                                        impl_->config.vault.retry, impl_->random.fraction());
-  if (impl_->unsettled < impl_->entries.size()) mask(entry->status.path);  // it may be made of one
+  entry->status.path = redactor().redact_ours(entry->status.path);  // it may be made of a value
   impl_->entries.emplace(dependency.id, entry);
   impl_->client.session().grow_budget(impl_->entries.size());  // until the first complete set
   if (!entry->rule.enabled) {
@@ -173,29 +173,6 @@ Instant Secrets::earliest_superseded_expiry() const {
     if (!replaced.revoke_at) end = std::min(end, replaced.end);
   }
   return end;
-}
-
-namespace {
-
-void collect_values(std::vector<std::string_view>& words, const Value& value) {
-  if (value.is_text()) {
-    if (value.as_text().size() >= kShortestMasked) words.push_back(value.as_text());
-  } else if (value.is_list()) {
-    for (const Value& item : value.items()) collect_values(words, item);
-  } else if (value.is_map()) {
-    for (const auto& [key, member] : value.entries()) collect_values(words, member);
-  }
-}
-
-}  // namespace
-
-void Secrets::mask(std::string& text) const {
-  std::vector<std::string_view> words;
-  for (const auto& [id, entry] : impl_->entries) {
-    collect_values(words, value_at(entry->value, "data"));
-    collect_values(words, value_at(value_at(entry->value, "auth"), "client_token"));
-  }
-  mask_words(text, std::move(words));
 }
 
 void Secrets::applied() {

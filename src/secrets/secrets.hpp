@@ -95,9 +95,6 @@ class Secrets final : public tmpl::DataSource {
   void applied();        // all values are in use: what they replaced may be revoked after the drain
   void refresh(const std::string& id);  // fetch now
 
-  // Hides every value of every secret in `text` that is long enough to be told from other words.
-  void mask(std::string& text) const;
-
   // The watchers, until cancelled.
   [[nodiscard]] boost::asio::awaitable<void> run();
   // Revokes the leases that are ours, all at once, in at most 5 s. After run() has been cancelled.

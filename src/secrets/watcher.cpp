@@ -187,6 +187,7 @@ Step take(Shared& shared, Entry& entry, vault::Reply reply, vault::Token token) 
     if (status.generation > 0 && !leased && !entry.before) entry.before = std::move(entry.value);
     entry.value = std::move(value);
     entry.using_defaults = false;
+    tell_redactor(entry);
     ++status.generation;
     note_change(entry, life);
     for (const std::string& warning : reply.warnings) {

@@ -1,21 +1,17 @@
-#include "tmpl/hide.hpp"
+#include "tmpl/redact.hpp"
 
 #include <charconv>
 #include <string_view>
+#include <vector>
 
-#include "tmpl/go/strconv.hpp"
+#include "base/redactor.hpp"
+#include "tmpl/go/format.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-constexpr std::size_t kShortest = 4;
-constexpr std::string_view kShown = "[value]";
-
-void replace_all(std::string& text, std::string_view what) {
-  if (what.size() < kShortest) return;
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += kShown.size())
-    text.replace(at, what.size(), kShown);
-}
+// Shorter than a value by itself: between quotes, what an argument has in it is of it.
+constexpr std::size_t kShortestPart = 4;
 
 // Of package time's way to quote: \x0a, \" and \\.
 std::string unescaped(std::string_view text) {
@@ -39,34 +35,45 @@ void replace_quoted_parts(std::string& text, std::string_view value, char quote)
     while (end != std::string::npos && text[end - 1] == '\\') end = text.find(quote, end + 1);
     if (end == std::string::npos) return;
     const std::string part = text.substr(begin, end - begin);
-    if (part.size() >= kShortest && (value.find(part) != std::string_view::npos ||
+    if (part.size() >= kShortestPart && (value.find(part) != std::string_view::npos ||
                                      value.find(unescaped(part)) != std::string_view::npos))
-      text.replace(begin, part.size(), kShown);
+      text.replace(begin, part.size(), Redactor::kMasked);
   }
 }
 
-void hide(std::string& text, const Value& value) {
+void collect(const Value& value, std::vector<std::string>& texts) {
+  switch (value.type()) {
+    case Type::integer:
+    case Type::int64:
+    case Type::uint64:
+    case Type::float64:
+      return texts.push_back(sprint({&value, 1}));
+    default:
+      break;
+  }
   if (value.is_text()) {
-    const std::string_view bytes = value.as_text();
-    const std::string quoted = quote(bytes);
-    replace_all(text, bytes);
-    replace_all(text, std::string_view(quoted).substr(1, quoted.size() - 2));
-    for (const char mark : {'"', '`', '\''}) replace_quoted_parts(text, bytes, mark);
+    texts.emplace_back(value.as_text());
   } else if (value.is_list()) {
-    for (const Value& item : value.items()) hide(text, item);
+    for (const Value& item : value.items()) collect(item, texts);
   } else if (value.is_map()) {
     for (const auto& [key, member] : value.entries()) {
-      hide(text, key);
-      hide(text, member);
+      collect(key, texts);
+      collect(member, texts);
     }
   }
 }
 
 }  // namespace
 
-std::string without_values(std::string text, std::span<const Value> values) {
-  for (const Value& value : values) hide(text, value);
-  return text;
+std::string without_values(std::string_view text, std::span<const Value> values) {
+  std::vector<std::string> texts;
+  for (const Value& value : values) collect(value, texts);
+  Redactor redactor;
+  redactor.set("arguments", std::vector<std::string_view>(texts.begin(), texts.end()));
+  std::string clean = redactor.redact(text);
+  for (const std::string& value : texts)
+    for (const char mark : {'"', '`', '\''}) replace_quoted_parts(clean, value, mark);
+  return clean;
 }
 
 }  // namespace keybearer::tmpl
