@@ -57,7 +57,8 @@ void tell_redactor(const Entry& entry) {
   std::vector<std::string_view> values;
   const Value& data = value_at(entry.value, "data");
   // Of KV v2 the metadata is none: times and numbers that logs are full of.
-  const bool kv2 = data.is_map() && data.find("data") != nullptr && data.find("metadata") != nullptr;
+  const bool kv2 =
+      data.is_map() && data.find("data") != nullptr && data.find("metadata") != nullptr;
   collect_values(kv2 ? value_at(data, "data") : data, values);
   for (const char* part : {"Cert", "Key", "CA", "CAChain"})
     collect_values(value_at(entry.value, part), values);

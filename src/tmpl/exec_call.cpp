@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kCall = 100;  // units of Work that a call is worth beside what it does
 
 // What these return may be a credential of ours, or somebody else's secret.
-constexpr std::array<std::string_view, 6> kOutside = {"env", "envOrDefault", "mustEnv",
-                                                      "plugin", "sprig_env", "sprig_expandenv"};
+constexpr std::array<std::string_view, 6> kOutside = {"env",    "envOrDefault", "mustEnv",
+                                                      "plugin", "sprig_env",    "sprig_expandenv"};
 
 bool can_be_nil(Param param) {
   switch (param) {

@@ -36,7 +36,7 @@ void replace_quoted_parts(std::string& text, std::string_view value, char quote)
     if (end == std::string::npos) return;
     const std::string part = text.substr(begin, end - begin);
     if (part.size() >= kShortestPart && (value.find(part) != std::string_view::npos ||
-                                     value.find(unescaped(part)) != std::string_view::npos))
+                                         value.find(unescaped(part)) != std::string_view::npos))
       text.replace(begin, part.size(), Redactor::kMasked);
   }
 }

@@ -141,8 +141,8 @@ TEST_CASE("a file is where the sandbox is, whatever links say, and nothing is ma
     CHECK(wrote("box/f", box));
     CHECK(wrote("box/sub/new/f", box));
     CHECK(wrote("alias/sub/../f", box));
-    for (const char* path : {"f", "out/f", "box/link/f", "box/link/new/f", "box/file",
-                             "box/../out/f", "boxes/f"})
+    for (const char* path :
+         {"f", "out/f", "box/link/f", "box/link/new/f", "box/file", "box/../out/f", "boxes/f"})
       CHECK_MESSAGE(!wrote(path, box), path);
   }
   CHECK(!wrote("box/f", "no-such-box"));  // nothing is allowed by a sandbox that is not there
