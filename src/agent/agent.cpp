@@ -48,7 +48,7 @@ class Agent {
   Agent(asio::io_context& context, const config::Config& config, Job job, render::Renderer renderer,
         Show show);
   Agent(const Agent&) = delete;
-  ~Agent();
+  ~Agent() { redactor().set_own_words({}); }
   awaitable<void> run();
   void broken(std::exception_ptr bug);  // an orderly end all the same
   [[nodiscard]] int code() const { return code_; }
@@ -175,10 +175,6 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
   redactor().set_own_words([this, words = config::own_words(config)](std::string_view word) {
     return words.find(word) != std::string::npos || renderer_.says(word);
   });
-}
-
-Agent::~Agent() {
-  redactor().set_own_words({});
 }
 
 void Agent::end(int code, const std::optional<Error>& reason) {
