@@ -10,9 +10,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
+#include <vector>
 
+#include "base/directory.hpp"
 #include "base/fd.hpp"
+#include "base/redactor.hpp"
 #include "base/time.hpp"
 
 namespace keybearer::log {
@@ -21,7 +25,6 @@ namespace {
 struct State {
   Options options;
   UniqueFd file;
-  std::function<void(std::string&)> mask;
   std::size_t lost = 0;  // lines that nobody took, since the last that somebody did
   bool cut = false;      // the first of them in its middle
 };
@@ -148,8 +151,11 @@ bool enabled(Level level) {
   return level >= state().options.level;
 }
 
-std::string format_line(Format format, std::string_view time, Level level, std::string_view event,
-                        std::string_view message, Fields fields, std::string_view name) {
+namespace {
+
+std::string formatted(Format format, std::string_view time, Level level, std::string_view event,
+                      std::string_view message, std::span<const Field> fields,
+                      std::string_view name) {
   const auto index = static_cast<std::size_t>(level);
   std::string out;
   if (format == Format::json) {
@@ -181,9 +187,20 @@ std::string format_line(Format format, std::string_view time, Level level, std::
   return out;
 }
 
-void write(Level level, std::string_view event, std::string_view message, Fields fields) {
+}  // namespace
+
+std::string format_line(Format format, std::string_view time, Level level, std::string_view event,
+                        std::string_view message, Fields fields, std::string_view name) {
+  return formatted(format, time, level, event, message, {fields.begin(), fields.size()}, name);
+}
+
+void write(Level level, std::string_view event, Message text, Fields given) {
   if (!enabled(level)) return;
   State& log = state();
+  const std::string clean = text.literal ? std::string() : redactor().redact_ours(text.text);
+  std::string_view message = text.literal ? text.text : clean;
+  std::vector<Field> fields(given);
+  for (Field& field : fields) field.value = redactor().redact_ours(field.value);
   std::string_view below;
   if (const auto end = message.find('\n');
       end != std::string_view::npos && log.options.format == Format::text) {
@@ -191,18 +208,19 @@ void write(Level level, std::string_view event, std::string_view message, Fields
     message = message.substr(0, end);
   }
   auto line =
-      format_line(log.options.format, utc_now(), level, event, message, fields, log.options.name);
+      formatted(log.options.format, utc_now(), level, event, message, fields, log.options.name);
   if (!below.empty()) {
     const std::string lines = escaped_lines(below);
     line += (log.options.dress ? log.options.dress(lines) : lines) + '\n';
   }
-  if (log.mask && level >= Level::warn) log.mask(line);
   put_with_losses(log, line);
 }
 
 result<> open(const Options& options) {
   UniqueFd file;
   if (!options.file.empty()) {
+    if (auto good = refuse_links_of_others(options.file); !good)
+      return fail(ErrorKind::config, "log_file " + options.file + ": " + good.error().text);
     file.reset(
         ::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
     if (!file) return fail_errno(ErrorKind::config, "log_file " + options.file, errno);
@@ -210,10 +228,6 @@ result<> open(const Options& options) {
   state().options = options;
   state().file = std::move(file);
   return {};
-}
-
-void set_mask(std::function<void(std::string&)> mask) {
-  state().mask = std::move(mask);
 }
 
 result<> reopen() {

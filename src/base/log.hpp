@@ -7,15 +7,18 @@
 // JSON:  {"time":"...","level":"info","event":"token.renewed","message":"token
 // renewed","ttl":"1h",...}
 //
-// Never given a value of a secret: fields are std::string, and Secret does not convert. Control
-// characters are escaped, so that no value can forge a line. Errors of writing are ignored, and
-// lines that nobody reads are lost and counted: neither a closed stderr nor a full pipe stops the
-// program.
+// Never given a value of a secret: fields are std::string, and Secret does not convert. What texts
+// of others bring along all the same is taken out at every level, before anything is escaped: from
+// fields, and from messages that are no literals of ours (base/redactor.hpp). Control characters
+// are escaped, so that no value can forge a line. Errors of writing are ignored, and lines that
+// nobody reads are lost and counted: neither a closed stderr nor a full pipe stops the program.
 
+#include <concepts>
 #include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "base/error.hpp"
 
@@ -34,22 +37,33 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
-void write(Level level, std::string_view event, std::string_view message, Fields fields = {});
+// A literal, which holds nothing but our words, or a text that may quote others.
+struct Message {
+  std::string_view text;
+  bool literal = false;
+  template <std::size_t N>
+  consteval Message(const char (&words)[N]) : text(words, N - 1), literal(true) {}
+  template <class Text>
+    requires(std::convertible_to<const Text&, std::string_view> && !std::is_array_v<Text>)
+  Message(const Text& words) : text(words) {}
+};
+
+void write(Level level, std::string_view event, Message message, Fields fields = {});
 [[nodiscard]] bool enabled(Level level);
 
-inline void trace(std::string_view event, std::string_view message, Fields fields = {}) {
+inline void trace(std::string_view event, Message message, Fields fields = {}) {
   write(Level::trace, event, message, fields);
 }
-inline void debug(std::string_view event, std::string_view message, Fields fields = {}) {
+inline void debug(std::string_view event, Message message, Fields fields = {}) {
   write(Level::debug, event, message, fields);
 }
-inline void info(std::string_view event, std::string_view message, Fields fields = {}) {
+inline void info(std::string_view event, Message message, Fields fields = {}) {
   write(Level::info, event, message, fields);
 }
-inline void warn(std::string_view event, std::string_view message, Fields fields = {}) {
+inline void warn(std::string_view event, Message message, Fields fields = {}) {
   write(Level::warn, event, message, fields);
 }
-inline void error(std::string_view event, std::string_view message, Fields fields = {}) {
+inline void error(std::string_view event, Message message, Fields fields = {}) {
   write(Level::error, event, message, fields);
 }
 
@@ -66,11 +80,6 @@ struct Options {
 [[nodiscard]] result<> open(const Options& options);
 // Opens the log file again, after a rotation by somebody else (SIGHUP).
 [[nodiscard]] result<> reopen();
-
-// A second net for lines that may quote what a server said (warnings and errors): changes the line
-// before it is written, to hide what must not be seen. Null: none. The function must stay callable
-// until it is replaced.
-void set_mask(std::function<void(std::string& line)> mask);
 
 // The line as it is written, without the time: for tests.
 [[nodiscard]] std::string format_line(Format format, std::string_view time, Level level,

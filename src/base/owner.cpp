@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <limits>
 #include <string_view>
 
 namespace keybearer {
@@ -33,7 +34,11 @@ result<std::optional<unsigned>> number_of(const std::string& name, const char* p
   if (name.empty()) return std::nullopt;
   unsigned number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error == std::errc{} && end == name.data() + name.size()) return number;
+  if (error == std::errc{} && end == name.data() + name.size()) {
+    if (number != std::numeric_limits<unsigned>::max()) return number;
+    return fail(ErrorKind::io,
+                std::string(what) + " " + name + " means \"as it is\" to the system");
+  }
   const auto found = look_up(path, name);
   if (!found)
     return fail(ErrorKind::io, std::string("no ") + what + " \"" + name + "\" in " + path);

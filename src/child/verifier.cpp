@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "base/masking.hpp"
 #include "process/command.hpp"
 
 namespace keybearer::child {
@@ -56,12 +55,12 @@ void Verifier::act(VerifyFsm::Do what) {
 }
 
 asio::awaitable<void> Verifier::run_verify_command() {
-  std::vector<Secret> masked;
-  for (const auto& [name, secret] : rendered_.values()) masked.push_back(secret.clone());
+  std::vector<Secret> rendered;  // a value may have been made of several
+  for (const auto& [name, value] : rendered_.values()) rendered.push_back(value.clone());
   const auto done =
       co_await run_command(verify_.command.argv, newest_->environment.clone(), verify_.timeout);
   if (done) {
-    for (const std::string& line : masked_lines(done->output, masked))
+    for (const std::string& line : redacted_lines(*done, rendered))
       log::info("verify.output", line);
   }
   const auto failure = failure_of(done);

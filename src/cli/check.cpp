@@ -76,7 +76,7 @@ int check(const CheckOptions& options) {
                  " is not enabled");
         continue;
       }
-      const auto possible = delivery::check_destination(spec);
+      const auto possible = delivery::check_destination(delivery::target_of(spec));
       if (possible) continue;
       problems.push_back({spec.place, "template.destination: " + possible.error().text});
       code = kCantWrite;

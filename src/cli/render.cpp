@@ -122,7 +122,7 @@ class PreviewPrinter {
         print(file.content->reveal());
       }
     }
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    if (standard_output_was_closed() || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       complain("standard output can't be written");
       return kCantWrite;
     }
@@ -132,8 +132,8 @@ class PreviewPrinter {
  private:
   void show_change(const render::RenderedFile& file) {
     const std::string& path = file.spec->destination;
-    const auto writable = delivery::check_destination(*file.spec);
-    const auto before = on_disk(path);
+    const auto writable = delivery::check_destination(delivery::target_of(*file.spec));
+    const auto before = path == delivery::kStandardOutput ? std::nullopt : on_disk(path);
     if (!writable || !before) {
       complain((writable ? before.error() : writable.error()).text);
       code_ = kCantWrite;
@@ -176,11 +176,11 @@ int write_made_up(const Files& files) {
       code = kCantWrite;
       continue;
     }
-    writes.push_back({file.spec, file.content->reveal()});
+    writes.push_back({delivery::target_of(*file.spec), file.content});
   }
-  for (const auto& written : delivery::write_files(writes)) {
-    if (written) continue;
-    complain(written.error().text);
+  for (const auto& result : delivery::Files().apply_now(std::move(writes))) {
+    if (result.written) continue;
+    complain(result.written.error().text);
     code = kCantWrite;
   }
   return code;

@@ -20,9 +20,10 @@ int run_job(const config::Config& config, Mode job) {
     }
     pid_file = std::move(*written);
   }
-  std::vector<const config::Template*> specs;
-  for (const config::Template& spec : config.templates) specs.push_back(&spec);
-  delivery::sweep_leftovers(specs);
+  std::vector<delivery::FileTarget> targets;
+  for (const config::Template& spec : config.templates)
+    targets.push_back(delivery::target_of(spec));
+  delivery::sweep_leftovers(targets);
   return run_agent(config, job, std::move(*renderer));
 }
 
@@ -35,6 +36,13 @@ int run(const RunOptions& options) {
     print_problem(
         "exec.command",
         "no program: write it after --, or as exec.command (files only: keybearer render)");
+    return kConfig;
+  }
+  for (const config::Template& spec : loaded->config.templates) {
+    if (!spec.enabled || spec.destination != delivery::kStandardOutput) continue;
+    print_problems({{spec.place.text,
+                     "template.destination: \"-\" is standard output, which is the program's; "
+                     "name a file"}});
     return kConfig;
   }
   become_subreaper();

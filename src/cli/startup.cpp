@@ -8,10 +8,13 @@
 
 #include "agent/agent.hpp"
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "config/scalars.hpp"
+#include "config/own_words.hpp"
 #include "http/client.hpp"
+#include "process/env_block.hpp"
 #include "process/hardening.hpp"
 
 namespace keybearer::cli {
@@ -69,6 +72,16 @@ void warn_of_plain_http(config::Config& config) {
   }
 }
 
+// They are in no line, not in the first one either.
+void know_credentials(const config::Config& config) {
+  for (const std::string_view value : config::credentials_of(config))
+    redactor().add_credential(value);
+  const EnvBlock ours = EnvBlock::from(environ);
+  const EnvBlock passed_on = without_credentials(ours);
+  for (const auto& [name, value] : ours.values())
+    if (passed_on.find(name) == nullptr) redactor().add_credential(value.reveal());
+}
+
 std::vector<config::Problem> template_problems(const config::Config& config) {
   auto renderer = render::Renderer::make(config);
   return renderer ? std::vector<config::Problem>{} : std::move(renderer).error();
@@ -87,7 +100,10 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
     return problems;
   };
   auto loaded = config::load(all);
-  if (loaded) warn_of_plain_http(loaded->config);
+  if (loaded) {
+    know_credentials(loaded->config);
+    warn_of_plain_http(loaded->config);
+  }
   return loaded;
 }
 

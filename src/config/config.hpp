@@ -82,6 +82,10 @@ struct Method {
   void set_flag(std::string_view key, bool on);
   void erase(std::string_view key);
 
+  // Views of all that is set: what is no secret, and what is one.
+  [[nodiscard]] std::vector<std::string_view> texts() const;
+  [[nodiscard]] std::vector<std::string_view> secrets() const;
+
   void spare_files();  // no credential's file is removed
   [[nodiscard]] bool used_up_by_login() const;
   // The same login: all but the place, secrets by their content.
@@ -215,6 +219,7 @@ struct Template {
   Format format = Format::raw;
   std::vector<NamedValue> values;
   unsigned perms = 0600;
+  bool perms_given = false;
   std::string user, group;
   bool create_dest_dirs = true;
   bool backup = false;

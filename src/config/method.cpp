@@ -86,6 +86,19 @@ void Method::erase(std::string_view key) {
   if (const auto found = values_.find(key); found != values_.end()) values_.erase(found);
 }
 
+std::vector<std::string_view> Method::texts() const {
+  std::vector<std::string_view> out;
+  for (const auto& [key, value] : values_) out.emplace_back(value.text);
+  return out;
+}
+
+std::vector<std::string_view> Method::secrets() const {
+  std::vector<std::string_view> out;
+  for (const auto& [key, value] : values_)
+    if (value.secret) out.push_back(value.secret->reveal());
+  return out;
+}
+
 void Method::spare_files() {
   const MethodSpec* spec = MethodSpec::find(type);
   if (spec == nullptr) return;

@@ -82,6 +82,7 @@ void read_template(Context& context, const toml::table& table, const std::string
   if (const toml::table* values = r.table("values"))
     read_values(context, *values, prefix + ".values", t.values);
   r.read("enabled", t.enabled);
+  t.perms_given = r.has("perms");
   r.read_mode("perms", t.perms);
   r.read("user", t.user);
   r.describe_default("user", "an existing file's, else ours");

@@ -3,477 +3,396 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
+#include <atomic>
 #include <cerrno>
-#include <charconv>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <map>
-#include <memory>
+#include <chrono>
+#include <mutex>
 #include <optional>
-#include <set>
 #include <system_error>
-#include <thread>
 #include <utility>
 
-#include "base/event.hpp"
-#include "base/fd.hpp"
 #include "base/log.hpp"
-#include "base/owner.hpp"
-#include "base/random.hpp"
+#include "base/offload.hpp"
+#include "config/scalars.hpp"
+#include "delivery/pending.hpp"
+#include "delivery/place.hpp"
+#include "delivery/sync.hpp"
+#include "process/hardening.hpp"
 
 namespace keybearer::delivery {
 namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::string_view kBackup = ".bak";
-constexpr std::string_view kLeftover = ".keybearer-";  // .NAME.keybearer-XXXXXXXXXXXX
+// So many are written, synced and renamed together: as many descriptors are open.
+constexpr std::size_t kBatch = 100;
 
-// A change set may have a thousand files: so many are written, synced and renamed together.
-constexpr std::size_t kTogether = 100;
-constexpr std::size_t kMany = 16;
-
-struct Folder {
-  UniqueFd fd;
-  dev_t device{};
-  bool shared = false;     // writable by others, with the sticky bit
-  bool strangers = false;  // neither ours nor root's
-};
-using Folders = std::map<std::string, std::shared_ptr<const Folder>>;  // by path, each opened once
-
-struct Location {
-  std::shared_ptr<const Folder> folder;
-  std::string name;
-  [[nodiscard]] int dir() const { return folder->fd.get(); }
+struct Note {
+  const char* event;
+  const char* message;
+  std::string path, detail;
 };
 
-std::unexpected<Error> refuse(const std::string& path, const std::string& why) {
-  return fail(ErrorKind::io, path + ": " + why);
-}
-std::unexpected<Error> refuse_errno(const std::string& path, const char* what, int error) {
-  std::string text = std::string(what) + ": " + strerrordesc_np(error);
-  if (error == EBUSY || error == EXDEV)
-    text += "; a file that is mounted by itself can't be replaced: set in_place = true";
-  if (error == EROFS) text += "; mount the folder writable, or choose another destination";
-  return fail(ErrorKind::io, path + ": " + text);
+// EINVAL and the like: a file system that has no sync of directories.
+int sync_directory(const Directory& directory) {
+  if (fsync(directory.get()) == 0) return 0;
+  const bool none = errno == EINVAL || errno == ENOTSUP || errno == EBADF || errno == EROFS;
+  return none ? 0 : errno;
 }
 
-std::pair<std::string, std::string> split(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == std::string::npos) return {".", path};
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
-}
-
-// mkdir -p with 0700.
-result<> make_folders(const std::string& path, const std::string& destination) {
-  for (std::size_t at = 1; at <= path.size(); ++at) {
-    if (at != path.size() && path[at] != '/') continue;
-    const std::string part = path.substr(0, at);
-    if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
-      return refuse_errno(destination, ("can't make folder " + part).c_str(), errno);
-  }
-  return {};
-}
-
-// Others must not be able to put something of theirs in our place.
-result<std::shared_ptr<const Folder>> open_folder(const std::string& path,
-                                                  const std::string& destination,
-                                                  Folders& folders) {
-  auto& known = folders[path];
-  if (known) return known;
-  Folder folder{UniqueFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
-  struct stat info{};
-  if (!folder.fd || fstat(folder.fd.get(), &info) != 0)
-    return refuse_errno(destination, ("folder " + path).c_str(), errno);
-  folder.device = info.st_dev;
-  folder.shared = (info.st_mode & 002) != 0;
-  folder.strangers = info.st_uid != geteuid() && info.st_uid != 0;
-  if (folder.shared && (info.st_mode & S_ISVTX) == 0) {
-    return refuse(
-        destination,
-        "folder " + path + " is writable by others: they could replace the file; chmod o-w it");
-  }
-  if (folder.shared) {
-    log::warn("file.shared_folder", "the folder is shared with others; better one of its own",
-              {{"path", destination}});
-  }
-  known = std::make_shared<const Folder>(std::move(folder));
-  return known;
-}
-
-enum class Missing { make, leave };
-
-// Follows links, but only where nobody else can have made them. A folder that is to be made and is
-// not: no location.
-result<std::optional<Location>> locate(const config::Template& spec, Folders& folders,
-                                       Missing missing) {
-  std::string path = spec.destination;
-  for (int links = 0; links < 8; ++links) {
-    auto [folder_path, name] = split(path);
-    if (name.empty() || name == "." || name == "..")
-      return refuse(spec.destination, "is a folder; the destination must be a file");
-    if (spec.create_dest_dirs && missing == Missing::make) {
-      if (auto made = make_folders(folder_path, spec.destination); !made)
-        return std::unexpected(made.error());
-    } else if (spec.create_dest_dirs && access(folder_path.c_str(), F_OK) != 0 && errno == ENOENT) {
-      return std::nullopt;
-    }
-    auto folder = open_folder(folder_path, spec.destination, folders);
-    if (!folder) return std::unexpected(folder.error());
-    const Location at{std::move(*folder), name};
-
-    struct stat info{};
-    const bool there = fstatat(at.dir(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!there && errno != ENOENT) return refuse_errno(spec.destination, "destination", errno);
-    if ((links > 0 || (there && S_ISLNK(info.st_mode))) &&
-        (at.folder->shared || at.folder->strangers)) {
-      return refuse(spec.destination, "is a link through " + folder_path +
-                                          ", which others can write; name the file itself");
-    }
-    if (!there || S_ISREG(info.st_mode)) return at;
-    if (S_ISDIR(info.st_mode))
-      return refuse(spec.destination, "is a folder; the destination must be a file");
-    if (!S_ISLNK(info.st_mode))
-      return refuse(spec.destination,
-                    "is a pipe, socket or device; the destination must be a regular file");
-    char target[4096];
-    const ssize_t n = readlinkat(at.dir(), name.c_str(), target, sizeof target);
-    if (n <= 0 || n == sizeof target)
-      return refuse(spec.destination, "is a link that can't be read");
-    const std::string_view to(target, static_cast<std::size_t>(n));
-    path = to.starts_with('/') ? std::string(to) : folder_path + "/" + std::string(to);
-  }
-  return refuse(spec.destination, "too many links");
-}
-
-// The file's content when it has just this size; nullopt otherwise.
-bool same_content(int fd, std::string_view content) {
-  char buffer[16384];
-  std::size_t at = 0;
-  for (;;) {
-    const ssize_t n = pread(fd, buffer, sizeof buffer, static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return n == 0 && at == content.size();
-    if (content.substr(at, static_cast<std::size_t>(n)) !=
-        std::string_view(buffer, static_cast<std::size_t>(n)))
-      return false;
-    at += static_cast<std::size_t>(n);
-  }
-}
-
-result<> write_all(int fd, std::string_view content, const std::string& destination) {
+result<> print(std::string_view content) {
+  const auto failed = [](int error) { return refuse_errno("standard output", "writing", error); };
+  if (standard_output_was_closed()) return failed(EBADF);
   while (!content.empty()) {
-    const ssize_t n = write(fd, content.data(), content.size());
+    const ssize_t n = write(STDOUT_FILENO, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return refuse_errno(destination, "writing", errno);
+    if (n < 0) return failed(errno);
     content.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};
 }
 
-std::string random_suffix() {
-  static std::random_device device = entropy();
-  constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz012345";
-  std::string out;
-  for (int i = 0; i < 3; ++i) {
-    const unsigned bits = device();
-    for (int k = 0; k < 4; ++k) out += kAlphabet[bits >> (5 * k) & 31];
-  }
-  return out;
-}
-
-// A file that is written and waits for its rename.
-struct Prepared {
-  std::size_t index;  // of its result
-  Location at;
-  const config::Template* spec;
-  std::string temporary;
-  UniqueFd fd;  // locked until it is in its place, so that sweep_leftovers of another instance lets
-                // it be
-  Prepared(std::size_t i, Location where, const config::Template* of)
-      : index(i), at(std::move(where)), spec(of) {}
-  Prepared(Prepared&& other) noexcept
-      : index(other.index),
-        at(std::move(other.at)),
-        spec(other.spec),
-        temporary(std::exchange(other.temporary, {})),
-        fd(std::move(other.fd)) {}
-  Prepared& operator=(Prepared&&) = delete;
-  ~Prepared() {
-    if (!temporary.empty()) unlinkat(at.dir(), temporary.c_str(), 0);
-  }
-};
-
-result<> set_mode_and_owner(int fd, const config::Template& spec, const Owner& owner) {
-  if ((owner.user || owner.group) && fchown(fd, owner.user.value_or(static_cast<uid_t>(-1)),
-                                            owner.group.value_or(static_cast<gid_t>(-1))) != 0) {
-    return refuse_errno(spec.destination, "owner", errno);
-  }
-  // After that: a change of owner may clear bits.
-  if (fchmod(fd, spec.perms) != 0) return refuse_errno(spec.destination, "mode", errno);
-  return {};
-}
-
-bool up_to_date(const Location& at, const FileWrite& file, const Owner& owner) {
-  const UniqueFd fd(
-      openat(at.dir(), at.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  struct stat info{};
-  if (!fd || fstat(fd.get(), &info) != 0) return false;
-  return static_cast<std::size_t>(info.st_size) == file.content.size() &&
-         (info.st_mode & 07777) == file.spec->perms &&
-         (!owner.user || info.st_uid == *owner.user) &&
-         (!owner.group || info.st_gid == *owner.group) && same_content(fd.get(), file.content);
-}
-
-result<bool> write_in_place(const Location& at, const FileWrite& file, const Owner& owner) {
-  const UniqueFd fd(
-      openat(at.dir(), at.name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return refuse_errno(file.spec->destination, "opening", errno);
-  // Room for all of it first: half of a new value is worse than the old one (fallocate(2)).
-  const auto size = static_cast<off_t>(file.content.size());
-  if (size > 0 && fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, size) != 0 && errno != EOPNOTSUPP)
-    return refuse_errno(file.spec->destination, "writing", errno);
-  if (auto set = set_mode_and_owner(fd.get(), *file.spec, owner); !set)
-    return std::unexpected(set.error());
-  if (auto written = write_all(fd.get(), file.content, file.spec->destination); !written)
-    return std::unexpected(written.error());
-  if (ftruncate(fd.get(), size) != 0 || fsync(fd.get()) != 0) {
-    return refuse_errno(file.spec->destination, "writing", errno);
-  }
-  return true;
-}
-
-result<> write_temporary(Prepared& prepared, std::string_view content, const Owner& owner) {
-  const std::string& destination = prepared.spec->destination;
-  const std::string name =
-      "." + prepared.at.name.substr(0, 200) + std::string(kLeftover) + random_suffix();
-  prepared.fd = UniqueFd(openat(prepared.at.dir(), name.c_str(),
-                                O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!prepared.fd) return refuse_errno(destination, "can't write in its folder", errno);
-  prepared.temporary = name;
-  flock(prepared.fd.get(), LOCK_EX | LOCK_NB);
-  if (auto set = set_mode_and_owner(prepared.fd.get(), *prepared.spec, owner); !set) return set;
-  return write_all(prepared.fd.get(), content, destination);
-}
-
-result<bool> put_in_place(Prepared& prepared) {
-  const int folder = prepared.at.dir();
-  const std::string& name = prepared.at.name;
-  if (prepared.spec->backup) {
-    const std::string backup = name + std::string(kBackup);
-    unlinkat(folder, backup.c_str(), 0);
-    bool kept = linkat(folder, name.c_str(), folder, backup.c_str(), 0) == 0;
-    if (kept && fchmodat(folder, backup.c_str(), prepared.spec->perms, 0) != 0) {
-      kept = false;  // with a wider mode than the new one has, rather none
-      unlinkat(folder, backup.c_str(), 0);
-    }
-    if (!kept && errno != ENOENT) {
-      log::warn("file.no_backup", "no backup was kept",
-                {{"path", prepared.spec->destination}, {"reason", strerrordesc_np(errno)}});
-    }
-  }
-  if (renameat(folder, prepared.temporary.c_str(), folder, name.c_str()) != 0) {
-    return refuse_errno(prepared.spec->destination, "replacing", errno);
-  }
-  prepared.temporary.clear();
-  return true;
+bool same_target(const FileTarget& a, const FileTarget& b) {
+  return a.perms == b.perms && a.perms_given == b.perms_given && a.user == b.user &&
+         a.group == b.group && a.in_place == b.in_place;
 }
 
 }  // namespace
 
-namespace {
+FileTarget target_of(const config::Template& spec) {
+  return {.destination = spec.destination,
+          .perms = spec.perms,
+          .perms_given = spec.perms_given,
+          .user = spec.user,
+          .group = spec.group,
+          .create_dest_dirs = spec.create_dest_dirs,
+          .backup = spec.backup,
+          .in_place = spec.in_place,
+          .remove_on_exit = spec.remove_on_exit,
+          .command = spec.command,
+          .command_timeout = spec.command_timeout};
+}
+
+// What one call of apply() has to do: everything it needs is its own, so that it may go on in its
+// thread when nobody waits for it any more.
+struct Files::Job {
+  std::vector<FileWrite> files;
+  std::vector<FileResult> results;
+  std::vector<bool> known;     // by an earlier call: nothing to do
+  std::vector<Placed> placed;  // as many as results
+  std::vector<Note> notes;
+  std::atomic<bool> cancelled = false;
+  std::timed_mutex placing;  // held while a file comes to its place and into `placed`
+
+  void run();
+
+ private:
+  std::optional<Prepared> begin(std::size_t index);
+  void note_attributes(const FileTarget& target, const Place& place, const Attributes& attributes);
+  void done(std::size_t index, const Place& place, mode_t mode, bool written);
+  void finish(std::vector<Prepared>& prepared, const std::vector<Sync>& synced);
+  void sync_directories();
+
+  Directories directories_;
+  std::map<std::shared_ptr<const Directory>, std::vector<std::size_t>> changed_;
+};
 
 // nullopt: there is nothing left to do for this file, and its result says what was done.
-std::optional<Prepared> begin(const FileWrite& file, std::size_t index, Folders& folders,
-                              result<bool>& outcome) {
-  const auto owner = owner_of(file.spec->user, file.spec->group);
-  if (!owner) {
-    outcome = std::unexpected(Error(owner.error()).within(file.spec->destination));
+std::optional<Prepared> Files::Job::begin(std::size_t index) {
+  const FileWrite& file = files[index];
+  const FileTarget& target = file.target;
+  const std::string_view content = file.content->reveal();
+  result<bool>& outcome = results[index].written;
+  const auto failed = [&outcome](const Error& error) {
+    outcome = std::unexpected(error);
+    return std::nullopt;
+  };
+  if (target.destination == kStandardOutput) {
+    const auto printed = print(content);
+    if (!printed) return failed(printed.error());
+    outcome = true;
+    results[index].action_due = true;
     return std::nullopt;
   }
-  auto at = locate(*file.spec, folders, Missing::make);
-  if (!at) {
-    outcome = std::unexpected(at.error());
+  const auto owner = owner_of(target);
+  if (!owner) return failed(owner.error());
+  auto place = locate(target, *owner, directories_, Missing::make);
+  if (!place) return failed(place.error());
+  for (const std::string& warning : (**place).directory->warnings)
+    notes.push_back(
+        {"file.shared_directory", "a directory is open to others", target.destination, warning});
+  const Attributes attributes = attributes_of(target, *owner, **place);
+  const OnDisk on_disk = compare(**place, target, content, attributes);
+  if (on_disk != OnDisk::other) {
+    done(index, **place, attributes.mode, false);
+    results[index].action_due = on_disk == OnDisk::same_but_pending;
     return std::nullopt;
   }
-  if (up_to_date(**at, file, *owner)) return std::nullopt;
-  if (file.spec->in_place) {
-    outcome = write_in_place(**at, file, *owner);
+  note_attributes(target, **place, attributes);
+  if (target.in_place) {
+    if (auto written = write_in_place(**place, target, content, attributes); !written)
+      return failed(written.error());
+    done(index, **place, attributes.mode, true);
     return std::nullopt;
   }
-  Prepared prepared(index, std::move(**at), file.spec);
-  if (auto written = write_temporary(prepared, file.content, *owner); !written) {
-    outcome = std::unexpected(written.error());
-    return std::nullopt;
-  }
+  Prepared prepared(index, std::move(**place), &target);
+  if (auto written = write_temporary(prepared, content, attributes); !written)
+    return failed(written.error());
   return prepared;
 }
 
-// A descriptor on its way to the disk.
-struct Sync {
-  int descriptor;
-  dev_t device;
-  int error = 0;
-};
+void Files::Job::note_attributes(const FileTarget& target, const Place& place,
+                                 const Attributes& attributes) {
+  if (!place.existing) return;
+  const mode_t wider = place.existing->st_mode & 07777 & ~attributes.mode;
+  if (wider != 0)
+    notes.push_back({"file.mode_narrowed", "the file's mode is narrowed", target.destination,
+                     config::mode_text(attributes.mode)});
+  const bool given_away = attributes.kept.user && *attributes.kept.user != geteuid() &&
+                          geteuid() != 0 && !target.in_place;
+  if (given_away)
+    notes.push_back({"file.owner_changed", "the file's owner can't be kept: it is ours from now on",
+                     target.destination, std::to_string(*attributes.kept.user)});
+}
 
-// Many at once by one syncfs(2): a journalling file system commits once, and not for each.
-void sync(std::vector<Sync>& files) {
-  std::map<dev_t, bool> devices;
-  for (Sync& file : files) {
-    if (files.size() >= kMany) {
-      const auto [device, first] = devices.try_emplace(file.device, false);
-      if (first) device->second = syncfs(file.descriptor) == 0;
-      if (device->second) continue;
-    }
-    file.error = fsync(file.descriptor) == 0 ? 0 : errno;
+void Files::Job::done(std::size_t index, const Place& place, mode_t mode, bool written) {
+  FileResult& result = results[index];
+  result.written = written;
+  result.mode = mode;
+  result.action_due = written;
+  Placed& here = placed[index];
+  here.directory = place.directory->path;
+  here.name = place.name;
+  struct stat info{};
+  if (fstatat(place.dir(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+    here.device = info.st_dev;
+    here.inode = info.st_ino;
   }
 }
 
-// Files of one change set, a batch after the other.
-class ChangeSet {
- public:
-  explicit ChangeSet(const std::vector<FileWrite>& files)
-      : files_(files), results_(files.size(), result<bool>(false)) {}
+void Files::Job::finish(std::vector<Prepared>& prepared, const std::vector<Sync>& synced) {
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const std::scoped_lock lock(placing);
+    if (cancelled) break;
+    Prepared& ready = prepared[i];
+    const std::string& destination = ready.target->destination;
+    if (synced[i].error != 0) {
+      results[ready.index].written = refuse_errno(destination, "writing", synced[i].error);
+      continue;
+    }
+    std::string note;
+    const auto replaced = put_in_place(ready, note);
+    if (!note.empty())
+      notes.push_back({"file.backup_failed", "no backup was kept", destination, note});
+    if (!replaced) {
+      results[ready.index].written = std::unexpected(replaced.error());
+      continue;
+    }
+    done(ready.index, ready.place, ready.mode, true);
+    changed_[ready.place.directory].push_back(ready.index);
+  }
+  prepared.clear();
+}
 
-  // Writes the next temporary files, which are to be synced. None: there is nothing more to do.
-  [[nodiscard]] std::vector<Sync> prepare() {
-    for (; next_ < files_.size() && prepared_.size() < kTogether; ++next_) {
-      if (auto ready = begin(files_[next_], next_, folders_, results_[next_])) {
-        changed_.insert(ready->at.folder);
-        prepared_.push_back(std::move(*ready));
-      }
+// What is in its place and may not last is tried again.
+void Files::Job::sync_directories() {
+  for (const auto& [directory, indexes] : changed_) {
+    const int error = sync_directory(*directory);
+    if (error == 0) continue;
+    for (const std::size_t index : indexes)
+      results[index].written =
+          refuse_errno(files[index].target.destination, "writing its directory", error);
+  }
+}
+
+void Files::Job::run() {
+  for (std::size_t next = 0; next < files.size() && !cancelled;) {
+    std::vector<Prepared> prepared;
+    const auto is_full = [&] {
+      return prepared.size() >= kBatch || directories_.size() >= 2 * kBatch;
+    };
+    for (; next < files.size() && !is_full() && !cancelled; ++next) {
+      if (known[next]) continue;
+      if (auto ready = begin(next)) prepared.push_back(std::move(*ready));
     }
     std::vector<Sync> syncs;
-    for (const Prepared& ready : prepared_)
-      syncs.push_back({ready.fd.get(), ready.at.folder->device});
-    return syncs;
+    for (const Prepared& ready : prepared)
+      syncs.push_back({ready.fd.get(), ready.place.directory->device});
+    sync(syncs);
+    finish(prepared, syncs);
+    if (next < files.size() && directories_.size() < 2 * kBatch) continue;
+    sync_directories();  // once for all files of each; sooner, when there are very many
+    changed_.clear();
+    directories_.clear();
   }
+}
 
-  // Renames what prepare() wrote.
-  void finish(const std::vector<Sync>& synced) {
-    for (std::size_t i = 0; i < prepared_.size(); ++i) {
-      Prepared& ready = prepared_[i];
-      if (synced[i].error != 0)
-        results_[ready.index] = refuse_errno(ready.spec->destination, "writing", synced[i].error);
-      else
-        results_[ready.index] = put_in_place(ready);
+std::shared_ptr<Files::Job> Files::job_of(std::vector<FileWrite> files) {
+  auto job = std::make_shared<Job>();
+  job->results.resize(files.size());
+  job->placed.resize(files.size());
+  for (const FileWrite& file : files) {
+    const auto at = placed_.find(file.target.destination);
+    job->known.push_back(at != placed_.end() && at->second.content == file.content &&
+                         same_target(at->second.target, file.target));
+  }
+  job->files = std::move(files);
+  return job;
+}
+
+void Files::remember(const FileWrite& file, Placed place, bool written) {
+  const std::string& destination = file.target.destination;
+  if (!written && place.name.empty()) {
+    const auto before = placed_.find(destination);  // it may still be there, and has to go
+    if (before != placed_.end()) before->second.content.reset();
+    return;
+  }
+  if (written) place.content = file.content;
+  place.target = file.target;
+  placed_[destination] = std::move(place);
+}
+
+std::vector<FileResult> Files::take(Job& job) {
+  for (std::size_t i = 0; i < job.files.size(); ++i) {
+    if (job.known[i])
+      job.results[i].mode = job.files[i].target.perms;
+    else
+      remember(job.files[i], std::move(job.placed[i]), job.results[i].written.has_value());
+  }
+  for (const Note& note : job.notes) {
+    const bool once = std::string_view(note.event) == "file.shared_directory";
+    if (once && !warned_.insert(note.detail).second) continue;
+    log::warn(note.event, std::string_view(note.message),
+              {{"path", note.path}, {"detail", note.detail}});
+  }
+  return std::move(job.results);
+}
+
+asio::awaitable<std::vector<FileResult>> Files::apply(std::vector<FileWrite> files) {
+  const auto job = job_of(std::move(files));
+  if (std::ranges::find(job->known, false) == job->known.end()) co_return take(*job);
+  struct CancelOnExit {
+    Files& files;
+    Job& job;
+    ~CancelOnExit() {
+      job.cancelled = true;
+      files.running_.reset();
     }
-    prepared_.clear();
-  }
-
-  [[nodiscard]] std::vector<result<bool>> end() {
-    for (const auto& folder : changed_) fsync(folder->fd.get());
-    return std::move(results_);
-  }
-
- private:
-  const std::vector<FileWrite>& files_;
-  std::vector<result<bool>> results_;
-  Folders folders_;
-  std::set<std::shared_ptr<const Folder>> changed_;
-  std::vector<Prepared> prepared_;
-  std::size_t next_ = 0;
-};
-
-// To sync is to wait: many are waited for by a helper, which touches nothing but their descriptors.
-asio::awaitable<void> sync_while_others_run(std::vector<Sync>& files) {
-  if (files.size() < kMany) co_return sync(files);
-  const auto executor = co_await asio::this_coro::executor;
-  const auto done = std::make_shared<Event>();  // its last word may come when we are gone
-  std::jthread helper;                          // when we are cancelled, it is waited for
+  } cancel{*this, *job};
+  running_ = job;
+  bool threads = true;
   try {
-    helper = std::jthread([&files, executor, done] {
-      sync(files);
-      asio::post(executor, [done] { done->set(); });
-    });
-  } catch (const std::system_error&) {  // a limit on threads
-    co_return sync(files);
+    co_await offload([job] { job->run(); });
+  } catch (const std::system_error&) {  // a limit on threads or descriptors
+    threads = false;
   }
-  co_await done->wait(0);
+  if (!threads) job->run();
+  co_return take(*job);
 }
 
-}  // namespace
-
-std::vector<result<bool>> write_files(const std::vector<FileWrite>& files) {
-  ChangeSet set(files);
-  for (auto written = set.prepare(); !written.empty(); written = set.prepare()) {
-    sync(written);
-    set.finish(written);
-  }
-  return set.end();
+std::vector<FileResult> Files::apply_now(std::vector<FileWrite> files) {
+  const auto job = job_of(std::move(files));
+  job->run();
+  return take(*job);
 }
 
-asio::awaitable<std::vector<result<bool>>> async_write_files(std::vector<FileWrite> files) {
-  ChangeSet set(files);
-  for (auto written = set.prepare(); !written.empty(); written = set.prepare()) {
-    co_await sync_while_others_run(written);
-    set.finish(written);
-  }
-  co_return set.end();
+void Files::action_done(const std::string& destination) {
+  const auto at = placed_.find(destination);
+  if (at == placed_.end() || at->second.name.empty()) return;
+  const Placed& here = at->second;
+  const auto owner = owner_of(here.target);
+  const auto directory = open_directory(here.directory, owner.value_or(Owner{}), Missing::nothing);
+  if (!directory || !*directory) return;
+  const int in = (*directory)->get();
+  const UniqueFd fd(openat(in, here.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info{};
+  if (!fd || fstat(fd.get(), &info) != 0) return;
+  if (info.st_dev == here.device && info.st_ino == here.inode)
+    clear_pending(fd.get(), in, here.name);
 }
 
-result<> check_destination(const config::Template& spec) {
-  const auto owner = owner_of(spec.user, spec.group);
-  if (!owner) return std::unexpected(Error(owner.error()).within(spec.destination));
-  Folders folders;
-  const auto at = locate(spec, folders, Missing::leave);
-  if (!at) return std::unexpected(at.error());
-  if (!*at) return {};
-  const Location& where = **at;
-  if (spec.in_place && faccessat(where.dir(), where.name.c_str(), F_OK, AT_EACCESS) == 0) {
+void Files::remove_on_exit() {
+  if (running_) {
+    constexpr auto kPatience = std::chrono::milliseconds(100);  // for a rename; not for a dead disk
+    running_->cancelled = true;
+    const std::unique_lock lock(running_->placing, kPatience);
+    for (std::size_t i = 0; i < running_->files.size() && lock; ++i) {
+      if (!running_->placed[i].name.empty())
+        remember(running_->files[i], running_->placed[i], false);
+    }
+  }
+  for (const auto& [destination, here] : placed_) {
+    if (!here.target.remove_on_exit || here.name.empty()) continue;
+    const auto owner = owner_of(here.target);
+    const auto directory =
+        open_directory(here.directory, owner.value_or(Owner{}), Missing::nothing);
+    if (!directory || !*directory) continue;
+    const int in = (*directory)->get();
+    struct stat info{};
+    const bool ours = fstatat(in, here.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                      info.st_dev == here.device && info.st_ino == here.inode;
+    if (!ours) continue;  // somebody else's by now
+    if (here.target.backup) unlinkat(in, (here.name + std::string(kBackup)).c_str(), 0);
+    if (unlinkat(in, here.name.c_str(), 0) == 0)
+      log::info("file.removed", "file removed", {{"path", here.directory + "/" + here.name}});
+    else
+      log::warn("file.remove_failed", "the file can't be removed",
+                {{"path", destination}, {"reason", strerrordesc_np(errno)}});
+  }
+  placed_.clear();
+}
+
+result<> check_destination(const FileTarget& target) {
+  if (target.destination == kStandardOutput) return {};
+  const auto owner = owner_of(target);
+  if (!owner) return std::unexpected(owner.error());
+  Directories directories;
+  const auto missing = target.create_dest_dirs ? Missing::nothing : Missing::refuse;
+  const auto place = locate(target, *owner, directories, missing);
+  if (!place) return std::unexpected(place.error());
+  if (!*place) return {};
+  const Place& where = **place;
+  if (target.in_place && where.existing) {
     if (faccessat(where.dir(), where.name.c_str(), W_OK, AT_EACCESS) != 0)
-      return refuse_errno(spec.destination, "opening", errno);
+      return refuse_errno(target.destination, "opening", errno);
     return {};
   }
   if (faccessat(where.dir(), ".", W_OK | X_OK, AT_EACCESS) != 0)
-    return refuse_errno(spec.destination, "can't write in its folder", errno);
+    return refuse_errno(target.destination, "can't write in its directory", errno);
   if (owner->user && *owner->user != geteuid() && geteuid() != 0)
-    return refuse_errno(spec.destination, "owner", EPERM);
+    return refuse_errno(target.destination, "owner", EPERM);
   return {};
 }
 
-void sweep_leftovers(const std::vector<const config::Template*>& specs) {
-  std::set<std::string> folders;
-  for (const config::Template* spec : specs) {
-    folders.insert(split(spec->destination).first);
-    const std::unique_ptr<char, decltype(&std::free)> target(
-        realpath(spec->destination.c_str(), nullptr), &std::free);
-    if (target) folders.insert(split(target.get()).first);
+void sweep_leftovers(const std::vector<FileTarget>& targets) {
+  Directories directories;
+  for (const FileTarget& target : targets) {
+    if (target.destination == kStandardOutput) continue;
+    const auto owner = owner_of(target);
+    // A link's own directory holds none: what is written beside is beside its target.
+    if (owner) (void)locate(target, *owner, directories, Missing::nothing);
   }
-  for (const std::string& path : folders) {
-    DIR* folder = opendir(path.c_str());
-    if (folder == nullptr) continue;
-    while (const dirent* entry = readdir(folder)) {
-      const std::string_view name(entry->d_name);
-      if (!name.starts_with('.') || name.size() < kLeftover.size() + 12) continue;
-      if (name.substr(name.size() - 12 - kLeftover.size(), kLeftover.size()) != kLeftover) continue;
+  std::set<ino_t> swept;
+  for (const auto& [key, directory] : directories) {
+    if (!directory || !swept.insert(directory->inode).second) continue;
+    const int own = openat(directory->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* list = own < 0 ? nullptr : fdopendir(own);
+    if (list == nullptr) continue;
+    while (const dirent* entry = readdir(list)) {
+      if (!is_leftover(entry->d_name)) continue;
       const UniqueFd fd(
-          openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+          openat(dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
       struct stat info{};
       // Who still writes one holds a lock on it. As root it may have been given to another user
       // already.
       if (fd && fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) &&
-          (info.st_uid == geteuid() || geteuid() == 0) && flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-        unlinkat(dirfd(folder), entry->d_name, 0);
-      }
+          (info.st_uid == geteuid() || geteuid() == 0) && flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
+        unlinkat(dirfd(list), entry->d_name, 0);
     }
-    closedir(folder);
-  }
-}
-
-void remove_files(const std::vector<const config::Template*>& specs) {
-  for (const config::Template* spec : specs) {
-    if (!spec->remove_on_exit) continue;
-    if (spec->backup) unlink((spec->destination + std::string(kBackup)).c_str());
-    if (unlink(spec->destination.c_str()) == 0)
-      log::info("file.removed", "file removed", {{"path", spec->destination}});
+    closedir(list);
   }
 }
 

@@ -1,8 +1,9 @@
 #include "delivery/hooks.hpp"
 
+#include <utility>
+
 #include "base/backoff.hpp"
 #include "base/log.hpp"
-#include "base/masking.hpp"
 #include "base/timer.hpp"
 #include "process/command.hpp"
 
@@ -11,37 +12,45 @@ namespace keybearer::delivery {
 namespace asio = boost::asio;
 
 struct Hooks::Run {
-  const config::Template* spec;
+  FileTarget target;
   EnvBlock environment;
-  std::vector<Secret> masked;
+  std::vector<Secret> values;
+  bool finished = false;
 };
 
-void Hooks::start(const config::Template& spec, EnvBlock environment, std::vector<Secret> masked) {
-  auto run = std::make_shared<Run>(Run{&spec, std::move(environment), std::move(masked)});
-  newest_[&spec] = run;
+void Hooks::start(const FileTarget& target, EnvBlock environment, std::vector<Secret> values) {
+  auto run = std::make_shared<Run>(Run{target, std::move(environment), std::move(values)});
+  auto& newest = newest_[target.destination];
+  if (newest) finish(*newest);
+  newest = run;
   ++first_runs_;
+  ++unfinished_;
   tasks_.spawn(carry_out(std::move(run)));
+  changed_.set();
+}
+
+void Hooks::finish(Run& run) {
+  if (!std::exchange(run.finished, true)) --unfinished_;
   changed_.set();
 }
 
 asio::awaitable<void> Hooks::carry_out(std::shared_ptr<Run> run) {
   Backoff backoff({std::chrono::seconds(1), std::chrono::minutes(1)});
-  for (bool first = true; newest_[run->spec] == run; first = false) {
-    const auto result = co_await run_command(run->spec->command.argv, run->environment.clone(),
-                                             run->spec->command_timeout);
-    const auto failure = failure_of(result);
-    if (first) {
-      --first_runs_;
-      failed_ = failed_ || failure;
-      changed_.set();
-    }
-    const std::string& path = run->spec->destination;
-    if (result) {
-      for (const std::string& line : masked_lines(result->output, run->masked))
+  const std::string& path = run->target.destination;
+  for (bool first = true; !run->finished; first = false) {
+    const auto done = co_await run_command(run->target.command.argv, run->environment.clone(),
+                                           run->target.command_timeout);
+    const auto failure = failure_of(done);
+    if (first) --first_runs_;
+    changed_.set();
+    if (done) {
+      for (const std::string& line : redacted_lines(*done, run->values))
         log::info("hook.output", line, {{"path", path}});
     }
     if (!failure) {
-      log::info("hook.done", "command done", {{"path", path}});
+      log::info("hook.succeeded", "command done", {{"path", path}});
+      if (!run->finished && succeeded_) succeeded_(path);
+      finish(*run);
       co_return;
     }
     const Duration pause = backoff.next(random_.fraction());
@@ -59,9 +68,12 @@ asio::awaitable<void> Hooks::run() {
   }
 }
 
-asio::awaitable<bool> Hooks::idle() {
-  while (first_runs_ > 0) co_await changed_.wait(changed_.generation());
-  co_return !failed_;
+asio::awaitable<bool> Hooks::idle(Instant limit) {
+  while (unfinished_ > 0 && (first_runs_ > 0 || Clock::now() < limit)) {
+    const auto seen = changed_.generation();
+    (void)co_await changed_.wait(seen, first_runs_ > 0 ? Instant::max() : limit);
+  }
+  co_return unfinished_ == 0;
 }
 
 }  // namespace keybearer::delivery

@@ -1,10 +1,11 @@
 #pragma once
 // Commands that run after a file changed: in the order of the changes per file, tried again with
-// back-off until they succeed or the file changes again. Their output reaches the log with the
-// file's content masked.
+// back-off until they succeed or the file changes again. Their output reaches the log without
+// values.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,33 +13,38 @@
 
 #include "base/random.hpp"
 #include "base/task_group.hpp"
-#include "config/config.hpp"
+#include "delivery/target.hpp"
 #include "process/env_block.hpp"
 
 namespace keybearer::delivery {
 
 class Hooks {
  public:
-  Hooks(boost::asio::any_io_executor executor, Random& random)
-      : random_(random), tasks_(std::move(executor)) {}
+  // `succeeded` is told the destination of a file whose newest change has had its command.
+  Hooks(boost::asio::any_io_executor executor, Random& random,
+        std::function<void(const std::string& destination)> succeeded = {})
+      : random_(random), succeeded_(std::move(succeeded)), tasks_(std::move(executor)) {}
 
-  // Runs the template's command; a retry of an earlier run for it ends. `masked`: texts that must
-  // not reach the log.
-  void start(const config::Template& spec, EnvBlock environment, std::vector<Secret> masked);
+  // Runs the target's command; the retries of an earlier run for it end. `values`: texts that must
+  // not reach the log, beside those in force.
+  void start(const FileTarget& target, EnvBlock environment, std::vector<Secret> values);
 
   [[nodiscard]] boost::asio::awaitable<void> run();  // until cancelled
-  // Until every command has run once; false: one of them failed.
-  [[nodiscard]] boost::asio::awaitable<bool> idle();
+  // Until every command has succeeded, or has been tried once and again until `limit`; false: one
+  // has not succeeded.
+  [[nodiscard]] boost::asio::awaitable<bool> idle(Instant limit);
 
  private:
   struct Run;
   boost::asio::awaitable<void> carry_out(std::shared_ptr<Run> run);
+  void finish(Run& run);
 
   Random& random_;
+  std::function<void(const std::string&)> succeeded_;
   TaskGroup tasks_;
-  std::map<const config::Template*, std::shared_ptr<Run>> newest_;
-  int first_runs_ = 0;
-  bool failed_ = false;  // a first run
+  std::map<std::string, std::shared_ptr<Run>> newest_;  // by destination
+  int first_runs_ = 0;                                  // that have not ended
+  int unfinished_ = 0;  // runs that have neither succeeded nor been replaced
   Event changed_;
 };
 

@@ -15,7 +15,9 @@
 #include <cerrno>
 #include <chrono>
 
+#include "base/redactor.hpp"
 #include "base/task_group.hpp"
+#include "base/text.hpp"
 #include "base/timer.hpp"
 #include "process/mark.hpp"
 #include "process/spawn.hpp"
@@ -51,7 +53,9 @@ struct Running {
     while (!error) {
       const std::size_t n = co_await hook->output.async_read_some(
           asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
-      text.append(buffer, 0, std::min(n, kMostOutput - std::min(kMostOutput, text.size())));
+      const std::size_t room = kMostOutput - std::min(kMostOutput, text.size());
+      text.append(buffer, 0, std::min(n, room));
+      hook->result.cut = hook->result.cut || n > room;
     }
     hook->output_closed = true;
     if (hook->ended) hook->tasks.cancel();
@@ -86,6 +90,22 @@ std::optional<std::string> failure_of(const result<CommandResult>& result) {
   if (result->timed_out) return "killed after its time-out";
   const int code = result->status.shell_code();
   return code == 0 ? std::nullopt : std::optional("ended with code " + std::to_string(code));
+}
+
+std::vector<std::string> redacted_lines(const CommandResult& result,
+                                        const std::vector<Secret>& values) {
+  std::vector<std::string_view> views;
+  for (const Secret& value : values) views.push_back(value.reveal());
+  Redactor also;
+  also.set("values", views);
+  const auto clean = [&result](const Redactor& by, std::string_view text) {
+    return result.cut ? by.redact_cut(text) : by.redact(text);
+  };
+  std::vector<std::string> lines;
+  const std::string text = clean(also, clean(redactor(), result.output));
+  for (const std::string_view line : split_lines(text))
+    if (!line.empty()) lines.emplace_back(line);
+  return lines;
 }
 
 asio::awaitable<result<CommandResult>> run_command(std::vector<std::string> argv,

@@ -19,10 +19,15 @@ struct CommandResult {
   ExitStatus status;
   bool timed_out = false;
   std::string output;  // stdout and stderr together, at most 64 KiB; may hold secrets
+  bool cut = false;    // there was more of it
 };
 
 // Why it is no success: could not be started, timed out, another code than 0. Nothing secret.
 [[nodiscard]] std::optional<std::string> failure_of(const result<CommandResult>& result);
+
+// What it said, fit for the log: line by line, without empty ones, values in force and `values`.
+[[nodiscard]] std::vector<std::string> redacted_lines(const CommandResult& result,
+                                                      const std::vector<Secret>& values = {});
 
 // The whole process group is killed at the timeout, or when cancelled. Error kind spawn.
 [[nodiscard]] boost::asio::awaitable<result<CommandResult>> run_command(

@@ -7,9 +7,13 @@
 #include <cerrno>
 #include <charconv>
 
+#include "base/directory.hpp"
+
 namespace keybearer {
 
 result<PidFile> PidFile::write(const std::string& path) {
+  if (auto good = refuse_links_of_others(path); !good)
+    return fail(ErrorKind::config, path + ": " + good.error().text);
   PidFile file;
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!fd) return fail_errno(ErrorKind::config, path, errno);

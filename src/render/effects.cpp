@@ -43,7 +43,8 @@ result<bool> carry_out(std::span<const tmpl::FileEffect> effects) {
                                         .group = effect.group,
                                         .mode = effect.mode,
                                         .append = effect.append,
-                                        .content = content});
+                                        .content = content,
+                                        .sandbox = effect.sandbox});
     if (!done)
       return fail(ErrorKind::io, effect.context + ": error calling writeToFile: " + done.error());
     changed = changed || !same;

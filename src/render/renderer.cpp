@@ -552,6 +552,14 @@ std::map<std::string, std::uint64_t, std::less<>> Renderer::in_use() const {
   return oldest;
 }
 
+bool Renderer::says(std::string_view word) const {
+  const auto in = [word](const RenderedValue& value) { return value.says(word); };
+  return std::ranges::any_of(impl_->variables, in, &VariableTarget::value) ||
+         std::ranges::any_of(impl_->file_targets, [&in](const FileTarget& target) {
+           return std::ranges::any_of(target.values, in);
+         });
+}
+
 bool Renderer::empty() const {
   return impl_->files.empty() && impl_->variables.empty() && impl_->from.empty();
 }

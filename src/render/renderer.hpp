@@ -75,6 +75,8 @@ class Renderer {
   // The oldest generation of each secret that a file's content or a variable's value is made of.
   [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> in_use() const;
   [[nodiscard]] bool empty() const;  // nothing to render
+  // Is it a part of a template's text? Then its author knows it.
+  [[nodiscard]] bool says(std::string_view word) const;
 
   Renderer(Renderer&&) noexcept;
   Renderer& operator=(Renderer&&) noexcept;

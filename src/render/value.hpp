@@ -49,6 +49,10 @@ class RenderedValue {
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool has_value() const { return has_value_; }
+  [[nodiscard]] bool says(std::string_view word) const {
+    const auto* parsed = std::get_if<tmpl::Template>(&how_);
+    return parsed != nullptr && parsed->text().find(word) != std::string::npos;
+  }
   [[nodiscard]] bool uses_default() const { return fell_back_; }
   // nullptr: there is none yet, or it is a null of a key where that is allowed.
   [[nodiscard]] const std::shared_ptr<const Secret>& value() const { return value_; }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "base/masking.hpp"
+#include "base/redactor.hpp"
 #include "json/json.hpp"
 #include "secrets/watched_secret.hpp"
 #include "secrets/watcher.hpp"
@@ -62,7 +62,7 @@ void SecretStore::require(const tmpl::Dependency& dependency) {
   }
   secret->generations = impl_->generation_floor;
   if (pki) secret->destinations.push_back(dependency.destination);
-  if (impl_->pending < impl_->secrets.size()) mask(secret->status.path);  // it may be made of one
+  secret->status.path = redactor().redact_ours(secret->status.path);  // it may be made of a value
   impl_->secrets.emplace(dependency.id, secret);
   impl_->client.session().grow_budget(impl_->secrets.size());  // until the first complete set
   impl_->snapshot.reset();
@@ -266,31 +266,6 @@ void SecretStore::applied(const InUse& in_use) {
     if (!first) at->second = std::min(at->second, generation);
   }
   impl_->revocations.applied(known);
-}
-
-namespace {
-
-void collect_values(std::vector<std::string_view>& words, const Value& value) {
-  if (value.is_text()) {
-    if (value.as_text().size() >= kShortestMasked) words.push_back(value.as_text());
-  } else if (value.is_list()) {
-    for (const Value& item : value.items()) collect_values(words, item);
-  } else if (value.is_map()) {
-    for (const auto& [key, member] : value.entries()) collect_values(words, member);
-  }
-}
-
-}  // namespace
-
-void SecretStore::mask(std::string& text) const {
-  std::vector<std::string_view> words;
-  impl_->for_each([&words](const WatchedSecret& secret) {
-    const Held* held = secret.held();
-    if (held == nullptr) return;
-    collect_values(words, value_at(*held->value, "data"));
-    collect_values(words, value_at(value_at(*held->value, "auth"), "client_token"));
-  });
-  mask_words(text, std::move(words));
 }
 
 awaitable<void> SecretStore::run() {

@@ -131,9 +131,6 @@ class SecretStore {
   // Other rules: schedules follow without a request; nothing is dropped (retain()).
   void configure(Settings settings);
 
-  // Hides every value of every secret in `text` that is long enough to be told from other words.
-  void mask(std::string& text) const;
-
   // The watchers, until cancelled.
   [[nodiscard]] boost::asio::awaitable<void> run();
   // Revokes the leases that are ours and what is superseded. After run() has been cancelled.

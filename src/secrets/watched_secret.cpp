@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "config/scalars.hpp"
 #include "secrets/classify.hpp"
 
@@ -32,6 +33,29 @@ std::string advice_for(const WatchedSecret& secret) {
   if (missing && !(secret.dependency.version + secret.rule.version).empty())
     return "ask for another version, or undelete this one";
   return "";
+}
+
+void collect_values(const Value& value, std::vector<std::string_view>& out) {
+  if (value.is_text()) {
+    out.push_back(value.as_text());
+  } else if (value.is_list()) {
+    for (const Value& item : value.items()) collect_values(item, out);
+  } else if (value.is_map()) {
+    for (const auto& [key, member] : value.entries()) collect_values(member, out);
+  }
+}
+
+// What is served is in no log from now on.
+void tell_redactor(const std::string& id, const Value& value) {
+  std::vector<std::string_view> values;
+  const Value& data = value_at(value, "data");
+  // Of KV v2 the metadata is none: times and numbers that logs are full of.
+  const bool kv2 =
+      data.is_map() && data.find("data") != nullptr && data.find("metadata") != nullptr;
+  collect_values(kv2 ? value_at(data, "data") : data, values);
+  for (const char* part : {"Cert", "Key", "CA", "CAChain"})
+    collect_values(value_at(value, part), values);
+  redactor().set(id, values);
 }
 
 }  // namespace
@@ -115,6 +139,7 @@ void set_state(WatchContext& context, WatchedSecret& secret, State state,
 void serve(WatchContext& context, WatchedSecret& secret, Served served) {
   secret.served = std::move(served);
   ++secret.generations;
+  if (const Held* held = secret.held()) tell_redactor(secret.dependency.id, *held->value);
   if (auto* current = std::get_if<Current>(&secret.served))
     current->generation = secret.generations;
   if (auto* fallback = std::get_if<Default>(&secret.served))

@@ -97,17 +97,17 @@ void Evaluation::refuse_nil_inside(const Value& value, const Node& node) {
 }
 
 std::string Evaluation::shown(const Value& value, std::string text) const {
-  if (result_.used.empty() || value.is_nil() || value.type() == Type::boolean) return text;
-  if (value.type() == Type::object) return as_struct(value)->is_nil() ? text : "[redacted]";
-  const auto known = [this](const Value& v) { return shown(v, "") != "[redacted]"; };
-  if (value.is_list()) return std::ranges::all_of(value.items(), known) ? text : "[redacted]";
+  if (!may_know_secrets() || value.is_nil() || value.type() == Type::boolean) return text;
+  if (value.type() == Type::object) return as_struct(value)->is_nil() ? text : "[masked]";
+  const auto known = [this](const Value& v) { return shown(v, "") != "[masked]"; };
+  if (value.is_list()) return std::ranges::all_of(value.items(), known) ? text : "[masked]";
   if (value.is_map()) {
     const bool all = std::ranges::all_of(value.entries(), [&known](const Value::Entry& entry) {
       return known(entry.key) && known(entry.value);
     });
-    return all ? text : "[redacted]";
+    return all ? text : "[masked]";
   }
-  return text_.find(sprint({&value, 1})) != std::string_view::npos ? text : "[redacted]";
+  return text_.find(sprint({&value, 1})) != std::string_view::npos ? text : "[masked]";
 }
 
 Execution Evaluation::run(const std::string& own_name) {
@@ -334,7 +334,8 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
     case Type::uint64:
     case Type::byte: {
       if (decl.size() > 1)
-        fail("can't use " + sprint({&value, 1}) + " to iterate over more than one variable");
+        fail("can't use " + shown(value, sprint({&value, 1})) +
+             " to iterate over more than one variable");
       const bool negative =
           (value.type() == Type::integer || value.type() == Type::int64) && value.as_int() < 0;
       const std::uint64_t count = negative ? 0 : value.as_uint();

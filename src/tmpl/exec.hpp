@@ -143,6 +143,8 @@ class Evaluation {
   [[nodiscard]] bool disabled(const Function& function) const;
   [[noreturn]] void call_failed(const CallError& error, std::string_view name, Args args,
                                 std::span<const Value> values);
+  // Once it has read a secret, or something from outside, what it works with may be one.
+  [[nodiscard]] bool may_know_secrets() const { return !result_.used.empty() || outside_; }
   [[nodiscard]] bool too_deep() const;
   // Inside a template there is a little more room than for the next one: what recurses is named.
   void check_nested(std::string_view what) {
@@ -191,6 +193,7 @@ class Evaluation {
   const Node* called_node_ = nullptr;       // the call that is carried out
   Pass pass_;
   std::optional<std::size_t> left_out_;
+  bool outside_ = false;  // it has read what may be our credential
   int depth_ = 0;
   std::size_t steps_ = 0, produced_ = 0;
   std::uint64_t look_at_ = 0;  // the Work after which Options::interrupted is asked again

@@ -7,14 +7,18 @@
 
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/strconv.hpp"
-#include "tmpl/hide.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/redact.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
 constexpr std::size_t kCall = 100;  // units of Work that a call is worth beside what it does
+
+// What these return may be a credential of ours, or somebody else's secret.
+constexpr std::array<std::string_view, 6> kOutside = {"env",    "envOrDefault", "mustEnv",
+                                                      "plugin", "sprig_env",    "sprig_expandenv"};
 
 bool can_be_nil(Param param) {
   switch (param) {
@@ -187,6 +191,7 @@ Operand Evaluation::call(const Operand& dot, const Function& function, const Nod
 Operand Evaluation::carry_out(const Call& call, Arguments values) {
   const Node* outer = std::exchange(called_node_, &call.node);
   const std::size_t lacking = lacking_;
+  outside_ = outside_ || std::ranges::find(kOutside, call.name) != kOutside.end();
   try {
     Operand result = Operand::element(call.function.call(*this, values));
     called_node_ = outer;
@@ -255,7 +260,7 @@ AbsenceId Evaluation::why_nil(const Call& call, std::span<const Value> values) {
 void Evaluation::call_failed(const CallError& error, std::string_view name, Args args,
                              std::span<const Value> values) {
   std::vector<Value> told;
-  for (std::size_t i = 0; i < values.size() && !result_.used.empty(); ++i) {
+  for (std::size_t i = 0; i < values.size() && may_know_secrets(); ++i) {
     if (i + 1 >= args.size() || args[i + 1]->type != NodeType::string) told.push_back(values[i]);
   }
   const std::string text = without_values(error.text, told);

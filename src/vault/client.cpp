@@ -1,6 +1,7 @@
 #include "vault/client.hpp"
 
 #include "base/event.hpp"
+#include "base/redactor.hpp"
 #include "json/json.hpp"
 #include "vault/paths.hpp"
 #include "vault/reply.hpp"
@@ -318,7 +319,12 @@ asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token, Timeout time
             .token = std::move(wrapping_token),
             .timeout = timeout,
             .traffic = Traffic::control};
-  co_return co_await impl_->send(std::move(call));
+  auto reply = co_await impl_->send(std::move(call));
+  if (reply && reply->data().is_map()) {  // a secret_id
+    for (const auto& [key, value] : reply->data().entries())
+      if (value.is_text()) redactor().add_credential(value.as_text());
+  }
+  co_return reply;
 }
 
 asio::awaitable<result<Mount>> Client::mount_of(std::string path) {

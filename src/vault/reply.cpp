@@ -6,6 +6,7 @@
 #include <limits>
 #include <new>
 
+#include "base/redactor.hpp"
 #include "json/json.hpp"
 
 namespace keybearer::vault {
@@ -15,7 +16,6 @@ using namespace std::chrono_literals;
 
 constexpr json::Limits kLimits{.max_depth = 64};
 constexpr std::size_t kMaxReason = 300;
-constexpr std::size_t kLeastMasked = 4;  // shorter values occur in ordinary words
 constexpr std::int64_t kCentury = 100LL * 366 * 24 * 3600;
 
 // Reads members of a map and remembers the first one of a wrong type. Absent and null members are
@@ -87,6 +87,7 @@ class Members {
 };
 
 Token make_token(std::string_view text) {
+  redactor().add_credential(text);
   return text.empty() ? nullptr : std::make_shared<const Secret>(text);
 }
 
@@ -154,7 +155,7 @@ result<Reply> parse_envelope(Value body) {
 // --- texts of errors ---------------------------------------------------------------------------
 
 void collect_strings(const Value& value, std::vector<std::string_view>& out) {
-  if (value.type() == Type::string && value.size() >= kLeastMasked) out.push_back(value.as_text());
+  if (value.type() == Type::string) out.push_back(value.as_text());
   if (value.is_list()) {
     for (const Value& item : value.items()) collect_strings(item, out);
   }
@@ -163,19 +164,18 @@ void collect_strings(const Value& value, std::vector<std::string_view>& out) {
   }
 }
 
-std::string masked(std::string text, const Asked& asked) {
-  std::vector<std::string_view> hidden;
-  const auto sent = json::parse(asked.body.reveal(), kLimits);
-  if (sent) collect_strings(*sent, hidden);
-  if (asked.token && asked.token->size() >= kLeastMasked) hidden.push_back(asked.token->reveal());
-  std::ranges::sort(hidden, std::ranges::greater{}, &std::string_view::size);
-  for (const auto secret : hidden) {
-    for (auto at = text.find(secret); at != text.npos; at = text.find(secret, at)) {
-      text.replace(at, secret.size(), "[masked]");
-      at += std::string_view("[masked]").size();
-    }
-  }
-  return text;
+// Nothing of what is in force, nor of what was sent; but arguments that the configuration gave may
+// be repeated.
+std::string redacted(std::string_view text, const Asked& asked) {
+  std::vector<std::string_view> sent, hidden, shown;
+  const auto body = json::parse(asked.body.reveal(), kLimits);
+  if (body) collect_strings(*body, sent);
+  for (const std::string_view word : sent)
+    (redactor().is_own_word(word) ? shown : hidden).push_back(word);
+  if (asked.token) hidden.push_back(asked.token->reveal());
+  Redactor of_request;
+  of_request.set("request", hidden);
+  return of_request.redact(redactor().redact(text, shown), shown);
 }
 
 // On one line: control characters and runs of blanks become one blank; at most kMaxReason bytes,
@@ -249,7 +249,7 @@ std::string reason_of_missing_version(const Value& envelope) {
 
 std::string foreign_response_text(const http::Response& response) {
   const std::string type =
-      response.content_type.empty() ? "no content type" : flattened(response.content_type);
+      response.content_type.empty() ? "no content type" : flattened(redactor().redact(response.content_type));
   const std::string between =
       response.via.empty() ? "any proxy in between" : "the proxy " + response.via;
   return "unexpected response (" + type +
@@ -309,7 +309,7 @@ std::string reason_text(int status, const Value& body, const Asked& asked, Reaso
   }
   if (reason.empty() && status == 404) reason = reason_of_missing_version(body);
   if (reason.empty()) return std::string(usual_reason(status));
-  return flattened(masked(std::move(reason), asked));
+  return flattened(redacted(reason, asked));
 }
 
 // A write whose answer can't be used, or came from a gateway, may have been done.

@@ -24,7 +24,7 @@ struct Asked {
   std::string_view method, path;
   Token token = {};
   Secret body =
-      {};  // its string values of 4 bytes or more are masked wherever the server repeats them
+      {};  // its texts are masked wherever the server repeats them, but for the configuration's own
   bool repeatable = true;  // else an answer that can't be used may have been lost: lost_answer
 };
 

@@ -157,7 +157,7 @@ def refusal(name, values, reason=""):
     """The error; no value is in it."""
     code, out, err = render(name, values)
     assert (code, out) == (EX_TEMPLATE, b""), (values, out, err)
-    assert f"error calling sprig_fail: {reason}" in err and "[value]" not in err, err
+    assert f"error calling sprig_fail: {reason}" in err and "[masked]" not in err, err
     return err
 
 

@@ -301,7 +301,7 @@ def test_F36_a_command_that_floods(s):
     text = toml(KV[:KV.index("[exec]")], interval="1s") + flood
     agent = s.render(text)
     wait_for(lambda: s.read("floods"), 8, "the end of the flood")
-    agent.wait_line("hook.done", timeout=3)
+    agent.wait_line("hook.succeeded", timeout=3)
     assert agent.status("VmHWM") < 64 * 1024 and os.path.getsize(agent.err_path) < 10_000_000
     value = next_value(s)
     wait_for(lambda: s.read("out/config.ini") == f"value = {value}", 4, "the next value")

@@ -224,10 +224,10 @@ Got run(const Value& vector) {
   return got;
 }
 
-// Where our text has [redacted] or [value], the reference's may show anything: it repeats values of
+// Where our text has [masked], the reference's may show anything: it repeats values of
 // secrets, which ours must not (README.md).
 bool matches(std::string_view got, std::string_view expected) {
-  const auto mark = std::min(got.find("[redacted]"), got.find("[value]"));
+  const auto mark = got.find("[masked]");
   if (mark == std::string_view::npos) return got == expected;
   if (got.substr(0, mark) != expected.substr(0, mark)) return false;
   const std::string_view after = got.substr(got.find(']', mark) + 1);

@@ -111,7 +111,7 @@ std::string number_text(std::string_view text) {
   if (text.empty()) return "0";
   if (const auto number = parse_int(text, 10)) return std::to_string(*number);
   if (const auto number = parse_float(text)) return float_text(*number);
-  throw CallError{"toTOML: unable to convert \"[value]\" to int64 or float64"};
+  throw CallError{"toTOML: unable to convert \"[masked]\" to int64 or float64"};
 }
 
 using Key = std::vector<std::string>;

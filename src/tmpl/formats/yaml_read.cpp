@@ -34,7 +34,7 @@ Value scalar(const Event& event) {
 
 void check_key(const Value& key) {
   if (key.is_map() || key.is_list())
-    throw CallError{"yaml: invalid map key: " + type_name(key) + "{[value]}"};
+    throw CallError{"yaml: invalid map key: " + type_name(key) + "{[masked]}"};
 }
 
 // --- without aliases ---
@@ -165,7 +165,7 @@ class Composer {
         return nullptr;
       case Event::Kind::alias: {
         const auto target = anchors_.find(event.anchor);
-        if (target == anchors_.end()) throw CallError{"yaml: unknown anchor '[value]' referenced"};
+        if (target == anchors_.end()) throw CallError{"yaml: unknown anchor '[masked]' referenced"};
         Node& node = nodes_.emplace_back(Node::Kind::alias);
         node.first = target->second;
         return &node;
@@ -249,7 +249,7 @@ Value Decoder::decode(const Node& node, int depth) {
       break;
   }
   if (!inside_.insert(&node).second)
-    throw CallError{"yaml: anchor '[value]' value contains itself"};
+    throw CallError{"yaml: anchor '[masked]' value contains itself"};
   ++alias_depth_;
   Value value = decode(*node.first, depth + 1);
   --alias_depth_;
@@ -292,7 +292,7 @@ void Decoder::merge_one(const Node& node, Value& into, int depth) {
   const bool is_alias = node.kind == Node::Kind::alias;
   if (is_alias) {
     if (!inside_.insert(&node).second)
-      throw CallError{"yaml: anchor '[value]' value contains itself"};
+      throw CallError{"yaml: anchor '[masked]' value contains itself"};
     ++alias_depth_;
     count();
   }

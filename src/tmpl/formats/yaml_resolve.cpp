@@ -147,7 +147,7 @@ Resolved resolve(std::string_view tag, std::string_view text) {
   if (name == "float" && found.value.type() == Type::integer)
     return {Kind::number, static_cast<double>(found.value.as_int())};
   throw CallError{"yaml: cannot decode !!" + std::string(kind_tag(found.kind)) +
-                  " `[value]` as a " + short_tag(tag)};
+                  " `[masked]` as a " + short_tag(tag)};
 }
 
 }  // namespace keybearer::tmpl::yaml

@@ -1,22 +1,22 @@
 #include "tmpl/funcs/write_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
+#include <memory>
 #include <system_error>
 
-#include "base/fd.hpp"
-#include "base/owner.hpp"
+#include "base/directory.hpp"
 
 namespace keybearer::tmpl {
 namespace {
 
-namespace fs = std::filesystem;
 using Done = std::expected<void, std::string>;
 
 // "open a/b: no such file or directory".
@@ -27,16 +27,42 @@ std::unexpected<std::string> failed(const char* what, const std::string& path, i
   return std::unexpected(std::string(what) + " " + path + ": " + reason);
 }
 
-// In a folder that others may write to, a link of theirs would lead our secret anywhere.
-bool link_of_another(const std::string& path) {
-  struct stat info{};
-  if (lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return false;
-  return info.st_uid != geteuid() && info.st_uid != 0;
+std::expected<std::string, std::string> resolved(const std::string& sandbox) {
+  if (sandbox.empty()) return std::string();
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(sandbox.c_str(), nullptr),
+                                                         &std::free);
+  if (!real) return failed("sandbox", sandbox, errno);
+  return std::string(real.get());
 }
 
-std::string folder_of(const std::string& path) {
-  const std::string folder = fs::path(path).parent_path().lexically_normal().string();
-  return folder.empty() ? "." : folder;
+// What Go would say of it before anything is tried.
+Done check_path(const FileWrite& write) {
+  const auto slash = write.path.rfind('/');
+  if (write.path.empty()) return failed("open", write.path, ENOENT);
+  if (slash + 1 == write.path.size()) return failed("open", write.path, EISDIR);
+  const std::string directory = slash == std::string::npos ? "." : write.path.substr(0, slash + 1);
+  struct stat info{};
+  const bool there = stat(directory.c_str(), &info) == 0;
+  if (!there && errno == ENOTDIR) return failed("open", write.path, ENOTDIR);
+  if (!there && errno == ENOENT && write.append) return failed("open", write.path, ENOENT);
+  return {};
+}
+
+std::expected<FilePlace, std::string> place_of(const FileWrite& write, const Owner& owner) {
+  if (auto good = check_path(write); !good) return std::unexpected(good.error());
+  const auto sandbox = resolved(write.sandbox);
+  if (!sandbox) return std::unexpected(sandbox.error());
+  const auto missing = write.append ? Missing::refuse : Missing::make;
+  auto place = find_file(write.path, owner,
+                         [&](const std::string& path) -> result<std::shared_ptr<const Directory>> {
+                           auto opened = open_directory(path, owner, missing, *sandbox);
+                           if (!opened) return std::unexpected(std::move(opened).error());
+                           return std::make_shared<const Directory>(std::move(**opened));
+                         });
+  if (!place) return std::unexpected("open " + write.path + ": " + place.error().text);
+  if ((*place)->existing && S_ISDIR((*place)->existing->st_mode))
+    return failed("open", write.path, EISDIR);
+  return std::move(**place);
 }
 
 Done write_all(int fd, std::string_view content, const std::string& path) {
@@ -57,84 +83,78 @@ Done set_owner_and_mode(int fd, const FileWrite& write, const Owner& owner) {
   return {};
 }
 
-Done write_in_place(const FileWrite& write, const Owner& owner) {
-  const int how = write.append ? O_APPEND : O_TRUNC;
-  const UniqueFd fd(open(write.path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0600));
+Done write_in_place(const FilePlace& place, const FileWrite& write, const Owner& owner) {
+  const bool regular = !place.existing || S_ISREG(place.existing->st_mode);
+  const int how = (write.append ? O_APPEND : 0) | (regular ? O_CREAT : 0);
+  const UniqueFd fd(openat(place.dir(), place.name.c_str(),
+                           O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | how, 0600));
   if (!fd) return failed("open", write.path, errno);
-  if (auto done = write_all(fd.get(), write.content, write.path); !done) return done;
-  return set_owner_and_mode(fd.get(), write, owner);
-}
-
-// What the path means after links, if it can be replaced there; empty: in place.
-std::string replaceable(const std::string& path) {
-  struct stat info{};
-  if (lstat(path.c_str(), &info) != 0) return errno == ENOENT ? path : std::string();
-  std::string target = path;
-  if (S_ISLNK(info.st_mode)) {
-    char* real = realpath(path.c_str(), nullptr);
-    if (real == nullptr) return {};
-    target = real;
-    std::free(real);
-    if (stat(target.c_str(), &info) != 0) return {};
+  fcntl(fd.get(), F_SETFL, write.append ? O_APPEND : 0);
+  if (regular) {
+    if (!write.append && ftruncate(fd.get(), 0) != 0) return failed("write", write.path, errno);
+    if (auto set = set_owner_and_mode(fd.get(), write, owner); !set) return set;
   }
-  return S_ISREG(info.st_mode) && info.st_nlink == 1 ? target : std::string();
+  return write_all(fd.get(), write.content, write.path);
 }
 
 // The new file has the old one's owner where none is asked for; false: it can't be given.
-bool keep_owner(int fd, const std::string& target, const Owner& owner) {
-  struct stat old{}, fresh{};
-  if (owner.user || owner.group || stat(target.c_str(), &old) != 0) return true;
+bool keep_owner(int fd, const FilePlace& place, const Owner& owner) {
+  if (owner.user || owner.group || !place.existing) return true;
+  struct stat fresh{};
   if (fstat(fd, &fresh) != 0) return false;
+  const struct stat& old = *place.existing;
   if (old.st_uid == fresh.st_uid && old.st_gid == fresh.st_gid) return true;
   return fchown(fd, old.st_uid, old.st_gid) == 0;
 }
 
 // false: it must be written in place.
-std::expected<bool, std::string> replace(const std::string& target, const FileWrite& write,
+std::expected<bool, std::string> replace(const FilePlace& place, const FileWrite& write,
                                          const Owner& owner) {
-  std::string temporary =
-      folder_of(target) + "/." + fs::path(target).filename().string() + ".XXXXXX";
-  const UniqueFd fd(mkostemp(temporary.data(), O_CLOEXEC));
+  std::uint64_t random = 0;
+  (void)getrandom(&random, sizeof random, 0);  // only to be unlike others
+  // A name that the sweep for leftovers of a killed run knows (delivery/place.hpp), and a lock
+  // against another instance's.
+  const std::string digits = std::to_string(random % 900'000'000'000 + 100'000'000'000);
+  const std::string temporary = "." + place.name.substr(0, 200) + ".keybearer-" + digits;
+  const UniqueFd fd(openat(place.dir(), temporary.c_str(),
+                           O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return false;
-  const auto give_up = [&temporary](auto result) {
-    unlink(temporary.c_str());
-    return result;
+  flock(fd.get(), LOCK_EX | LOCK_NB);
+  const auto give_up = [&](std::expected<bool, std::string> outcome) {
+    unlinkat(place.dir(), temporary.c_str(), 0);
+    return outcome;
   };
-  if (!keep_owner(fd.get(), target, owner)) return give_up(false);
+  if (!keep_owner(fd.get(), place, owner)) return give_up(false);
+  if (auto set = set_owner_and_mode(fd.get(), write, owner); !set)
+    return give_up(std::unexpected(set.error()));
   if (auto done = write_all(fd.get(), write.content, write.path); !done)
-    return give_up(std::expected<bool, std::string>(std::unexpected(done.error())));
-  if (auto done = set_owner_and_mode(fd.get(), write, owner); !done)
-    return give_up(std::expected<bool, std::string>(std::unexpected(done.error())));
-  fsync(fd.get());
-  if (rename(temporary.c_str(), target.c_str()) != 0) return give_up(false);
+    return give_up(std::unexpected(done.error()));
+  if (fsync(fd.get()) != 0) return give_up(failed("write", write.path, errno));
+  if (renameat(place.dir(), temporary.c_str(), place.dir(), place.name.c_str()) != 0)
+    return give_up(false);
+  (void)fsync(place.dir());
   return true;
 }
 
 }  // namespace
 
 Done write_file(const FileWrite& write) {
-  const std::string folder = folder_of(write.path);
-  for (const std::string& path : {write.path, folder}) {
-    if (link_of_another(path)) return std::unexpected(path + " is a symbolic link of another user");
-  }
-  std::error_code error;
-  if (!write.append && !fs::exists(folder, error) && !write.path.empty()) {
-    fs::create_directories(folder, error);
-    if (error) return failed("mkdir", folder, error.value());
-  }
   const auto user = owner_of(write.user, {});
   const auto group = owner_of({}, write.group);
   const Owner owner{user && group ? user->user : std::nullopt,
                     user && group ? group->group : std::nullopt};
-  const std::string target = write.append ? std::string() : replaceable(write.path);
+  const auto place = place_of(write, owner);
+  if (!place) return std::unexpected(place.error());
+  const bool replaceable =
+      !place->existing || (S_ISREG(place->existing->st_mode) && place->existing->st_nlink == 1);
   bool replaced = false;
-  if (!target.empty()) {
-    const auto done = replace(target, write, owner);
+  if (replaceable && !write.append) {
+    const auto done = replace(*place, write, owner);
     if (!done) return std::unexpected(done.error());
     replaced = *done;
   }
   if (!replaced) {
-    if (auto done = write_in_place(write, owner); !done) return done;
+    if (auto done = write_in_place(*place, write, owner); !done) return done;
   }
   if (!user) return std::unexpected("user: unknown user " + write.user);
   if (!group) return std::unexpected("group: unknown group " + write.group);

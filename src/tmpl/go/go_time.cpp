@@ -181,7 +181,7 @@ std::expected<std::int64_t, std::string> parse_duration(std::string_view text) {
       {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
   constexpr std::uint64_t kMost = std::uint64_t{1} << 63;
   const auto bad = [] {
-    return std::unexpected(std::string("time: invalid duration \"[value]\""));
+    return std::unexpected(std::string("time: invalid duration \"[masked]\""));
   };
   const auto digit = [](std::string_view s) { return !s.empty() && s[0] >= '0' && s[0] <= '9'; };
   bool negative = false;
@@ -214,11 +214,11 @@ std::expected<std::int64_t, std::string> parse_duration(std::string_view text) {
     if (!any) return bad();
     std::size_t end = 0;
     while (end < text.size() && text[end] != '.' && !digit(text.substr(end))) ++end;
-    if (end == 0) return std::unexpected("time: missing unit in duration \"[value]\"");
+    if (end == 0) return std::unexpected("time: missing unit in duration \"[masked]\"");
     const auto* unit = std::begin(kUnits);
     while (unit != std::end(kUnits) && unit->first != text.substr(0, end)) ++unit;
     if (unit == std::end(kUnits))
-      return std::unexpected("time: unknown unit \"[value]\" in duration \"[value]\"");
+      return std::unexpected("time: unknown unit \"[masked]\" in duration \"[masked]\"");
     text.remove_prefix(end);
     if (whole > kMost / unit->second) return bad();
     whole *= unit->second;

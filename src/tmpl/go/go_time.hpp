@@ -54,7 +54,7 @@ struct Civil {
 
 [[nodiscard]] std::string format(const Time& time, std::string_view layout);
 [[nodiscard]] std::string to_string(const Time& time);  // Time.String
-// `zone`: of a text that names none (time.ParseInLocation). The error is Go's text with [value]
+// `zone`: of a text that names none (time.ParseInLocation). The error is Go's text with [masked]
 // in place of the text, which may be secret.
 [[nodiscard]] std::expected<Time, std::string> parse(std::string_view layout, std::string_view text,
                                                      Zone::Kind zone = Zone::Kind::utc);

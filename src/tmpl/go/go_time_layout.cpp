@@ -334,8 +334,8 @@ std::string quoted(std::string_view text) {
 }
 
 std::unexpected<std::string> Reader::mismatch(std::string_view element) const {
-  return std::unexpected("parsing time \"[value]\" as " + quoted(layout_) +
-                         ": cannot parse \"[value]\" as " + quoted(element));
+  return std::unexpected("parsing time \"[masked]\" as " + quoted(layout_) +
+                         ": cannot parse \"[masked]\" as " + quoted(element));
 }
 
 // Text of the layout between its elements; runs of blanks count as one.
@@ -657,7 +657,7 @@ Time Reader::in_zone(Zone::Kind zone) const {
 
 std::expected<Time, std::string> Reader::read(Zone::Kind zone) {
   const auto wrong = [](std::string_view what) {
-    return std::unexpected("parsing time \"[value]\": " + std::string(what));
+    return std::unexpected("parsing time \"[masked]\": " + std::string(what));
   };
   for (std::size_t from = 0;;) {
     const Chunk chunk = next_chunk(layout_, from);
@@ -669,7 +669,7 @@ std::expected<Time, std::string> Reader::read(Zone::Kind zone) {
     if (!out_of_range_.empty()) return wrong(std::string(out_of_range_) + " out of range");
     if (bad_) return mismatch(layout_.substr(chunk.begin, chunk.end - chunk.begin));
   }
-  if (!text_.empty()) return wrong("extra text: \"[value]\"");
+  if (!text_.empty()) return wrong("extra text: \"[masked]\"");
   if (pm_ && hour_ < 12) hour_ += 12;
   if (!pm_ && am_ && hour_ == 12) hour_ = 0;
   if (const auto problem = finish_date()) return wrong(*problem);

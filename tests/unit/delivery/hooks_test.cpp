@@ -32,8 +32,9 @@ struct Folder {
   }
 };
 
-config::Template shell(const Folder& folder, const std::string& command) {
-  config::Template spec;
+FileTarget shell(const Folder& folder, const std::string& command) {
+  FileTarget spec;
+  spec.command_timeout = std::chrono::seconds(30);
   spec.destination = folder.path / "file";
   spec.command.argv = {"/bin/sh", "-c", "cd \"$DIR\" && " + command};
   return spec;
@@ -47,13 +48,17 @@ EnvBlock environment(const Folder& folder) {
 }
 
 // Runs until every command has run once, and then until none is tried again.
-void run_all(asio::io_context& context, Hooks& hooks) {
-  asio::co_spawn(context, hooks.idle(), [&context](std::exception_ptr failure, bool) {
-    if (failure) std::rethrow_exception(failure);
-    context.stop();
-  });
+bool run_all(asio::io_context& context, Hooks& hooks, Duration limit = {}) {
+  bool good = false;
+  asio::co_spawn(context, hooks.idle(Clock::now() + limit),
+                 [&](std::exception_ptr failure, bool all) {
+                   if (failure) std::rethrow_exception(failure);
+                   good = all;
+                   context.stop();
+                 });
   context.run();
   context.restart();
+  return good;
 }
 
 }  // namespace
@@ -77,13 +82,29 @@ TEST_CASE("a command that fails is tried again until it succeeds") {
   const Folder folder;
   asio::io_context context{1};
   Random random(1);
-  Hooks hooks(context.get_executor(), random);
+  std::vector<std::string> succeeded;
+  Hooks hooks(context.get_executor(), random,
+              [&](const std::string& destination) { succeeded.push_back(destination); });
   const auto spec = shell(folder, "echo x >>log; test $(wc -l <log) -ge 2");
   hooks.start(spec, environment(folder), {});
-  run_all(context, hooks);
+  CHECK_FALSE(run_all(context, hooks));
   CHECK(folder.read("log") == "x\n");
+  CHECK(succeeded.empty());
   context.run();  // its retry, about a second later
   CHECK(folder.read("log") == "x\nx\n");
+  CHECK(succeeded == std::vector<std::string>{spec.destination});
+}
+
+TEST_CASE("who waits for all commands waits for retries within a limit, too") {
+  const Folder folder;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  hooks.start(shell(folder, "echo x >>log; test $(wc -l <log) -ge 2"), environment(folder), {});
+  CHECK(run_all(context, hooks, std::chrono::seconds(20)));
+  CHECK(folder.read("log") == "x\nx\n");
+  hooks.start(shell(folder, "false"), environment(folder), {});
+  CHECK_FALSE(run_all(context, hooks, std::chrono::milliseconds(100)));
 }
 
 namespace {

@@ -67,12 +67,12 @@ TEST_CASE("zones of a text") {
 
 TEST_CASE("errors name the layout's element, never the text") {
   CHECK(reformatted("2006-01-02", "hunter2", "") ==
-        "parsing time \"[value]\" as \"2006-01-02\": cannot parse \"[value]\" as \"2006\"");
+        "parsing time \"[masked]\" as \"2006-01-02\": cannot parse \"[masked]\" as \"2006\"");
   CHECK(reformatted("2006-01-02", "2023-02-29", "") ==
-        "parsing time \"[value]\": day out of range");
-  CHECK(reformatted("15:04", "25:00", "") == "parsing time \"[value]\": hour out of range");
+        "parsing time \"[masked]\": day out of range");
+  CHECK(reformatted("15:04", "25:00", "") == "parsing time \"[masked]\": hour out of range");
   CHECK(reformatted("2006", "2024 hunter2", "") ==
-        "parsing time \"[value]\": extra text: \"[value]\"");
+        "parsing time \"[masked]\": extra text: \"[masked]\"");
 }
 
 TEST_CASE("the local zone with its summer time") {

@@ -38,7 +38,7 @@ TEST_CASE("nothing is written for null; in a list it is an error") {
 
 TEST_CASE("what TOML can't hold") {
   CHECK(written("[{}]") == "toTOML: toml: top-level values must be Go maps or structs");
-  CHECK(written("1e400") == "toTOML: unable to convert \"[value]\" to int64 or float64");
+  CHECK(written("1e400") == "toTOML: unable to convert \"[masked]\" to int64 or float64");
 }
 
 }  // namespace

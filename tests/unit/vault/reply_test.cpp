@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/redactor.hpp"
 #include "json/json.hpp"
 
 namespace keybearer::vault {
@@ -190,6 +191,26 @@ TEST_CASE("a mask is taken from the longer of two values where one begins the ot
       .method = "PUT", .path = "p", .token = {}, .body = Secret(R"({"a":"abcd","b":"abcdefgh"})")};
   CHECK(parse_reply(answer(400, R"({"errors":["x abcdefgh y"]})"), asked).error().text ==
         "PUT p: 400 x [masked] y");
+}
+
+TEST_CASE("values in force are not repeated, what the configuration itself asked for is") {
+  const std::string value = "pa\"ss\\wo\nrd 1";
+  const std::string_view values[] = {value, "role-of-a-secret"};
+  redactor().set("a secret", values);
+  redactor().set_own_words([](std::string_view word) { return word == "web.example.org"; });
+  const Asked asked{
+      .method = "PUT",
+      .path = "pki/issue/web",
+      .token = {},
+      .body = Secret(R"({"common_name":"web.example.org","alt":"made-of-a-secret"})")};
+  const auto echo = "web.example.org, made-of-a-secret, role-of-a-secret, " + value + ", " +
+                    json::quote(value) + ", " + json::quote(json::quote(value));
+  const auto error = parse_reply(answer(400, "{\"errors\":[" + json::quote(echo) + "]}"), asked);
+  redactor().set("a secret", {});
+  redactor().set_own_words({});
+  CHECK(error.error().text ==
+        "PUT pki/issue/web: 400 web.example.org, [masked], [masked], [masked], \"[masked]\", "
+        "\"\\\"[masked]\\\"\"");
 }
 
 TEST_CASE("a read answers with data, lease and warnings, and what is not known is passed over") {

@@ -88,7 +88,7 @@ TEST_CASE("another user's link is refused") {
   REQUIRE(symlink("real", folder.at("link").c_str()) == 0);
   REQUIRE(lchown(folder.at("link").c_str(), 12345, 12345) == 0);
   CHECK(write_file({.path = folder.at("link"), .content = "new"}).error() ==
-        folder.at("link") + " is a symbolic link of another user");
+        "open " + folder.at("link") + ": is a link of another user; name the file itself");
   CHECK(content(folder.at("real")) == "old");
 }
 
@@ -124,6 +124,43 @@ TEST_CASE("appending and a device write in place") {
     REQUIRE(write_file({.path = folder.at("f"), .append = true, .content = "ab"}));
   CHECK(content(folder.at("f")) == "abab");
   CHECK(fs::is_character_file("/dev/null"));
+}
+
+TEST_CASE("a file is where the sandbox is, whatever links say, and nothing is made outside") {
+  const Folder folder;
+  fs::create_directories(folder.at("box/sub"));
+  fs::create_directory(folder.at("out"));
+  REQUIRE(symlink("../out", folder.at("box/link").c_str()) == 0);
+  REQUIRE(symlink("../out/f", folder.at("box/file").c_str()) == 0);
+  REQUIRE(symlink("box", folder.at("alias").c_str()) == 0);
+  const auto wrote = [&](const std::string& path, const std::string& box) {
+    return write_file({.path = folder.at(path), .content = "x", .sandbox = folder.at(box)})
+        .has_value();
+  };
+  for (const char* box : {"box", "alias"}) {
+    CHECK(wrote("box/f", box));
+    CHECK(wrote("box/sub/new/f", box));
+    CHECK(wrote("alias/sub/../f", box));
+    for (const char* path :
+         {"f", "out/f", "box/link/f", "box/link/new/f", "box/file", "box/../out/f", "boxes/f"})
+      CHECK_MESSAGE(!wrote(path, box), path);
+  }
+  CHECK(!wrote("box/f", "no-such-box"));  // nothing is allowed by a sandbox that is not there
+  CHECK(fs::is_empty(folder.at("out")));
+  CHECK(!fs::exists(folder.at("boxes")));
+}
+
+TEST_CASE("directories are made for the owner, and modes are narrowed before the content") {
+  const Folder folder;
+  const mode_t before = umask(0);
+  CHECK(write_file({.path = folder.at("a/b/f"), .content = "x"}));
+  umask(before);
+  CHECK((info(folder.at("a/b")).st_mode & 07777) == 0700);
+  put(folder.at("two"), "old");
+  REQUIRE(link(folder.at("two").c_str(), folder.at("names").c_str()) == 0);
+  REQUIRE(chmod(folder.at("two").c_str(), 0666) == 0);
+  CHECK(write_file({.path = folder.at("two"), .mode = 0600, .content = "x"}));
+  CHECK((info(folder.at("names")).st_mode & 07777) == 0600);
 }
 
 TEST_CASE("plugin: output, exit status, time limit, no shell") {

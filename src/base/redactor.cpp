@@ -1,0 +1,465 @@
+#include "base/redactor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+
+namespace keybearer {
+namespace {
+
+constexpr std::size_t kPart = 32;            // so much of a long value is found by itself
+constexpr std::size_t kOverlap = 256;        // values that overlap are looked for so far back
+constexpr std::size_t kMostEncoded = 16384;  // of a value in base64; the rest goes with its line
+constexpr std::size_t kMostCredentials = 1000;
+// A hostile answer of a million values must not cost a hundred times its size.
+constexpr std::size_t kMostPatterns = 20'000;  // of one source
+constexpr std::size_t kMostInBase64 = 8'000;   // patterns of it, after which only values are added
+
+struct Pattern {
+  std::size_t users = 0;       // sources that have it
+  std::size_t credential = 0;  // of them
+  bool base64 = false, cut = false;
+};
+using Patterns = std::map<std::string, Pattern, std::less<>>;
+
+struct Span {
+  std::size_t begin, end;
+};
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_base64(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '/' ||
+         c == '-' || c == '_';
+}
+
+std::size_t common_prefix(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+}
+
+// The characters of base64 that `value` alone decides when `offset` bytes stand before it.
+std::string base64_core(std::string_view value, std::size_t offset, bool url) {
+  constexpr std::string_view kStandard =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  const std::size_t bits = value.size() * 8;
+  for (std::size_t at = offset == 0 ? 0 : offset == 1 ? 4 : 2; at + 6 <= bits; at += 6) {
+    const auto byte = [&](std::size_t i) {
+      return i < value.size() ? static_cast<unsigned char>(value[i]) : 0U;
+    };
+    const unsigned pair = byte(at / 8) << 8 | byte(at / 8 + 1);
+    const char c = kStandard[pair >> (10 - at % 8) & 63];
+    out += url && c == '+' ? '-' : url && c == '/' ? '_' : c;
+  }
+  return out;
+}
+
+// --- texts in which something is escaped ---
+
+// A text without its escapes, and where each of its bytes stood.
+struct Decoded {
+  std::string text;
+  struct Jump {
+    std::size_t decoded, source;
+  };
+  std::vector<Jump> jumps = {};  // between them bytes stand one for one
+
+  void add(std::string_view bytes, std::size_t source, std::size_t source_size) {
+    jumps.push_back({text.size(), source});
+    text += bytes;
+    jumps.push_back({text.size(), source + source_size});
+  }
+  // Within an escape of several bytes: its end.
+  [[nodiscard]] std::size_t source_of(std::size_t at) const {
+    const auto next = std::ranges::upper_bound(jumps, at, {}, &Jump::decoded);
+    if (next == jumps.begin()) return at;
+    const Jump& jump = *std::prev(next);
+    const bool in_escape = (next - jumps.begin()) % 2 != 0;
+    return in_escape && at > jump.decoded ? next->source : jump.source + (at - jump.decoded);
+  }
+};
+
+std::optional<unsigned> hex(std::string_view text, std::size_t at, std::size_t digits) {
+  if (at + digits > text.size()) return std::nullopt;
+  unsigned out = 0;
+  for (const char c : text.substr(at, digits)) {
+    const int digit = is_digit(c)            ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
+    if (digit < 0) return std::nullopt;
+    out = out << 4 | static_cast<unsigned>(digit);
+  }
+  return out;
+}
+
+struct Escape {
+  std::string bytes;
+  std::size_t size = 0;  // in the source; 0: none
+};
+
+// \n \" \/ \u003c \U0001f600 \xff, of JSON, Go, C and Python; surrogates in pairs.
+Escape backslash_escape(std::string_view text, std::size_t at) {
+  if (at + 1 >= text.size()) return {};
+  const char c = text[at + 1];
+  constexpr std::string_view kLetters = "abfnrtv0e", kBytes("\a\b\f\n\r\t\v\0\033", 9);
+  if (c == 'u' || c == 'U') {
+    const std::size_t digits = c == 'u' ? 4 : 8;
+    auto code = hex(text, at + 2, digits);
+    if (!code) return {};
+    std::size_t size = 2 + digits;
+    if (*code >= 0xd800 && *code < 0xdc00 && text.substr(at + size).starts_with("\\u")) {
+      const auto low = hex(text, at + size + 2, 4);
+      if (low && *low >= 0xdc00 && *low < 0xe000) {
+        code = 0x10000 + ((*code - 0xd800) << 10) + (*low - 0xdc00);
+        size += 6;
+      }
+    }
+    Escape out{{}, size};
+    append_rune(out.bytes, *code);
+    return out;
+  }
+  if (c == 'x') {
+    const auto byte = hex(text, at + 2, 2);
+    return byte ? Escape{std::string(1, static_cast<char>(*byte)), 4} : Escape{};
+  }
+  if (const auto letter = kLetters.find(c); letter != kLetters.npos)
+    return {std::string(1, kBytes[letter]), 2};
+  return {std::string(1, c), 2};
+}
+
+Escape percent_escape(std::string_view text, std::size_t at) {
+  const auto byte = hex(text, at + 1, 2);
+  return byte ? Escape{std::string(1, static_cast<char>(*byte)), 3} : Escape{};
+}
+
+// How a shell's trace writes a quote within quotes: '\'' and '"'"'.
+Escape shell_escape(std::string_view text, std::size_t at) {
+  for (const std::string_view quote : {"'\\''", "'\"'\"'"})
+    if (text.substr(at).starts_with(quote)) return {"'", quote.size()};
+  return {};
+}
+
+enum class Coding { backslash, percent, query, shell };
+
+Decoded decoded(std::string_view text, Coding coding) {
+  Decoded out;
+  const std::string_view marks = coding == Coding::backslash ? "\\"
+                                 : coding == Coding::percent ? "%"
+                                 : coding == Coding::query   ? "%+"
+                                                             : "'";
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t mark = std::min(text.find_first_of(marks, at), text.size());
+    out.text += text.substr(at, mark - at);
+    at = mark;
+    if (at == text.size()) break;
+    const Escape escape = text[at] == '+'               ? Escape{" ", 1}
+                          : coding == Coding::backslash ? backslash_escape(text, at)
+                          : coding == Coding::shell     ? shell_escape(text, at)
+                                                        : percent_escape(text, at);
+    if (escape.size == 0)
+      out.text += text[at++];
+    else
+      out.add(escape.bytes, at, escape.size);
+    at += escape.size;
+  }
+  return out;
+}
+
+}  // namespace
+
+struct Redactor::Impl {
+  using Source = std::vector<Patterns::iterator>;
+  enum class Kind { value, credential };
+
+  mutable std::mutex mutex;
+  Patterns patterns;
+  std::map<std::string, std::pair<Source, Source>, std::less<>> sources;  // now, and before
+  std::deque<Source> credentials;
+  std::vector<std::uint64_t> heads;  // a bit for each hash of a pattern's first bytes
+  std::size_t heads_set = 0;
+  std::function<bool(std::string_view)> is_own;
+
+  void know(std::string_view value, Kind kind, Source& source);
+  void add(std::string text, Kind kind, Source& source, bool base64 = false, bool cut = false);
+  void forget(Source& source, Kind kind);
+
+  static std::uint64_t hash_of_head(const char* text) {
+    std::uint64_t head = 0;
+    memcpy(&head, text, kShortest);
+    return head * 0x9e3779b97f4a7c15ULL;
+  }
+  void mark_head(std::string_view pattern);
+  [[nodiscard]] bool may_begin(const char* text) const {
+    const auto bit = hash_of_head(text) >> 32 & (heads.size() * 64 - 1);
+    return (heads[bit / 64] >> (bit % 64) & 1) != 0;
+  }
+
+  struct Match {
+    std::size_t size = 0;  // 0: none
+    bool credential = false, base64 = false, cut = false;
+  };
+  [[nodiscard]] Match match(std::string_view text, std::size_t at) const;
+  // What must not be masked, though it is a value: a part of the text.
+  using Stays = std::function<bool(std::string_view text, Span part)>;
+  void find(std::string_view text, const Stays& stays, std::vector<Span>& out) const;
+  void find_all(std::string_view text, const Stays& stays, std::vector<Span>& out) const;
+  [[nodiscard]] std::string without(std::string_view text, const Stays& stays) const;
+};
+
+// --- what is known ---
+
+void Redactor::Impl::add(std::string text, Kind kind, Source& source, bool base64, bool cut) {
+  if (text.size() < kShortest || source.size() >= kMostPatterns) return;
+  const auto [found, fresh] = patterns.try_emplace(std::move(text));
+  Pattern& pattern = found->second;
+  if (fresh) mark_head(found->first);
+  if (fresh) pattern.base64 = base64;
+  pattern.cut = pattern.cut || cut;
+  ++pattern.users;
+  pattern.credential += kind == Kind::credential ? 1 : 0;
+  source.push_back(found);
+}
+
+void Redactor::Impl::know(std::string_view value, Kind kind, Source& source) {
+  if (value.size() < kShortest) return;
+  add(std::string(value), kind, source);
+  const std::string_view encoded = value.substr(0, kMostEncoded);
+  for (std::size_t offset = 0; offset < 3 && source.size() < kMostInBase64; ++offset) {
+    std::string standard = base64_core(encoded, offset, false);
+    std::string url = base64_core(encoded, offset, true);
+    const bool cut = encoded.size() < value.size();
+    if (url != standard) add(std::move(url), kind, source, true, cut);
+    add(std::move(standard), kind, source, true, cut);
+  }
+  if (value.find('\n') == value.npos) return;
+  for (std::string_view line : split_lines(value)) add(std::string(trimmed(line)), kind, source);
+}
+
+void Redactor::Impl::forget(Source& source, Kind kind) {
+  for (const auto& pattern : source) {
+    pattern->second.credential -= kind == Kind::credential ? 1 : 0;
+    if (--pattern->second.users == 0) patterns.erase(pattern);
+  }
+  source.clear();
+}
+
+// Bits of patterns that are gone stay until the table grows: they only cost a search.
+void Redactor::Impl::mark_head(std::string_view pattern) {
+  const auto mark = [this](std::string_view text) {
+    const auto bit = hash_of_head(text.data()) >> 32 & (heads.size() * 64 - 1);
+    heads[bit / 64] |= std::uint64_t{1} << (bit % 64);
+  };
+  if (++heads_set > heads.size()) {  // 64 bits for each: few look at the map for nothing
+    heads.assign(std::max<std::size_t>(1024, heads.size() * 4), 0);
+    heads_set = patterns.size();
+    for (const auto& [text, info] : patterns) mark(text);
+  }
+  mark(pattern);
+}
+
+// --- where it stands ---
+
+// The longest pattern that begins here, or a part of one.
+Redactor::Impl::Match Redactor::Impl::match(std::string_view text, std::size_t at) const {
+  const std::string_view rest = text.substr(at);
+  Match best;
+  const auto take = [&](const Patterns::value_type& pattern, std::size_t size) {
+    const bool whole = size == pattern.first.size();
+    // A number within a longer one is not that number.
+    if (whole && std::ranges::all_of(pattern.first, is_digit) &&
+        ((at > 0 && is_digit(text[at - 1])) || (rest.size() > size && is_digit(rest[size]))))
+      return;
+    if (size <= best.size) return;
+    const Pattern& info = pattern.second;
+    best = {size, info.credential > 0, info.base64, info.cut && whole};
+  };
+  std::string_view key = rest;
+  for (bool first = true;; first = false) {
+    const auto next = patterns.upper_bound(key);
+    if (first && next != patterns.end()) {
+      const std::size_t same = common_prefix(next->first, rest);
+      if (same >= kPart) take(*next, same);
+    }
+    if (next == patterns.begin()) return best;
+    const auto& candidate = *std::prev(next);
+    const std::size_t same = common_prefix(candidate.first, rest);
+    if (same == candidate.first.size() || same >= kPart) take(candidate, same);
+    if (best.size >= std::max(same, kShortest) || same < kShortest) return best;
+    // Shorter ones that begin the same stand before it.
+    key = rest.substr(0, same == key.size() ? same - 1 : same);
+  }
+}
+
+void Redactor::Impl::find(std::string_view text, const Stays& stays, std::vector<Span>& out) const {
+  std::size_t covered = 0;  // up to here it is masked by the last of `out`
+  for (std::size_t at = 0; at + kShortest <= text.size(); ++at) {
+    if (covered > at + kOverlap) at = covered - kOverlap;
+    if (!may_begin(text.data() + at)) continue;
+    Match found = match(text, at);
+    if (found.size == 0 || at + found.size <= covered) continue;
+    if (!found.credential && stays && stays(text, {at, at + found.size})) continue;
+    std::size_t begin = at, end = at + found.size;
+    if (found.base64) {  // the characters at both ends are of its bits, too
+      if (begin > 0 && is_base64(text[begin - 1])) --begin;
+      if (end < text.size() && is_base64(text[end])) ++end;
+      while (end < text.size() && text[end] == '=') ++end;
+    }
+    if (found.cut) end = std::min(text.find('\n', end), text.size());
+    out.push_back({begin, end});
+    covered = std::max(covered, end);
+  }
+}
+
+void Redactor::Impl::find_all(std::string_view text, const Stays& stays,
+                              std::vector<Span>& out) const {
+  find(text, stays, out);
+  const auto find_in = [&](const Decoded& plain, auto&& source_of) {
+    std::vector<Span> spans;
+    find(plain.text, stays, spans);
+    for (const Span& span : spans) out.push_back({source_of(span.begin), source_of(span.end)});
+  };
+  for (const auto& [mark, coding] :
+       {std::pair{"%", Coding::percent}, std::pair{"+", Coding::query}}) {
+    if (text.find(mark) == text.npos) continue;
+    const Decoded plain = decoded(text, coding);
+    if (!plain.jumps.empty()) find_in(plain, [&](std::size_t at) { return plain.source_of(at); });
+  }
+  if (text.find("'\\''") != text.npos || text.find("'\"'\"'") != text.npos) {
+    const Decoded plain = decoded(text, Coding::shell);
+    find_in(plain, [&](std::size_t at) { return plain.source_of(at); });
+  }
+  if (text.find('\\') == text.npos) return;
+  const Decoded plain = decoded(text, Coding::backslash);
+  find_in(plain, [&](std::size_t at) { return plain.source_of(at); });
+  if (plain.text.find_first_of("\\%") == plain.text.npos) return;
+  for (const Coding coding :
+       {Coding::backslash, Coding::percent}) {  // a quoted text that is quoted
+    const Decoded inner = decoded(plain.text, coding);
+    find_in(inner, [&](std::size_t at) { return plain.source_of(inner.source_of(at)); });
+  }
+}
+
+std::string Redactor::Impl::without(std::string_view text, const Stays& stays) const {
+  if (patterns.empty() || text.size() < kShortest) return std::string(text);
+  std::vector<Span> spans;
+  find_all(text, stays, spans);
+  if (spans.empty()) return std::string(text);
+  // What was masked before is not masked again, though "masked" were a value.
+  const auto is_mark = [&](const Span& span) {
+    const auto from = span.begin < kMasked.size() ? 0 : span.begin - kMasked.size();
+    const auto mark = text.substr(0, span.end + kMasked.size()).find(kMasked, from);
+    return mark != text.npos && mark <= span.begin && span.end <= mark + kMasked.size();
+  };
+  std::erase_if(spans, is_mark);
+  std::ranges::sort(spans, {}, &Span::begin);
+  std::string out;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < spans.size();) {
+    const std::size_t begin = std::max(spans[i].begin, at);
+    std::size_t end = spans[i].end;
+    for (++i; i < spans.size() && spans[i].begin < end; ++i) end = std::max(end, spans[i].end);
+    if (end <= at) continue;
+    out += text.substr(at, begin - at);
+    out += kMasked;
+    at = end;
+  }
+  out += text.substr(at);
+  return out;
+}
+
+// --- the class ---
+
+Redactor::Redactor() : impl_(std::make_unique<Impl>()) {}
+Redactor::~Redactor() = default;
+
+void Redactor::set(std::string_view source, std::span<const std::string_view> values) {
+  const std::scoped_lock lock(impl_->mutex);
+  Impl::Source known;
+  for (const std::string_view value : values) impl_->know(value, Impl::Kind::value, known);
+  auto& [now, before] = impl_->sources.try_emplace(std::string(source)).first->second;
+  impl_->forget(before, Impl::Kind::value);
+  before = std::move(now);
+  now = std::move(known);
+  if (!values.empty()) return;
+  impl_->forget(before, Impl::Kind::value);
+  impl_->sources.erase(impl_->sources.find(source));
+}
+
+void Redactor::add_credential(std::string_view value) {
+  const std::scoped_lock lock(impl_->mutex);
+  const auto known = impl_->patterns.find(value);
+  if (known != impl_->patterns.end() && known->second.credential > 0) return;
+  Impl::Source source;
+  impl_->know(value, Impl::Kind::credential, source);
+  impl_->credentials.push_back(std::move(source));
+  if (impl_->credentials.size() <= kMostCredentials) return;
+  impl_->forget(impl_->credentials.front(), Impl::Kind::credential);
+  impl_->credentials.pop_front();
+}
+
+void Redactor::set_own_words(std::function<bool(std::string_view)> is_own) {
+  const std::scoped_lock lock(impl_->mutex);
+  impl_->is_own = std::move(is_own);
+}
+
+std::string Redactor::redact(std::string_view foreign,
+                             std::span<const std::string_view> shown) const {
+  const std::scoped_lock lock(impl_->mutex);
+  if (shown.empty()) return impl_->without(foreign, nullptr);
+  return impl_->without(foreign, [&](std::string_view text, Span part) {
+    return std::ranges::any_of(shown, [&](std::string_view word) {
+      const std::size_t from = part.end - std::min(part.end, word.size());
+      return text.substr(0, part.begin + word.size()).find(word, from) <= part.begin;
+    });
+  });
+}
+
+std::string Redactor::redact_cut(std::string_view foreign) const {
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    const std::size_t word = foreign.find_last_of(" \t\r\n");
+    foreign = foreign.substr(0, word == foreign.npos ? 0 : word + 1);
+    // What is left may end with the first words of a value.
+    for (std::size_t at = foreign.size() - std::min<std::size_t>(foreign.size(), kMostEncoded);
+         at < foreign.size(); ++at) {
+      const auto next = impl_->patterns.lower_bound(foreign.substr(at));
+      if (next != impl_->patterns.end() && next->first.starts_with(foreign.substr(at)))
+        foreign = foreign.substr(0, at);
+    }
+  }
+  return redact(foreign);
+}
+
+std::string Redactor::redact_ours(std::string_view text) const {
+  const std::scoped_lock lock(impl_->mutex);
+  if (!impl_->is_own) return impl_->without(text, nullptr);
+  return impl_->without(text, [this](std::string_view whole, Span part) {
+    return impl_->is_own(whole.substr(part.begin, part.end - part.begin));
+  });
+}
+
+bool Redactor::is_own_word(std::string_view word) const {
+  const std::scoped_lock lock(impl_->mutex);
+  const auto known = impl_->patterns.find(word);
+  if (known != impl_->patterns.end() && known->second.credential > 0) return false;
+  return impl_->is_own && impl_->is_own(word);
+}
+
+Redactor& redactor() {
+  static Redactor instance;
+  return instance;
+}
+
+}  // namespace keybearer
