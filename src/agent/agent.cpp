@@ -13,7 +13,9 @@
 #include "agent/reload.hpp"
 #include "agent/settings.hpp"
 #include "base/log.hpp"
-#include "config/scalars.hpp"
+#include "base/redactor.hpp"
+#include "base/signal_table.hpp"
+#include "config/own_words.hpp"
 #include "process/hardening.hpp"
 #include "process/signals.hpp"
 
@@ -100,18 +102,18 @@ awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycl
   if (!targets.parts.next_signal) co_return;
   for (;;) {
     const int signal = co_await targets.parts.next_signal();
-    const bool forward = targets.delivery.rendering().config->exec.hup == config::Exec::Hup::forward;
-    if (signal == SIGHUP && !(forward && targets.supervisor != nullptr)) {
+    const bool childs = targets.supervisor != nullptr && targets.supervisor->forwards(signal);
+    if (childs) {
+      targets.supervisor->forward_signal(signal);
+    } else if (signal == SIGHUP) {
       if (const auto reopened = log::reopen(); !reopened)
         log::warn("log.reopen_failed", reopened.error().text);
       reload(targets);
       targets.session.reopen();
       targets.secrets.refresh_all();
-    } else if (is_stop_signal(signal)) {
+    } else if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) {
       log::info("agent.stopping", "stopping", {{"signal", config::signal_name(signal)}});
       lifecycle.on_stop();
-    } else if (targets.supervisor != nullptr) {
-      targets.supervisor->forward_signal(signal);
     }
   }
 }
@@ -147,6 +149,17 @@ awaitable<void> revoke_and_notify(ShutdownParts parts) {
 
 }  // namespace
 
+namespace {
+
+std::vector<int> handled_signals() {
+  std::vector<int> signals = own_signals();
+  const std::vector<int> others = forwarded_signals();
+  signals.insert(signals.end(), others.begin(), others.end());
+  return signals;
+}
+
+}  // namespace
+
 Parts make_parts(asio::io_context& context) {
   const auto events = std::make_shared<Signals>(context.get_executor(), handled_signals());
   const auto executor = context.get_executor();
@@ -172,13 +185,14 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   };
   vault::Session session(parts.make_http(*config), vault::session_options(*config));
   vault::Client client(session);
-  lease::Revocations revocations(executor, client);
+  lease::Revocations revocations(
+      executor, client, [&](const std::string& path) { notifier.notify("lease.expired", path); });
   auth::AuthLoop auth(client, auth_settings(*config, mode),
                       {.outage = config->outage,
                        .start_grace = config->template_config.start_grace,
                        .once = is_once(mode),
                        .num_retries = config->vault.retry.num_retries},
-                      has_child(mode) ? config->exec.stop_timeout : Duration(0), parts.random,
+                      has_child(mode) ? config->exec.longest_stop() : Duration(0), parts.random,
                       notify);
   secrets::SecretStore secrets(executor, client, revocations,
                                secrets::settings_of(*config, is_once(mode)), parts.random,
@@ -186,8 +200,9 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                                 .alarm = notify,
                                 .token_is_limited = [&auth] { return auth.state().limited; }});
   delivery::Files files;
-  delivery::Hooks hooks(executor, parts.random,
-                        [&files](const std::string& destination) { files.action_done(destination); });
+  delivery::Hooks hooks(executor, parts.random, [&files](const std::string& destination) {
+    files.action_done(destination);
+  });
   std::optional<child::Supervisor> supervisor;
   if (has_child(mode)) {
     supervisor.emplace(executor, *parts.spawner, config->exec, instance_id(*config), parts.random,
@@ -206,13 +221,22 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   };
   DeliveryLoop delivery(
       rendering, mode,
-      {.secrets = secrets, .auth = auth, .files = files, .hooks = hooks, .supervisor = child,
-       .environment = parts.environment, .random = parts.random},
+      {.session = session,
+       .secrets = secrets,
+       .auth = auth,
+       .files = files,
+       .hooks = hooks,
+       .supervisor = child,
+       .environment = parts.environment,
+       .random = parts.random},
       {.ready = on_ready,
        .child_offered = [&] { lifecycle.on_child_offered(); },
        .failed = [&](int code, const Error& reason) { lifecycle.end(code, reason); },
        .notify = notify});
 
+  redactor().set_own_words([&delivery, words = config::own_words(*config)](std::string_view word) {
+    return words.find(word) != std::string::npos || delivery.rendering().renderer.says(word);
+  });
   lifecycle.connect(
       {.stop_child = [&] { supervisor->stop(); },
        .begin_ending = [&] { delivery.stop(); },
@@ -222,8 +246,8 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
            },
        .clean_up =
            [&] { return revoke_and_notify({*config, mode, client, auth, secrets, notifier}); }});
-  const ReloadTargets reload_targets{parts, mode,  session, auth,
-                                     secrets, delivery, child, notifier};
+  const ReloadTargets reload_targets{parts,   mode,     session, auth,
+                                     secrets, delivery, child,   notifier};
   lifecycle.spawn_signals(handle_signals(reload_targets, lifecycle));
   lifecycle.spawn(authenticate(auth, delivery, lifecycle));
   lifecycle.spawn(follow_token(auth, secrets, delivery));

@@ -4,12 +4,11 @@
 
 #include "agent/exit_codes.hpp"
 #include "agent/hints.hpp"
-#include "base/fingerprint.hpp"
 #include "base/log.hpp"
 #include "base/offload.hpp"
 #include "child/environment.hpp"
 #include "config/scalars.hpp"
-#include "tmpl/funcs/write_file.hpp"
+#include "render/effects.hpp"
 
 namespace keybearer {
 namespace {
@@ -72,7 +71,8 @@ awaitable<void> DeliveryLoop::run() {
     Instant wake = write_again_.value_or(Instant::max());
     if (!ready_ && Clock::now() < begun_ + kDefaultsAfter)
       wake = std::min(wake, begun_ + kDefaultsAfter);
-    if (!ready_) wake = std::min(wake, std::max(begun_ + start_rules_.start_grace, Clock::now() + 1s));
+    if (!ready_)
+      wake = std::min(wake, std::max(begun_ + start_rules_.start_grace, Clock::now() + 1s));
     (void)co_await links_.secrets.changed().wait(evaluated_, wake);
     if (!ready_) co_await gather_first_answers(wake);
   }
@@ -100,25 +100,24 @@ awaitable<void> DeliveryLoop::pass() {
   }
   if (stopping_) co_return;
   render::log_notes(evaluation_.notes);
-  for (const tmpl::Dependency& dependency : evaluation_.missing)
-    links_.secrets.require(dependency);
+  for (const tmpl::Dependency& dependency : evaluation_.missing) links_.secrets.require(dependency);
+  if (!ready_) links_.session.grow_budget(links_.secrets.all().size());
   report(evaluation_.errors);
   // What is there does not wait for what is not; the child waits for all.
   const bool all_written = co_await write();
   if (stopping_ || (!ready_ && start_is_over())) co_return;
   (void)links_.secrets.missing_key(evaluation_.used);
   if (!evaluation_.complete) co_return;
-  if (evaluation_.errors.empty()) links_.secrets.retain(rendering_->renderer.dependencies());
+  if (evaluation_.errors.empty()) links_.secrets.retain(rendering_->renderer.used());
   if (all_written) offer();
 }
 
 awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {
   const StopOnExit stop;
-  co_return co_await offload(
-      [rendering = rendering_, snapshot = links_.secrets.snapshot(), use_defaults,
-       flag = stop.flag()]() mutable {
-        return rendering->renderer.evaluate(snapshot, use_defaults, flag.get());
-      });
+  co_return co_await offload([rendering = rendering_, snapshot = links_.secrets.snapshot(),
+                              use_defaults, flag = stop.flag()]() mutable {
+    return rendering->renderer.evaluate(snapshot, use_defaults, flag.get());
+  });
 }
 
 StartFacts DeliveryLoop::start_facts() const {
@@ -131,11 +130,12 @@ StartFacts DeliveryLoop::start_facts() const {
                    .lacking_keys = evaluation_.used};
   for (const secrets::Status* status : links_.secrets.all()) {
     facts.secrets.push_back({.id = status->id,
-                             .has_value = status->generation > 0,
+                             .has_value = status->fetched,
                              .failed_for_good = links_.secrets.start_failed(status->id),
                              .failing = status->state == secrets::Status::State::failing,
                              .refetchable = links_.secrets.can_refetch_freely(status->id),
-                             .error = status->error});
+                             .error = status->error,
+                             .advice = status->advice});
   }
   return facts;
 }
@@ -143,8 +143,7 @@ StartFacts DeliveryLoop::start_facts() const {
 bool DeliveryLoop::start_is_over() {
   const std::vector<Error> failures = start_failures(start_rules_, start_facts());
   if (failures.empty()) return false;
-  for (std::size_t i = 1; i < failures.size(); ++i)
-    log::error("start.failed", failures[i].text);
+  for (std::size_t i = 1; i < failures.size(); ++i) log::error("start.failed", failures[i].text);
   callbacks_.failed(exit_code(failures.front()), failures.front());
   return true;
 }
@@ -181,20 +180,25 @@ awaitable<bool> DeliveryLoop::write() {
     for (const tmpl::Range& range : file.printed) write.printed.push_back({range.begin, range.end});
     writes.push_back(std::move(write));
   }
-  if (files.empty() && !write_again_) co_return true;
+  if (files.empty() && !write_again_) co_return carry_out_for_variables();
   const auto rendering = rendering_;  // `files` are its own
-  const auto results = co_await links_.files.apply(std::move(writes));
+  // What writeToFile asks for goes first: the child may read both.
+  const auto beside = co_await carry_out_effects(files);
+  auto results = co_await links_.files.apply(std::move(writes));
   if (stopping_) co_return false;
-  bool all = true;
-  for (std::size_t i = 0; i < files.size(); ++i) all = on_file(*files[i], results[i]) && all;
-  write_again_ =
-      all ? std::nullopt
-          : std::optional(Clock::now() + write_backoff_.next(links_.random.fraction()));
+  bool all = carry_out_for_variables();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (!beside[i]) results[i].written = beside[i];
+    all = on_file(*files[i], results[i], beside[i].value_or(false)) && all;
+  }
+  write_again_ = all ? std::nullopt
+                     : std::optional(Clock::now() + write_backoff_.next(links_.random.fraction()));
   if (all) write_backoff_.reset();
   co_return all && !stopping_;
 }
 
-bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::FileResult& result) {
+bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::FileResult& result,
+                           bool changed_beside) {
   const std::string& destination = file.spec->destination;
   if (!result.written) {
     const Error& error = result.written.error();
@@ -209,17 +213,43 @@ bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::Fil
     return false;
   }
   write_failures_.erase(destination);
-  bool changed = *result.written;
+  const bool changed = *result.written || changed_beside;
   if (changed) {
     log::info("file.written", "file written",
               {{"path", destination},
                {"mode", config::mode_text(result.mode)},
                {"secrets", reasons(file.used)}});
   }
-  changed = carry_out(file) || changed;
   written_[destination] = file.generation;
   if (changed || result.action_due) run_command(file);
   return true;
+}
+
+awaitable<std::vector<result<bool>>> DeliveryLoop::carry_out_effects(
+    const std::vector<const render::RenderedFile*>& files) {
+  std::vector<std::vector<tmpl::FileEffect>> effects;
+  bool any = false;
+  for (const render::RenderedFile* file : files) {
+    effects.push_back(file->effects);
+    any = any || !file->effects.empty();
+  }
+  if (!any) co_return std::vector<result<bool>>(files.size(), false);
+  co_return co_await offload([effects = std::move(effects)] {
+    std::vector<result<bool>> results;
+    for (const auto& each : effects) results.push_back(render::carry_out(each));
+    return results;
+  });
+}
+
+bool DeliveryLoop::carry_out_for_variables() {
+  const auto done = render::carry_out(rendering_->renderer.variables(), variable_effects_);
+  if (done) return true;
+  if (!ready_) {
+    callbacks_.failed(exit_code(done.error()), done.error());
+  } else {
+    log::error("file.failed", done.error().text);
+  }
+  return false;
 }
 
 void DeliveryLoop::run_command(const render::RenderedFile& file) {
@@ -242,7 +272,7 @@ child::Items DeliveryLoop::items() const {
   for (const render::RenderedVariable& variable : rendering_->renderer.variables()) {
     const config::OnChange change = variable.on_change.value_or(rule);
     items.push_back({.name = variable.name,
-                     .fingerprint = fingerprint(variable.value->reveal()),
+                     .fingerprint = render::fingerprint_of(*variable.value, variable.effects),
                      .action = change.action,
                      .signal = change.signal,
                      .why = reasons(variable.used)});
@@ -250,11 +280,8 @@ child::Items DeliveryLoop::items() const {
   for (const render::RenderedFile& file : rendering_->renderer.files()) {
     const config::OnChange change = file.spec->on_change.value_or(rule);
     if (file.spec->on_change && change.action == config::OnChange::Action::none) continue;
-    std::uint64_t print = fingerprint(file.content->reveal());
-    for (const tmpl::FileEffect& effect : file.effects)
-      print = print * 31 + fingerprint(effect.content->reveal());
     items.push_back({.name = file.spec->destination,
-                     .fingerprint = print,
+                     .fingerprint = render::fingerprint_of(*file.content, file.effects),
                      .action = change.action,
                      .signal = change.signal,
                      .why = reasons(file.used)});
@@ -307,6 +334,7 @@ void DeliveryLoop::in_force(std::uint64_t id) {
     links_.secrets.commit();
   }
   const bool first = !std::exchange(ready_, true);
+  if (first) links_.session.fix_budget();  // what templates ask for later does not widen it (S1)
   if (with_child()) {
     callbacks_.child_offered();
   } else {

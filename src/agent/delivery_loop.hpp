@@ -27,12 +27,14 @@
 #include "delivery/files.hpp"
 #include "delivery/hooks.hpp"
 #include "secrets/secret_store.hpp"
+#include "vault/session.hpp"
 
 namespace keybearer {
 
 class DeliveryLoop {
  public:
   struct Links {
+    vault::Session& session;
     secrets::SecretStore& secrets;
     const auth::AuthLoop& auth;
     delivery::Files& files;
@@ -50,8 +52,9 @@ class DeliveryLoop {
 
   DeliveryLoop(std::shared_ptr<Rendering> rendering, Mode mode, Links links, Callbacks callbacks);
 
-  // Both until cancelled.
+  // All until cancelled.
   [[nodiscard]] boost::asio::awaitable<void> run();
+  [[nodiscard]] boost::asio::awaitable<void> verify() { return verifier_.run(); }
   [[nodiscard]] boost::asio::awaitable<void> follow_child();
 
   // Other templates: evaluated at once. The first pass after it decides what is let go.
@@ -65,7 +68,9 @@ class DeliveryLoop {
   void stop() { stopping_ = true; }
 
  private:
-  [[nodiscard]] bool once() const { return mode_ == Mode::run_once || mode_ == Mode::render_once || mode_ == Mode::preview; }
+  [[nodiscard]] bool once() const {
+    return mode_ == Mode::run_once || mode_ == Mode::render_once || mode_ == Mode::preview;
+  }
   [[nodiscard]] bool with_child() const { return links_.supervisor != nullptr; }
 
   boost::asio::awaitable<void> pass();
@@ -74,8 +79,12 @@ class DeliveryLoop {
   [[nodiscard]] bool start_is_over();
   void report(const std::vector<Error>& errors);
   boost::asio::awaitable<bool> write();
-  bool on_file(const render::RenderedFile& file, const delivery::FileResult& result);
-  bool carry_out(const render::RenderedFile& file);
+  bool on_file(const render::RenderedFile& file, const delivery::FileResult& result,
+               bool changed_beside);
+  // One for each: whether what it writes beside its own file changed.
+  static boost::asio::awaitable<std::vector<result<bool>>> carry_out_effects(
+      const std::vector<const render::RenderedFile*>& files);
+  bool carry_out_for_variables();
   void run_command(const render::RenderedFile& file);
   void offer();
   void accepted(child::Desired set);
@@ -99,20 +108,15 @@ class DeliveryLoop {
   std::uint64_t evaluated_ = 0;  // generation of secrets.changed() at the last evaluation
   render::Evaluation evaluation_;
   LoggedGenerations logged_generations_;
-  std::set<std::string> reported_errors_;  // in force, and logged
-  std::map<std::string, std::uint64_t> written_;      // destination -> generation of its content
+  std::set<std::string> reported_errors_;                  // in force, and logged
+  std::map<std::string, std::uint64_t> variable_effects_;  // carried out: fingerprints by name
+  std::map<std::string, std::uint64_t> written_;       // destination -> generation of its content
   std::map<std::string, std::string> write_failures_;  // destination -> why, as logged
   std::optional<Instant> write_again_;
   Backoff write_backoff_{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
 
-  std::uint64_t last_set_ = 0;                       // id
+  std::uint64_t last_set_ = 0;                         // id
   std::map<std::uint64_t, lease::InUse> set_sources_;  // of sets that the child may have or get
-
-  friend class DeliveryTasks;
-
- public:
-  // Verification of sets, until cancelled.
-  [[nodiscard]] boost::asio::awaitable<void> verify() { return verifier_.run(); }
 };
 
 }  // namespace keybearer

@@ -19,9 +19,9 @@ namespace keybearer {
 class Lifecycle {
  public:
   struct Callbacks {
-    std::function<void()> stop_child;      // called again to hurry it
-    std::function<void()> begin_ending;    // nothing new is begun from now on
-    std::function<void()> remove_files;    // before the tasks end
+    std::function<void()> stop_child;                        // called again to hurry it
+    std::function<void()> begin_ending;                      // nothing new is begun from now on
+    std::function<void()> remove_files;                      // before the tasks end
     std::function<boost::asio::awaitable<void>()> clean_up;  // after them: revocations, alarms
   };
 

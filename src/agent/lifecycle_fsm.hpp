@@ -34,8 +34,8 @@ class LifecycleFsm {
   };
   enum class Action : std::uint8_t {
     none,
-    stop_child,      // in order: stop signal, grace, kill
-    hurry_child,     // again: a second's grace, then kill
+    stop_child,   // in order: stop signal, grace, kill
+    hurry_child,  // again: a second's grace, then kill
     clean_up,
     hurry_clean_up,  // nothing more is waited for
     exit,

@@ -22,25 +22,28 @@ ReloadReport reload(const ReloadTargets& targets) {
   if (!loaded) {
     report.problems = std::move(loaded).error();
     for (const config::Problem& problem : report.problems)
-      log::error("config.invalid", problem.place + ": " + problem.text);
+      log::error("config.invalid", config::problem_text(problem));
     log::error("config.reload_failed",
                "the configuration has errors; the running one stays in force");
     return report;
   }
   const config::Config& old = *targets.delivery.rendering().config;
   const config::Config& now = *(*loaded)->config;
-  for (const config::SectionDiff& section : config::diff(old, now)) {
-    if (section.effect == config::Effect::same) continue;
-    (section.effect == config::Effect::live ? report.changed : report.needs_restart)
-        .push_back(section.name);
+  const config::Diff diff = config::diff(old, now);
+  for (std::size_t i = 0; i < config::kSections; ++i) {
+    const auto section = static_cast<config::Section>(i);
+    if (diff.of(section) == config::Change::live)
+      report.changed.emplace_back(config::section_name(section));
   }
+  report.needs_restart = diff.needs_restart;
   if (auto taken = targets.auth.configure(auth_settings(now, targets.mode)); !taken) {
-    report.problems.push_back({"auto_auth.method", taken.error().text});
+    report.problems.push_back({now.auto_auth.method.place, taken.error().text});
     log::error("config.reload_failed", taken.error().text + "; the running one stays in force");
     return report;
   }
   if (now.log_level) log::set_level(*now.log_level);
-  targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
+  if (diff.of(config::Section::vault) != config::Change::same)
+    targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
   targets.secrets.configure(secrets::settings_of(now, false));
   targets.notifier.configure(now.notify);
   if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);

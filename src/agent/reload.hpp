@@ -32,8 +32,8 @@ struct ReloadTargets {
 // What came of it, for the log and for who asked.
 struct ReloadReport {
   bool applied = false;
-  std::vector<config::Problem> problems = {};  // why not
-  std::vector<std::string> changed = {};       // sections, applied
+  std::vector<config::Problem> problems = {};   // why not
+  std::vector<std::string> changed = {};        // sections, applied
   std::vector<std::string> needs_restart = {};  // keys whose change a restart of keybearer needs
 };
 ReloadReport reload(const ReloadTargets& targets);

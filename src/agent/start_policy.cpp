@@ -32,15 +32,15 @@ bool should_use_defaults(const StartRules& rules, const StartFacts& facts) {
 std::vector<Error> start_failures(const StartRules& rules, const StartFacts& facts) {
   // A template that is wrong by itself does not get better.
   for (const Error& error : facts.errors) {
-    if (error.kind == ErrorKind::render)
-      return {Error{error.kind, "a template can't be rendered"}};
+    if (error.kind == ErrorKind::render) return {Error{error.kind, "a template can't be rendered"}};
   }
   std::vector<Error> failures;
   for (const auto& [id, target] : facts.required_by) {
     const SecretFact* secret = find(facts, id);
     if (secret == nullptr || !secret->failed_for_good || !secret->error) continue;
     Error error = *secret->error;
-    error.text += "; needed by " + target + hint(error);
+    error.text += "; needed by " + target;
+    error.text += secret->advice.empty() ? hint(error) : ": " + secret->advice;
     failures.push_back(std::move(error));
   }
   if (!failures.empty()) return failures;
@@ -66,9 +66,9 @@ std::optional<Duration> start_timeout(const StartRules& rules) {
 }
 
 Error start_timeout_error(const StartRules& rules, const StartFacts& facts) {
-  const std::string text =
-      "not ready after " + std::to_string(start_timeout(rules).value_or(0s).count() / 1000) +
-      " s (outage.start_timeout)";
+  const std::string text = "not ready after " +
+                           std::to_string(start_timeout(rules).value_or(0s).count() / 1000) +
+                           " s (outage.start_timeout)";
   const auto because = [&](const Error& error) {
     return Error{error.kind, text + ": " + error.text + hint(error)};
   };

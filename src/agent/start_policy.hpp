@@ -26,6 +26,7 @@ struct SecretFact {
   bool failing = false;          // the last request got no answer
   bool refetchable = false;      // another read issues nothing, and may find more
   std::optional<Error> error = {};
+  std::string advice = {};  // what its kind of secret can tell; empty: hint(error)
 };
 
 struct StartFacts {
@@ -35,8 +36,8 @@ struct StartFacts {
   std::vector<SecretFact> secrets = {};
   // Of the last evaluation.
   std::vector<Error> errors = {};
-  std::map<std::string, std::string> required_by = {};   // id of what is missing -> its target
-  std::vector<std::string> lacking_keys = {};            // ids of what lacks a key that is used
+  std::map<std::string, std::string> required_by = {};  // id of what is missing -> its target
+  std::vector<std::string> lacking_keys = {};           // ids of what lacks a key that is used
 };
 
 // outage.on_start = "default": the server did not answer for a second.

@@ -147,6 +147,10 @@ void put_with_losses(State& log, const std::string& line) {
 
 }  // namespace
 
+void set_level(Level level) {
+  state().options.level = level;
+}
+
 bool enabled(Level level) {
   return level >= state().options.level;
 }

@@ -80,6 +80,7 @@ struct Options {
 [[nodiscard]] result<> open(const Options& options);
 // Opens the log file again, after a rotation by somebody else (SIGHUP).
 [[nodiscard]] result<> reopen();
+void set_level(Level level);  // from now on
 
 // The line as it is written, without the time: for tests.
 [[nodiscard]] std::string format_line(Format format, std::string_view time, Level level,

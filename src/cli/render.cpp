@@ -256,7 +256,10 @@ int render_to_show(const RenderOptions& options) {
     return code;
   harden(config);
   PreviewPrinter shower(options);
-  return run_agent(config, Mode::preview, std::move(*renderer),
+  auto shared = std::make_shared<const config::Config>(std::move(config));
+  auto kept = render::Renderer::make(*shared);  // parsed once more, of what it is kept with
+  if (!kept) return kTemplate;
+  return run_agent(std::make_shared<Rendering>(std::move(shared), std::move(*kept)), Mode::preview,
                    [&shower](const Files& files) { return shower.show(files); });
 }
 

@@ -8,9 +8,10 @@
 namespace keybearer::cli {
 namespace {
 
-int run_job(const config::Config& config, Mode job) {
-  auto renderer = load_templates(config);
-  if (!renderer) return renderer.error();
+int run_job(const config::Input& input, config::Config loaded, Mode mode) {
+  auto rendering = make_rendering(std::move(loaded));
+  if (!rendering) return rendering.error();
+  const config::Config& config = *(*rendering)->config;
   PidFile pid_file;
   if (!config.pid_file.empty()) {
     auto written = PidFile::write(config.pid_file);
@@ -24,35 +25,29 @@ int run_job(const config::Config& config, Mode job) {
   for (const config::Template& spec : config.templates)
     targets.push_back(delivery::target_of(spec));
   delivery::sweep_leftovers(targets);
-  return run_agent(config, job, std::move(*renderer));
+  const bool with_child = mode == Mode::run || mode == Mode::run_once;
+  return run_agent(std::move(*rendering), mode, {},
+                   [input, with_child] { return load_again(input, with_child); });
 }
 
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto loaded = start(options.input, Lifetime::daemon);
+  auto loaded = start(options.input, Lifetime::daemon);
   if (!loaded) return loaded.error();
-  if (loaded->config.exec.command.argv.empty()) {
-    print_problem(
-        "exec.command",
-        "no program: write it after --, or as exec.command (files only: keybearer render)");
-    return kConfig;
-  }
-  for (const config::Template& spec : loaded->config.templates) {
-    if (!spec.enabled || spec.destination != delivery::kStandardOutput) continue;
-    print_problems({{spec.place.text,
-                     "template.destination: \"-\" is standard output, which is the program's; "
-                     "name a file"}});
+  if (const auto problems = child_problems(loaded->config); !problems.empty()) {
+    print_problems(problems);
     return kConfig;
   }
   become_subreaper();
-  return run_job(loaded->config, options.once ? Mode::run_once : Mode::run);
+  return run_job(options.input, std::move(loaded->config),
+                 options.once ? Mode::run_once : Mode::run);
 }
 
 int render_files(const RenderOptions& options) {
   config::Input input = options.input;
   input.files_only = true;
-  const auto loaded = start(input, options.once ? Lifetime::one_shot : Lifetime::daemon);
+  auto loaded = start(input, options.once ? Lifetime::one_shot : Lifetime::daemon);
   if (!loaded) return loaded.error();
   if (loaded->config.templates.empty()) {
     print_problem("template",
@@ -61,7 +56,7 @@ int render_files(const RenderOptions& options) {
     return kConfig;
   }
   const bool once = options.once || loaded->config.exit_after_auth;
-  return run_job(loaded->config, once ? Mode::render_once : Mode::render);
+  return run_job(input, std::move(loaded->config), once ? Mode::render_once : Mode::render);
 }
 
 }  // namespace keybearer::cli

@@ -4,7 +4,8 @@
 #include <boost/asio/io_context.hpp>
 #include <exception>
 
-#include "agent/agent.hpp"
+#include "agent/hints.hpp"
+#include "agent/settings.hpp"
 #include "auth/method.hpp"
 #include "base/exit_code.hpp"
 #include "base/log.hpp"

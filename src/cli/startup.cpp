@@ -6,13 +6,14 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "agent/agent.hpp"
+#include "agent/settings.hpp"
 #include "base/log.hpp"
 #include "base/redactor.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
-#include "config/scalars.hpp"
 #include "config/own_words.hpp"
+#include "config/scalars.hpp"
+#include "delivery/files.hpp"
 #include "http/client.hpp"
 #include "process/env_block.hpp"
 #include "process/hardening.hpp"
@@ -49,7 +50,8 @@ std::vector<config::Problem> server_problems(const config::Config& config) {
     return path.empty() || access(path.c_str(), R_OK) == 0;
   };
   const bool files = !(vault.ca_cert + vault.ca_cert_bytes + vault.ca_path + vault.client_cert +
-                       vault.tls_server_name).empty() &&
+                       vault.tls_server_name)
+                          .empty() &&
                      there(vault.ca_cert) && there(vault.ca_path) && there(vault.client_cert) &&
                      there(vault.client_key);
   if (problems.empty() && https && files) {
@@ -129,6 +131,42 @@ std::expected<render::Renderer, int> load_templates(const config::Config& config
   if (renderer) return std::move(*renderer);
   print_problems(renderer.error());
   return std::unexpected(code_of(renderer.error()));
+}
+
+std::expected<std::shared_ptr<Rendering>, int> make_rendering(config::Config config) {
+  auto shared = std::make_shared<const config::Config>(std::move(config));
+  auto renderer = load_templates(*shared);
+  if (!renderer) return std::unexpected(renderer.error());
+  return std::make_shared<Rendering>(std::move(shared), std::move(*renderer));
+}
+
+Reloaded load_again(const config::Input& input, bool with_child) {
+  auto loaded = load_configuration(input, Templates::parsed_later);
+  if (!loaded) return std::unexpected(std::move(loaded).error());
+  if (auto problems = with_child ? child_problems(loaded->config) : std::vector<config::Problem>{};
+      !problems.empty())
+    return std::unexpected(std::move(problems));
+  auto shared = std::make_shared<const config::Config>(std::move(loaded->config));
+  auto renderer = render::Renderer::make(*shared);
+  if (!renderer) return std::unexpected(std::move(renderer).error());
+  return std::make_shared<Rendering>(std::move(shared), std::move(*renderer));
+}
+
+std::vector<config::Problem> child_problems(const config::Config& config) {
+  std::vector<config::Problem> problems;
+  if (config.exec.command.argv.empty()) {
+    problems.push_back(
+        {{},
+         "exec.command: no program: write it after --, or as exec.command (files only: keybearer "
+         "render)"});
+  }
+  for (const config::Template& spec : config.templates) {
+    if (!spec.enabled || spec.destination != delivery::kStandardOutput) continue;
+    problems.push_back({spec.place,
+                        "template.destination: \"-\" is standard output, which is the program's; "
+                        "name a file"});
+  }
+  return problems;
 }
 
 int open_log(const config::Config& config, log::Level default_level, Lifetime lifetime) {

@@ -2,7 +2,9 @@
 // What the commands do before their job: configuration, log, templates; every error at once.
 
 #include <expected>
+#include <memory>
 
+#include "agent/agent.hpp"
 #include "base/log.hpp"
 #include "config/load.hpp"
 #include "render/renderer.hpp"
@@ -24,6 +26,13 @@ void print_problem(const std::string& key, const std::string& text);
 
 // The templates, or the exit code after having said why.
 [[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config);
+
+// Both, kept together. The error is the exit code, said already.
+[[nodiscard]] std::expected<std::shared_ptr<Rendering>, int> make_rendering(config::Config config);
+// The configuration and the templates of `input`, read again: for a reload.
+[[nodiscard]] Reloaded load_again(const config::Input& input, bool with_child);
+// What only a run with a child minds.
+[[nodiscard]] std::vector<config::Problem> child_problems(const config::Config& config);
 
 // A daemon, or a command that ends by itself: its log is text, unless the configuration or
 // --log-format says otherwise.

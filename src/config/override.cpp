@@ -63,9 +63,9 @@ class Overrides {
     }
     return std::nullopt;
   }
-  std::optional<std::string> take(const std::string& key,
-                                  std::initializer_list<const char*> names) {
-    return take(key, std::span(names.begin(), names.size()));
+  std::optional<std::string> take(const std::string& key, std::initializer_list<const char*> names,
+                                  bool secret = false) {
+    return take(key, std::span(names.begin(), names.size()), secret);
   }
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
@@ -86,7 +86,7 @@ void choose_proxy(const Environment& env, Overrides& o, Vault& vault) {
   if (auto address = o.take("vault.proxy_address",
                             {"VAULT_PROXY_ADDR", "BAO_PROXY_ADDR", "VAULT_HTTP_PROXY"}, true)) {
     vault.proxy_address = std::move(*address);
-    vault.proxy_source = o.from().substr(o.from().find(' ') + 1);
+    vault.proxy_source = o.from().name;
   }
   const auto first = [&env](const char* upper, const char* lower) {
     const auto value = env(upper) ? env(upper) : env(lower);
@@ -112,8 +112,7 @@ void complete_method(Config& config, std::vector<Origin>& origins) {
   for (const MethodKey& key : spec->keys()) {
     if (!key.fallback.empty() && !method.has(key.name)) {
       method.set(key.name, std::string(key.fallback));
-      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback),
-             "default");
+      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback), {});
     }
     if (key.stands_for != nullptr && method.has(key.name))
       config.vault.*key.stands_for = method.text(key.name);

@@ -42,8 +42,7 @@ void read_escalation(Context& context, Reader& r, Exec& exec) {
 
 void read_forward_signals(Context& context, Reader& r, Exec& exec) {
   const toml::node* node = r.find("forward_signals");
-  if (node == nullptr)
-    return context.origin("exec.forward_signals", "all but keybearer's own", "default");
+  if (node == nullptr) return context.origin("exec.forward_signals", "all but keybearer's own", {});
   const toml::array* names = node->as_array();
   if (names == nullptr) return r.problem("forward_signals", "expected an array of signals");
   std::vector<int> signals;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "base/time.hpp"
 #include "config/config.hpp"
@@ -36,6 +37,18 @@ class Budget {
   }
   // What templates ask for from now on does not widen it.
   void fix() { fixed_ = true; }
+
+  // Another [vault.budget], at a reload; what was spent stays spent.
+  void configure(const config::Budget& config, std::size_t secrets, Instant now) {
+    fill(now);
+    const double before = burst_;
+    config_ = config;
+    const bool fixed = std::exchange(fixed_, false);
+    secrets_ = std::max(secrets, secrets_);
+    resize(secrets_);
+    units_ = std::min(units_, std::max(burst_, before));
+    fixed_ = fixed;
+  }
 
   // When a request of this class may go out, if nobody comes before: `now`, or later. Reads leave a
   // tenth of the burst to `control`.

@@ -248,8 +248,9 @@ std::string reason_of_missing_version(const Value& envelope) {
 }
 
 std::string foreign_response_text(const http::Response& response) {
-  const std::string type =
-      response.content_type.empty() ? "no content type" : flattened(redactor().redact(response.content_type));
+  const std::string type = response.content_type.empty()
+                               ? "no content type"
+                               : flattened(redactor().redact(response.content_type));
   const std::string between =
       response.via.empty() ? "any proxy in between" : "the proxy " + response.via;
   return "unexpected response (" + type +

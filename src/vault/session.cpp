@@ -31,7 +31,7 @@ std::size_t index(Traffic traffic) {
 }  // namespace
 
 struct Session::Impl {
-  std::unique_ptr<http::Client> http;
+  std::shared_ptr<http::Client> http;  // requests under way keep the one they began with
   SessionOptions options;
   Token token = {};
   Budget budget;
@@ -175,6 +175,13 @@ Session::Session(std::unique_ptr<http::Client> http, SessionOptions options)
     : impl_(new Impl(std::move(http), std::move(options))) {}
 Session::~Session() = default;
 
+void Session::configure(std::unique_ptr<http::Client> http, SessionOptions options) {
+  impl_->http = std::move(http);
+  impl_->budget.configure(options.budget, options.secrets, Clock::now());
+  impl_->options = std::move(options);
+  reopen();
+}
+
 void Session::set_token(Token token) {
   impl_->token = std::move(token);
   if (impl_->token) reopen();
@@ -194,7 +201,8 @@ awaitable<result<http::Response>> Session::send(http::Request request, Traffic t
   Impl* const impl = impl_.get();
   Impl::Turnstile gate(*impl, traffic, latest, give_up_at);
   request.gate = &gate;
-  auto response = co_await impl->http->send(std::move(request));
+  const auto http = impl->http;
+  auto response = co_await http->send(std::move(request));
   if (response) {
     ++impl->stats.answered;
     impl->obey(*response);

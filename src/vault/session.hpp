@@ -45,6 +45,9 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // Another [vault], at a reload: for requests from now on. What was spent of the budget stays spent.
+  void configure(std::unique_ptr<http::Client> http, SessionOptions options);
+
   // The token of all requests from now on; null: none. Ends waits that the server asked for.
   void set_token(Token token);
   [[nodiscard]] const Token& token() const;
