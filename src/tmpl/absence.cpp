@@ -134,6 +134,11 @@ bool Absences::is_missing(AbsenceId id) const {
   return id > kPending && (kind(id) == Kind::no_key || kind(id) == Kind::unset);
 }
 
+bool Absences::is_of_key(AbsenceId id) const {
+  return is_missing(id) ||
+         (id > kPending && (kind(id) == Kind::null_key || kind(id) == Kind::null_item));
+}
+
 std::string Absences::hint(AbsenceId id) const {
   if (id <= kPending) return {};
   const Reason& reason = reasons_[id - 2];

@@ -44,6 +44,8 @@ class Absences {
   [[nodiscard]] std::string keys_text(const Value& container, std::string_view key) const;
   // A key that is not there, not one that is null.
   [[nodiscard]] bool is_missing(AbsenceId id) const;
+  // A key or element that is not there or null: it may come, and a default may stand in.
+  [[nodiscard]] bool is_of_key(AbsenceId id) const;
   // What to write instead; empty: no idea.
   [[nodiscard]] std::string hint(AbsenceId id) const;
   [[nodiscard]] std::string hint(const Value& container, std::string_view key) const;

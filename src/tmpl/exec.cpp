@@ -73,7 +73,7 @@ std::string Evaluation::shown_key(std::string_view key) const {
 void Evaluation::fail_absent(AbsenceId why, const Node& node) {
   at(node);
   try {
-    fail(absences_.text(why, shown_key(absences_.key(why))), true);
+    fail(absences_.text(why, shown_key(absences_.key(why))), absences_.is_of_key(why));
   } catch (ExecError& error) {
     error.hint = absences_.hint(why);
     throw;

@@ -132,6 +132,7 @@ class Evaluation {
   };
   void check_count(const Function& function, std::string_view name, std::size_t given,
                    std::size_t total);
+  [[nodiscard]] bool refuses_nil(const Function& function) const;
   [[nodiscard]] bool take_arguments(const Operand& dot, const Call& call, Arguments values);
   Operand carry_out(const Call& call, Arguments values);
   void check_result(const Value& value);

@@ -120,6 +120,12 @@ void Evaluation::check_count(const Function& function, std::string_view name, st
   }
 }
 
+// The last argument, which is nil. Formats with a null take one that is there.
+bool Evaluation::refuses_nil(const Function& function) const {
+  const NilRule rule = nil_rule(function.name);
+  return rule == NilRule::null_taken ? absences_.is_missing(absence_) : rule != NilRule::taken;
+}
+
 // False: one of them hangs on what is missing, and the call is left out of this pass.
 bool Evaluation::take_arguments(const Operand& dot, const Call& call, Arguments values) {
   const auto& [function, node, name, args, final, on, denied] = call;
@@ -132,8 +138,7 @@ bool Evaluation::take_arguments(const Operand& dot, const Call& call, Arguments 
     if (!values[i].is_nil()) return;
     if (absence_ == Absences::kPending && !options_.as_reference) {
       pending = pending || name != "not";
-    } else if (strict_ && (param(i) != Param::any ||
-                           (on == nullptr && nil_rule(function.name) != NilRule::taken))) {
+    } else if (strict_ && (param(i) != Param::any || (on == nullptr && refuses_nil(function)))) {
       fail_absent(absence_, argument);
     }
   };

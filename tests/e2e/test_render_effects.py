@@ -28,7 +28,7 @@ def base(s, **data):
     (".Data.data.nope", "nope"), ('index .Data.data "api-key"', "api-key"), (".Data.data.void", "void"), (".Data.data.db.pass", "pass"),
     ('printf "%s" .Data.data.void', "void"), ('printf "%d" (index .Data.data "nope")', "nope"), ("println .Data.data.void", "void"),
     ("range .Data.data.hosts }}{{ . }}{{ end", "element 1"), ("$x := .Data.data.void }}{{ $x", "void"),
-    ('scratch.Get "unset"', "unset"), ("toJSON .Data.data.void", "void"), ("index .Data.data.hosts 1", "element 1"),
+    ('scratch.Get "unset"', "unset"), ('toJSON (index .Data.data "nope")', "nope"), ("index .Data.data.hosts 1", "element 1"),
     (".Data.data.void | toUpper", "void"), ('index .Data.data "db" "pass" | print', "pass")])
 def test_what_is_not_there_is_an_error_with_its_place(s, action, key):
     code, out, err = offline(s, "\n" + IN_APP + "{{ " + action + " }}{{ end }}", VALUES)

@@ -216,8 +216,21 @@ NilRule nil_rule(std::string_view function) {
   constexpr std::string_view kPrint[] = {
       "html",       "js",          "print",        "printf",         "println",         "sprig_cat",
       "sprig_join", "sprig_quote", "sprig_squote", "sprig_toString", "sprig_toStrings", "urlquery"};
-  static_assert(std::ranges::is_sorted(kTaken) && std::ranges::is_sorted(kPrint));
+  constexpr std::string_view kNull[] = {"sprig_mustToJson",
+                                        "sprig_mustToPrettyJson",
+                                        "sprig_mustToRawJson",
+                                        "sprig_toJson",
+                                        "sprig_toPrettyJson",
+                                        "sprig_toRawJson",
+                                        "toJSON",
+                                        "toJSONPretty",
+                                        "toUnescapedJSON",
+                                        "toUnescapedJSONPretty",
+                                        "toYAML"};
+  static_assert(std::ranges::is_sorted(kTaken) && std::ranges::is_sorted(kNull) &&
+                std::ranges::is_sorted(kPrint));
   if (std::ranges::binary_search(kTaken, function)) return NilRule::taken;
+  if (std::ranges::binary_search(kNull, function)) return NilRule::null_taken;
   return std::ranges::binary_search(kPrint, function) ? NilRule::refused_inside : NilRule::refused;
 }
 

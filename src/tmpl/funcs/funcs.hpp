@@ -64,8 +64,9 @@ struct CallError {
 [[nodiscard]] const Function* find_function(std::string_view name);
 [[nodiscard]] std::vector<const Function*> all_functions();
 // What a function does with nil when nothing that is nil may be printed (behaviour.md R5): most
-// refuse it, some also what holds a nil, for they print it; a few ask about it or keep it.
-enum class NilRule : std::uint8_t { refused, refused_inside, taken };
+// refuse it, some also what holds a nil, for they print it; JSON and YAML write a null that is there;
+// a few ask about it or keep it.
+enum class NilRule : std::uint8_t { refused, refused_inside, null_taken, taken };
 [[nodiscard]] NilRule nil_rule(std::string_view function);
 // Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not
 // known either.

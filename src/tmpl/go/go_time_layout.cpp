@@ -255,10 +255,8 @@ void append_chunk(std::string& out, const Chunk& chunk, const Time& time, const 
       out += at.hour >= 12 ? "pm" : "am";
       break;
     case Std::zone_name:
-      if (at.zone.empty())
-        append_offset(out, at.offset, 2, false);
-      else
-        out += at.zone;
+      if (at.zone.empty()) append_offset(out, at.offset, 2, false);
+      out += at.zone;
       break;
     case Std::offset:
     case Std::iso_offset:
