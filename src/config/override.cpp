@@ -64,8 +64,9 @@ class Overrides {
     return std::nullopt;
   }
   std::optional<std::string> take(const std::string& key,
-                                  std::initializer_list<const char*> names) {
-    return take(key, std::span(names.begin(), names.size()));
+                                  std::initializer_list<const char*> names,
+                                  bool secret = false) {
+    return take(key, std::span(names.begin(), names.size()), secret);
   }
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
