@@ -129,3 +129,46 @@ X = { secret = "kv/@name@", key = "n" }
 ''', name=name), "sh", "-c", 'printf %s "$X" > out/x')
     wait_for(lambda: s.read("out/x"), 6, lambda: agent.stderr)
     assert s.read("out/x") == value
+
+
+# --- what the host has must not change what TLS does
+
+def openssl(*args):
+    subprocess.run(["openssl", *args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def certificate(s):
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    cert, key = s.path("boot/server.pem"), s.path("boot/server.key")
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
+            "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
+    return cert, key
+
+
+def test_a_configuration_of_the_hosts_openssl_is_not_read(s):
+    cert, _ = certificate(s)
+    s.write("openssl.cnf", "openssl_conf = init\n[init]\nproviders = all\nssl_conf = ssl\n[all]\nnone = none\n"
+                           "[none]\nactivate = 1\n[ssl]\nsystem_default = all_of_them\n")
+    s.write("agent.toml", "[vault]\n")
+    agent = s.start("check", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t", "VAULT_CACERT": cert,
+                                  "OPENSSL_CONF": s.path("openssl.cnf")})
+    assert agent.wait_exit(5) == 0, agent.stderr
+
+
+def test_a_key_with_a_pass_phrase_asks_nobody(s):
+    cert, key = certificate(s)
+    locked = s.path("boot/locked.key")
+    openssl("pkey", "-in", key, "-aes256", "-passout", "pass:phrase", "-out", locked)
+    s.write("agent.toml", "[vault]\n")
+    agent = s.start("check", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t", "VAULT_CACERT": cert,
+                                  "VAULT_CLIENT_CERT": cert, "VAULT_CLIENT_KEY": locked})
+    assert agent.wait_exit(5) == EX_CONFIG
+    assert "pass phrase" in agent.stderr + agent.stdout
+
+
+@pytest.mark.parametrize("name", [".example", "example.", "*.example", " ", "a:8200"])
+def test_a_server_name_that_widens_the_check_is_refused(s, name):
+    s.write("agent.toml", f'[vault]\ntls_server_name = "{name}"\n')
+    agent = s.start("check", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t"})
+    assert agent.wait_exit(5) == EX_CONFIG
+    assert "vault.tls_server_name" in agent.stderr + agent.stdout
