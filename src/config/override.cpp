@@ -112,8 +112,7 @@ void complete_method(Config& config, std::vector<Origin>& origins) {
   for (const MethodKey& key : spec->keys()) {
     if (!key.fallback.empty() && !method.has(key.name)) {
       method.set(key.name, std::string(key.fallback));
-      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback),
-             "default");
+      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback), {});
     }
     if (key.stands_for != nullptr && method.has(key.name))
       config.vault.*key.stands_for = method.text(key.name);
