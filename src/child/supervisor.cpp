@@ -11,6 +11,7 @@
 #include <exception>
 
 #include "base/log.hpp"
+#include "base/loop_guard.hpp"
 #include "base/signal_table.hpp"
 #include "base/timer.hpp"
 #include "child/start_settings.hpp"
@@ -250,7 +251,9 @@ asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
 }
 
 asio::awaitable<void> Supervisor::watch_children() {
+  LoopGuard guard(co_await asio::this_coro::executor, "children");
   for (;;) {
+    guard.round();
     co_await spawner_.child_changed();
     spawner_.reap_orphans();
     poll_tree();
@@ -261,7 +264,9 @@ asio::awaitable<void> Supervisor::watch_children() {
 }
 
 asio::awaitable<void> Supervisor::follow_deadlines() {
+  LoopGuard guard(co_await asio::this_coro::executor, "supervisor");
   while (!code_ && !failed_) {
+    guard.round();
     const auto seen = changed_.generation();
     Instant deadline = fsm_.deadline().value_or(Instant::max());
     if (fsm_.awaiting_tree_exit() && fsm_.state() != SupervisorFsm::State::background)

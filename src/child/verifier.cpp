@@ -1,8 +1,10 @@
 #include "child/verifier.hpp"
 
+#include <boost/asio/this_coro.hpp>
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/loop_guard.hpp"
 #include "process/command.hpp"
 
 namespace keybearer::child {
@@ -69,7 +71,9 @@ asio::awaitable<void> Verifier::run_verify_command() {
 }
 
 asio::awaitable<void> Verifier::run() {
+  LoopGuard guard(co_await asio::this_coro::executor, "verifier");
   for (;;) {
+    guard.round();
     const auto seen = changed_.generation();
     if (std::exchange(pending_, false)) {
       co_await run_verify_command();

@@ -1,6 +1,9 @@
 #include "secrets/watcher.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include "base/log.hpp"
+#include "base/loop_guard.hpp"
 #include "json/json.hpp"
 #include "secrets/accept.hpp"
 #include "secrets/certificate_reuse.hpp"
@@ -88,7 +91,9 @@ class Watcher {
 
 awaitable<void> Watcher::run() {
   Step step{Step::Do::read, Clock::now()};
+  LoopGuard guard(co_await boost::asio::this_coro::executor, "watcher");
   while (!s_.dropped) {
+    guard.round();
     const auto seen = s_.wakeup.generation();
     if (context_.client.token() && has_wakeup()) step = on_wakeup(step);
     s_.status.next_at = step.what == Step::Do::nothing ? std::nullopt : std::optional(step.at);
