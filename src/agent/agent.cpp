@@ -307,7 +307,7 @@ awaitable<void> Agent::render_pass() {
     co_return;  // what is there does not wait for what is not; the program waits for all
   if (!ready_ && first_start_failed(evaluation)) co_return;
   if (ready_) look_for_keys(evaluation);
-  if (clean) secrets_.retain(renderer_.used());
+  if (clean) secrets_.retain(renderer_.dependencies());
   if (evaluation.complete) offer();
 }
 

@@ -70,7 +70,7 @@ class Renderer {
   [[nodiscard]] const std::vector<RenderedFile>& files() const;
   [[nodiscard]] std::vector<RenderedVariable> variables() const;
   // Ids of all that the last evaluation asked for.
-  [[nodiscard]] std::set<std::string> used() const;
+  [[nodiscard]] std::set<std::string> dependencies() const;
   [[nodiscard]] bool empty() const;  // nothing to render
 
   Renderer(Renderer&&) noexcept;
