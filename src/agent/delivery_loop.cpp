@@ -108,7 +108,7 @@ awaitable<void> DeliveryLoop::pass() {
   if (stopping_ || (!ready_ && start_is_over())) co_return;
   (void)links_.secrets.missing_key(evaluation_.used);
   if (!evaluation_.complete) co_return;
-  if (evaluation_.errors.empty()) links_.secrets.retain(rendering_->renderer.used());
+  if (evaluation_.errors.empty()) links_.secrets.retain(rendering_->renderer.dependencies());
   if (all_written) offer();
 }
 

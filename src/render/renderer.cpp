@@ -523,7 +523,7 @@ std::vector<RenderedVariable> Renderer::variables() const {
   return out;
 }
 
-std::set<std::string> Renderer::used() const {
+std::set<std::string> Renderer::dependencies() const {
   std::set<std::string> out;
   const auto add = [&out](const RenderedValue& value) {
     for (const tmpl::Use& use : value.used()) out.insert(use.dependency.id);

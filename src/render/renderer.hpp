@@ -71,7 +71,7 @@ class Renderer {
   [[nodiscard]] const std::vector<RenderedFile>& files() const;
   [[nodiscard]] std::vector<RenderedVariable> variables() const;
   // Ids of all that the last evaluation asked for.
-  [[nodiscard]] std::set<std::string> used() const;
+  [[nodiscard]] std::set<std::string> dependencies() const;
   // The oldest generation of each secret that a file's content or a variable's value is made of.
   [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> in_use() const;
   [[nodiscard]] bool empty() const;  // nothing to render

@@ -28,7 +28,7 @@ ISSUE = "pki/issue/web"
 def pki(s, mounts=("pki",)):
     for mount in mounts:
         s.vault.post(f"sys/mounts/{mount}", {"type": "pki"})
-        s.vault.post(f"{mount}/root/generate/internal", {"common_name": f"CA of {mount}", "ttl": "20h"})
+        s.vault.post("/".join((mount, "root/generate/internal")), {"common_name": f"CA of {mount}", "ttl": "20h"})
         s.vault.post(f"{mount}/roles/web", {"allowed_domains": "test", "allow_subdomains": True, "max_ttl": "2h"})
     s.vault.policy("web", **{f"{mount}/issue/web": ["update"] for mount in mounts})
     login_files(s, "app", "web", token_ttl="10m")

@@ -150,15 +150,25 @@ std::vector<std::string> names_of(X509* certificate) {
   return sorted(std::move(out));
 }
 
+bool is_host_name(std::string_view name) {
+  return std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_' || c == '*';
+  });
+}
+
 std::vector<std::string> names_of(const CertificateRequest& request) {
   std::vector<std::string> out;
   for (const std::string& name : request.dns_names) out.push_back("dns:" + lower(name));
   for (const std::string& name : request.emails) out.push_back("email:" + lower(name));
   for (const std::string& name : request.uris) out.push_back("uri:" + name);
   for (const std::string& name : request.ip_addresses) out.push_back("ip:" + plain_ip(name));
-  if (request.common_name_is_alternative && !request.common_name.empty()) {
-    const bool email = request.common_name.contains('@');
-    out.push_back((email ? "email:" : "dns:") + lower(request.common_name));
+  const std::string& common = request.common_name;
+  if (request.common_name_is_alternative && !common.empty()) {
+    if (common.contains('@'))
+      out.push_back("email:" + lower(common));
+    else if (is_host_name(common))  // others stay in the subject alone
+      out.push_back("dns:" + lower(common));
   }
   return sorted(std::move(out));
 }
