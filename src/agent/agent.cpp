@@ -26,7 +26,7 @@
 #include "process/signals.hpp"
 #include "process/tree.hpp"
 #include "render/effects.hpp"
-#include "secrets/secrets.hpp"
+#include "secrets/secret_store.hpp"
 
 namespace keybearer {
 namespace {
@@ -99,12 +99,15 @@ class Agent {
   Random random_;
   vault::Client client_;
   auth::AuthLoop auth_;
-  secrets::Secrets secrets_;
+  lease::Revocations revocations_;
+  secrets::SecretStore secrets_;
   std::unique_ptr<child::Spawner> spawner_;
   child::Supervisor supervisor_;
   child::Verifier verifier_;
   std::map<std::string, std::uint64_t> variable_effects_;  // of [env]: fingerprints, carried out
-  std::uint64_t set_id_ = 0;  // of the newest complete set
+  std::uint64_t set_id_ = 0;                               // of the newest complete set
+  secrets::InUse evaluated_set_, offered_set_;  // generations that the newest of each was made of
+  secrets::InUse accepted_set_;                 // what the program has, or is about to get
   delivery::Hooks hooks_;
   EnvBlock our_environment_;
   TaskGroup tasks_;
@@ -152,7 +155,10 @@ Agent::Agent(asio::io_context& context, const config::Config& config, Job job,
              .once = once(),
              .num_retries = config.vault.retry.num_retries},
             with_program() ? config.exec.longest_stop() : Duration(0), random_, raise_alarm()),
-      secrets_(context.get_executor(), client_, config, once(), random_,
+      revocations_(context.get_executor(), client_,
+                   [this](const std::string& path) { alarms_.raise("lease.expired", path); }),
+      secrets_(context.get_executor(), client_, revocations_, secrets::settings_of(config, once()),
+               random_,
                {.token_is_good = [this] { return auth_.token_is_good(); },
                 .alarm = raise_alarm(),
                 .token_is_limited = [this] { return auth_.state().limited; }}),
@@ -183,7 +189,6 @@ void Agent::end(int code, const std::optional<Error>& reason) {
   ending_.set();
 }
 
-// A bug in one task ends all in order.
 awaitable<void> Agent::guarded(awaitable<void> task) {
   try {
     co_await std::move(task);
@@ -206,6 +211,7 @@ awaitable<void> Agent::run() {
   spawn(authenticate());
   spawn(follow_token());
   spawn(secrets_.run());
+  spawn(revocations_.run());
   spawn(render());
   spawn(hooks_.run());
   if (config_.hardening) spawn(settle());
@@ -230,8 +236,6 @@ awaitable<void> Agent::run() {
   co_await clean_up();
   if (bug_) std::rethrow_exception(bug_);
 }
-
-// --- the token ---
 
 awaitable<void> Agent::authenticate() {
   Error reason = co_await auth_.run();
@@ -270,7 +274,7 @@ awaitable<void> Agent::render() {
     // for who hangs.
     const Instant latest = std::min(wake, Clock::now() + kGather);
     bool more = true;
-    while (more && !ready_ && !secrets_.settled() && !secrets_.any_start_failed()) {
+    while (more && !ready_ && !secrets_.all_answered() && !secrets_.any_start_failed()) {
       more = co_await secrets_.changed().wait(secrets_.changed().generation(), latest);
     }
     if (key_look_at_ && Clock::now() >= *key_look_at_) {
@@ -284,23 +288,30 @@ awaitable<void> Agent::render_pass() {
   if (stopping_ || end_code_) co_return;
   const bool use_defaults = defaults_stand_in();
   if (use_defaults) secrets_.use_defaults();
-  auto evaluation = renderer_.evaluate(secrets_, use_defaults);
+  secrets::Snapshot snapshot = secrets_.snapshot();
+  auto evaluation = renderer_.evaluate(snapshot, use_defaults);
   if (ready_ && secrets_.reject(evaluation.used)) {
     report(evaluation.errors);
-    evaluation = renderer_.evaluate(secrets_, false);
+    snapshot = secrets_.snapshot();
+    evaluation = renderer_.evaluate(snapshot, false);
   }
   if (stop_signal_pending()) co_return;  // it may have broken off the evaluation
   render::log_notes(evaluation.notes);
+  const bool clean = evaluation.complete && evaluation.missing.empty() && evaluation.errors.empty();
+  if (clean) {  // else something may still hold older values
+    evaluated_set_.clear();
+    for (const auto& [id, item] : snapshot.items()) evaluated_set_[id] = item.generation;
+  }
   for (const auto& dependency : evaluation.missing) secrets_.require(dependency);
   report(evaluation.errors);
   if (!co_await write())
     co_return;  // what is there does not wait for what is not; the program waits for all
   if (!ready_ && first_start_failed(evaluation)) co_return;
   if (ready_) look_for_keys(evaluation);
+  if (clean) secrets_.retain(renderer_.used());
   if (evaluation.complete) offer();
 }
 
-// The server is away at the start, and the configuration says: with defaults, then.
 bool Agent::defaults_stand_in() const {
   const auto on_start = config_.outage.on_start;
   if (ready_ || on_start != config::Outage::OnStart::use_default ||
@@ -310,12 +321,11 @@ bool Agent::defaults_stand_in() const {
   const auth::TokenState& auth = auth_.state();
   if (auth.token_number == 0) return auth.trouble && is_outage(auth.trouble->kind);
   return std::ranges::any_of(secrets_.all(), [](const secrets::Status* status) {
-    return status->generation == 0 && status->state == secrets::Status::State::failing;
+    return !status->fetched && status->state == secrets::Status::State::failing;
   });
 }
 
-// True: it is over. A template that is wrong by itself is so at once; what is not there is waited
-// for.
+// True: it is over. A template that is wrong by itself is so at once.
 bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   for (const Error& error : evaluation.errors) {
     if (error.kind == ErrorKind::render) {
@@ -326,8 +336,10 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   std::optional<Error> failure;  // each is said; the first is the reason
   for (const auto& [id, target] : evaluation.required_by) {
     if (!secrets_.start_failed(id)) continue;
-    Error error = *secrets_.status(id)->error;
-    error.text += "; needed by " + target + hint(error);
+    const secrets::Status& status = *secrets_.status(id);
+    Error error = *status.error;
+    error.text += "; needed by " + target;
+    error.text += status.advice.empty() ? hint(error) : ": " + status.advice;
     if (failure) log::error("secret.given_up", error.text);
     if (!failure) failure = std::move(error);
   }
@@ -337,7 +349,7 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   }
   if (config_.outage.on_start == config::Outage::OnStart::fail) {
     for (const secrets::Status* status : secrets_.all()) {
-      if (status->generation == 0 && status->error && is_outage(status->error->kind)) {
+      if (!status->fetched && status->error && is_outage(status->error->kind)) {
         end(exit_code(*status->error), *status->error);
         return true;
       }
@@ -360,7 +372,6 @@ bool Agent::first_start_failed(const render::Evaluation& evaluation) {
   return false;
 }
 
-// Looked for with growing pauses, where that issues nothing.
 void Agent::look_for_keys(const render::Evaluation& evaluation) {
   if (evaluation.used.empty()) {
     key_backoff_.reset();
@@ -374,7 +385,6 @@ void Agent::look_for_keys(const render::Evaluation& evaluation) {
   }
 }
 
-// One line per error while it lasts.
 void Agent::report(const std::vector<Error>& errors) {
   std::set<std::string> now;
   for (const Error& error : errors) {
@@ -389,8 +399,7 @@ void Agent::report(const std::vector<Error>& errors) {
   said_ = std::move(now);
 }
 
-// False: a file can't be written, then it is tried again, and until then the program hears of
-// nothing; or it is over.
+// False: a file can't be written: until it is, the program hears of nothing; or it is over.
 awaitable<bool> Agent::write() {
   if (job_ == Job::show) co_return true;
   std::vector<delivery::FileWrite> writes;
@@ -454,6 +463,7 @@ awaitable<bool> Agent::write() {
 
 // The complete set: to the program, once exec.verify finds it good.
 void Agent::offer() {
+  offered_set_ = evaluated_set_;
   if (!with_program() || (ready_ && once())) return in_place();
   const config::OnChange rule = default_action(config_.exec);
   child::Desired desired{.id = ++set_id_, .items = {}, .environment = {}};
@@ -508,6 +518,7 @@ void Agent::in_place() {
     for (const secrets::Status* status : secrets_.all()) told_[status->id] = status->generation;
     secrets_.commit();
   }
+  accepted_set_ = offered_set_;
   if (!ready_) became_ready();
   mark_applied();
 }
@@ -519,7 +530,7 @@ std::string Agent::why(const std::vector<std::string>& used) const {
   for (const std::string& id : used) {
     const secrets::Status* status = secrets_.status(id);
     if (status == nullptr) continue;
-    const auto told = told_.find(id);
+    const auto told = told_.find(status->id);
     if (told != told_.end() && told->second == status->generation) continue;
     std::string part = status->path;
     if (!status->why.empty()) part += ": " + status->why;
@@ -547,14 +558,11 @@ void Agent::became_ready() {
   if (!once()) tasks_.spawn(guarded(say_server()));
 }
 
-// Replaced leases may go once what replaced them is in use.
 void Agent::mark_applied() {
-  const bool all_seen = evaluated_ == secrets_.changed().generation();
   const bool in_use = !with_program() || once() || supervisor_.applied() == set_id_;
-  if (ready_ && all_seen && in_use) secrets_.applied();
+  if (ready_ && in_use) secrets_.applied(accepted_set_);
 }
 
-// What nobody should wait for at the start.
 awaitable<void> Agent::settle() {
   co_await sleep_for(kSettling);
   lock_memory();
@@ -579,13 +587,11 @@ awaitable<void> Agent::give_up_at_start() {
   if (const auto& trouble = auth_.state().trouble)
     reason = Error{trouble->kind, text + ": " + trouble->text + hint(*trouble)};
   for (const secrets::Status* status : secrets_.all()) {
-    if (status->generation == 0 && status->error)
+    if (!status->fetched && status->error)
       reason = Error{status->error->kind, text + ": " + status->error->text + hint(*status->error)};
   }
   end(exit_code(reason), reason);
 }
-
-// --- the program ---
 
 awaitable<void> Agent::supervise() {
   program_code_ = co_await supervisor_.run();
@@ -638,8 +644,6 @@ void Agent::hang_up() {
   if (with_program()) supervisor_.forward_signal(SIGHUP);  // exec.hup = "forward"
 }
 
-// --- the end ---
-
 awaitable<void> Agent::clean_up() {
   if (job_ != Job::render_once && job_ != Job::show) {
     std::vector<const config::Template*> specs;
@@ -664,7 +668,7 @@ awaitable<void> Agent::take_leave() {
 
 awaitable<void> Agent::revoke(Instant last) {
   if (config_.lease.revoke_on_exit.value_or(job_ != Job::render_once))
-    co_await secrets_.revoke_all();
+    (void)co_await secrets_.revoke_all(last - 200ms);
   if (Clock::now() + 100ms < last) co_await auth_.revoke();
 }
 

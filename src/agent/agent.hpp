@@ -27,6 +27,7 @@ using Show = std::function<int(const std::vector<render::RenderedFile>&)>;
 
 // [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
 [[nodiscard]] http::ClientOptions client_options(const config::Config& config);
+[[nodiscard]] http::ProxyOptions proxy_options(const config::Config& config);
 
 // ": what to do about it", or nothing.
 [[nodiscard]] std::string hint(const Error& error);

@@ -40,13 +40,15 @@ std::string hint(const Error& error) {
     case ErrorKind::refused:
       return ": correct the path or its parameters";
     case ErrorKind::network:
+      if (error.reason == Reason::proxy) return "";  // its text says what to do
       return ": is the server up, and vault.address (VAULT_ADDR) right?";
     case ErrorKind::tls:
+      if (error.reason != Reason::none) return "";  // its text says what to do
       return ": see vault.ca_cert (VAULT_CACERT), tls_server_name, client_cert";
     case ErrorKind::sealed:
       return ": unseal the server";
     case ErrorKind::bad_reply:
-      if (error.reason == Reason::foreign_response) return " See vault.address (VAULT_ADDR)";
+      if (error.reason == Reason::foreign_response) return "";  // its text says what to do
       return ": is vault.address that of a Vault server, and max_response_size large enough?";
     default:
       return "";
@@ -77,6 +79,15 @@ std::string instance_id(const config::Config& config) {
   return config.name + "@" + (gethostname(host, HOST_NAME_MAX) == 0 ? host : "");
 }
 
+http::ProxyOptions proxy_options(const config::Config& config) {
+  const config::Vault& vault = config.vault;
+  return {.address = vault.proxy_address.value_or(""),
+          .address_source = vault.proxy_source,
+          .https_proxy = vault.https_proxy,
+          .http_proxy = vault.http_proxy,
+          .no_proxy = vault.no_proxy};
+}
+
 http::ClientOptions client_options(const config::Config& config) {
   const config::Vault& vault = config.vault;
   http::ClientOptions options;
@@ -86,7 +97,9 @@ http::ClientOptions client_options(const config::Config& config) {
   options.ca_path = vault.ca_path;
   options.client_cert = vault.client_cert;
   options.client_key = vault.client_key;
+  options.ca_cert_pem = vault.ca_cert_bytes;
   options.tls_server_name = vault.tls_server_name;
+  options.proxy = proxy_options(config);
   options.tls13_only = vault.tls13_only;
   options.tls_skip_verify = vault.tls_skip_verify;
   options.connect_timeout = vault.connect_timeout;

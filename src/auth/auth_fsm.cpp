@@ -165,6 +165,15 @@ bool AuthFsm::is_final(const AuthEvent& event) const {
   return traits_.refusal_is_final && !event.may_pass;
 }
 
+// A new content that waits is tried once its time has come, unless it is another meanwhile.
+bool AuthFsm::takes_pending(const AuthEvent& event) {
+  if (!pending_ || event.now < next_login_) return false;
+  pending_ = false;
+  if (!event.content) return false;
+  const auto outcome = attempts_.of(*event.content);
+  return !outcome || *outcome == Attempts::Outcome::unanswered;
+}
+
 void AuthFsm::finish(End end) {
   end_ = end;
   state_ = State::ended;
@@ -264,8 +273,7 @@ void AuthFsm::adopt(const AuthEvent& event) {
 }
 
 void AuthFsm::holding_due(const AuthEvent& event) {
-  if (pending_ && event.now >= next_login_) {
-    pending_ = false;
+  if (takes_pending(event)) {
     state_ = State::adopting;
   } else if (event.now >= step_.at) {
     state_ = State::renewing;
@@ -288,6 +296,7 @@ void AuthFsm::take_new(const AuthEvent& event) {
 }
 
 void AuthFsm::invalid(const AuthEvent& event) {
+  if (const auto end = schedule_.end(); end && event.now >= *end) after_loss_.reset();
   drop_token();
   pending_ = pending_again_ = false;
   if (!may_login(event)) return lose(event);
@@ -342,8 +351,7 @@ void AuthFsm::new_unanswered(const AuthEvent& event) {
 
 void AuthFsm::ending_due(const AuthEvent& event) {
   const auto end = schedule_.end();
-  if (pending_ && event.now >= next_login_) {
-    pending_ = false;
+  if (takes_pending(event)) {
     state_ = traits_.owns_token ? State::replacing : State::adopting;
     return;
   }
@@ -351,7 +359,7 @@ void AuthFsm::ending_due(const AuthEvent& event) {
     if (event.now >= step_.at) lose(event);
     return;
   }
-  if (event.now - obtained_ >= std::max<Duration>(1s, schedule_.ttl() / 4)) after_loss_.reset();
+  if (event.now - obtained_ >= schedule_.ttl() / 4) after_loss_.reset();
   if (event.now >= step_.at && !may_login(event)) {  // spent, or refused already
     step_ = schedule_.login_refused(event.now);
     if (step_.what == Do::give_up) say(Action::log_ending);

@@ -188,6 +188,7 @@ class AuthFsm {
   void back();
   void follow(lease::TokenStep step);
   void postpone(const AuthEvent& event);
+  [[nodiscard]] bool takes_pending(const AuthEvent& event);
   void record_refusal(const AuthEvent& event);
   [[nodiscard]] bool is_final(const AuthEvent& event) const;
   [[nodiscard]] bool may_login(const AuthEvent& event) const;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "auth/auth_log.hpp"
 #include "auth/method.hpp"
-#include "base/log.hpp"
+#include "auth/own_token.hpp"
 #include "base/loop_guard.hpp"
-#include "base/task_group.hpp"
 #include "base/timer.hpp"
 
 namespace keybearer::auth {
@@ -20,18 +20,6 @@ using Phase = TokenState::Phase;
 
 constexpr Duration kCheckInterval = 10s;  // between two look-ups of the token
 constexpr Duration kLeastAnswerTime = 250ms;
-constexpr int kForbidden = 403;
-constexpr auto kInvalid = "the token is not valid any more (revoked, expired or used up)";
-
-std::string text_of(Duration time) {
-  return std::to_string(std::chrono::round<std::chrono::seconds>(time).count()) + "s";
-}
-
-std::string joined(const std::vector<std::string>& items) {
-  std::string out;
-  for (const auto& item : items) out.append(out.empty() ? "" : ",").append(item);
-  return out;
-}
 
 std::optional<Duration> time_until(Instant at) {
   if (at == Instant::max()) return std::nullopt;
@@ -42,15 +30,6 @@ lease::Grant grant_of(const vault::Auth& auth) {
   return {.ttl = auth.ttl, .renewable = auth.renewable, .num_uses = auth.num_uses};
 }
 
-// A token that we made, while it may have to be revoked. Batch tokens can't be.
-struct OwnToken {
-  vault::Token token;
-  std::optional<Instant> end;
-  bool batch = false;
-
-  [[nodiscard]] bool revocable() const { return token && !batch && (!end || *end > Clock::now()); }
-};
-
 // What was just asked for and came back, while its event is handled.
 struct Outcome {
   Instant asked = Clock::now();
@@ -58,22 +37,6 @@ struct Outcome {
   std::optional<vault::Auth> auth = {};
   std::optional<Error> error = {};
 };
-
-asio::awaitable<void> revoke_one(vault::Client& client, OwnToken own) {
-  const auto revoked = co_await client.revoke_self(std::move(own.token));
-  if (revoked) {
-    log::info("token.revoked", "token revoked");
-  } else if (own.end && *own.end <= Clock::now()) {
-    log::debug("token.ended", "the token has ended by itself");
-  } else if (revoked.error().status == kForbidden) {
-    log::warn("token.not_revoked", revoked.error().text +
-                                       ": it is revoked already, or its policies lack update on "
-                                       "auth/token/revoke-self and it lives on until its TTL ends");
-  } else {
-    log::warn("token.not_revoked",
-              revoked.error().text + ": the token lives on until its TTL ends");
-  }
-}
 
 MethodTraits traits_of(const AuthMethod& method) {
   return {.owns_token = method.owns_token(),
@@ -101,9 +64,12 @@ struct AuthLoop::Impl {
 
   OwnToken current = {};                  // token is null when it is not ours
   std::vector<OwnToken> superseded = {};  // ours
-  std::optional<ErrorKind> logged_failure = {};
+  AuthLog log = {};
 
   std::optional<Error> last_error = {};  // of a login or a renewal
+
+  bool login_in_flight = false;
+  std::optional<ContentId> known_content = {};  // what a login would send
 
   bool checking = false;  // a lookup-self is in flight
   Event checked = {};
@@ -135,10 +101,17 @@ struct AuthLoop::Impl {
       event.missing = outcome.error->kind == ErrorKind::config;
       event.may_pass = outcome.error->reason == Reason::no_token_in_reply;
     }
-    if (const auto content = next().look()) event.content = *content;
+    // Not while a login is on its way: what it was begun with is what it is about.
+    if (!login_in_flight) known_content = content_now();
+    event.content = known_content;
     event.reusable = next().reusable();
     for (const Action action : fsm->handle(event)) execute(action, outcome);
     publish();
+  }
+
+  std::optional<ContentId> content_now() {
+    const auto content = next().look();
+    return content ? std::optional(*content) : std::nullopt;
   }
 
   void execute(Action action, Outcome& outcome) {
@@ -152,27 +125,48 @@ struct AuthLoop::Impl {
       case Action::log_renewal_failed:
         return log_failure("token.renewal_failed", *outcome.error, fsm->next_renewal());
       case Action::log_refused:
-        return log::error("auth.refused", outcome.error->text, {{"next", expiry_action_text()}});
+        return AuthLog::refused(*outcome.error, expiry_action());
       case Action::log_refused_kept:
-        return log::error("auth.refused", outcome.error->text,
-                          {{"next", "the token in use stays"}});
+        return AuthLog::refused(*outcome.error, "the token in use stays");
       case Action::alarm_refused:
         return alarm(method->compromised() ? "security.wrapping" : "login.refused",
                      outcome.error->text);
       case Action::log_renewed:
-        return log_renewed(*outcome.auth);
+        return renewed(*outcome.auth);
       case Action::log_renewal_refused:
-        return log_renewal_refused(*outcome.error);
+        return AuthLog::renewal_refused(*outcome.error, state.accessor,
+                                        method->owns_token() && fsm->relogin_allowed());
       case Action::log_ending:
-        return log_ending();
+        return AuthLog::ending(fsm->schedule().end().value_or(Clock::now()) - Clock::now(),
+                               expiry_action());
       case Action::log_invalid:
-        return log::warn("token.invalid", kInvalid,
-                         {{"accessor", state.accessor}, {"next", "a new login"}});
-      case Action::log_lost:
-        return log_lost();
+        return AuthLog::invalid(state.accessor);
+      case Action::log_lost: {
+        const bool keep = config.on_renew_failure == OnRenewFailure::keep;
+        return AuthLog::lost(fsm->end(), state.accessor,
+                             keep ? expiry_action() : "an orderly stop");
+      }
       case Action::alarm_lost:
-        return alarm("token.lost", loss());
+        return alarm("token.lost", AuthLog::loss(fsm->end()));
     }
+  }
+
+  std::string expiry_action() const {
+    return AuthLog::expiry_action(config.on_renew_failure, fsm->relogin_allowed());
+  }
+  void log_failure(std::string_view event, const Error& error, Instant at) {
+    state.trouble = error;
+    log.failure(event, error, at);
+  }
+  void recovered() {
+    state.trouble.reset();
+    log.recovered();
+  }
+  void renewed(const vault::Auth& auth) {
+    recovered();
+    ++state.renewals;
+    state.renewable = auth.renewable;
+    AuthLog::renewed(auth, state.accessor);
   }
 
   // --- what others see -------------------------------------------------------------------------
@@ -203,77 +197,13 @@ struct AuthLoop::Impl {
     changed.set();
   }
 
-  // One line when the reason changes, not one for each try.
-  void log_failure(std::string_view event, const Error& error, Instant at) {
-    state.trouble = error;
-    const auto level = logged_failure == error.kind ? log::Level::debug : log::Level::warn;
-    logged_failure = error.kind;
-    const auto wait = std::max(at - Clock::now(), 0ms);
-    log::write(level, event, error.text,
-               {{"next", "a try in " + std::to_string(wait.count()) + "ms"}});
-  }
-  void clear_failure() {
-    if (logged_failure) log::info("auth.recovered", "the server answers again");
-    logged_failure.reset();
-    state.trouble.reset();
-  }
-
-  // What becomes of us when the token ends.
-  std::string expiry_action_text() const {
-    if (config.on_renew_failure == OnRenewFailure::keep) return "the values in force are kept";
-    return fsm->relogin_allowed() ? "an orderly stop, unless new credentials come before"
-                                  : "an orderly stop";
-  }
-  std::string loss() const {
-    return fsm->end() == End::token_invalid ? kInvalid : "the token ends and can't be renewed";
-  }
-
-  void log_login(const vault::Auth& auth) const {
-    log::info("auth.login", "logged in",
-              {{"method", state.method},
-               {"mount", state.mount},
-               {"accessor", auth.accessor},
-               {"ttl", auth.ttl == 0s ? "unlimited" : text_of(auth.ttl)},
-               {"policies", joined(auth.policies)}});
-    if (auth.num_uses == 0) return;
-    log::warn("token.limited", "the token can be used only a limited number of times",
-              {{"uses", std::to_string(auth.num_uses)}});
-  }
-  void log_renewed(const vault::Auth& auth) {
-    clear_failure();
-    ++state.renewals;
-    state.renewable = auth.renewable;
-    log::debug("token.renewed", "token renewed",
-               {{"ttl", text_of(auth.ttl)}, {"accessor", state.accessor}});
-  }
-  void log_renewal_refused(const Error& error) const {
-    const bool forbidden = error.status == kForbidden;
-    const bool warns = forbidden && method->owns_token() && fsm->relogin_allowed();
-    log::write(warns ? log::Level::warn : log::Level::info, "token.renewal_refused",
-               forbidden ? "renewal refused: the policy lacks update on auth/token/renew-self (" +
-                               error.text + "); the built-in policy \"default\" has it"
-                         : error.text,
-               {{"accessor", state.accessor}});
-  }
-  void log_ending() const {
-    const auto left = fsm->schedule().end().value_or(Clock::now()) - Clock::now();
-    log::warn("token.ending", "the token can't be renewed any further",
-              {{"ttl", text_of(left)}, {"next", expiry_action_text()}});
-  }
-  void log_lost() const {
-    const bool keep = config.on_renew_failure == OnRenewFailure::keep;
-    log::error(
-        "token.lost", loss(),
-        {{"accessor", state.accessor}, {"next", keep ? expiry_action_text() : "an orderly stop"}});
-  }
-
   // --- the token -------------------------------------------------------------------------------
 
   void adopt(vault::Auth auth) {
-    clear_failure();
+    recovered();
     state.method = config.method.type;
     state.mount = method->owns_token() ? mount_path(config.method) : "";
-    log_login(auth);
+    AuthLog::login(state.method, state.mount, auth);
     std::erase_if(superseded, [](const OwnToken& own) { return !own.revocable(); });
     if (current.revocable()) superseded.push_back(std::move(current));
     current = {.token = method->owns_token() ? auth.token : nullptr,
@@ -296,6 +226,16 @@ struct AuthLoop::Impl {
 
   // --- what takes time -------------------------------------------------------------------------
 
+  asio::awaitable<result<vault::Auth>> send_login(std::optional<Duration> limit) {
+    struct InFlight {
+      bool& flag;
+      explicit InFlight(bool& f) : flag(f) { flag = true; }
+      ~InFlight() { flag = false; }
+    };
+    const InFlight in_flight(login_in_flight);
+    co_return co_await method->login(client, limit);
+  }
+
   asio::awaitable<void> log_in() {
     if (next_method) {
       method = std::move(next_method);
@@ -311,7 +251,7 @@ struct AuthLoop::Impl {
     } else {
       outcome.sent = *content;
     }
-    auto auth = co_await method->login(client, limit);
+    auto auth = co_await send_login(limit);
     if (auth) {
       outcome.asked = auth->asked;
       outcome.auth = *std::move(auth);
@@ -389,7 +329,7 @@ struct AuthLoop::Impl {
     const auto [until, watch] = fsm->wait();
     const auto now = Clock::now();
     if (watch > 0ms) {
-      const auto content = next().look();
+      const auto content = content_now();
       if (content && fsm->is_news(*content, now)) co_return tell(Kind::new_credentials);
     }
     if (now >= until) co_return tell(Kind::due);
@@ -444,9 +384,10 @@ struct AuthLoop::Impl {
         return error;
       default:
         return {ErrorKind::denied,
-                loss() + (config.on_renew_failure == OnRenewFailure::relogin
-                              ? "; logging in again is not possible with these credentials"
-                              : "; there will be no other (auto_auth.on_renew_failure)")};
+                AuthLog::loss(fsm->end()) +
+                    (config.on_renew_failure == OnRenewFailure::relogin
+                         ? "; logging in again is not possible with these credentials"
+                         : "; there will be no other (auto_auth.on_renew_failure)")};
     }
   }
 
@@ -470,10 +411,7 @@ struct AuthLoop::Impl {
     auto own = std::exchange(superseded, {});
     own.insert(own.begin(), std::exchange(current, {}));
     if (!config.revoke_on_exit.value_or(true)) co_return;
-    TaskGroup group(co_await asio::this_coro::executor);
-    for (auto& each : own)
-      if (each.revocable()) group.spawn(revoke_one(client, std::move(each)));
-    co_await group.join();
+    co_await revoke_all(client, std::move(own));
   }
 };
 

@@ -29,16 +29,23 @@ namespace {
 std::vector<config::Problem> server_problems(const config::Config& config) {
   std::vector<config::Problem> problems;
   const config::Vault& vault = config.vault;
+  const http::ProxyOptions proxies = proxy_options(config);
   bool https = false;
   for (const std::string& address : vault.address) {
     const auto url = http::parse_url(address);
     https = https || (url && url->scheme == http::Url::Scheme::https);
-    if (url) continue;
+    if (url) {
+      if (const auto proxy = http::proxy_for(*url, proxies); !proxy)
+        problems.push_back({"the configuration", proxy.error().text});
+      continue;
+    }
     const bool shown = address.find('@') == std::string::npos;  // it may hold a password
     problems.push_back({vault.address_place.text,
                         "vault.address: " + (shown ? address + ": " : "") + url.error().text});
   }
-  const bool files = !(vault.ca_cert + vault.ca_path + vault.client_cert).empty();
+  const bool files = !(vault.ca_cert + vault.ca_cert_bytes + vault.ca_path + vault.client_cert +
+                       vault.tls_server_name)
+                          .empty();
   if (problems.empty() && https && files) {
     if (const auto good = http::check_tls_files(client_options(config)); !good) {
       const std::string& text = good.error().text;  // "vault.ca_cert PATH: ..."
@@ -48,6 +55,15 @@ std::vector<config::Problem> server_problems(const config::Config& config) {
     }
   }
   return problems;
+}
+
+void warn_of_plain_http(config::Config& config) {
+  for (const std::string& address : config.vault.address) {
+    const auto url = http::parse_url(address);
+    if (!url || url->scheme != http::Url::Scheme::http || url->is_loopback()) continue;
+    config.warnings.push_back("vault.address " + url->text() +
+                              " is plain http: tokens and secrets travel readable; use https");
+  }
 }
 
 }  // namespace
@@ -62,6 +78,7 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
     return problems;
   };
   auto loaded = config::load(all);
+  if (loaded) warn_of_plain_http(loaded->config);
   if (!loaded || input.offline) return loaded;
   if (server_problems(loaded->config).empty()) return loaded;
   return std::unexpected(all.also(loaded->config));

@@ -11,7 +11,7 @@
 #include "base/fd.hpp"
 #include "config/scalars.hpp"
 #include "json/json.hpp"
-#include "secrets/answer.hpp"
+#include "secrets/classify.hpp"
 #include "tmpl/sandbox.hpp"
 
 namespace keybearer::cli {
@@ -171,7 +171,7 @@ std::optional<Value> ValuesFile::answer(const tmpl::Dependency& dependency) cons
     for (const config::SecretRule& rule : config_->secrets) {
       if ((rule.optional || !rule.enabled) &&
           config::plain_path(rule.path) == config::plain_path(dependency.path))
-        return secrets::use_defaults(rule.defaults, std::nullopt);
+        return secrets::default_value(rule.defaults, std::nullopt);
     }
     return std::nullopt;
   }

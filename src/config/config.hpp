@@ -48,6 +48,10 @@ struct Vault {
   std::map<std::string, std::string> file_places;  // "vault.ca_cert" and the like: where it is set
   std::string vault_namespace;
   std::string ca_cert, ca_path, client_cert, client_key, tls_server_name;
+  std::string ca_cert_bytes;                 // PEM itself, of VAULT_CACERT_BYTES
+  std::optional<std::string> proxy_address;  // may hold a password
+  std::string proxy_source = "vault.proxy_address";
+  std::string https_proxy, http_proxy, no_proxy;  // of the environment
   bool tls13_only = false;
   bool tls_skip_verify = false;
   Duration connect_timeout = 5s;

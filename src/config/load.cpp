@@ -173,7 +173,8 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   Reader budget(context, r.table("budget"), "vault.budget");
   budget.read("requests_per_minute", vault.budget.requests_per_minute, 1);
   budget.read("burst", vault.budget.burst, 1);
-  r.unsupported({"tls_pin_sha256", "proxy_address"});
+  r.read_masked("proxy_address", vault.proxy_address);
+  r.unsupported({"tls_pin_sha256"});
 }
 
 void read_method_key(Reader& r, const MethodKey& key, Method& method) {
@@ -202,8 +203,7 @@ void read_method_key(Reader& r, const MethodKey& key, Method& method) {
 }
 
 void wrong_method(Reader& r, const std::string& type) {
-  constexpr std::string_view kLater[] = {"kubernetes", "jwt", "cert", "userpass",
-                                         "ldap",       "aws", "gcp",  "azure"};
+  constexpr std::string_view kLater[] = {"aws", "gcp", "azure"};
   constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
   const bool later = std::ranges::find(kLater, type) != std::end(kLater);
   const bool never = std::ranges::find(kNever, type) != std::end(kNever);

@@ -28,8 +28,10 @@ struct MethodKey {
   std::span<const char* const> variables = {};  // of the environment; the first that is set counts
   bool chooses = false;  // its variable chooses the method where none is configured
   std::string_view flag = {}, flag_help = {};
-  std::string_view missing = {};  // added to the error when it is required and missing
-  bool on = false;                // a boolean's default
+  std::string_view missing = {};              // added to the error when it is required and missing
+  std::string_view fallback = {};             // its default
+  std::string Vault::* stands_for = nullptr;  // vault's own key, where this one is set
+  bool on = false;                            // a boolean's default
   std::string_view removes = {};  // a boolean: the file of that key is removed when it has served
   bool used_up_by_login = false;  // where it is set, a login uses the credential up
 };

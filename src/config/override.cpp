@@ -80,11 +80,44 @@ class Overrides {
   std::string from_;
 };
 
+// Ours holds for every server; those of all programs by its scheme. As in Go, the upper-case twin
+// comes first. An address may hold a password: what is shown is only that it is set.
+void choose_proxy(const Environment& env, Overrides& o, Vault& vault) {
+  if (auto address = o.take("vault.proxy_address",
+                            {"VAULT_PROXY_ADDR", "BAO_PROXY_ADDR", "VAULT_HTTP_PROXY"}, true)) {
+    vault.proxy_address = std::move(*address);
+    vault.proxy_source = o.from().substr(o.from().find(' ') + 1);
+  }
+  const auto first = [&env](const char* upper, const char* lower) {
+    const auto value = env(upper) ? env(upper) : env(lower);
+    return value.value_or("");
+  };
+  vault.https_proxy = first("HTTPS_PROXY", "https_proxy");
+  vault.http_proxy = first("HTTP_PROXY", "http_proxy");
+  vault.no_proxy = first("NO_PROXY", "no_proxy");
+}
+
 // A value stands for its key and for the file that may hold it.
 void replace(Method& method, const MethodSpec& spec, const MethodKey& key) {
   method.erase(key.name);
   if (!key.instead_of.empty()) method.erase(key.instead_of);
   if (const MethodKey* file = spec.file_of(key)) method.erase(file->name);
+}
+
+// The defaults of what nobody has set, and what stands for the connection's own keys.
+void complete_method(Config& config, std::vector<Origin>& origins) {
+  Method& method = config.auto_auth.method;
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    if (!key.fallback.empty() && !method.has(key.name)) {
+      method.set(key.name, std::string(key.fallback));
+      record(origins, "auto_auth.method." + std::string(key.name), std::string(key.fallback),
+             "default");
+    }
+    if (key.stands_for != nullptr && method.has(key.name))
+      config.vault.*key.stands_for = method.text(key.name);
+  }
 }
 
 }  // namespace
@@ -138,11 +171,17 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
   }
   o.text("vault.namespace", {"VAULT_NAMESPACE", "BAO_NAMESPACE"}, vault.vault_namespace);
   o.text("vault.ca_cert", {"VAULT_CACERT", "BAO_CACERT"}, vault.ca_cert);
+  if (auto pem = o.take("vault.ca_cert", {"VAULT_CACERT_BYTES", "BAO_CACERT_BYTES"}, true);
+      pem && !env("VAULT_CACERT") && !env("BAO_CACERT")) {
+    vault.ca_cert_bytes = std::move(*pem);
+    vault.ca_cert.clear();
+  }
   o.text("vault.ca_path", {"VAULT_CAPATH", "BAO_CAPATH"}, vault.ca_path);
   o.text("vault.client_cert", {"VAULT_CLIENT_CERT", "BAO_CLIENT_CERT"}, vault.client_cert);
   o.text("vault.client_key", {"VAULT_CLIENT_KEY", "BAO_CLIENT_KEY"}, vault.client_key);
   o.text("vault.tls_server_name", {"VAULT_TLS_SERVER_NAME", "BAO_TLS_SERVER_NAME"},
          vault.tls_server_name);
+  choose_proxy(env, o, vault);
   if (auto skip = o.take("vault.tls_skip_verify", {"VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"})) {
     const auto value = boolean(*skip);
     if (value)
@@ -213,6 +252,7 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
       set("auto_auth.method." + std::string(key.name), given->second);
     }
   }
+  complete_method(config, origins);
   if (flags.log_level) {
     const auto value = level(*flags.log_level);
     if (value)

@@ -255,15 +255,6 @@ void add_warnings(Config& config) {
         "vault.tls_skip_verify is on: the server's identity is not checked, and the token goes to "
         "whoever answers");
   }
-  for (const std::string& address : config.vault.address) {
-    const bool loopback = address.starts_with("http://127.") ||
-                          address.starts_with("http://localhost") ||
-                          address.starts_with("http://[::1]");
-    if (address.starts_with("http://") && !loopback) {
-      config.warnings.push_back("vault.address " + address +
-                                " is plain http: tokens and secrets travel readable; use https");
-    }
-  }
 }
 
 void warn_of_readable_secret(Config& config) {

@@ -77,6 +77,7 @@ class PooledClient final : public Client {
   PooledClient(asio::any_io_executor executor, ClientOptions options)
       : options_(std::move(options)),
         tls_(options_),
+        proxies_(options_.addresses.size()),
         pools_(options_.addresses.size()),
         sweeper_(executor) {}
 
@@ -105,13 +106,17 @@ class PooledClient final : public Client {
   std::unique_ptr<Stream> take_idle(std::size_t server, bool repeatable);
   void keep_idle(std::size_t server, std::unique_ptr<Stream> stream);
   void sweep_later();
+  [[nodiscard]] result<> know_proxies();
   void note_failover(std::size_t server, std::size_t before);
-  [[nodiscard]] result<Secret> bytes_of(const Request& request, const Url& url,
+  [[nodiscard]] result<Secret> bytes_of(const Request& request, std::size_t server,
                                         const std::string& target) const;
 
   ClientOptions options_;
   TlsContext tls_;
   Resolver resolver_;
+  std::vector<std::optional<Proxy>> proxies_;  // by address; set up at the first request
+  std::optional<Error> proxy_fault_;
+  bool proxies_known_ = false;
   std::vector<Pool> pools_;
   std::size_t current_ = 0;
   Timer sweeper_;
@@ -123,8 +128,12 @@ bool has_line_break(std::string_view text) {
 }
 
 // Header and body in one piece: with Nagle off, two writes would be two packets.
-result<Secret> PooledClient::bytes_of(const Request& request, const Url& url,
+// A proxy gets http requests in the absolute form (RFC 9112 section 3.2.2).
+result<Secret> PooledClient::bytes_of(const Request& request, std::size_t server,
                                       const std::string& target) const {
+  const Url& url = options_.addresses[server];
+  const Proxy* const proxy =
+      url.scheme == Url::Scheme::http && proxies_[server] ? &*proxies_[server] : nullptr;
   Secret out;
   out.reserve(1024 + target.size() + request.body.size());
   bool broken = has_line_break(target) || target.find(' ') != std::string::npos;
@@ -137,6 +146,7 @@ result<Secret> PooledClient::bytes_of(const Request& request, const Url& url,
   };
   out.append(request.method);
   out.append(" ");
+  if (proxy != nullptr) out.append("http://" + url.authority());
   out.append(target);
   out.append(" HTTP/1.1\r\n");
   add("Host", url.authority());
@@ -144,6 +154,8 @@ result<Secret> PooledClient::bytes_of(const Request& request, const Url& url,
   add("Accept", "application/json");
   for (const auto& [name, value] : options_.headers) add(name, value);
   for (const auto& [name, value] : request.headers) add(name, value);
+  if (proxy != nullptr && proxy->authorization != nullptr)
+    add("Proxy-Authorization", proxy->authorization->reveal());
   if (request.token) add("X-Vault-Token", request.token->reveal());
   if (!request.body.empty()) add("Content-Type", "application/json");
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
@@ -204,7 +216,7 @@ std::unique_ptr<Stream> PooledClient::take_idle(std::size_t server, bool repeata
     auto [stream, since] = std::move(idle.back());
     idle.pop_back();
     if (!repeatable && since + kFreshlyUsed < Clock::now()) return nullptr;
-    if (stream->fd() >= 0 && !is_stale(stream->fd())) return std::move(stream);
+    if (stream->is_clean()) return std::move(stream);
   }
   return nullptr;
 }
@@ -236,6 +248,12 @@ void PooledClient::sweep_later() {
   });
 }
 
+Error speaks_https() {
+  return {.kind = ErrorKind::tls,
+          .text = "the server speaks https: write https:// in vault.address (VAULT_ADDR)",
+          .reason = Reason::tls_mismatch};
+}
+
 awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_view bytes,
                                                  Limit limit, bool head_only, Progress& progress) {
   const Deadline guard(co_await asio::this_coro::executor, limit.at, stream);
@@ -261,7 +279,10 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
         co_return why({ErrorKind::network, "connection lost in the middle of the answer"});
       co_return why(n ? Error{ErrorKind::network, "the server closed the connection"} : n.error());
     }
-    progress.answer_begun = true;
+    const bool first = !std::exchange(progress.answer_begun, true);
+    // A TLS alert or handshake record: no HTTP begins so.
+    if (first && (buffer[0] == '\x15' || buffer[0] == '\x16'))
+      co_return std::unexpected(speaks_https());
     filled += *n;
     const auto used = parser.put({buffer.get(), filled});
     if (!used) co_return std::unexpected(used.error());
@@ -280,11 +301,24 @@ Error lost(Error error) {
   return error;
 }
 
+// What a proxy or a TLS server says to plain http in the place of an answer.
+result<Answer> of_plain_http(result<Answer> answer, const Proxy* proxy) {
+  const Response& response = answer->response;
+  if (response.status == 407 && proxy != nullptr) return std::unexpected(wants_credentials(*proxy));
+  const auto body = response.body.reveal();
+  if (response.status != 400 || (body.find("HTTP request to an HTTPS server") == body.npos &&
+                                 body.find("plain HTTP request was sent to HTTPS") == body.npos)) {
+    return answer;
+  }
+  return std::unexpected(speaks_https());
+}
+
 awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Request& request,
                                                 const std::string& target, Limit limit,
                                                 Permit& permit) {
   const Url& url = options_.addresses[server];
-  const auto bytes = bytes_of(request, url, target);
+  const auto bytes = bytes_of(request, server, target);
+  const Proxy* const proxy = proxies_[server] ? &*proxies_[server] : nullptr;
   if (!bytes) co_return std::unexpected(bytes.error());
   if (auto entered = co_await enter(server, limit); !entered) {
     co_return std::unexpected(entered.error());
@@ -298,7 +332,7 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
       co_return std::unexpected(allowed.error());
     const bool reused = stream != nullptr;
     if (!reused) {
-      auto connected = co_await connect(url, resolver_, tls_,
+      auto connected = co_await connect(url, proxy, resolver_, tls_,
                                         limit.earlier_of(Limit::in(options_.connect_timeout)));
       if (!connected) {
         if (connected.error().reason != Reason::no_such_host) permit.spend();
@@ -316,7 +350,10 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
       stream = nullptr;  // the server had closed it: once more, on a new one
       continue;
     }
-    if (!answer && !unseen) answer.error() = lost(std::move(answer).error());
+    const bool by_alert = !answer && answer.error().kind == ErrorKind::tls;  // before it was read
+    if (!answer && !unseen && !by_alert) answer.error() = lost(std::move(answer).error());
+    if (answer && url.scheme == Url::Scheme::http) answer = of_plain_http(std::move(answer), proxy);
+    if (answer && proxy != nullptr) answer->response.via = proxy->text();
     if (answer && answer->keep_alive) keep_idle(server, std::move(stream));
     if (answer) answer->server = server;
     co_return answer;
@@ -357,6 +394,20 @@ awaitable<result<Answer>> PooledClient::ask_server(std::size_t server, const Req
   co_return answer;
 }
 
+result<> PooledClient::know_proxies() {
+  if (proxy_fault_) return std::unexpected(*proxy_fault_);
+  for (std::size_t i = 0; !proxies_known_ && i < proxies_.size(); ++i) {
+    auto proxy = proxy_for(options_.addresses[i], options_.proxy);
+    if (!proxy) {
+      proxy_fault_ = std::move(proxy).error();
+      return std::unexpected(*proxy_fault_);
+    }
+    proxies_[i] = *std::move(proxy);
+  }
+  proxies_known_ = true;
+  return {};
+}
+
 void PooledClient::note_failover(std::size_t server, std::size_t before) {
   log::info("server.failover", "another server answers",
             {{"address", options_.addresses[server].text()},
@@ -365,6 +416,7 @@ void PooledClient::note_failover(std::size_t server, std::size_t before) {
 }
 
 awaitable<result<Response>> PooledClient::send(Request request) {
+  if (auto known = know_proxies(); !known) co_return std::unexpected(known.error());
   Permit permit(request.gate);  // to wait for it does not count against the limit
   if (auto allowed = co_await permit.get(Instant::max()); !allowed)
     co_return std::unexpected(allowed.error());

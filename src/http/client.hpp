@@ -15,26 +15,10 @@
 
 #include "base/error.hpp"
 #include "base/secret.hpp"
+#include "http/proxy.hpp"
+#include "http/url.hpp"
 
 namespace keybearer::http {
-
-// http://host:port, https://host:port or unix:///path. A path in an http address is kept as a
-// prefix.
-struct Url {
-  enum class Scheme { http, https, unix_socket };
-  Scheme scheme = Scheme::https;
-  std::string host;  // no brackets around IPv6
-  std::string port;
-  std::string prefix;       // "" or "/gateway", no slash at its end
-  std::string socket_path;  // unix only
-
-  [[nodiscard]] std::string text() const;       // canonical, for people
-  [[nodiscard]] std::string authority() const;  // "host:port", as the Host header has it
-  [[nodiscard]] bool is_loopback() const;       // 127.0.0.0/8, ::1, localhost, or a unix socket
-  friend bool operator==(const Url&, const Url&) = default;
-};
-// Error kind config: what is wrong with it, without repeating user info.
-[[nodiscard]] result<Url> parse_url(std::string_view text);
 
 // Whoever counts requests stands here: the client asks before each one that goes out (the first, on
 // another address, a redirect, again on a new connection).
@@ -69,7 +53,8 @@ struct Response {
   std::optional<Duration> retry_after;  // seconds or an HTTP date, RFC 9110 section 10.2.3
   std::string content_type;
   Secret body;
-  Instant asked{};  // when the request went out: lifetimes count from then (T11)
+  Instant asked{};       // when the request went out: lifetimes count from then (T11)
+  std::string via = {};  // the forward proxy that it came through, for people
 };
 
 class Client {
@@ -87,8 +72,10 @@ struct ClientOptions {
   std::vector<Url>
       addresses;  // at least one; the one that answered last is kept, the others are tried in order
   std::string ca_cert, ca_path, client_cert,
-      client_key;  // files (PEM); empty: the system's CAs, no client certificate
+      client_key;           // files (PEM); empty: the system's CAs, no client certificate
+  std::string ca_cert_pem;  // VAULT_CACERT_BYTES: PEM itself, where there is no ca_cert
   std::string tls_server_name;
+  ProxyOptions proxy = {};
   bool tls13_only = false;
   bool tls_skip_verify = false;
   Duration connect_timeout = std::chrono::seconds(5);  // name look-up, TCP and TLS together

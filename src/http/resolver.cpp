@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <nss.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -62,6 +65,14 @@ std::string reason(int code, int error_number) {
     default:
       return gai_strerror(code);
   }
+}
+
+// No module of the host's name service is loaded into a static program (it has no dynamic loader).
+void use_built_in_services() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (getauxval(AT_BASE) == 0) __nss_configure_lookup("hosts", "files dns");
+  });
 }
 
 // A thread that no signal is delivered to. Throws std::system_error when there can be no more.
@@ -124,6 +135,7 @@ result<std::shared_ptr<Resolver::Lookup>> Resolver::join_or_start(const std::str
   if (auto running = known.lock(); running && !running->finished) return running;
   UniqueFd done(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!done) return fail_errno(ErrorKind::network, "no look-up of the name", errno);
+  use_built_in_services();
   auto begun = std::make_shared<Lookup>(host, std::move(done));
   try {
     start_thread([begun] { begun->run(); });

@@ -2,6 +2,14 @@
 // The addresses of a host. A numeric one and "localhost" are known at once. Any other name is
 // looked up by getaddrinfo(3) in a thread of its own that nobody ever joins: while a name server is
 // silent it can't be ended, and must hold up neither a deadline nor the way out.
+//
+// Why not c-ares: it would spare the thread (one per name at a time, only while a look-up runs), but
+// it knows neither /etc/gai.conf nor the C library's own handling of resolv.conf options, and is
+// another parser of what a network sends, in a program that already has one. What spoke for it most,
+// the name service modules of the host (libnss_*.so, of another C library than the one that is linked
+// in), is closed without it: a static program looks hosts up in /etc/hosts and by DNS only
+// (nss(5): "files dns"), whatever nsswitch.conf says, and loads no module. systemd-resolved is
+// reached by its stub name server, as every program that knows only DNS does.
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/address.hpp>

@@ -57,19 +57,25 @@ class PlainStream final : public Stream {
     error_code ignored;
     socket_.close(ignored);
   }
-  [[nodiscard]] int fd() noexcept override {
-    return socket_.is_open() ? socket_.native_handle() : -1;
+  [[nodiscard]] bool is_clean() noexcept override {
+    return socket_.is_open() && !is_stale(socket_.native_handle());
   }
 
  private:
   Socket socket_;
 };
 
-asio::awaitable<result<std::unique_ptr<Stream>>> connect_unix(std::string path) {
-  asio::local::stream_protocol::socket socket(co_await asio::this_coro::executor);
+// A full backlog lets even a connection to a unix socket wait.
+asio::awaitable<result<std::unique_ptr<Stream>>> connect_unix(std::string path, Limit limit) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::local::stream_protocol::socket socket(executor);
   error_code error;
-  co_await socket.async_connect(asio::local::stream_protocol::endpoint(path),
-                                asio::redirect_error(asio::use_awaitable, error));
+  {
+    const Deadline guard(executor, limit.at, socket);
+    co_await socket.async_connect(asio::local::stream_protocol::endpoint(path),
+                                  asio::redirect_error(asio::use_awaitable, error));
+    if (error && guard.passed()) co_return std::unexpected(limit.passed("connecting"));
+  }
   if (error) co_return fail(ErrorKind::network, reason(error));
   fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   co_return std::make_unique<PlainStream<asio::local::stream_protocol::socket>>(std::move(socket));
@@ -168,10 +174,10 @@ bool is_stale(int fd) noexcept {
   return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, Resolver& resolver,
-                                                         TlsContext& tls, Limit limit) {
-  if (url.scheme == Url::Scheme::unix_socket) co_return co_await connect_unix(url.socket_path);
+namespace {
 
+asio::awaitable<result<asio::ip::tcp::socket>> connect_host(const Url& url, Resolver& resolver,
+                                                            Limit limit) {
   auto addresses = co_await resolver.addresses(url.host, limit);
   if (!addresses) {
     addresses.error().reason = Reason::no_such_host;
@@ -180,14 +186,74 @@ asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, Resolver& reso
   std::uint16_t port = 0;
   std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
   auto socket = co_await connect_tcp(*std::move(addresses), port, limit);
-  if (!socket) co_return std::unexpected(std::move(socket).error());
+  if (!socket) co_return socket;
   error_code error;
   const auto peer = socket->remote_endpoint(error);
   if (!error) resolver.remember_working(url.host, peer.address());
-  if (url.scheme == Url::Scheme::https) {
-    co_return co_await tls.handshake(*std::move(socket), url.host, limit);
+  co_return socket;
+}
+
+// Asks the proxy at the other end for a tunnel to the server (RFC 9110 section 9.3.6).
+asio::awaitable<result<>> open_tunnel(asio::ip::tcp::socket& socket, const Proxy& proxy,
+                                      const Url& server, Limit limit) {
+  constexpr std::size_t kMostHead = 8192;
+  const Deadline guard(co_await asio::this_coro::executor, limit.at, socket);
+  Secret request("CONNECT " + server.authority() + " HTTP/1.1\r\nHost: " + server.authority() +
+                 "\r\n");
+  if (proxy.authorization != nullptr) {
+    request.append("Proxy-Authorization: ");
+    request.append(proxy.authorization->reveal());
+    request.append("\r\n");
   }
-  co_return std::make_unique<PlainStream<asio::ip::tcp::socket>>(*std::move(socket));
+  request.append("\r\n");
+  const auto view = request.reveal();
+  error_code error;
+  co_await asio::async_write(socket, asio::buffer(view),
+                             asio::redirect_error(asio::use_awaitable, error));
+  std::string head(kMostHead, '\0');
+  std::size_t filled = 0;
+  while (!error && filled < kMostHead &&
+         std::string_view(head.data(), filled).find("\r\n\r\n") == std::string_view::npos) {
+    filled +=
+        co_await socket.async_read_some(asio::buffer(head.data() + filled, kMostHead - filled),
+                                        asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (guard.passed())
+    co_return std::unexpected(limit.passed("waiting for the proxy " + proxy.text()));
+  head.resize(filled);
+  if (error && head.empty()) {
+    co_return std::unexpected(Error{.kind = ErrorKind::network,
+                                    .text = "the proxy " + proxy.text() + ": " + reason(error),
+                                    .reason = Reason::proxy});
+  }
+  co_return tunnel_is_open(head, proxy, server);
+}
+
+}  // namespace
+
+asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url, const Proxy* proxy,
+                                                         Resolver& resolver, TlsContext& tls,
+                                                         Limit limit) {
+  if (url.scheme == Url::Scheme::unix_socket)
+    co_return co_await connect_unix(url.socket_path, limit);
+  auto socket = co_await connect_host(proxy != nullptr ? proxy->url : url, resolver, limit);
+  if (!socket) {
+    if (proxy != nullptr) {
+      socket.error() = std::move(socket.error()).within("the proxy " + proxy->text());
+      socket.error().reason = Reason::proxy;
+    }
+    co_return std::unexpected(std::move(socket).error());
+  }
+  if (url.scheme != Url::Scheme::https)
+    co_return std::make_unique<PlainStream<asio::ip::tcp::socket>>(*std::move(socket));
+  if (proxy != nullptr) {
+    if (auto open = co_await open_tunnel(*socket, *proxy, url, limit); !open)
+      co_return std::unexpected(std::move(open).error());
+  }
+  auto stream = co_await tls.handshake(*std::move(socket), url.host, limit);
+  if (!stream && proxy != nullptr)
+    stream.error() = std::move(stream.error()).within("through the proxy " + proxy->text());
+  co_return stream;
 }
 
 }  // namespace keybearer::http

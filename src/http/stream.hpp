@@ -27,18 +27,20 @@ class Stream {
                                                                std::size_t& written) = 0;
   // Ends whatever is in progress; also what a deadline does.
   virtual void close() noexcept = 0;
-  [[nodiscard]] virtual int fd() noexcept = 0;  // -1: closed
+  // Open, and nothing unread lies on it: neither in the socket nor in a layer above. Only then may
+  // another answer be read from it.
+  [[nodiscard]] virtual bool is_clean() noexcept = 0;
 };
 
 // Has the peer closed it, or sent something that nobody asked for? Then it can't be used again.
 [[nodiscard]] bool is_stale(int fd) noexcept;
 
-// To the first address of the host that takes the connection. Errors: network, timeout, tls.
+// To the first address of the host that takes the connection; through `proxy` unless it is null
+// (https by CONNECT; http requests then need the absolute form). Errors: network, timeout, tls;
+// those of the proxy name it.
 class TlsContext;
-[[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> connect(Url url,
-                                                                              Resolver& resolver,
-                                                                              TlsContext& tls,
-                                                                              Limit limit);
+[[nodiscard]] boost::asio::awaitable<result<std::unique_ptr<Stream>>> connect(
+    Url url, const Proxy* proxy, Resolver& resolver, TlsContext& tls, Limit limit);
 
 // The TLS settings, set up when first used and again when one of their files changed.
 class TlsContext {

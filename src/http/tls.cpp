@@ -1,3 +1,6 @@
+// TLS over TCP. Every OpenSSL call that can fail is looked at (checked()), and no byte is sent before
+// the connection is known to have checked a name or an address.
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -13,21 +16,14 @@
 #include <boost/asio/write.hpp>
 
 #include "base/log.hpp"
+#include "crypto/library.hpp"
 #include "http/deadline.hpp"
+#include "http/openssl.hpp"
+#include "http/peer_name.hpp"
 #include "http/stream.hpp"
+#include "http/tls_files.hpp"
 
 namespace keybearer::http {
-namespace {
-
-namespace asio = boost::asio;
-using boost::system::error_code;
-using TlsSocket = asio::ssl::stream<asio::ip::tcp::socket>;
-
-// Where distributions keep the system's CAs: a hashed folder, of which only the issuer that is
-// needed is read; else one file.
-constexpr std::array kSystemFolders = {"/etc/ssl/certs", "/etc/pki/tls/certs"};
-constexpr std::array kSystemFiles = {"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-                                     "/etc/ssl/cert.pem"};
 
 std::string openssl_reason() {
   std::string text;
@@ -38,10 +34,46 @@ std::string openssl_reason() {
   return text.empty() ? "unknown TLS error" : text;
 }
 
-bool is_address(const std::string& host) {
-  error_code error;
-  asio::ip::make_address(host, error);
-  return !error;
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using TlsSocket = asio::ssl::stream<asio::ip::tcp::socket>;
+
+Error tls_error(std::string text, Reason reason = Reason::none) {
+  return {.kind = ErrorKind::tls, .text = std::move(text), .reason = reason};
+}
+
+// What the server thinks of our side, as its alert says; "": it was none of that.
+std::string_view refusal_of(int reason) {
+  switch (reason) {
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+      return "the server asks for a client certificate, or for TLS settings that we don't have: "
+             "set "
+             "vault.client_cert and client_key (VAULT_CLIENT_CERT, VAULT_CLIENT_KEY)";
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+      return "the server does not accept the client certificate: renew vault.client_cert, or have "
+             "its "
+             "authority added on the server";
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+      return "the server speaks no TLS version that is allowed (vault.tls_min_version)";
+    default:
+      return {};
+  }
+}
+
+int reason_of(const error_code& error) {
+  return error.category() == asio::error::get_ssl_category()
+             ? ERR_GET_REASON(static_cast<unsigned long>(error.value()))
+             : 0;
 }
 
 class TlsStream final : public Stream {
@@ -68,12 +100,17 @@ class TlsStream final : public Stream {
     error_code ignored;
     socket_.next_layer().close(ignored);
   }
-  [[nodiscard]] int fd() noexcept override {
-    return socket_.next_layer().is_open() ? socket_.next_layer().native_handle() : -1;
+  // A record that came with the last answer lies in OpenSSL's buffers, not in the socket's.
+  [[nodiscard]] bool is_clean() noexcept override {
+    SSL* const ssl = socket_.native_handle();
+    return socket_.next_layer().is_open() && SSL_has_pending(ssl) == 0 &&
+           BIO_pending(SSL_get_rbio(ssl)) == 0 && !is_stale(socket_.next_layer().native_handle());
   }
 
  private:
   static std::unexpected<Error> broken(const error_code& error) {
+    if (const auto refusal = refusal_of(reason_of(error)); !refusal.empty())
+      return std::unexpected(tls_error(std::string(refusal), Reason::tls_files));
     return fail(ErrorKind::network, "the TLS connection broke: " + error.message());
   }
 
@@ -81,9 +118,16 @@ class TlsStream final : public Stream {
   TlsSocket socket_;
 };
 
-// Where a connection keeps which names its server's certificate is for, when ours was not one of
-// them.
-int names_index() {
+// What a connection found wrong with its server's certificate.
+struct Finding {
+  int depth = 0;        // 0: the server's own certificate, else one of its chain
+  std::string names;    // that the certificate is for
+  std::string subject;  // of the certificate at `depth`
+  std::string issuer;
+};
+
+// Where a connection keeps its Finding during the handshake.
+int finding_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
@@ -113,37 +157,80 @@ std::string names_of(const X509* certificate) {
     names += (names.empty() ? "" : ", ") + shown;
   }
   GENERAL_NAMES_free(list);
-  return names.empty() ? "nothing (it has no subject alternative names)" : names;
+  return names.empty() ? "no name (it has no subject alternative names)" : names;
+}
+
+// "Example CA", or the whole name when there is no common name.
+std::string common_name(const X509_NAME* name) {
+  char text[128] = "";
+  if (X509_NAME_get_text_by_NID(name, NID_commonName, text, sizeof text) <= 0)
+    X509_NAME_oneline(name, text, sizeof text);
+  std::string shown(text);
+  std::ranges::replace_if(shown, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return shown;
 }
 
 int on_verify(int ok, X509_STORE_CTX* store) {
+  if (ok != 0) return ok;
   const int code = X509_STORE_CTX_get_error(store);
-  if (ok == 0 && (code == X509_V_ERR_HOSTNAME_MISMATCH || code == X509_V_ERR_IP_ADDRESS_MISMATCH)) {
-    auto* const ssl =
-        static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    auto* const names = static_cast<std::string*>(SSL_get_ex_data(ssl, names_index()));
-    if (names != nullptr) *names = names_of(X509_STORE_CTX_get0_cert(store));
+  if (code == X509_V_ERR_UNABLE_TO_GET_CRL) {  // only the lists that are there are obeyed
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
   }
+  auto* const ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* const finding = static_cast<Finding*>(SSL_get_ex_data(ssl, finding_index()));
+  X509* const current = X509_STORE_CTX_get_current_cert(store);
+  if (finding == nullptr) return ok;
+  finding->depth = X509_STORE_CTX_get_error_depth(store);
+  if (current != nullptr) {
+    finding->subject = common_name(X509_get_subject_name(current));
+    finding->issuer = common_name(X509_get_issuer_name(current));
+  }
+  if (const X509* own = X509_STORE_CTX_get0_cert(store)) finding->names = names_of(own);
   return ok;
 }
 
-// "" when it was not the certificate.
-std::string verify_failure(SSL* ssl, const std::string& host, const std::string& names) {
-  const long code = SSL_get_verify_result(ssl);
+// Which check failed, and what to do; "" when it was not the certificate.
+std::string verify_failure(long code, const PeerName& peer, const Finding& finding) {
+  const std::string which =
+      finding.depth == 0 ? "the server's certificate"
+                         : "the certificate of " + finding.subject + " in the server's chain";
   switch (code) {
     case X509_V_OK:
       return {};
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return "the server's certificate is for " + names + ", not for " + host +
+      return "the server's certificate is for " + finding.names + ", not for " + peer.text +
              "; set vault.tls_server_name or use a name it is for";
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return "the server's certificate has expired";
+      return which + " has expired: have it renewed on the server";
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return "the server's certificate is not valid yet; is this machine's clock right?";
+      return which + " is not valid yet: is this machine's clock right?";
+    case X509_V_ERR_CERT_REVOKED:
+      return which + " has been revoked: have a new one issued";
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      return "the revocation list of " + finding.issuer +
+             " is out of date: put a new one in vault.ca_cert or ca_path";
+    case X509_V_ERR_INVALID_PURPOSE:
+      return which + " is not made for servers (key usage): have a new one issued";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+      return "the server's certificate is not trusted: it is self-signed; set vault.ca_cert "
+             "(VAULT_CACERT) to it";
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return "the server's certificate is not trusted: its authority " + finding.subject +
+             " is not known here; set vault.ca_cert (VAULT_CACERT) to that";
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return "the server's certificate is not trusted: the issuer " + finding.issuer +
+             " is neither sent by the server nor known here; set vault.ca_cert (VAULT_CACERT) to "
+             "its "
+             "authority, or have the server send its whole chain";
     default:
-      return std::string("the server's certificate is not trusted: ") +
-             X509_verify_cert_error_string(code) + "; set vault.ca_cert to its authority";
+      return which + " is not trusted: " + X509_verify_cert_error_string(code) +
+             "; set vault.ca_cert (VAULT_CACERT) to its authority";
   }
 }
 
@@ -163,6 +250,38 @@ Stamp stamp_of(const std::string& path) {
   return {info.st_mtim, info.st_ino, info.st_size};
 }
 
+// The connection asks for this name's certificate, and for no other.
+result<> expect_peer(SSL* ssl, const PeerName& peer) {
+  X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);
+  X509_VERIFY_PARAM_set_hostflags(
+      rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  if (peer.is_address) {
+    return checked(X509_VERIFY_PARAM_set1_ip_asc(rules, peer.text.c_str()) == 1,
+                   "the address " + peer.text + " can't be checked");
+  }
+  const std::string what = "the name " + peer.text + " can't be checked";
+  if (auto good = checked(SSL_set_tlsext_host_name(ssl, peer.text.c_str()) == 1, what); !good)
+    return good;
+  return checked(SSL_set1_host(ssl, peer.text.c_str()) == 1, what);
+}
+
+// What expect_peer asked for is what the handshake looked at, and the certificate is for it: the
+// last word before the first byte.
+result<> confirm_peer(SSL* ssl, const PeerName& peer) {
+  X509* const certificate = SSL_get0_peer_certificate(ssl);
+  const bool verified = certificate != nullptr && SSL_get_verify_result(ssl) == X509_V_OK &&
+                        (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0;
+  const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+  const bool named =
+      verified && (peer.is_address ? X509_check_ip_asc(certificate, peer.text.c_str(), flags)
+                                   : X509_check_host(certificate, peer.text.data(),
+                                                     peer.text.size(), flags, nullptr)) == 1;
+  if (named) return {};
+  return std::unexpected(tls_error("the server's certificate was not checked for " + peer.text +
+                                       ": nothing is sent; please report this",
+                                   Reason::tls_certificate));
+}
+
 }  // namespace
 
 struct TlsContext::Impl {
@@ -177,54 +296,19 @@ struct TlsContext::Impl {
   [[nodiscard]] result<std::shared_ptr<asio::ssl::context>> make() const;
   // The context in force; a broken new file keeps the old one.
   [[nodiscard]] result<std::shared_ptr<asio::ssl::context>> current();
-  [[nodiscard]] result<> load_authorities(SSL_CTX* native) const;
 };
 
-result<> TlsContext::Impl::load_authorities(SSL_CTX* native) const {
-  if (!options.ca_cert.empty() && SSL_CTX_load_verify_file(native, options.ca_cert.c_str()) != 1) {
-    return fail(ErrorKind::tls, "vault.ca_cert " + options.ca_cert + ": " + openssl_reason());
-  }
-  if (!options.ca_path.empty() && SSL_CTX_load_verify_dir(native, options.ca_path.c_str()) != 1) {
-    return fail(ErrorKind::tls, "vault.ca_path " + options.ca_path + ": " + openssl_reason());
-  }
-  if (!options.ca_cert.empty() || !options.ca_path.empty()) return {};
-  bool hashed = false;
-  for (const char* folder : kSystemFolders) {
-    struct stat info{};
-    hashed = hashed || (stat((std::string(folder) + "/ca-certificates.crt").c_str(), &info) == 0);
-    if (stat(folder, &info) == 0) SSL_CTX_load_verify_dir(native, folder);
-  }
-  for (const char* file : kSystemFiles) {
-    struct stat info{};
-    if (!hashed && stat(file, &info) == 0) SSL_CTX_load_verify_file(native, file);
-  }
-  ERR_clear_error();
-  return {};
-}
-
 result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::make() const {
-  auto made = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
-  SSL_CTX* native = made->native_handle();
-  SSL_CTX_set_min_proto_version(native, options.tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION);
-  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_verify(native, options.tls_skip_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
-                     options.tls_skip_verify ? nullptr : on_verify);
-  if (!options.tls_skip_verify) {
-    const auto loaded = load_authorities(native);
-    if (!loaded) return std::unexpected(loaded.error());
+  if (!openssl_is_set_up())
+    return std::unexpected(tls_error("OpenSSL was in use before it was set up"));
+  auto made = make_ssl_context(options);
+  if (!made) return std::unexpected(made.error());
+  if (options.tls_skip_verify) {
+    SSL_CTX_set_verify(made->get(), SSL_VERIFY_NONE, nullptr);
+  } else {
+    SSL_CTX_set_verify(made->get(), SSL_VERIFY_PEER, on_verify);
   }
-  if (!options.client_cert.empty()) {
-    if (SSL_CTX_use_certificate_chain_file(native, options.client_cert.c_str()) != 1) {
-      return fail(ErrorKind::tls,
-                  "vault.client_cert " + options.client_cert + ": " + openssl_reason());
-    }
-    if (SSL_CTX_use_PrivateKey_file(native, options.client_key.c_str(), SSL_FILETYPE_PEM) != 1) {
-      return fail(ErrorKind::tls,
-                  "vault.client_key " + options.client_key + ": " + openssl_reason());
-    }
-  }
-  return made;
+  return std::make_shared<asio::ssl::context>(made->release());
 }
 
 result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::current() {
@@ -244,6 +328,11 @@ result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::current() {
 }
 
 result<> check_tls_files(const ClientOptions& options) {
+  for (const Url& url : options.addresses) {
+    if (url.scheme != Url::Scheme::https) continue;
+    if (const auto peer = peer_name(url.host, options.tls_server_name); !peer)
+      return std::unexpected(peer.error());
+  }
   return TlsContext(options).set_up();
 }
 
@@ -255,40 +344,53 @@ result<> TlsContext::set_up() {
 TlsContext::TlsContext(const ClientOptions& options) : impl_(new Impl{options, nullptr, {}}) {}
 TlsContext::~TlsContext() = default;
 
+namespace {
+
+Error handshake_error(const error_code& error, SSL* ssl, const PeerName& peer,
+                      const Finding& finding, bool verified) {
+  if (verified) {
+    std::string failure = verify_failure(SSL_get_verify_result(ssl), peer, finding);
+    if (!failure.empty()) return tls_error(std::move(failure), Reason::tls_certificate);
+  }
+  const int reason = reason_of(error);
+  if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
+    return tls_error("the server does not speak TLS: is it http:// in vault.address (VAULT_ADDR)?",
+                     Reason::tls_mismatch);
+  }
+  if (const auto refusal = refusal_of(reason); !refusal.empty())
+    return tls_error(std::string(refusal), Reason::tls_files);
+  return tls_error("TLS handshake failed: " + error.message());
+}
+
+}  // namespace
+
 asio::awaitable<result<std::unique_ptr<Stream>>> TlsContext::handshake(asio::ip::tcp::socket socket,
                                                                        std::string host,
                                                                        Limit limit) {
+  const bool verified = !impl_->options.tls_skip_verify;
   const auto context = impl_->current();
   if (!context) co_return std::unexpected(context.error());
+  const auto peer = peer_name(host, impl_->options.tls_server_name);
+  if (!peer) co_return std::unexpected(peer.error());
+  ERR_clear_error();
   TlsSocket tls(std::move(socket), **context);
-  SSL* ssl = tls.native_handle();
-  if (!impl_->options.tls_server_name.empty()) host = impl_->options.tls_server_name;
-  if (is_address(host)) {
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
-  } else {
-    SSL_set_tlsext_host_name(ssl, host.c_str());
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    SSL_set1_host(ssl, host.c_str());
-  }
+  SSL* const ssl = tls.native_handle();
+  if (auto good = expect_peer(ssl, *peer); !good) co_return std::unexpected(good.error());
 
-  std::string names;
-  SSL_set_ex_data(ssl, names_index(), &names);
+  Finding finding;
+  if (auto kept = checked(SSL_set_ex_data(ssl, finding_index(), &finding) == 1, "TLS"); !kept)
+    co_return std::unexpected(kept.error());
   error_code error;
   {
     const Deadline guard(co_await asio::this_coro::executor, limit.at, tls.next_layer());
     co_await tls.async_handshake(asio::ssl::stream_base::client,
                                  asio::redirect_error(asio::use_awaitable, error));
+    SSL_set_ex_data(ssl, finding_index(), nullptr);
     if (guard.passed()) co_return std::unexpected(limit.passed("TLS handshake"));
   }
-  SSL_set_ex_data(ssl, names_index(), nullptr);
-  if (error) {
-    const std::string failure =
-        impl_->options.tls_skip_verify ? std::string{} : verify_failure(ssl, host, names);
-    if (!failure.empty()) co_return fail(ErrorKind::tls, failure);
-    const bool no_tls =
-        ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_WRONG_VERSION_NUMBER;
-    co_return fail(ErrorKind::tls, "TLS handshake failed: " + error.message() +
-                                       (no_tls ? "; the server seems to speak plain http" : ""));
+  if (error) co_return std::unexpected(handshake_error(error, ssl, *peer, finding, verified));
+  if (verified) {
+    if (auto good = confirm_peer(ssl, *peer); !good) co_return std::unexpected(good.error());
   }
   co_return std::make_unique<TlsStream>(*context, std::move(tls));
 }

@@ -1,8 +1,9 @@
+#include "http/url.hpp"
+
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <cctype>
 #include <charconv>
-
-#include "http/client.hpp"
 
 namespace keybearer::http {
 namespace {
@@ -93,9 +94,10 @@ std::string Url::text() const {
 }
 
 bool Url::is_loopback() const {
-  if (scheme == Scheme::unix_socket || host == "localhost" || host == "::1") return true;
-  // 127.evil.example is a name, not an address
-  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+  if (scheme == Scheme::unix_socket || host == "localhost") return true;
+  boost::system::error_code error;  // 127.evil.example is a name, not an address
+  const auto address = boost::asio::ip::make_address(host, error);
+  return !error && address.is_loopback();
 }
 
 }  // namespace keybearer::http

@@ -14,9 +14,10 @@ TokenStep TokenSchedule::logged_in(Grant grant, Instant asked, Instant now) {
   ttl_ = max_granted_ = grant.ttl;
   if (grant.ttl == Duration::zero()) return {};
   end_ = asked + grant.ttl;
-  // A renewal would cost one of its uses; a new login brings new ones.
-  const bool renew = grant.renewable && !(grant.num_uses > 0 && rules_.relogin);
+  // A renewal would cost one of its uses; a new login brings new ones. What ends within a second is
+  // over when it is due.
   const auto at = due_at(asked);
+  const bool renew = grant.renewable && at < *end_ && !(grant.num_uses > 0 && rules_.relogin);
   return renew ? TokenStep{TokenStep::Do::renew, at} : last_step(now, at);
 }
 
@@ -40,7 +41,7 @@ TokenStep TokenSchedule::renewed(Grant grant, Instant asked, Instant now) {
   const bool less = falls_short(grant.ttl, asked_for) && grant.ttl + 1s < asked_for;
   const bool stuck = before && *end_ <= *before + 1s;
   const auto at = due_at(asked);
-  if (!grant.renewable || (less && (rules_.relogin || stuck))) {
+  if (!grant.renewable || at >= *end_ || (less && (rules_.relogin || stuck))) {
     return last_step(now, std::min(*end_ - final_window(ttl_), at));
   }
   return {TokenStep::Do::renew, at};

@@ -457,6 +457,17 @@ std::vector<RenderedVariable> Renderer::variables() const {
   return out;
 }
 
+std::set<std::string> Renderer::used() const {
+  std::set<std::string> out;
+  const auto add = [&out](const RenderedValue& value) {
+    for (const tmpl::Use& use : value.used()) out.insert(use.dependency.id);
+  };
+  for (const FileTarget& target : impl_->file_targets) std::ranges::for_each(target.values, add);
+  for (const VariableTarget& variable : impl_->variables) add(variable.value);
+  for (const EnvFromTarget& target : impl_->from) out.insert(target.dependency.id);
+  return out;
+}
+
 bool Renderer::empty() const {
   return impl_->files.empty() && impl_->variables.empty() && impl_->from.empty();
 }

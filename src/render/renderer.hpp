@@ -6,6 +6,7 @@
 #include <expected>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ class Renderer {
 
   [[nodiscard]] const std::vector<RenderedFile>& files() const;
   [[nodiscard]] std::vector<RenderedVariable> variables() const;
+  // Ids of all that the last evaluation asked for.
+  [[nodiscard]] std::set<std::string> used() const;
   [[nodiscard]] bool empty() const;  // nothing to render
 
   Renderer(Renderer&&) noexcept;

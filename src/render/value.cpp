@@ -37,7 +37,7 @@ bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks,
   bool same = evaluated_;
   for (std::size_t i = 0; same && i < used_.size(); ++i)
     same = source.generation(used_[i].dependency) == used_[i].generation;
-  if (!same) evaluate(source, stop);
+  if (!same && !endless_) evaluate(source, stop);
 
   // A default stands in at the start only: it never replaces a value that is in force.
   const bool nothing_coming =
@@ -77,7 +77,8 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
   tmpl::Execution done = parsed.execute(source, stop);
   used_ = std::move(done.used);
   missing_ = std::move(done.missing);
-  if (!missing_.empty()) return;  // an error may be only for lack of these
+  if (!missing_.empty()) return check_growth(parsed);  // an error may be only for lack of these
+  growth_.complete();
   if (done.error) {
     missing_key_ = done.error->missing_key && !used_.empty();
     error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
@@ -88,6 +89,17 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
   printed_ = std::move(done.printed);
   effects_ = std::move(done.effects);
   fell_back_ = false;
+}
+
+// What goes on without end asks for nothing more, and is an error (S2).
+void RenderedValue::check_growth(const tmpl::Template& parsed) {
+  std::set<std::string> asked;
+  for (const tmpl::Use& use : used_) asked.insert(use.dependency.id);
+  for (const tmpl::Dependency& dependency : missing_) asked.insert(dependency.id);
+  endless_ = !growth_.incomplete(std::move(asked));
+  if (!endless_) return;
+  error_ = growth_error(name_, parsed.text(), missing_.front());
+  missing_.clear();
 }
 
 void RenderedValue::evaluate_key(const Key& key, tmpl::DataSource& source) {

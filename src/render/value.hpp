@@ -11,6 +11,7 @@
 
 #include "config/config.hpp"
 #include "config/load.hpp"
+#include "render/dependency_growth.hpp"
 #include "tmpl/template.hpp"
 
 namespace keybearer::render {
@@ -61,6 +62,7 @@ class RenderedValue {
   void evaluate(tmpl::DataSource& source, const std::atomic<bool>* stop);
   void evaluate_template(const tmpl::Template& parsed, tmpl::DataSource& source,
                          const std::atomic<bool>* stop);
+  void check_growth(const tmpl::Template& parsed);
   void evaluate_key(const Key& key, tmpl::DataSource& source);
   void take(Secret value);
 
@@ -73,6 +75,8 @@ class RenderedValue {
   std::vector<tmpl::FileEffect> effects_;  // of the evaluation that made value_
   std::vector<tmpl::Use> used_;            // at the last evaluation
   std::vector<tmpl::Dependency> missing_;
+  DependencyGrowth growth_;
+  bool endless_ = false;  // its dependencies change with each evaluation: no more of them
   std::optional<Error> error_;
 };
 

@@ -12,6 +12,11 @@
 namespace keybearer::tmpl {
 namespace {
 
+bool is_empty_answer(const Value& value) {
+  const Struct* object = as_struct(value);
+  return object != nullptr && object->is_nil() && object->type_name() == "*dependency.Secret";
+}
+
 constexpr int kMaxDepth = 100'000;  // of templates that call templates, as in Go
 // Units of Work: of a round of range or a call of a template, and between two looks at interrupted.
 constexpr std::size_t kStep = 200;
@@ -78,7 +83,8 @@ void Evaluation::fail_absent(AbsenceId why, const Node& node) {
 // What fmt would print with a <nil> in it.
 void Evaluation::refuse_nil_inside(const Value& value, const Node& node) {
   const Struct* object = as_struct(value);
-  const bool pointer = object != nullptr && object->is_nil();
+  const bool pointer =
+      object != nullptr && object->is_nil() && object->type_name().starts_with("*dependency.");
   if (pointer)
     fail_absent(absences_.note(Absences::Kind::no_answer, value, object->type_name()), node);
   if (!value.is_list() && !value.is_map() && object == nullptr) return;
@@ -391,6 +397,7 @@ void Evaluation::print(const Node& node, const Operand& value) {
   if (strict_) {
     const Node& printed = *as<ActionNode>(node).pipe->cmds.back();
     if (value.is_nothing()) fail_absent(value.absence, printed);
+    if (is_empty_answer(value.value)) return;  // of a write (204) that stands by itself
     refuse_nil_inside(value.value, printed);
   }
   if (!value.valid || value.nil_interface()) {

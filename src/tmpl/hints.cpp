@@ -141,6 +141,8 @@ std::string run_hint(const ErrorSite& site) {
   if (error.contains("incompatible types for comparison") && error.contains("json.Number"))
     return "a number of a secret compares with a text: eq .port \"5432\"; .Int64 makes a number of "
            "it";
+  if (error.contains("expected string; found '"))
+    return "texts stand in double quotes or backticks: \"text\"";
   if (error.contains("expected string; got json.Number"))
     return "a number of a secret becomes a text by print: (print .port)";
   if (error.contains("expected []string; got []interface {}"))
@@ -161,15 +163,17 @@ std::string nearest_functions(std::string_view name) {
   for (const std::string_view known : names) {
     if (lower(known) == "sprig_" + wanted) return quoted(known);
   }
-  const std::string_view meant = closest_match(name, names);
-  if (!meant.empty()) return quoted(meant);
+  // "base64": what begins so; "toUper": what is spelled nearly so.
   std::string out;
   int found = 0;
   for (const std::string_view known : names) {
-    if (wanted.size() < 3 || !lower(known).starts_with(wanted) || found++ >= 2) continue;
+    const std::string plain = lower(known.starts_with("sprig_") ? known.substr(6) : known);
+    if (wanted.size() < 3 || !plain.starts_with(wanted) || found++ >= 2) continue;
     out += (out.empty() ? "" : " or ") + quoted(known);
   }
-  return out;
+  if (!out.empty()) return out;
+  const std::string_view meant = closest_match(name, names);
+  return !meant.empty() && lower(meant.substr(0, 1)) == wanted.substr(0, 1) ? quoted(meant) : out;
 }
 
 std::string hint_for(const ErrorSite& site) {

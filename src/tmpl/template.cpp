@@ -59,6 +59,13 @@ std::string blanks_under(std::string_view text) {
   return out;
 }
 
+// The lexer's place is where the word begins that a dash ends.
+std::size_t place_of(const ParseError& error, std::string_view text) {
+  if (error.text.find("bad character U+002D") == std::string::npos) return error.pos;
+  const auto dash = text.find('-', error.pos);
+  return dash == std::string_view::npos ? error.pos : dash;
+}
+
 // A first pass left a plugin out after `before` dependencies were missing. What it asked for after
 // that may hang on what the plugin says: reads are fetched first, unless there will be no answer;
 // writes are not believed.
@@ -101,12 +108,13 @@ std::expected<Template, TemplateError> Template::parse(std::string name, std::st
   if (!trees) {
     const ParseError& error = trees.error();
     const auto line = static_cast<std::size_t>(error.line);
-    const bool known = line_of(impl->text, error.pos) == line;
+    const std::size_t pos = place_of(error, impl->text);
+    const bool known = line_of(impl->text, pos) == line;
     const ErrorSite site{error.text, impl->text, error.pos, impl->options.left_delimiter,
                          impl->options.right_delimiter};
     return std::unexpected(TemplateError{.text = error.text,
                                          .line = line,
-                                         .column = known ? column_of(impl->text, error.pos) : 0,
+                                         .column = known ? column_of(impl->text, pos) : 0,
                                          .hint = hint_for(site)});
   }
   impl->trees = std::move(*trees);

@@ -248,9 +248,12 @@ std::string reason_of_missing_version(const Value& envelope) {
 }
 
 std::string foreign_response_text(const http::Response& response) {
-  return "an answer that is not the server's own (" + flattened(response.content_type) +
-         "): from a proxy between? Is the address right, is it a Vault server, and is it http or "
-         "https?";
+  const std::string type =
+      response.content_type.empty() ? "no content type" : flattened(response.content_type);
+  const std::string between =
+      response.via.empty() ? "any proxy in between" : "the proxy " + response.via;
+  return "unexpected response (" + type +
+         "), not from Vault: check vault.address (VAULT_ADDR) and " + between;
 }
 
 // The server's own errors are objects with "errors", or its usual envelope (KV v2 for a deleted

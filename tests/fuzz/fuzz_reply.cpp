@@ -5,7 +5,7 @@
 #include <string>
 
 #include "http/response_parser.hpp"
-#include "secrets/answer.hpp"
+#include "secrets/classify.hpp"
 #include "vault/reply.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -52,11 +53,17 @@ std::vector<std::string> texts(const Value& list) {
   return out;
 }
 
+// consul-template's: a certificate is known by where it goes, not by what is asked for.
+std::string vector_id(const tmpl::Dependency& dependency) {
+  if (dependency.kind != tmpl::Dependency::Kind::pki) return dependency.id;
+  return "vault.pki(" + dependency.path + "->" + dependency.destination + ")";
+}
+
 class Answers final : public tmpl::DataSource {
  public:
   std::map<std::string, Value> values;
   [[nodiscard]] const Value* find(const tmpl::Dependency& dependency) override {
-    const auto at = values.find(dependency.id);
+    const auto at = values.find(vector_id(dependency));
     return at == values.end() ? nullptr : &at->second;
   }
 };
@@ -183,8 +190,11 @@ Got evaluate(const tmpl::Template& parsed, Answers& answers) {
   const std::string error = done.error ? done.error->text : carry_out(done.effects);
   if (!error.empty()) return {std::nullopt, "execute: " + error, {}, {}};
   Got got{std::string(done.text.reveal()), "", {}, {}};
-  for (const tmpl::Use& use : done.used) got.used.push_back(use.dependency.id);
-  for (const tmpl::Dependency& dependency : done.missing) got.missing.push_back(dependency.id);
+  const auto add = [](std::vector<std::string>& ids, std::string id) {
+    if (std::ranges::find(ids, id) == ids.end()) ids.push_back(std::move(id));
+  };
+  for (const tmpl::Use& use : done.used) add(got.used, vector_id(use.dependency));
+  for (const tmpl::Dependency& dependency : done.missing) add(got.missing, vector_id(dependency));
   return got;
 }
 
@@ -386,13 +396,12 @@ int time_quickly(const char* path) {
     const std::string name(text_at(*vector, "name"));
     const auto parsed =
         tmpl::Template::parse("t", bytes_at(*vector, "template").value_or(""), options_of(*vector));
-    const auto output = parsed ? parsed->evaluate(answers)
-                               : std::unexpected(tmpl::TemplateError{parsed.error().text});
-    if (!output)
-      std::printf("%s error %s\n", name.c_str(), shown(output.error().text).c_str());
+    const auto error = parsed ? parsed->execute(answers).error : std::optional(parsed.error());
+    if (error)
+      std::printf("%s error %s\n", name.c_str(), shown(error->text).c_str());
     else
       std::printf("%s %.0f ns\n", name.c_str(),
-                  quick_nanoseconds([&] { (void)parsed->evaluate(answers); }));
+                  quick_nanoseconds([&] { (void)parsed->execute(answers); }));
     std::fflush(stdout);
   }
   return 0;

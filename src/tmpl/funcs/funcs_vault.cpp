@@ -233,6 +233,17 @@ Value secrets(Evaluation& e, Arguments a) {
   return Value::strings(std::move(names));
 }
 
+std::string sorted_pairs(const std::vector<std::pair<std::string, std::string>>& args) {
+  std::vector<std::string> lines;
+  for (const auto& [key, value] : args) lines.push_back(key + "=" + quote(value));
+  std::ranges::sort(lines);
+  std::string all;
+  for (const std::string& line : lines) all += line;
+  return all;
+}
+
+// Known by path and all arguments, wherever it is asked for: what two templates ask for with the
+// same ones is one certificate (S6; consul-template's id has the destination in their place).
 Value pki_cert(Evaluation& e, Arguments a) {
   if (a.empty()) return {};
   auto args = pairs(e, a.subspan(1));
@@ -242,12 +253,13 @@ Value pki_cert(Evaluation& e, Arguments a) {
   if (!url) throw CallError{"parse " + e.shown(a[0], quote(raw)) + ": " + url.error()};
   const std::string& path = url->path;
   refuse_dots(e, path);
+  const std::string known_by = sha256_hex(sorted_pairs(args)).substr(0, 16);
   bool there = false;
   const Value answer = e.ask({.kind = Dependency::Kind::pki,
                               .path = path,
                               .args = std::move(args),
                               .destination = e.options().destination,
-                              .id = "vault.pki(" + path + "->" + e.options().destination + ")"},
+                              .id = "vault.pki(" + path + " -> " + known_by + ")"},
                              there);
   return there ? pki_object(answer) : Value();
 }
@@ -371,14 +383,10 @@ Dependency of_version(Dependency read, const std::string& version) {
 // sorted k="v" pairs.
 Dependency write_dependency(std::string_view path,
                             std::vector<std::pair<std::string, std::string>> args) {
-  std::vector<std::string> lines;
-  for (const auto& [key, value] : args) lines.push_back(key + "=" + quote(value));
-  std::ranges::sort(lines);
-  std::string all;
-  for (const std::string& line : lines) all += line;
+  const std::string known_by = sha1_hex(sorted_pairs(args)).substr(0, 8);
   Dependency dependency{
       .kind = Dependency::Kind::write, .path = std::string(path), .args = std::move(args)};
-  dependency.id = "vault.write(" + dependency.path + " -> " + sha1_hex(all).substr(0, 8) + ")";
+  dependency.id = "vault.write(" + dependency.path + " -> " + known_by + ")";
   return dependency;
 }
 

@@ -1,5 +1,6 @@
 #include "tmpl/funcs/pem_bundle.hpp"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -17,6 +18,12 @@ struct Freed {
 };
 using Certificate = std::unique_ptr<X509, Freed<X509, X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY, EVP_PKEY_free>>;
+using Names = std::unique_ptr<GENERAL_NAMES, Freed<GENERAL_NAMES, GENERAL_NAMES_free>>;
+
+// OpenSSL's queue of errors is nobody's business here.
+struct ErrorsCleared {
+  ~ErrorsCleared() { ERR_clear_error(); }
+};
 
 int no_password(char*, int, int, void*) {
   return -1;
@@ -44,8 +51,12 @@ WallTime time_of(const ASN1_TIME* time) {
   return WallTime(std::chrono::seconds(timegm(&parts)));
 }
 
-// The next block of `text` and what it is ("CERTIFICATE"); empty: there is none.
-std::pair<std::string_view, std::string_view> next_block(std::string_view& text) {
+struct Block {
+  std::string_view whole, name, content;
+};
+
+// The next block of `text`; without a name: there is none.
+Block next_block(std::string_view& text) {
   constexpr std::string_view kBegin = "-----BEGIN ", kDashes = "-----";
   const auto begin = text.find(kBegin);
   if (begin == std::string_view::npos) return {};
@@ -55,46 +66,197 @@ std::pair<std::string_view, std::string_view> next_block(std::string_view& text)
   const std::string last = "-----END " + std::string(name) + "-----";
   const auto end = text.find(last, name_end);
   if (end == std::string_view::npos) return {};
-  const auto block = text.substr(begin, end + last.size() - begin);
+  const auto content = name_end + kDashes.size();
+  const Block block{text.substr(begin, end + last.size() - begin), name,
+                    text.substr(content, end - content)};
   text.remove_prefix(end + last.size());
-  return {block, name};
+  return block;
+}
+
+// A block with headers (an encrypted key of old) keeps its lines; the body of others is split again.
+std::string encoded(const Block& block) {
+  const std::string first = "-----BEGIN " + std::string(block.name) + "-----\n";
+  const std::string last = "-----END " + std::string(block.name) + "-----\n";
+  if (block.content.contains(':')) {
+    std::string lines(block.content);
+    std::erase(lines, '\r');
+    const auto begin = lines.find_first_not_of('\n');
+    lines.erase(0, begin == std::string::npos ? lines.size() : begin);
+    if (!lines.empty() && lines.back() != '\n') lines += '\n';
+    return first + lines + last;
+  }
+  std::string out = first;
+  std::size_t column = 0;
+  for (const char c : block.content) {
+    if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
+    out += c;
+    if (++column % 64 == 0) out += '\n';
+  }
+  if (column % 64 != 0) out += '\n';
+  return out + last;
+}
+
+std::string text_of(const ASN1_STRING* text) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<std::size_t>(ASN1_STRING_length(text))};
+}
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
+  return text;
+}
+// IPv6 may be written in several ways.
+std::string plain_ip(const std::string& text) {
+  unsigned char bytes[16];
+  char out[INET6_ADDRSTRLEN] = "";
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (inet_pton(family, text.c_str(), bytes) == 1 &&
+        inet_ntop(family, bytes, out, sizeof out) != nullptr)
+      return out;
+  }
+  return text;
+}
+
+std::string common_name_of(X509* certificate) {
+  X509_NAME* subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0) return {};
+  return text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+}
+
+// "dns:a.example", "ip:10.0.0.1" ..., sorted, once each.
+std::vector<std::string> sorted(std::vector<std::string> names) {
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+std::vector<std::string> names_of(X509* certificate) {
+  std::vector<std::string> out;
+  const Names names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_DNS) out.push_back("dns:" + lower(text_of(name->d.dNSName)));
+    if (name->type == GEN_EMAIL) out.push_back("email:" + lower(text_of(name->d.rfc822Name)));
+    if (name->type == GEN_URI) out.push_back("uri:" + text_of(name->d.uniformResourceIdentifier));
+    if (name->type != GEN_IPADD) continue;
+    const std::string bytes = text_of(name->d.iPAddress);
+    char text[INET6_ADDRSTRLEN] = "";
+    inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof text);
+    out.push_back("ip:" + std::string(text));
+  }
+  return sorted(std::move(out));
+}
+
+std::vector<std::string> names_of(const CertificateRequest& request) {
+  std::vector<std::string> out;
+  for (const std::string& name : request.dns_names) out.push_back("dns:" + lower(name));
+  for (const std::string& name : request.emails) out.push_back("email:" + lower(name));
+  for (const std::string& name : request.uris) out.push_back("uri:" + name);
+  for (const std::string& name : request.ip_addresses) out.push_back("ip:" + plain_ip(name));
+  if (request.common_name_is_alternative && !request.common_name.empty()) {
+    const bool email = request.common_name.contains('@');
+    out.push_back((email ? "email:" : "dns:") + lower(request.common_name));
+  }
+  return sorted(std::move(out));
+}
+
+bool has_names(X509* certificate, const CertificateRequest& request) {
+  if (!request.common_name.empty() &&
+      lower(common_name_of(certificate)) != lower(request.common_name))
+    return false;
+  return names_of(certificate) == names_of(request);
+}
+
+std::vector<std::string> list_of(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    std::string_view item = text.substr(0, comma);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    if (!item.empty()) out.emplace_back(item);
+  }
+  return out;
 }
 
 }  // namespace
 
-std::optional<PemBundle> pem_bundle(std::string_view text, const std::string& host) {
+CertificateRequest certificate_request(
+    const std::vector<std::pair<std::string, std::string>>& args) {
+  CertificateRequest request;
+  for (const auto& [name, value] : args) {
+    if (name == "common_name") request.common_name = value;
+    if (name == "ip_sans") request.ip_addresses = list_of(value);
+    if (name == "uri_sans") request.uris = list_of(value);
+    if (name == "exclude_cn_from_sans" && (value == "true" || value == "1"))
+      request.common_name_is_alternative = false;
+    if (name == "csr" && !value.empty()) request.needs_key = false;
+    if (name == "private_key_format") request.key_format = value;
+    if (name != "alt_names") continue;
+    for (std::string& each : list_of(value))
+      (each.contains('@') ? request.emails : request.dns_names).push_back(std::move(each));
+  }
+  return request;
+}
+
+std::optional<PemBundle> pem_bundle(std::string_view text, const CertificateRequest& request) {
+  const ErrorsCleared cleared;
+  std::vector<std::pair<Certificate, std::string>> leaves;
+  std::vector<std::string> keys;
   PemBundle bundle;
-  Certificate leaf;
-  for (auto [block, name] = next_block(text); !block.empty();
-       std::tie(block, name) = next_block(text)) {
-    if (name.ends_with("PRIVATE KEY")) {
-      if (bundle.key.empty()) bundle.key = block;
-    } else if (name == "CERTIFICATE") {
-      Certificate certificate = certificate_of(block);
-      if (!certificate) continue;
-      if (X509_check_ca(certificate.get()) > 0) {
-        if (bundle.ca.empty()) bundle.ca = block;
-        if (std::ranges::find(bundle.chain, block) == bundle.chain.end())
-          bundle.chain.emplace_back(block);
-      } else if (!leaf) {
-        bundle.cert = block;
-        leaf = std::move(certificate);
-      }
+  for (Block block = next_block(text); !block.whole.empty(); block = next_block(text)) {
+    std::string pem = encoded(block);
+    if (block.name.ends_with("PRIVATE KEY")) keys.push_back(std::move(pem));
+    if (block.name != "CERTIFICATE") continue;
+    Certificate certificate = certificate_of(pem);
+    if (!certificate) continue;
+    if (X509_check_ca(certificate.get()) == 0) {
+      leaves.emplace_back(std::move(certificate), std::move(pem));
+    } else if (std::ranges::find(bundle.chain, pem) == bundle.chain.end()) {
+      if (bundle.ca.empty()) bundle.ca = pem;
+      bundle.chain.push_back(std::move(pem));
     }
   }
-  ERR_clear_error();
-  if (!leaf) return std::nullopt;
-  if (!host.empty() && X509_check_host(leaf.get(), host.c_str(), host.size(), 0, nullptr) != 1)
-    return std::nullopt;
-  if (!bundle.key.empty()) {
-    const Key key = key_of(bundle.key);
-    const bool ours = key && X509_check_private_key(leaf.get(), key.get()) == 1;
-    ERR_clear_error();
-    if (!ours) return std::nullopt;
+  for (auto& [leaf, pem] : leaves) {
+    if (!has_names(leaf.get(), request)) continue;
+    const auto fits = [&leaf, &request](const std::string& key_pem) {
+      if (request.key_format == "pkcs8" && !key_pem.starts_with("-----BEGIN PRIVATE KEY-----"))
+        return false;
+      const Key key = key_of(key_pem);
+      return key && X509_check_private_key(leaf.get(), key.get()) == 1;
+    };
+    const auto key = std::ranges::find_if(keys, fits);
+    if (key != keys.end()) bundle.key = *key;
+    if (key == keys.end() && request.needs_key) continue;
+    bundle.cert = std::move(pem);
+    const auto issuer = std::ranges::find_if(
+        bundle.chain, [&bundle](const std::string& ca) { return is_issued_by(bundle.cert, ca); });
+    if (issuer != bundle.chain.end()) bundle.ca = *issuer;
+    bundle.not_before = time_of(X509_get0_notBefore(leaf.get()));
+    bundle.not_after = time_of(X509_get0_notAfter(leaf.get()));
+    return bundle;
   }
-  bundle.not_before = time_of(X509_get0_notBefore(leaf.get()));
-  bundle.not_after = time_of(X509_get0_notAfter(leaf.get()));
-  return bundle;
+  return std::nullopt;
+}
+
+bool is_issued_by(std::string_view cert, std::string_view ca) {
+  const ErrorsCleared cleared;
+  const Certificate leaf = certificate_of(cert), issuer = certificate_of(ca);
+  if (!leaf || !issuer) return false;
+  return X509_check_issued(issuer.get(), leaf.get()) == X509_V_OK &&
+         X509_verify(leaf.get(), X509_get0_pubkey(issuer.get())) == 1;
+}
+
+std::string pem_text(std::string_view text) {
+  std::string out;
+  std::string_view rest = text;
+  for (Block block = next_block(rest); !block.whole.empty(); block = next_block(rest))
+    out += encoded(block);
+  return out.empty() ? std::string(text) : out;
 }
 
 }  // namespace keybearer::tmpl

@@ -1,8 +1,11 @@
 #pragma once
-// The PEM blocks of a file that a pkiCert template has written, whatever text stands around them.
+// The PEM blocks of a file that a pkiCert template has written, whatever text stands around them,
+// and whether a certificate in it is one that is asked for.
 //
-// Source: consul-template's dependency/vault_pki.go: the first certificate that is no CA's is the
-// certificate, the first of a CA is CA, all of these are the chain.
+// Source: consul-template's dependency/vault_pki.go: a certificate that is no CA's is the
+// certificate, the first of a CA is CA (ours: the one that issued it, if it is there), all of these
+// are the chain. What it fits by (names, issuer,
+// key) is ours: S6.
 
 #include <optional>
 #include <string>
@@ -14,13 +17,34 @@
 namespace keybearer::tmpl {
 
 struct PemBundle {
-  std::string cert, key, ca;  // as they stand in the text; key and ca may be empty
+  std::string cert, key, ca;  // each ends with a line break; key and ca may be empty
   std::vector<std::string> chain;
   WallTime not_before, not_after;  // of cert
 };
 
-// nullopt: no certificate in it that is for `host` (any, when that is empty), or the key is another
-// certificate's.
-[[nodiscard]] std::optional<PemBundle> pem_bundle(std::string_view text, const std::string& host);
+// What is asked of a certificate.
+struct CertificateRequest {
+  std::string common_name;             // empty: any
+  std::vector<std::string> dns_names;  // alternative names, without the common name
+  std::vector<std::string> emails, ip_addresses, uris;
+  bool common_name_is_alternative = true;  // not with exclude_cn_from_sans=true
+  bool needs_key = true;                   // not where a CSR is signed
+  std::string key_format;                  // "pkcs8": only such a key fits
+};
+// Of pkiCert's arguments.
+[[nodiscard]] CertificateRequest certificate_request(
+    const std::vector<std::pair<std::string, std::string>>& args);
+
+// The first certificate in `text` that has exactly the names of `request`, with its key, and the CA
+// certificates beside it. nullopt: there is none, or its key is not there.
+[[nodiscard]] std::optional<PemBundle> pem_bundle(std::string_view text,
+                                                  const CertificateRequest& request);
+
+// Whether `ca` has issued `cert` (names and signature); false also for what is no certificate.
+[[nodiscard]] bool is_issued_by(std::string_view cert, std::string_view ca);
+
+// PEM as Go's pem.EncodeToMemory writes it: lines of 64, a line break at the end; all blocks in
+// `text`, one after the other. What is no PEM stays as it is.
+[[nodiscard]] std::string pem_text(std::string_view text);
 
 }  // namespace keybearer::tmpl

@@ -12,6 +12,8 @@
 namespace keybearer::tmpl::sockaddr {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr const char* kName = "sockaddr.Parse";
 
 // The machine, where functions find it: in the evaluation's scratch.
@@ -248,25 +250,25 @@ Value attr(Evaluation&, Arguments a) {
 }
 
 constexpr Function kFunctions[] = {
-    {"GetAllInterfaces", get_all_interfaces, ""},
-    {"GetDefaultInterfaces", get_default_interfaces, ""},
-    {"GetInterfaceIP", get_interface_ip, "s"},
-    {"GetInterfaceIPs", get_interface_ips, "s"},
-    {"GetPrivateIP", get_private_ip, ""},
-    {"GetPrivateIPs", get_private_ips, ""},
-    {"GetPrivateInterfaces", get_private_interfaces, ""},
-    {"GetPublicIP", get_public_ip, ""},
-    {"GetPublicIPs", get_public_ips, ""},
-    {"GetPublicInterfaces", get_public_interfaces, ""},
-    {"attr", attr, "sa"},
-    {"exclude", exclude, "ssA"},
-    {"include", include, "ssA"},
-    {"join", join, "ssA"},
-    {"limit", limit, "vA"},
-    {"math", math, "ssA"},
-    {"offset", offset, "iA"},
-    {"sort", sort, "sA"},
-    {"unique", unique_, "sA"},
+    {"GetAllInterfaces"sv, get_all_interfaces, ""},
+    {"GetDefaultInterfaces"sv, get_default_interfaces, ""},
+    {"GetInterfaceIP"sv, get_interface_ip, "s"},
+    {"GetInterfaceIPs"sv, get_interface_ips, "s"},
+    {"GetPrivateIP"sv, get_private_ip, ""},
+    {"GetPrivateIPs"sv, get_private_ips, ""},
+    {"GetPrivateInterfaces"sv, get_private_interfaces, ""},
+    {"GetPublicIP"sv, get_public_ip, ""},
+    {"GetPublicIPs"sv, get_public_ips, ""},
+    {"GetPublicInterfaces"sv, get_public_interfaces, ""},
+    {"attr"sv, attr, "sa"},
+    {"exclude"sv, exclude, "ssA"},
+    {"include"sv, include, "ssA"},
+    {"join"sv, join, "ssA"},
+    {"limit"sv, limit, "vA"},
+    {"math"sv, math, "ssA"},
+    {"offset"sv, offset, "iA"},
+    {"sort"sv, sort, "sA"},
+    {"unique"sv, unique_, "sA"},
 };
 
 // go-sockaddr's, and those of Go's templates.
@@ -290,9 +292,11 @@ std::string evaluate(std::string_view pipeline, const Machine& machine) {
   auto trees = parse(text, name, name, "{{", "}}", find);
   if (!trees)
     throw CallError{"unable to parse template " + quote(text, true) + ": " + trees.error().text};
-  const Options options;
+  const Options options{.as_reference = true};
   Nothing nothing;
-  Evaluation evaluation(*trees, name, text, options, nothing);
+  Work own;  // within an evaluation it counts for that one
+  Work& work = detail::working != nullptr ? *detail::working : own;
+  Evaluation evaluation(*trees, name, text, options, nothing, work, Evaluation::Pass::first);
   evaluation.scratch[""] = Value::object(std::make_shared<Held>(machine));
   try {
     return evaluation.execute_template(name, as_value(machine.addresses));

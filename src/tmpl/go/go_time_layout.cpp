@@ -10,6 +10,7 @@
 namespace keybearer::tmpl::go_time {
 namespace {
 
+// offset: -0700 and its kin; iso_offset: Z0700 and its kin, with Z for UTC.
 enum class Std : std::uint8_t {
   none,
   long_month,
@@ -35,10 +36,10 @@ enum class Std : std::uint8_t {
   upper_pm,
   lower_pm,
   zone_name,
-  offset,      // -0700 and its kin
-  iso_offset,  // Z0700 and its kin: Z for UTC
+  offset,
+  iso_offset,
   fraction0,
-  fraction9,
+  fraction9
 };
 
 struct Chunk {

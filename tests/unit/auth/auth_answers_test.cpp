@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "auth/auth_loop.hpp"
-#include "house.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -31,92 +31,92 @@ TEST_CASE("answers to a renewal: refused, or an outage") {
   for (const auto& row : rows) {
     CAPTURE(row.status);
     CAPTURE(row.body);
-    House house;
-    house.http->answer(kLogin, 200, granted("T1", 60));
-    house.http->answer(kLogin, 200, granted("T2", 600));
-    house.http->answer(kRenew, row.status, row.body);
-    house.http->answer(kRenew, 200, granted("T1", 60));
-    house.http->answer(kLookup, 200, looked_up(12));
-    house.start();
-    house.io.advance(51s);
-    CHECK(house.token() == (row.refused ? "T2" : "T1"));
-    CHECK(house.http->count(kLogin) == (row.refused ? 2 : 1));
-    CHECK(house.http->count(kRenew) == (row.refused ? 1 : 2));
+    Fixture fixture;
+    fixture.http->answer(kLogin, 200, granted("T1", 60));
+    fixture.http->answer(kLogin, 200, granted("T2", 600));
+    fixture.http->answer(kRenew, row.status, row.body);
+    fixture.http->answer(kRenew, 200, granted("T1", 60));
+    fixture.http->answer(kLookup, 200, looked_up(12));
+    fixture.start();
+    fixture.io.advance(51s);
+    CHECK(fixture.token() == (row.refused ? "T2" : "T1"));
+    CHECK(fixture.http->count(kLogin) == (row.refused ? 2 : 1));
+    CHECK(fixture.http->count(kRenew) == (row.refused ? 1 : 2));
   }
 }
 
 TEST_CASE("answers to a login without a token: never logged in, and tried again slowly") {
   for (const int status : {200, 204}) {
     CAPTURE(status);
-    House house;
-    house.http->answer(kLogin, 200, granted("T1", 600, false));
-    house.http->answer(kLogin, status, status == 200 ? R"({"data":{}})" : "");
-    house.http->answer(kLogin, status, status == 200 ? R"({"data":{}})" : "");
-    house.http->answer(kLogin, 200, granted("T2", 600));
-    house.start();
-    house.io.advance(490s);
-    CHECK(house.token() == "T2");
-    CHECK(house.http->count(kLogin) == 4);
-    CHECK_FALSE(house.ended);
+    Fixture fixture;
+    fixture.http->answer(kLogin, 200, granted("T1", 600, false));
+    fixture.http->answer(kLogin, status, status == 200 ? R"({"data":{}})" : "");
+    fixture.http->answer(kLogin, status, status == 200 ? R"({"data":{}})" : "");
+    fixture.http->answer(kLogin, 200, granted("T2", 600));
+    fixture.start();
+    fixture.io.advance(490s);
+    CHECK(fixture.token() == "T2");
+    CHECK(fixture.http->count(kLogin) == 4);
+    CHECK_FALSE(fixture.ended);
   }
 }
 
 TEST_CASE("the configuration changes while a token is in force") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 600));
-  house.start();
-  house.io.advance(10s);
-  config::AutoAuth next = house.config;
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 600));
+  fixture.start();
+  fixture.io.advance(10s);
+  config::AutoAuth next = fixture.config;
   SUBCASE("nothing of it: no login") {
-    REQUIRE(house.loop->configure(next));
-    house.io.advance(30s);
-    CHECK(house.http->asked.size() == 1);
+    REQUIRE(fixture.loop->configure(next));
+    fixture.io.advance(30s);
+    CHECK(fixture.http->asked.size() == 1);
   }
   SUBCASE("another secret_id: one login, and the old token is revoked at the exit") {
     next.method.set("secret_id", Secret("second"));
-    house.http->reset(kLogin);
-    house.http->answer(kLogin, 200, granted("T2", 600));
-    house.http->answer(kRevoke, 204);
-    REQUIRE(house.loop->configure(next));
-    house.io.run();
-    CHECK(house.token() == "T2");
-    CHECK(house.http->count(kLogin) == 2);
-    CHECK(house.http->asked.back().body == R"({"role_id":"role-1","secret_id":"second"})");
-    house.stop();
-    house.io.start_task(House::revoke(house));
-    house.io.run();
-    CHECK(house.http->count(kRevoke) == 2);
+    fixture.http->reset(kLogin);
+    fixture.http->answer(kLogin, 200, granted("T2", 600));
+    fixture.http->answer(kRevoke, 204);
+    REQUIRE(fixture.loop->configure(next));
+    fixture.io.run();
+    CHECK(fixture.token() == "T2");
+    CHECK(fixture.http->count(kLogin) == 2);
+    CHECK(fixture.http->asked.back().body == R"({"role_id":"role-1","secret_id":"second"})");
+    fixture.stop();
+    fixture.io.start_task(Fixture::revoke(fixture));
+    fixture.io.run();
+    CHECK(fixture.http->count(kRevoke) == 2);
   }
   SUBCASE("one that is refused: the token in use stays, and is renewed") {
     next.method.set("secret_id", Secret("second"));
-    house.http->reset(kLogin);
-    house.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
-    house.http->answer(kRenew, 200, granted("T1", 600));
-    REQUIRE(house.loop->configure(next));
-    house.io.advance(490s, 1s);
-    CHECK(house.token() == "T1");
-    CHECK(house.http->count(kLogin) == 2);
-    CHECK(house.http->count(kRenew) == 1);
-    CHECK(house.alarms == std::vector<std::string>{"login.refused"});
+    fixture.http->reset(kLogin);
+    fixture.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
+    fixture.http->answer(kRenew, 200, granted("T1", 600));
+    REQUIRE(fixture.loop->configure(next));
+    fixture.io.advance(490s, 1s);
+    CHECK(fixture.token() == "T1");
+    CHECK(fixture.http->count(kLogin) == 2);
+    CHECK(fixture.http->count(kRenew) == 1);
+    CHECK(fixture.alarms == std::vector<std::string>{"login.refused"});
   }
   SUBCASE("no answer to it: tried again, the token in use stays meanwhile") {
     next.method.set("secret_id", Secret("second"));
-    house.http->reset(kLogin);
-    house.http->fail(kLogin, ErrorKind::network);
-    house.http->answer(kLogin, 200, granted("T2", 600));
-    REQUIRE(house.loop->configure(next));
-    house.io.run();
-    CHECK(house.token() == "T1");
-    house.io.advance(3s);
-    CHECK(house.token() == "T2");
+    fixture.http->reset(kLogin);
+    fixture.http->fail(kLogin, ErrorKind::network);
+    fixture.http->answer(kLogin, 200, granted("T2", 600));
+    REQUIRE(fixture.loop->configure(next));
+    fixture.io.run();
+    CHECK(fixture.token() == "T1");
+    fixture.io.advance(3s);
+    CHECK(fixture.token() == "T2");
   }
   SUBCASE("a method that there is not: an error, and nothing has changed") {
     next.method.type = "kerberos";
-    const auto done = house.loop->configure(next);
+    const auto done = fixture.loop->configure(next);
     REQUIRE_FALSE(done);
     CHECK(done.error().kind == ErrorKind::config);
-    house.io.advance(30s);
-    CHECK(house.http->asked.size() == 1);
+    fixture.io.advance(30s);
+    CHECK(fixture.http->asked.size() == 1);
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "house.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -11,624 +11,624 @@ using config::OnRenewFailure;
 using Phase = TokenState::Phase;
 
 TEST_CASE("one login, then renewals when due: two days of an hour's token") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 3600));
-  house.http->answer(kRenew, 200, granted("T1", 3600));
-  house.start();
-  CHECK(house.token() == "T1");
-  CHECK(house.in(Phase::valid));
-  CHECK(house.state().expires == test::Io::start + 1h);
-  CHECK(house.state().accessor == "acc-T1");
-  CHECK(house.state().mount == "auth/approle");
-  house.io.advance(2700s, 1s);
-  CHECK(house.http->asked.size() == 1);  // nothing is asked before it is due
-  house.io.advance(48h - 2700s, 1s);
-  CHECK(house.http->count(kLogin) == 1);
-  CHECK(house.http->count(kLookup) == 0);
-  CHECK(house.http->count(kRenew) >= 60);
-  CHECK(house.http->count(kRenew) <= 65);
-  CHECK(house.state().renewals == house.http->count(kRenew));
-  CHECK(house.state().token_number == 1);
-  CHECK(house.http->asked[1].token == "T1");
-  CHECK(house.lines("logged in") == 1);
-  CHECK(house.lines("WARN") == 0);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 3600));
+  fixture.http->answer(kRenew, 200, granted("T1", 3600));
+  fixture.start();
+  CHECK(fixture.token() == "T1");
+  CHECK(fixture.in(Phase::valid));
+  CHECK(fixture.state().expires == test::Io::start + 1h);
+  CHECK(fixture.state().accessor == "acc-T1");
+  CHECK(fixture.state().mount == "auth/approle");
+  fixture.io.advance(2700s, 1s);
+  CHECK(fixture.http->asked.size() == 1);  // nothing is asked before it is due
+  fixture.io.advance(48h - 2700s, 1s);
+  CHECK(fixture.http->count(kLogin) == 1);
+  CHECK(fixture.http->count(kLookup) == 0);
+  CHECK(fixture.http->count(kRenew) >= 60);
+  CHECK(fixture.http->count(kRenew) <= 65);
+  CHECK(fixture.state().renewals == fixture.http->count(kRenew));
+  CHECK(fixture.state().token_number == 1);
+  CHECK(fixture.http->asked[1].token == "T1");
+  CHECK(fixture.lines("logged in") == 1);
+  CHECK(fixture.lines("WARN") == 0);
 }
 
 TEST_CASE("near its maximum TTL a token is replaced by one login while it still works") {
-  House house;
-  house.config.min_remaining = 0s;
-  house.http->answer(kLogin, 200, granted("T1", 20));
-  house.http->answer(kLogin, 200, granted("T2", 20));
-  house.http->answer(kRenew, 200, granted("T1", 20));
-  house.http->answer(kRenew, 200, granted("T1", 12));
-  house.http->answer(kRenew, 200, granted("T2", 20));
-  house.start();
-  house.io.advance(33s);
-  CHECK(house.in(Phase::ending));
-  CHECK(house.token() == "T1");
-  house.io.advance(9s);
-  CHECK(house.token() == "T2");
-  CHECK(house.in(Phase::valid));
-  CHECK(house.http->count(kLogin) == 2);
-  CHECK(house.http->count(kRevoke) == 0);  // its leases may still be in use
-  CHECK(house.state().token_number == 2);
-  CHECK(house.alarms.empty());
+  Fixture fixture;
+  fixture.config.min_remaining = 0s;
+  fixture.http->answer(kLogin, 200, granted("T1", 20));
+  fixture.http->answer(kLogin, 200, granted("T2", 20));
+  fixture.http->answer(kRenew, 200, granted("T1", 20));
+  fixture.http->answer(kRenew, 200, granted("T1", 12));
+  fixture.http->answer(kRenew, 200, granted("T2", 20));
+  fixture.start();
+  fixture.io.advance(33s);
+  CHECK(fixture.in(Phase::ending));
+  CHECK(fixture.token() == "T1");
+  fixture.io.advance(9s);
+  CHECK(fixture.token() == "T2");
+  CHECK(fixture.in(Phase::valid));
+  CHECK(fixture.http->count(kLogin) == 2);
+  CHECK(fixture.http->count(kRevoke) == 0);  // its leases may still be in use
+  CHECK(fixture.state().token_number == 2);
+  CHECK(fixture.alarms.empty());
 }
 
 TEST_CASE("a batch token is replaced in time, without a renewal") {
-  House house;
-  house.http->answer(kLogin, 200, granted("B1", 100, false));
-  house.http->answer(kLogin, 200, granted("B2", 100, false));
-  house.start();
-  house.io.advance(81s);
-  CHECK(house.token() == "B2");
-  CHECK(house.http->asked.size() == 2);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("B1", 100, false));
+  fixture.http->answer(kLogin, 200, granted("B2", 100, false));
+  fixture.start();
+  fixture.io.advance(81s);
+  CHECK(fixture.token() == "B2");
+  CHECK(fixture.http->asked.size() == 2);
 }
 
 TEST_CASE("a token without end is left alone") {
-  House house;
-  house.http->answer(kLogin, 200, granted("R", 0, false));
-  house.start();
-  house.io.advance(100h, 1min);
-  CHECK(house.http->asked.size() == 1);
-  CHECK_FALSE(house.state().expires);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("R", 0, false));
+  fixture.start();
+  fixture.io.advance(100h, 1min);
+  CHECK(fixture.http->asked.size() == 1);
+  CHECK_FALSE(fixture.state().expires);
 }
 
 TEST_CASE("a hiccup is not a failure: renewal is tried again with growing pauses") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 40));
-  house.http->answer(kRenew, 503, R"({"errors":["Vault is sealed"]})");
-  house.http->fail(kRenew, ErrorKind::network, "connection refused");
-  house.http->answer(kRenew, 429);
-  house.http->answer(kRenew, 200, granted("T1", 40));
-  house.start();
-  house.io.advance(39s, 10ms);
-  const auto times = house.times(kRenew);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 40));
+  fixture.http->answer(kRenew, 503, R"({"errors":["Vault is sealed"]})");
+  fixture.http->fail(kRenew, ErrorKind::network, "connection refused");
+  fixture.http->answer(kRenew, 429);
+  fixture.http->answer(kRenew, 200, granted("T1", 40));
+  fixture.start();
+  fixture.io.advance(39s, 10ms);
+  const auto times = fixture.times(kRenew);
   REQUIRE(times.size() == 4);
   CHECK(times[2] - times[1] > times[1] - times[0]);
-  CHECK(house.http->count(kLogin) == 1);
-  CHECK(house.in(Phase::valid));
-  CHECK(house.lines("the server answers again") == 1);
+  CHECK(fixture.http->count(kLogin) == 1);
+  CHECK(fixture.in(Phase::valid));
+  CHECK(fixture.lines("the server answers again") == 1);
 }
 
 TEST_CASE("a server that is away for long is asked seldom, and the token's end does not end us") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->fail(kRenew, ErrorKind::network, "connection refused");
-  house.http->fail(kLogin, ErrorKind::network, "connection refused");
-  house.start();
-  house.io.advance(2h, 1s);
-  CHECK_FALSE(house.ended);
-  CHECK(house.in(Phase::logging_in));
-  CHECK(house.token() == "(none)");
-  CHECK(house.http->asked.size() < 60);
-  CHECK(house.lines("WARN") <= 3);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->fail(kRenew, ErrorKind::network, "connection refused");
+  fixture.http->fail(kLogin, ErrorKind::network, "connection refused");
+  fixture.start();
+  fixture.io.advance(2h, 1s);
+  CHECK_FALSE(fixture.ended);
+  CHECK(fixture.in(Phase::logging_in));
+  CHECK(fixture.token() == "(none)");
+  CHECK(fixture.http->asked.size() < 60);
+  CHECK(fixture.lines("WARN") <= 3);
 
-  house.http->reset(kLogin);
-  house.http->answer(kLogin, 200, granted("T2", 60));
-  house.io.advance(5min, 1s);
-  CHECK(house.token() == "T2");
+  fixture.http->reset(kLogin);
+  fixture.http->answer(kLogin, 200, granted("T2", 60));
+  fixture.io.advance(5min, 1s);
+  CHECK(fixture.token() == "T2");
 
   // The pauses of the outage are forgotten: a token that is lost now has its successor at once.
-  house.http->answer(kLookup, 403, kDenied);
-  house.io.advance(2s);
-  CHECK_FALSE(house.token_is_good());
-  house.io.advance(1s);
-  CHECK(house.token() == "T2");
-  CHECK(house.in(Phase::valid));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.io.advance(2s);
+  CHECK_FALSE(fixture.token_is_good());
+  fixture.io.advance(1s);
+  CHECK(fixture.token() == "T2");
+  CHECK(fixture.in(Phase::valid));
 }
 
 TEST_CASE("a renewal that hangs leaves time for others before the end") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->delay(kRenew, 1h);
-  house.http->answer(kRenew, 200, granted("T1", 60));
-  house.start();
-  house.io.advance(57s);
-  CHECK(house.http->count(kRenew) >= 3);
-  CHECK(house.token() == "T1");
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->delay(kRenew, 1h);
+  fixture.http->answer(kRenew, 200, granted("T1", 60));
+  fixture.start();
+  fixture.io.advance(57s);
+  CHECK(fixture.http->count(kRenew) >= 3);
+  CHECK(fixture.token() == "T1");
 }
 
 TEST_CASE("a first login that is refused") {
-  House house;
-  house.http->answer(kLogin, 400, R"({"errors":["invalid role or secret ID"]})");
+  Fixture fixture;
+  fixture.http->answer(kLogin, 400, R"({"errors":["invalid role or secret ID"]})");
   SUBCASE("is tried three times, because servers lock a role after five") {
-    house.start();
-    house.io.advance(15s);
-    CHECK(house.http->count(kLogin) == 3);
+    fixture.start();
+    fixture.io.advance(15s);
+    CHECK(fixture.http->count(kLogin) == 3);
   }
   SUBCASE("ends a job that runs once at the first") {
-    house.rules.once = true;
-    house.start();
-    CHECK(house.http->count(kLogin) == 1);
+    fixture.rules.once = true;
+    fixture.start();
+    CHECK(fixture.http->count(kLogin) == 1);
   }
   SUBCASE("ends at the first with exit_on_err") {
-    house.config.exit_on_err = true;
-    house.start();
-    CHECK(house.http->count(kLogin) == 1);
+    fixture.config.exit_on_err = true;
+    fixture.start();
+    CHECK(fixture.http->count(kLogin) == 1);
   }
   SUBCASE("is not tried beyond the grace of the start") {
-    house.rules.start_grace = 0s;
-    house.start();
-    CHECK(house.http->count(kLogin) == 1);
+    fixture.rules.start_grace = 0s;
+    fixture.start();
+    CHECK(fixture.http->count(kLogin) == 1);
   }
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::denied);
-  CHECK(house.ended->text.contains("400 invalid role or secret ID"));
-  CHECK(house.ended->text.contains("the secret_id may have expired"));
-  CHECK_FALSE(house.log().contains("canary"));
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
+  CHECK(fixture.ended->text.contains("400 invalid role or secret ID"));
+  CHECK(fixture.ended->text.contains("the secret_id may have expired"));
+  CHECK_FALSE(fixture.log().contains("canary"));
 }
 
 TEST_CASE("a server that is away at the start") {
-  House house;
-  house.http->fail(kLogin, ErrorKind::network, "127.0.0.1:8200: connection refused");
+  Fixture fixture;
+  fixture.http->fail(kLogin, ErrorKind::network, "127.0.0.1:8200: connection refused");
   SUBCASE("is waited for, for ever, and seldom asked; the log says why at once, and once") {
-    house.start();
-    CHECK(house.lines("connection refused") == 1);
-    house.io.advance(10h, 1s);
-    CHECK_FALSE(house.ended);
-    CHECK(house.http->count(kLogin) < 250);
-    CHECK(house.lines("WARN") == 1);
-    house.http->answer(kLogin, 200, granted("T1", 3600));
-    house.io.advance(10min, 1s);
-    CHECK(house.token() == "T1");
+    fixture.start();
+    CHECK(fixture.lines("connection refused") == 1);
+    fixture.io.advance(10h, 1s);
+    CHECK_FALSE(fixture.ended);
+    CHECK(fixture.http->count(kLogin) < 250);
+    CHECK(fixture.lines("WARN") == 1);
+    fixture.http->answer(kLogin, 200, granted("T1", 3600));
+    fixture.io.advance(10min, 1s);
+    CHECK(fixture.token() == "T1");
   }
   SUBCASE("ends us after start_timeout, with its cause") {
-    house.rules.outage.start_timeout = 30s;
-    house.start();
-    house.io.advance(29s);
-    CHECK_FALSE(house.ended);
-    house.io.advance(1s);
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::network);
-    CHECK(house.ended->text.contains("connection refused"));
+    fixture.rules.outage.start_timeout = 30s;
+    fixture.start();
+    fixture.io.advance(29s);
+    CHECK_FALSE(fixture.ended);
+    fixture.io.advance(1s);
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::network);
+    CHECK(fixture.ended->text.contains("connection refused"));
   }
   SUBCASE("ends us at once where that is wished for") {
-    house.rules.outage.on_start = config::Outage::OnStart::fail;
-    house.start();
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::network);
+    fixture.rules.outage.on_start = config::Outage::OnStart::fail;
+    fixture.start();
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::network);
   }
   SUBCASE("ends a job that runs once after so many retries") {
-    house.rules.once = true;
-    house.rules.num_retries = 3;
-    house.start();
-    house.io.advance(60s);
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::network);
-    CHECK(house.http->count(kLogin) == 4);
+    fixture.rules.once = true;
+    fixture.rules.num_retries = 3;
+    fixture.start();
+    fixture.io.advance(60s);
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::network);
+    CHECK(fixture.http->count(kLogin) == 4);
   }
 }
 
 TEST_CASE("a login that hangs ends with start_timeout") {
-  House house;
-  house.http->delay(kLogin, 1h);
-  house.rules.outage.start_timeout = 10s;
-  house.start();
-  house.io.advance(10s);
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::timeout);
-  CHECK(house.ended->text.contains("POST auth/approle/login: no answer in time"));
+  Fixture fixture;
+  fixture.http->delay(kLogin, 1h);
+  fixture.rules.outage.start_timeout = 10s;
+  fixture.start();
+  fixture.io.advance(10s);
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::timeout);
+  CHECK(fixture.ended->text.contains("POST auth/approle/login: no answer in time"));
 }
 
 TEST_CASE("Retry-After is obeyed at a login") {
-  House house;
-  house.http->answer(kLogin, 429, R"({"errors":["quota"]})", 60s);
-  house.http->answer(kLogin, 200, granted("T1", 3600));
-  house.start();
-  house.io.advance(59s);
-  CHECK(house.http->count(kLogin) == 1);
-  house.io.advance(2s);
-  CHECK(house.token() == "T1");
+  Fixture fixture;
+  fixture.http->answer(kLogin, 429, R"({"errors":["quota"]})", 60s);
+  fixture.http->answer(kLogin, 200, granted("T1", 3600));
+  fixture.start();
+  fixture.io.advance(59s);
+  CHECK(fixture.http->count(kLogin) == 1);
+  fixture.io.advance(2s);
+  CHECK(fixture.token() == "T1");
 }
 
 TEST_CASE(
     "after a 403 one look-up decides, for all who ask at the same time, and not again for ten "
     "seconds") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 3600));
-  house.http->answer(kLookup, 200, looked_up(3000));
-  house.http->delay(kLookup, 1s);
-  house.start();
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 3600));
+  fixture.http->answer(kLookup, 200, looked_up(3000));
+  fixture.http->delay(kLookup, 1s);
+  fixture.start();
   std::vector<bool> out;
-  for (int i = 0; i < 50; ++i) house.io.start_task(House::ask(house, out));
-  house.io.advance(2s);
+  for (int i = 0; i < 50; ++i) fixture.io.start_task(Fixture::ask(fixture, out));
+  fixture.io.advance(2s);
   CHECK(out == std::vector<bool>(50, true));
-  CHECK(house.token_is_good());
-  house.io.advance(7s);
-  CHECK(house.token_is_good());
-  CHECK(house.http->count(kLookup) == 1);
-  house.io.advance(2s);
-  house.io.start_task(House::ask(house, out));
-  house.io.advance(2s);
-  CHECK(house.http->count(kLookup) == 2);
+  CHECK(fixture.token_is_good());
+  fixture.io.advance(7s);
+  CHECK(fixture.token_is_good());
+  CHECK(fixture.http->count(kLookup) == 1);
+  fixture.io.advance(2s);
+  fixture.io.start_task(Fixture::ask(fixture, out));
+  fixture.io.advance(2s);
+  CHECK(fixture.http->count(kLookup) == 2);
 }
 
 TEST_CASE("all who ask while the look-up is on its way hear that the token is gone") {
-  House house;
-  house.config.on_renew_failure = OnRenewFailure::exit;
-  house.http->answer(kLogin, 200, granted("T1", 3600));
-  house.http->answer(kLookup, 403, kDenied);
-  house.http->delay(kLookup, 1s);
-  house.start();
+  Fixture fixture;
+  fixture.config.on_renew_failure = OnRenewFailure::exit;
+  fixture.http->answer(kLogin, 200, granted("T1", 3600));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.http->delay(kLookup, 1s);
+  fixture.start();
   std::vector<bool> out;
-  for (int i = 0; i < 50; ++i) house.io.start_task(House::ask(house, out));
-  house.io.advance(2s);
+  for (int i = 0; i < 50; ++i) fixture.io.start_task(Fixture::ask(fixture, out));
+  fixture.io.advance(2s);
   CHECK(out == std::vector<bool>(50, false));
-  CHECK(house.http->count(kLookup) == 1);
+  CHECK(fixture.http->count(kLookup) == 1);
 }
 
 TEST_CASE("what was found before a refused renewal does not count") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->answer(kLogin, 200, granted("T2", 60));
-  house.http->answer(kRenew, 403, kDenied);
-  house.http->answer(kLookup, 200, looked_up(20));
-  house.http->answer(kLookup, 403, kDenied);
-  house.start();
-  house.io.advance(44s);
-  CHECK(house.token_is_good());
-  house.io.advance(5s);
-  CHECK(house.http->count(kLookup) == 2);
-  CHECK(house.lines("not valid any more") == 1);
-  CHECK(house.token() == "T2");
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->answer(kLogin, 200, granted("T2", 60));
+  fixture.http->answer(kRenew, 403, kDenied);
+  fixture.http->answer(kLookup, 200, looked_up(20));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.start();
+  fixture.io.advance(44s);
+  CHECK(fixture.token_is_good());
+  fixture.io.advance(5s);
+  CHECK(fixture.http->count(kLookup) == 2);
+  CHECK(fixture.lines("not valid any more") == 1);
+  CHECK(fixture.token() == "T2");
 }
 
 TEST_CASE(
     "no answer to the look-up condemns no token, nor does a 403 where the policies forbid the "
     "look-up") {
-  House house;
+  Fixture fixture;
   SUBCASE("outage") {
-    house.http->answer(kLogin, 200, granted("T1", 3600));
-    house.http->fail(kLookup, ErrorKind::network);
+    fixture.http->answer(kLogin, 200, granted("T1", 3600));
+    fixture.http->fail(kLookup, ErrorKind::network);
   }
   SUBCASE("no default policy") {
-    house.http->answer(
+    fixture.http->answer(
         kLogin, 200,
         R"({"auth":{"client_token":"T1","policies":["app"],"lease_duration":3600,"renewable":true}})");
-    house.http->answer(kLookup, 403, kDenied);
+    fixture.http->answer(kLookup, 403, kDenied);
   }
-  house.start();
-  CHECK(house.token_is_good());
-  house.io.advance(1min);
-  CHECK(house.token() == "T1");
+  fixture.start();
+  CHECK(fixture.token_is_good());
+  fixture.io.advance(1min);
+  CHECK(fixture.token() == "T1");
 }
 
 TEST_CASE("a token that was revoked") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 3600));
-  house.http->answer(kLogin, 200, granted("T2", 3600));
-  house.http->answer(kLookup, 403, kDenied);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 3600));
+  fixture.http->answer(kLogin, 200, granted("T2", 3600));
+  fixture.http->answer(kLookup, 403, kDenied);
   SUBCASE("is replaced by one login, within a second") {
-    house.start();
-    house.io.advance(1min);
-    CHECK_FALSE(house.token_is_good());
-    house.io.run();
-    CHECK(house.token() == "T2");
-    CHECK(house.http->count(kLogin) == 2);
-    CHECK(house.alarms.empty());
-    CHECK(house.lines("not valid any more") == 1);
+    fixture.start();
+    fixture.io.advance(1min);
+    CHECK_FALSE(fixture.token_is_good());
+    fixture.io.run();
+    CHECK(fixture.token() == "T2");
+    CHECK(fixture.http->count(kLogin) == 2);
+    CHECK(fixture.alarms.empty());
+    CHECK(fixture.lines("not valid any more") == 1);
   }
   SUBCASE("ends us at once with exit, after one login in all") {
-    house.config.on_renew_failure = OnRenewFailure::exit;
-    house.start();
-    house.io.advance(1min);
-    CHECK_FALSE(house.token_is_good());
-    house.io.run();
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::denied);
-    CHECK(house.in(Phase::lost));
-    CHECK(house.http->count(kLogin) == 1);
-    CHECK(house.alarms == std::vector<std::string>{"token.lost"});
-    CHECK(house.lines("ERROR") == 1);
+    fixture.config.on_renew_failure = OnRenewFailure::exit;
+    fixture.start();
+    fixture.io.advance(1min);
+    CHECK_FALSE(fixture.token_is_good());
+    fixture.io.run();
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::denied);
+    CHECK(fixture.in(Phase::lost));
+    CHECK(fixture.http->count(kLogin) == 1);
+    CHECK(fixture.alarms == std::vector<std::string>{"token.lost"});
+    CHECK(fixture.lines("ERROR") == 1);
   }
   SUBCASE("is mourned once with keep, and nothing else happens") {
-    house.config.on_renew_failure = OnRenewFailure::keep;
-    house.start();
-    house.io.advance(1min);
-    CHECK_FALSE(house.token_is_good());
-    house.io.advance(10h, 1min);
-    CHECK_FALSE(house.ended);
-    CHECK(house.in(Phase::lost));
-    CHECK(house.token() == "(none)");
-    CHECK_FALSE(house.token_is_good());
-    CHECK(house.http->asked.size() == 2);
-    CHECK(house.alarms == std::vector<std::string>{"token.lost"});
+    fixture.config.on_renew_failure = OnRenewFailure::keep;
+    fixture.start();
+    fixture.io.advance(1min);
+    CHECK_FALSE(fixture.token_is_good());
+    fixture.io.advance(10h, 1min);
+    CHECK_FALSE(fixture.ended);
+    CHECK(fixture.in(Phase::lost));
+    CHECK(fixture.token() == "(none)");
+    CHECK_FALSE(fixture.token_is_good());
+    CHECK(fixture.http->asked.size() == 2);
+    CHECK(fixture.alarms == std::vector<std::string>{"token.lost"});
   }
 }
 
 TEST_CASE("a server that kills every new token is not hammered") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T", 3600));
-  house.http->answer(kLookup, 403, kDenied);
-  house.start();
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T", 3600));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.start();
   for (int second = 0; second < 600; ++second) {
-    (void)house.token_is_good();
-    house.io.advance(1s, 250ms);
+    (void)fixture.token_is_good();
+    fixture.io.advance(1s, 250ms);
   }
-  CHECK(house.http->count(kLogin) < 15);
+  CHECK(fixture.http->count(kLogin) < 15);
 }
 
 TEST_CASE("a renewal that is refused") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->answer(kRenew, 403, kDenied);
-  house.http->answer(kLookup, 200, looked_up(12));
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->answer(kRenew, 403, kDenied);
+  fixture.http->answer(kLookup, 200, looked_up(12));
   SUBCASE("leads to one login while the old token still works") {
-    house.http->answer(kLogin, 200, granted("T2", 60));
-    house.start();
-    house.io.advance(48s);
-    CHECK(house.token() == "T2");
-    CHECK(house.http->count(kRenew) == 1);
-    CHECK(house.http->count(kLogin) == 2);
+    fixture.http->answer(kLogin, 200, granted("T2", 60));
+    fixture.start();
+    fixture.io.advance(48s);
+    CHECK(fixture.token() == "T2");
+    CHECK(fixture.http->count(kRenew) == 1);
+    CHECK(fixture.http->count(kLogin) == 2);
   }
   SUBCASE("ends us with exit when the token ends, less the time of the child's stop") {
-    house.config.on_renew_failure = OnRenewFailure::exit;
-    house.start();
-    house.io.advance(54s);
-    CHECK_FALSE(house.ended);
-    CHECK(house.in(Phase::ending));
-    house.io.advance(1s);
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::denied);
-    CHECK(house.token() == "T1");  // good enough to revoke with
-    CHECK(house.http->count(kLogin) == 1);
-    CHECK(house.lines("token can't be renewed any further") == 1);
+    fixture.config.on_renew_failure = OnRenewFailure::exit;
+    fixture.start();
+    fixture.io.advance(54s);
+    CHECK_FALSE(fixture.ended);
+    CHECK(fixture.in(Phase::ending));
+    fixture.io.advance(1s);
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::denied);
+    CHECK(fixture.token() == "T1");  // good enough to revoke with
+    CHECK(fixture.http->count(kLogin) == 1);
+    CHECK(fixture.lines("token can't be renewed any further") == 1);
   }
   SUBCASE("is lost with keep when the token ends") {
-    house.config.on_renew_failure = OnRenewFailure::keep;
-    house.start();
-    house.io.advance(59s);
-    CHECK(house.in(Phase::ending));
-    house.io.advance(1h, 1s);
-    CHECK(house.in(Phase::lost));
-    CHECK_FALSE(house.ended);
-    CHECK(house.http->count(kLogin) == 1);
-    CHECK(house.alarms == std::vector<std::string>{"token.lost"});
+    fixture.config.on_renew_failure = OnRenewFailure::keep;
+    fixture.start();
+    fixture.io.advance(59s);
+    CHECK(fixture.in(Phase::ending));
+    fixture.io.advance(1h, 1s);
+    CHECK(fixture.in(Phase::lost));
+    CHECK_FALSE(fixture.ended);
+    CHECK(fixture.http->count(kLogin) == 1);
+    CHECK(fixture.alarms == std::vector<std::string>{"token.lost"});
   }
 }
 
 TEST_CASE("a renewal that is refused because the token is gone leads to one login") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->answer(kLogin, 200, granted("T2", 60));
-  house.http->answer(kRenew, 403, kDenied);
-  house.http->answer(kLookup, 403, kDenied);
-  house.start();
-  house.io.advance(48s);
-  CHECK(house.token() == "T2");
-  CHECK(house.http->count(kLookup) == 1);
-  CHECK(house.http->count(kLogin) == 2);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->answer(kLogin, 200, granted("T2", 60));
+  fixture.http->answer(kRenew, 403, kDenied);
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.start();
+  fixture.io.advance(48s);
+  CHECK(fixture.token() == "T2");
+  CHECK(fixture.http->count(kLookup) == 1);
+  CHECK(fixture.http->count(kLogin) == 2);
 }
 
 TEST_CASE("a spent secret_id is not sent again while the old token lives, and then it is over") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 600, false));
-  house.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
-  house.start();
-  house.io.advance(590s);
-  CHECK_FALSE(house.ended);
-  CHECK(house.http->count(kLogin) == 2);
-  CHECK(house.token() == "T1");
-  house.io.advance(6s);
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::denied);
-  CHECK(house.http->count(kLogin) == 2);
-  CHECK(house.alarms == std::vector<std::string>{"login.refused", "token.lost"});
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 600, false));
+  fixture.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
+  fixture.start();
+  fixture.io.advance(590s);
+  CHECK_FALSE(fixture.ended);
+  CHECK(fixture.http->count(kLogin) == 2);
+  CHECK(fixture.token() == "T1");
+  fixture.io.advance(6s);
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
+  CHECK(fixture.http->count(kLogin) == 2);
+  CHECK(fixture.alarms == std::vector<std::string>{"login.refused", "token.lost"});
 }
 
 TEST_CASE("a spent secret_id and a token that is gone: it is over at once") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 600));
-  house.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
-  house.http->answer(kLookup, 403, kDenied);
-  house.start();
-  house.io.advance(10s);
-  CHECK_FALSE(house.token_is_good());
-  house.io.advance(1s);
-  REQUIRE(house.ended);
-  CHECK(house.http->count(kLogin) == 2);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 600));
+  fixture.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.start();
+  fixture.io.advance(10s);
+  CHECK_FALSE(fixture.token_is_good());
+  fixture.io.advance(1s);
+  REQUIRE(fixture.ended);
+  CHECK(fixture.http->count(kLogin) == 2);
 }
 
 TEST_CASE("a new secret_id in the file is tried within a second") {
-  House house;
-  house.config.method.erase("secret_id");
-  house.config.method.set("secret_id_file_path",
-                          std::string(house.folder.write("secret-id", "first\n")));
-  house.http->answer(kLogin, 200, granted("T1", 600, false));
-  house.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
-  house.http->answer(kLogin, 200, granted("T2", 600));
-  house.start();
-  house.io.advance(500s);
-  CHECK(house.http->count(kLogin) == 2);
-  house.folder.write("secret-id", "  second\n");
-  house.io.advance(1s);
-  CHECK(house.http->count(kLogin) == 3);
-  CHECK(house.http->asked.back().body == R"({"role_id":"role-1","secret_id":"second"})");
-  CHECK(house.token() == "T2");
+  Fixture fixture;
+  fixture.config.method.erase("secret_id");
+  fixture.config.method.set("secret_id_file_path",
+                            std::string(fixture.directory.write("secret-id", "first\n")));
+  fixture.http->answer(kLogin, 200, granted("T1", 600, false));
+  fixture.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
+  fixture.http->answer(kLogin, 200, granted("T2", 600));
+  fixture.start();
+  fixture.io.advance(500s);
+  CHECK(fixture.http->count(kLogin) == 2);
+  fixture.directory.write("secret-id", "  second\n");
+  fixture.io.advance(1s);
+  CHECK(fixture.http->count(kLogin) == 3);
+  CHECK(fixture.http->asked.back().body == R"({"role_id":"role-1","secret_id":"second"})");
+  CHECK(fixture.token() == "T2");
 }
 
 TEST_CASE(
     "at the exit the tokens that were made are revoked, the replaced one that still lives too") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 100, false));
-  house.http->answer(kLogin, 200, granted("T2", 100, false));
-  house.http->answer(kRevoke, 204);
-  house.start();
-  house.io.advance(85s);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 100, false));
+  fixture.http->answer(kLogin, 200, granted("T2", 100, false));
+  fixture.http->answer(kRevoke, 204);
+  fixture.start();
+  fixture.io.advance(85s);
   SUBCASE("by default") {
-    house.stop();
-    house.io.start_task(House::revoke(house));
-    house.io.run();
-    REQUIRE(house.http->count(kRevoke) == 2);
-    CHECK(house.http->asked[2].token == "T2");
-    CHECK(house.http->asked[3].token == "T1");
+    fixture.stop();
+    fixture.io.start_task(Fixture::revoke(fixture));
+    fixture.io.run();
+    REQUIRE(fixture.http->count(kRevoke) == 2);
+    CHECK(fixture.http->asked[2].token == "T2");
+    CHECK(fixture.http->asked[3].token == "T1");
   }
   SUBCASE("not where it is not wished for") {
-    house.config.revoke_on_exit = false;
-    REQUIRE(house.loop->configure(house.config));
-    house.stop();
-    house.io.start_task(House::revoke(house));
-    house.io.run();
-    CHECK(house.http->count(kRevoke) == 0);
+    fixture.config.revoke_on_exit = false;
+    REQUIRE(fixture.loop->configure(fixture.config));
+    fixture.stop();
+    fixture.io.start_task(Fixture::revoke(fixture));
+    fixture.io.run();
+    CHECK(fixture.http->count(kRevoke) == 0);
   }
-  CHECK(house.token() == "(none)");
+  CHECK(fixture.token() == "(none)");
 }
 
 TEST_CASE("what can't be revoked or has ended is not revoked at the exit") {
-  House house;
+  Fixture fixture;
   SUBCASE("a batch token") {
-    house.http->answer(
+    fixture.http->answer(
         kLogin, 200,
         R"({"auth":{"client_token":"hvb.B","policies":["default"],"token_type":"batch",)"
         R"("lease_duration":100,"renewable":false}})");
-    house.start();
-    house.io.advance(85s);
+    fixture.start();
+    fixture.io.advance(85s);
   }
   SUBCASE("a token that has ended by itself") {
-    house.http->answer(kLogin, 200, granted("T1", 100));
-    house.start();
-    house.stop();
-    house.io.advance(101s);
+    fixture.http->answer(kLogin, 200, granted("T1", 100));
+    fixture.start();
+    fixture.stop();
+    fixture.io.advance(101s);
   }
   SUBCASE("a token that is known to be gone") {
-    house.config.on_renew_failure = OnRenewFailure::exit;
-    house.http->answer(kLogin, 200, granted("T1", 100));
-    house.http->answer(kLookup, 403, kDenied);
-    house.start();
-    CHECK_FALSE(house.token_is_good());
-    house.io.run();
-    CHECK(house.ended);
+    fixture.config.on_renew_failure = OnRenewFailure::exit;
+    fixture.http->answer(kLogin, 200, granted("T1", 100));
+    fixture.http->answer(kLookup, 403, kDenied);
+    fixture.start();
+    CHECK_FALSE(fixture.token_is_good());
+    fixture.io.run();
+    CHECK(fixture.ended);
   }
-  house.stop();
-  house.io.start_task(House::revoke(house));
-  house.io.run();
-  CHECK(house.http->count(kRevoke) == 0);
-  CHECK(house.lines("lives on") == 0);
-  CHECK(house.token() == "(none)");
+  fixture.stop();
+  fixture.io.start_task(Fixture::revoke(fixture));
+  fixture.io.run();
+  CHECK(fixture.http->count(kRevoke) == 0);
+  CHECK(fixture.lines("lives on") == 0);
+  CHECK(fixture.token() == "(none)");
 }
 
 TEST_CASE("a lifetime counts from the request: a slow answer does not cost the token") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 10));
-  house.http->answer(kRenew, 200, granted("T1", 10));
-  house.http->delay(kLogin, 4s);
-  house.start();
-  house.io.advance(4s);
-  CHECK(house.state().expires == test::Io::start + 10s);
-  house.io.advance(60s);
-  const auto times = house.times(kRenew);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 10));
+  fixture.http->answer(kRenew, 200, granted("T1", 10));
+  fixture.http->delay(kLogin, 4s);
+  fixture.start();
+  fixture.io.advance(4s);
+  CHECK(fixture.state().expires == test::Io::start + 10s);
+  fixture.io.advance(60s);
+  const auto times = fixture.times(kRenew);
   REQUIRE(times.size() > 5);
   CHECK(times[0] <= 5s);
-  CHECK(house.http->count(kLogin) == 1);
+  CHECK(fixture.http->count(kLogin) == 1);
 }
 
 TEST_CASE("a renewal that leaves less than a second is the last: zero is not without end") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->answer(kLogin, 200, granted("T2", 60));
-  house.http->answer(kRenew, 200, granted("T1", 0));
-  house.start();
-  house.io.advance(50s);
-  CHECK(house.token() == "T2");
-  CHECK(house.state().expires);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->answer(kLogin, 200, granted("T2", 60));
+  fixture.http->answer(kRenew, 200, granted("T1", 0));
+  fixture.start();
+  fixture.io.advance(50s);
+  CHECK(fixture.token() == "T2");
+  CHECK(fixture.state().expires);
 }
 
 TEST_CASE("a token that may not be renewed: the policy that is missing is named") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->answer(kLogin, 200, granted("T2", 600));
-  house.http->answer(kRenew, 403, kDenied);
-  house.http->answer(kLookup, 200, looked_up(12));
-  house.start();
-  house.io.advance(50s);
-  CHECK(house.token() == "T2");
-  CHECK(house.lines("renewal refused: the policy lacks update on auth/token/renew-self") == 1);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->answer(kLogin, 200, granted("T2", 600));
+  fixture.http->answer(kRenew, 403, kDenied);
+  fixture.http->answer(kLookup, 200, looked_up(12));
+  fixture.start();
+  fixture.io.advance(50s);
+  CHECK(fixture.token() == "T2");
+  CHECK(fixture.lines("renewal refused: the policy lacks update on auth/token/renew-self") == 1);
 }
 
 TEST_CASE("a server that hangs holds up the exit for five seconds") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 100));
-  house.http->delay(kRevoke, 1h);
-  house.start();
-  house.stop();
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 100));
+  fixture.http->delay(kRevoke, 1h);
+  fixture.start();
+  fixture.stop();
   bool done = false;
-  const auto revoke = [](House& h, bool& out) -> boost::asio::awaitable<void> {
+  const auto revoke = [](Fixture& h, bool& out) -> boost::asio::awaitable<void> {
     co_await h.loop->revoke();
     out = true;
   };
-  house.io.start_task(revoke(house, done));
-  house.io.advance(4900ms);
+  fixture.io.start_task(revoke(fixture, done));
+  fixture.io.advance(4900ms);
   CHECK_FALSE(done);
-  house.io.advance(200ms);
+  fixture.io.advance(200ms);
   CHECK(done);
-  CHECK(house.lines("lives on until its TTL ends") == 1);
+  CHECK(fixture.lines("lives on until its TTL ends") == 1);
 }
 
 TEST_CASE("a stop is obeyed in every state") {
-  House house;
+  Fixture fixture;
   SUBCASE("while a login hangs") {
-    house.http->delay(kLogin, 1h);
-    house.start();
+    fixture.http->delay(kLogin, 1h);
+    fixture.start();
   }
   SUBCASE("while a login with a deadline hangs") {
-    house.http->delay(kLogin, 1h);
-    house.rules.outage.start_timeout = 1h;
-    house.start();
+    fixture.http->delay(kLogin, 1h);
+    fixture.rules.outage.start_timeout = 1h;
+    fixture.start();
   }
   SUBCASE("between two logins") {
-    house.http->fail(kLogin, ErrorKind::network);
-    house.start();
+    fixture.http->fail(kLogin, ErrorKind::network);
+    fixture.start();
   }
   SUBCASE("between two renewals") {
-    house.http->answer(kLogin, 200, granted("T1", 3600));
-    house.start();
+    fixture.http->answer(kLogin, 200, granted("T1", 3600));
+    fixture.start();
   }
   SUBCASE("while a renewal hangs") {
-    house.http->answer(kLogin, 200, granted("T1", 60));
-    house.http->delay(kRenew, 1h);
-    house.start();
-    house.io.advance(48500ms);
-    CHECK(house.http->count(kRenew) == 1);
+    fixture.http->answer(kLogin, 200, granted("T1", 60));
+    fixture.http->delay(kRenew, 1h);
+    fixture.start();
+    fixture.io.advance(48500ms);
+    CHECK(fixture.http->count(kRenew) == 1);
   }
   SUBCASE("when the token is lost") {
-    house.config.on_renew_failure = OnRenewFailure::keep;
-    house.http->answer(kLogin, 200, granted("T1", 10, false));
-    house.start();
-    house.io.advance(20s);
-    CHECK(house.in(Phase::lost));
+    fixture.config.on_renew_failure = OnRenewFailure::keep;
+    fixture.http->answer(kLogin, 200, granted("T1", 10, false));
+    fixture.start();
+    fixture.io.advance(20s);
+    CHECK(fixture.in(Phase::lost));
   }
-  const auto asked = house.http->asked.size();
-  house.stop();  // checks that nothing is left running
-  house.io.advance(1h, 1s);
-  CHECK(house.http->asked.size() == asked);
-  CHECK_FALSE(house.ended);
+  const auto asked = fixture.http->asked.size();
+  fixture.stop();  // checks that nothing is left running
+  fixture.io.advance(1h, 1s);
+  CHECK(fixture.http->asked.size() == asked);
+  CHECK_FALSE(fixture.ended);
 }
 
 TEST_CASE("changes of the state can be waited for") {
-  House house;
-  house.http->answer(kLogin, 200, granted("T1", 60));
-  house.http->answer(kRenew, 200, granted("T1", 60));
-  house.start();
-  const auto seen = house.loop->changed().generation();
-  house.io.advance(49s);
-  CHECK(house.loop->changed().generation() > seen);
+  Fixture fixture;
+  fixture.http->answer(kLogin, 200, granted("T1", 60));
+  fixture.http->answer(kRenew, 200, granted("T1", 60));
+  fixture.start();
+  const auto seen = fixture.loop->changed().generation();
+  fixture.io.advance(49s);
+  CHECK(fixture.loop->changed().generation() > seen);
 }
 
 TEST_CASE("no token and no secret_id is in the log, whatever happens") {
-  House house;
-  house.http->answer(kLogin, 500, R"({"errors":["broken: secret-id-canary"]})");
-  house.http->answer(kLogin, 200, granted("token-canary", 60));
-  house.http->answer(kRenew, 500, R"({"errors":["broken: token-canary"]})");
-  house.http->answer(kLookup, 403, R"({"errors":["token-canary"]})");
-  house.http->answer(kRevoke, 500, R"({"errors":["token-canary"]})");
-  house.start();
-  house.io.advance(59s);
-  (void)house.token_is_good();
-  house.stop();
-  house.io.start_task(House::revoke(house));
-  house.io.run();
-  auto text = house.log();
+  Fixture fixture;
+  fixture.http->answer(kLogin, 500, R"({"errors":["broken: secret-id-canary"]})");
+  fixture.http->answer(kLogin, 200, granted("token-canary", 60));
+  fixture.http->answer(kRenew, 500, R"({"errors":["broken: token-canary"]})");
+  fixture.http->answer(kLookup, 403, R"({"errors":["token-canary"]})");
+  fixture.http->answer(kRevoke, 500, R"({"errors":["token-canary"]})");
+  fixture.start();
+  fixture.io.advance(59s);
+  (void)fixture.token_is_good();
+  fixture.stop();
+  fixture.io.start_task(Fixture::revoke(fixture));
+  fixture.io.run();
+  auto text = fixture.log();
   for (auto at = text.find("acc-token-canary"); at != text.npos;
        at = text.find("acc-token-canary")) {
     text.replace(at, 16, "accessor");

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include "house.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -20,20 +20,20 @@ std::string wrap_info(std::string_view path) {
   return R"({"data":{"creation_path":")" + std::string(path) + R"(","creation_ttl":60}})";
 }
 
-struct Wrapped : House {
+struct Wrapped : Fixture {
   Wrapped() {
     config.method.erase("secret_id");
-    config.method.set("secret_id_file_path", std::string(folder.write("wrapped", "hvs.WRAP\n")));
+    config.method.set("secret_id_file_path", std::string(directory.write("wrapped", "hvs.WRAP\n")));
     config.method.set("secret_id_response_wrapping_path", std::string(kPath));
     http->answer(kLogin, 200, granted("T1", 100, false));
   }
 };
 
-struct TokenFile : House {
+struct TokenFile : Fixture {
   TokenFile() {
     config.method = {};
     config.method.type = "token_file";
-    config.method.set("token_file_path", std::string(folder.write("token", " hvs.FIRST \n")));
+    config.method.set("token_file_path", std::string(directory.write("token", " hvs.FIRST \n")));
   }
 };
 
@@ -62,32 +62,32 @@ TEST_CASE("a mount is meant with and without auth/") {
 TEST_CASE(
     "AppRole takes its ids from files, without the white space around them, and removes the "
     "secret_id's") {
-  House house;
-  house.config.method.erase("role_id");
-  house.config.method.set("role_id_file_path",
-                          std::string(house.folder.write("role-id", "role-2\n")));
-  house.config.method.erase("secret_id");
-  house.config.method.set("secret_id_file_path",
-                          std::string(house.folder.write("secret-id", "\tsecret-2\r\n")));
-  house.http->answer(kLogin, 200, granted("T1", 100, false));
+  Fixture fixture;
+  fixture.config.method.erase("role_id");
+  fixture.config.method.set("role_id_file_path",
+                            std::string(fixture.directory.write("role-id", "role-2\n")));
+  fixture.config.method.erase("secret_id");
+  fixture.config.method.set("secret_id_file_path",
+                            std::string(fixture.directory.write("secret-id", "\tsecret-2\r\n")));
+  fixture.http->answer(kLogin, 200, granted("T1", 100, false));
   SUBCASE("removed by default, and what was read stays known") {
-    house.start();
-    CHECK_FALSE(fs::exists(house.folder / "secret-id"));
-    house.io.advance(81s);
-    CHECK(house.http->count(kLogin) == 2);
-    CHECK(house.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-2"})");
-    CHECK_FALSE(house.log().contains("credential.remove_failed"));
+    fixture.start();
+    CHECK_FALSE(fs::exists(fixture.directory / "secret-id"));
+    fixture.io.advance(81s);
+    CHECK(fixture.http->count(kLogin) == 2);
+    CHECK(fixture.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-2"})");
+    CHECK_FALSE(fixture.log().contains("credential.remove_failed"));
   }
   SUBCASE("kept where it is wished for, and read anew at each login") {
-    house.config.method.set_flag("remove_secret_id_file_after_reading", false);
-    house.start();
-    CHECK(fs::exists(house.folder / "secret-id"));
-    house.folder.write("secret-id", "secret-3");
-    house.io.advance(81s);
-    CHECK(house.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-3"})");
+    fixture.config.method.set_flag("remove_secret_id_file_after_reading", false);
+    fixture.start();
+    CHECK(fs::exists(fixture.directory / "secret-id"));
+    fixture.directory.write("secret-id", "secret-3");
+    fixture.io.advance(81s);
+    CHECK(fixture.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-3"})");
   }
-  CHECK(house.http->asked[0].body == R"({"role_id":"role-2","secret_id":"secret-2"})");
-  CHECK(fs::exists(house.folder / "role-id"));
+  CHECK(fixture.http->asked[0].body == R"({"role_id":"role-2","secret_id":"secret-2"})");
+  CHECK(fs::exists(fixture.directory / "role-id"));
 }
 
 TEST_CASE("a login that is refused names the key that is to be changed") {
@@ -105,308 +105,309 @@ TEST_CASE("a login that is refused names the key that is to be changed") {
   };
   for (const auto& [status, answer, names] : rows) {
     CAPTURE(answer);
-    House house;
-    house.rules.once = true;
-    house.http->answer(kLogin, status, answer);
-    house.start();
-    REQUIRE(house.ended);
-    CHECK(house.ended->text.contains(names));
-    CHECK(house.ended->text.contains("secret_id may have expired") ==
+    Fixture fixture;
+    fixture.rules.once = true;
+    fixture.http->answer(kLogin, status, answer);
+    fixture.start();
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->text.contains(names));
+    CHECK(fixture.ended->text.contains("secret_id may have expired") ==
           (std::string(names).contains("SECRET")));
   }
 }
 
 TEST_CASE("an empty secret_id that was given is sent: roles may not ask for one") {
-  House house;
-  house.config.method.set("secret_id", Secret());
-  house.http->answer(kLogin, 200, granted("T1", 100));
-  house.start();
-  CHECK(house.http->asked[0].body == R"({"role_id":"role-1","secret_id":""})");
+  Fixture fixture;
+  fixture.config.method.set("secret_id", Secret());
+  fixture.http->answer(kLogin, 200, granted("T1", 100));
+  fixture.start();
+  CHECK(fixture.http->asked[0].body == R"({"role_id":"role-1","secret_id":""})");
 }
 
 TEST_CASE(
     "a credential file that can't be used at the start is a configuration error that names it") {
-  House house;
-  house.config.method.erase("secret_id");
-  house.config.method.set("secret_id_file_path", std::string(house.folder / "secret-id"));
+  Fixture fixture;
+  fixture.config.method.erase("secret_id");
+  fixture.config.method.set("secret_id_file_path", std::string(fixture.directory / "secret-id"));
   SUBCASE("missing") {}
   SUBCASE("empty") {
-    house.folder.write("secret-id", " \n");
+    fixture.directory.write("secret-id", " \n");
   }
-  SUBCASE("a folder") {
-    fs::create_directory(house.folder / "secret-id");
+  SUBCASE("a directory") {
+    fs::create_directory(fixture.directory / "secret-id");
   }
   SUBCASE("a FIFO does not block") {
-    REQUIRE(mkfifo((house.folder / "secret-id").c_str(), 0600) == 0);
+    REQUIRE(mkfifo((fixture.directory / "secret-id").c_str(), 0600) == 0);
   }
   SUBCASE("far too large") {
-    house.folder.write("secret-id", std::string(100'000, 'x'));
+    fixture.directory.write("secret-id", std::string(100'000, 'x'));
   }
-  house.start();
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::config);
-  CHECK(house.ended->text.contains(house.folder / "secret-id"));
-  CHECK(house.ended->text.contains("secret_id_file_path"));
-  CHECK(house.http->asked.empty());
+  fixture.start();
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::config);
+  CHECK(fixture.ended->text.contains(fixture.directory / "secret-id"));
+  CHECK(fixture.ended->text.contains("secret_id_file_path"));
+  CHECK(fixture.http->asked.empty());
 }
 
 TEST_CASE("a wrapped secret_id is looked at, unwrapped once, and used") {
-  Wrapped house;
-  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
-  house.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":0}})");
-  house.start();
-  CHECK(house.token() == "T1");
-  CHECK(house.http->asked[2].body == R"({"role_id":"role-1","secret_id":"inner"})");
-  CHECK_FALSE(fs::exists(house.folder / "wrapped"));
-  house.io.advance(85s);
-  CHECK(house.http->count(kUnwrap) == 1);
-  CHECK(house.http->count(kLogin) == 2);
+  Wrapped fixture;
+  fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":0}})");
+  fixture.start();
+  CHECK(fixture.token() == "T1");
+  CHECK(fixture.http->asked[2].body == R"({"role_id":"role-1","secret_id":"inner"})");
+  CHECK_FALSE(fs::exists(fixture.directory / "wrapped"));
+  fixture.io.advance(85s);
+  CHECK(fixture.http->count(kUnwrap) == 1);
+  CHECK(fixture.http->count(kLogin) == 2);
 }
 
 TEST_CASE("a wrapping token that is given itself, not in a file, is unwrapped as well") {
-  Wrapped house;
-  house.config.method.erase("secret_id_file_path");
-  house.config.method.set("secret_id", Secret("hvs.WRAP"));
-  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
-  house.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":0}})");
-  house.start();
-  CHECK(house.token() == "T1");
-  CHECK(house.http->asked[2].body == R"({"role_id":"role-1","secret_id":"inner"})");
-  house.io.advance(85s);
-  CHECK(house.http->count(kUnwrap) == 1);
-  CHECK(house.http->count(kLogin) == 2);
+  Wrapped fixture;
+  fixture.config.method.erase("secret_id_file_path");
+  fixture.config.method.set("secret_id", Secret("hvs.WRAP"));
+  fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":0}})");
+  fixture.start();
+  CHECK(fixture.token() == "T1");
+  CHECK(fixture.http->asked[2].body == R"({"role_id":"role-1","secret_id":"inner"})");
+  fixture.io.advance(85s);
+  CHECK(fixture.http->count(kUnwrap) == 1);
+  CHECK(fixture.http->count(kLogin) == 2);
 }
 
 TEST_CASE("a wrapped secret_id for one use is not tried twice") {
-  Wrapped house;
-  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
-  house.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":1}})");
-  house.start();
-  house.io.advance(96s);
-  CHECK(house.http->count(kLogin) == 1);
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::denied);
+  Wrapped fixture;
+  fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":1}})");
+  fixture.start();
+  fixture.io.advance(96s);
+  CHECK(fixture.http->count(kLogin) == 1);
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
 }
 
 TEST_CASE(
     "a wrapped secret_id that was made elsewhere, or that somebody has used, is an alarm and the "
     "end") {
-  Wrapped house;
+  Wrapped fixture;
   SUBCASE("made elsewhere: it is not even unwrapped") {
-    house.http->answer(kWrapLookup, 200, wrap_info("auth/approle/role/evil/secret-id"));
+    fixture.http->answer(kWrapLookup, 200, wrap_info("auth/approle/role/evil/secret-id"));
   }
   SUBCASE("a path that only begins alike") {
-    house.http->answer(kWrapLookup, 200, wrap_info(std::string(kPath) + "/x"));
+    fixture.http->answer(kWrapLookup, 200, wrap_info(std::string(kPath) + "/x"));
   }
   SUBCASE("used") {
-    house.http->answer(kWrapLookup, 400, kUsedUp);
+    fixture.http->answer(kWrapLookup, 400, kUsedUp);
   }
   SUBCASE("used between look-up and unwrapping") {
-    house.http->answer(kWrapLookup, 200, wrap_info(kPath));
-    house.http->answer(kUnwrap, 400, kUsedUp);
+    fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+    fixture.http->answer(kUnwrap, 400, kUsedUp);
   }
-  house.start();
-  house.io.advance(1min);
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::denied);
-  CHECK(house.alarms == std::vector<std::string>{"security.wrapping"});
-  CHECK(house.http->count(kLogin) == 0);
-  CHECK(house.http->count(kWrapLookup) == 1);
-  CHECK(house.http->count(kUnwrap) <= 1);
-  CHECK_FALSE(house.ended->text.contains("hvs.WRAP"));
+  fixture.start();
+  fixture.io.advance(1min);
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
+  CHECK(fixture.alarms == std::vector<std::string>{"security.wrapping"});
+  CHECK(fixture.http->count(kLogin) == 0);
+  CHECK(fixture.http->count(kWrapLookup) == 1);
+  CHECK(fixture.http->count(kUnwrap) <= 1);
+  CHECK_FALSE(fixture.ended->text.contains("hvs.WRAP"));
 }
 
 TEST_CASE("an outage does not cost the wrapping token") {
-  Wrapped house;
-  house.http->fail(kWrapLookup, ErrorKind::network);
-  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
-  house.http->answer(kUnwrap, 503);
-  house.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner"}})");
-  house.start();
-  house.io.advance(10s);
-  CHECK(house.token() == "T1");
-  CHECK(house.alarms.empty());
+  Wrapped fixture;
+  fixture.http->fail(kWrapLookup, ErrorKind::network);
+  fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  fixture.http->answer(kUnwrap, 503);
+  fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner"}})");
+  fixture.start();
+  fixture.io.advance(10s);
+  CHECK(fixture.token() == "T1");
+  CHECK(fixture.alarms.empty());
 }
 
 TEST_CASE("an answer to the unwrapping that is lost is no theft") {
-  Wrapped house;
-  house.http->answer(kWrapLookup, 200, wrap_info(kPath));
-  house.http->answer(kWrapLookup, 400, kUsedUp);
+  Wrapped fixture;
+  fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  fixture.http->answer(kWrapLookup, 400, kUsedUp);
   SUBCASE("a reset") {
-    house.http->answer(kUnwrap, [](const test::FakeHttp::Asked&) -> result<test::FakeHttp::Reply> {
-      return std::unexpected(
-          Error{.kind = ErrorKind::network, .text = "reset", .reason = Reason::lost_answer});
-    });
+    fixture.http->answer(
+        kUnwrap, [](const test::FakeHttp::Asked&) -> result<test::FakeHttp::Reply> {
+          return std::unexpected(
+              Error{.kind = ErrorKind::network, .text = "reset", .reason = Reason::lost_answer});
+        });
   }
   SUBCASE("a gateway's page") {
-    house.http->answer(kUnwrap, 502, "<html>bad gateway</html>");
+    fixture.http->answer(kUnwrap, 502, "<html>bad gateway</html>");
   }
-  house.start();
-  house.io.advance(1min);
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::denied);
-  CHECK(house.ended->text.contains("lost on the way"));
-  CHECK(house.alarms.empty());
-  CHECK(house.http->count(kUnwrap) == 1);
-  CHECK(house.http->count(kLogin) == 0);
+  fixture.start();
+  fixture.io.advance(1min);
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
+  CHECK(fixture.ended->text.contains("lost on the way"));
+  CHECK(fixture.alarms.empty());
+  CHECK(fixture.http->count(kUnwrap) == 1);
+  CHECK(fixture.http->count(kLogin) == 0);
 }
 
 TEST_CASE("a token that was given is looked up once, renewed, and never revoked") {
-  House house;
-  house.config.method = {};
-  house.config.method.type = "token";
-  house.config.method.set("token", Secret("hvs.GIVEN"));
-  house.http->answer(kLookup, 200, looked_up(3600));
-  house.http->answer(kRenew, 200, granted("hvs.GIVEN", 3600));
-  house.start();
-  CHECK(house.token() == "hvs.GIVEN");
-  CHECK(house.state().mount.empty());
-  house.io.advance(2h, 1s);
-  CHECK(house.http->count(kLookup) == 1);
-  CHECK(house.http->count(kRenew) == 2);
-  house.stop();
-  house.io.start_task(House::revoke(house));
-  house.io.run();
-  CHECK(house.http->count(kRevoke) == 0);
+  Fixture fixture;
+  fixture.config.method = {};
+  fixture.config.method.type = "token";
+  fixture.config.method.set("token", Secret("hvs.GIVEN"));
+  fixture.http->answer(kLookup, 200, looked_up(3600));
+  fixture.http->answer(kRenew, 200, granted("hvs.GIVEN", 3600));
+  fixture.start();
+  CHECK(fixture.token() == "hvs.GIVEN");
+  CHECK(fixture.state().mount.empty());
+  fixture.io.advance(2h, 1s);
+  CHECK(fixture.http->count(kLookup) == 1);
+  CHECK(fixture.http->count(kRenew) == 2);
+  fixture.stop();
+  fixture.io.start_task(Fixture::revoke(fixture));
+  fixture.io.run();
+  CHECK(fixture.http->count(kRevoke) == 0);
 }
 
 TEST_CASE("a token that was given and is not valid ends the start at once") {
-  House house;
-  house.config.method = {};
-  house.config.method.type = "token";
-  house.config.method.set("token", Secret("hvs.GIVEN"));
-  house.http->answer(kLookup, 403, kDenied);
-  house.start();
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::denied);
-  CHECK(house.ended->text.contains("VAULT_TOKEN"));
-  CHECK(house.http->asked.size() == 1);
+  Fixture fixture;
+  fixture.config.method = {};
+  fixture.config.method.type = "token";
+  fixture.config.method.set("token", Secret("hvs.GIVEN"));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.start();
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
+  CHECK(fixture.ended->text.contains("VAULT_TOKEN"));
+  CHECK(fixture.http->asked.size() == 1);
 }
 
 TEST_CASE("a token that was given and can't be renewed is used to its end, with a warning") {
-  House house;
-  house.config.method = {};
-  house.config.method.type = "token";
-  house.config.method.set("token", Secret("hvs.GIVEN"));
-  house.http->answer(kLookup, 200, looked_up(100, false));
-  house.start();
-  CHECK(house.lines("can't be renewed any further") == 1);
-  house.io.advance(94s);
-  CHECK_FALSE(house.ended);
-  house.io.advance(2s);
-  CHECK(house.ended->kind == ErrorKind::denied);
-  CHECK(house.http->asked.size() == 1);
+  Fixture fixture;
+  fixture.config.method = {};
+  fixture.config.method.type = "token";
+  fixture.config.method.set("token", Secret("hvs.GIVEN"));
+  fixture.http->answer(kLookup, 200, looked_up(100, false));
+  fixture.start();
+  CHECK(fixture.lines("can't be renewed any further") == 1);
+  fixture.io.advance(94s);
+  CHECK_FALSE(fixture.ended);
+  fixture.io.advance(2s);
+  CHECK(fixture.ended->kind == ErrorKind::denied);
+  CHECK(fixture.http->asked.size() == 1);
 }
 
 TEST_CASE("a token from a file is trimmed and looked up once") {
-  TokenFile house;
-  house.http->answer(kLookup, 200, looked_up(3600));
-  house.start();
-  CHECK(house.token() == "hvs.FIRST");
-  CHECK(house.http->asked.size() == 1);
-  CHECK(house.lines("others may read") == 0);
+  TokenFile fixture;
+  fixture.http->answer(kLookup, 200, looked_up(3600));
+  fixture.start();
+  CHECK(fixture.token() == "hvs.FIRST");
+  CHECK(fixture.http->asked.size() == 1);
+  CHECK(fixture.lines("others may read") == 0);
 }
 
 TEST_CASE("a token file that others may read is warned about, once") {
-  TokenFile house;
-  fs::permissions(house.folder / "token", fs::perms(0644));
-  house.http->answer(kLookup, 503);
-  house.http->answer(kLookup, 200, looked_up(3600));
-  house.start();
-  house.io.advance(5s);
-  CHECK(house.token() == "hvs.FIRST");
-  CHECK(house.lines("others may read") == 1);
+  TokenFile fixture;
+  fs::permissions(fixture.directory / "token", fs::perms(0644));
+  fixture.http->answer(kLookup, 503);
+  fixture.http->answer(kLookup, 200, looked_up(3600));
+  fixture.start();
+  fixture.io.advance(5s);
+  CHECK(fixture.token() == "hvs.FIRST");
+  CHECK(fixture.lines("others may read") == 1);
 }
 
 TEST_CASE("a missing token file ends the start with its path") {
-  TokenFile house;
-  fs::remove(house.folder / "token");
-  house.start();
-  REQUIRE(house.ended);
-  CHECK(house.ended->kind == ErrorKind::config);
-  CHECK(house.ended->text.contains(house.folder / "token"));
+  TokenFile fixture;
+  fs::remove(fixture.directory / "token");
+  fixture.start();
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::config);
+  CHECK(fixture.ended->text.contains(fixture.directory / "token"));
 }
 
 TEST_CASE("a new token in the file is taken when the old one fails") {
-  TokenFile house;
-  house.http->answer(kLookup, 200, looked_up(3600));
-  house.http->answer(kLookup, 403, kDenied);
-  house.http->answer(kLookup, 200, looked_up(3600));
-  house.start();
-  house.io.advance(1min);
-  house.folder.write("token", "hvs.SECOND");
-  CHECK_FALSE(house.token_is_good());
-  house.io.run();
-  CHECK(house.token() == "hvs.SECOND");
-  CHECK(house.state().token_number == 2);
-  CHECK(house.in(Phase::valid));
+  TokenFile fixture;
+  fixture.http->answer(kLookup, 200, looked_up(3600));
+  fixture.http->answer(kLookup, 403, kDenied);
+  fixture.http->answer(kLookup, 200, looked_up(3600));
+  fixture.start();
+  fixture.io.advance(1min);
+  fixture.directory.write("token", "hvs.SECOND");
+  CHECK_FALSE(fixture.token_is_good());
+  fixture.io.run();
+  CHECK(fixture.token() == "hvs.SECOND");
+  CHECK(fixture.state().token_number == 2);
+  CHECK(fixture.in(Phase::valid));
 }
 
 TEST_CASE("a new token in the file is taken within ten seconds while the old one is good") {
-  TokenFile house;
-  house.http->answer(kLookup, 200, looked_up(3600));
-  house.http->answer(kRenew, 200, granted("hvs.FIRST", 3600));
+  TokenFile fixture;
+  fixture.http->answer(kLookup, 200, looked_up(3600));
+  fixture.http->answer(kRenew, 200, granted("hvs.FIRST", 3600));
   const auto replaced = [&](std::string_view text) {
-    house.start();
-    house.io.advance(1min);
-    house.folder.write("token", text);
-    house.io.advance(10s);
+    fixture.start();
+    fixture.io.advance(1min);
+    fixture.directory.write("token", text);
+    fixture.io.advance(10s);
   };
   SUBCASE("and looked up once") {
     replaced("hvs.SECOND");
-    CHECK(house.token() == "hvs.SECOND");
-    CHECK(house.state().token_number == 2);
-    house.io.advance(10min);
-    CHECK(house.http->count(kLookup) == 2);
+    CHECK(fixture.token() == "hvs.SECOND");
+    CHECK(fixture.state().token_number == 2);
+    fixture.io.advance(10min);
+    CHECK(fixture.http->count(kLookup) == 2);
   }
   SUBCASE("when the server answers again") {
-    house.http->answer(kLookup, 503, R"({"errors":["Vault is sealed"]})");
-    house.http->answer(kLookup, 200, looked_up(3600));
+    fixture.http->answer(kLookup, 503, R"({"errors":["Vault is sealed"]})");
+    fixture.http->answer(kLookup, 200, looked_up(3600));
     replaced("hvs.SECOND");
-    CHECK(house.token() == "hvs.FIRST");
-    house.io.advance(11s);
-    CHECK(house.token() == "hvs.SECOND");
+    CHECK(fixture.token() == "hvs.FIRST");
+    fixture.io.advance(11s);
+    CHECK(fixture.token() == "hvs.SECOND");
   }
   SUBCASE("but not when it is none: the old one stays and is renewed") {
-    house.http->answer(kLookup, 403, kDenied);
+    fixture.http->answer(kLookup, 403, kDenied);
     replaced("hvs.SECOND");
-    house.io.advance(1h);
-    CHECK(house.token() == "hvs.FIRST");
-    CHECK(house.http->count(kLookup) == 2);
-    CHECK(house.http->count(kRenew) >= 1);
-    CHECK(house.lines("the token in use stays") == 1);
+    fixture.io.advance(1h);
+    CHECK(fixture.token() == "hvs.FIRST");
+    CHECK(fixture.http->count(kLookup) == 2);
+    CHECK(fixture.http->count(kRenew) >= 1);
+    CHECK(fixture.lines("the token in use stays") == 1);
   }
   SUBCASE("nor when the file is empty: the next content counts") {
     replaced("\n");
-    CHECK(house.token() == "hvs.FIRST");
-    CHECK(house.http->count(kLookup) == 1);
-    house.folder.write("token", "hvs.THIRD");
-    house.io.advance(10s);
-    CHECK(house.token() == "hvs.THIRD");
+    CHECK(fixture.token() == "hvs.FIRST");
+    CHECK(fixture.http->count(kLookup) == 1);
+    fixture.directory.write("token", "hvs.THIRD");
+    fixture.io.advance(10s);
+    CHECK(fixture.token() == "hvs.THIRD");
   }
 }
 
 TEST_CASE(
     "a token that may not renew itself: one refusal, one warning, and the file is watched until "
     "the end") {
-  TokenFile house;
-  house.http->answer(kLookup, 200, looked_up(40));
-  house.http->answer(kRenew, 403, kDenied);
-  house.start();
+  TokenFile fixture;
+  fixture.http->answer(kLookup, 200, looked_up(40));
+  fixture.http->answer(kRenew, 403, kDenied);
+  fixture.start();
   SUBCASE("a new token that is put there is taken") {
-    house.io.advance(31s);
-    house.folder.write("token", "hvs.SECOND");
-    house.io.advance(4s);  // the stop is due at 35 s; it is not too late before that
-    CHECK(house.token() == "hvs.SECOND");
-    CHECK_FALSE(house.ended);
+    fixture.io.advance(31s);
+    fixture.directory.write("token", "hvs.SECOND");
+    fixture.io.advance(4s);  // the stop is due at 35 s; it is not too late before that
+    CHECK(fixture.token() == "hvs.SECOND");
+    CHECK_FALSE(fixture.ended);
   }
   SUBCASE("else it is over at the end") {
-    house.io.advance(36s);
-    REQUIRE(house.ended);
-    CHECK(house.ended->kind == ErrorKind::denied);
+    fixture.io.advance(36s);
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::denied);
   }
-  CHECK(house.http->count(kRenew) == 1);
-  CHECK(house.lines("renew-self: 403") == 1);
+  CHECK(fixture.http->count(kRenew) == 1);
+  CHECK(fixture.lines("renew-self: 403") == 1);
 }
 
 }  // namespace

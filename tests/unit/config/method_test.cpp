@@ -79,6 +79,9 @@ TEST_CASE("each value of each method, by file, environment, flag and every mixtu
           else
             text += std::string(other.name) + " = \"x\"\n";
         }
+        for (const MethodKey& other : spec->keys())  // what stands where there is a cluster
+          if (!other.fallback.empty())
+            text += std::string(other.name) + " = \"" + fixture.write("fallback", "x") + "\"\n";
         std::string expected;
         if (as_value) text += std::string(key.name) + " = \"" + (expected = "from-toml") + "\"\n";
         if (as_file) {

@@ -72,6 +72,7 @@ class ScriptServer {
   std::deque<Script> scripts;  // none left: the connection is closed without an answer
   std::vector<std::string> requests;
   int connections = 0;
+  std::string tunnel_to;  // a port: CONNECT is answered 200, and bytes go there and back
 
   void answer(int status, const std::string& body, const std::string& headers = {}) {
     scripts.push_back({"HTTP/1.1 " + std::to_string(status) + " X\r\n" + headers +
@@ -100,6 +101,7 @@ class ScriptServer {
       if (end != std::string::npos && pending.size() >= end + 4 + body) {
         requests.push_back(pending.substr(0, end + 4 + body));
         pending.erase(0, end + 4 + body);
+        if (!tunnel_to.empty()) co_return co_await tunnel(socket);
         if (scripts.empty()) break;
         const Script script = scripts.front();
         scripts.pop_front();
@@ -114,6 +116,30 @@ class ScriptServer {
       pending += more;
     }
     socket.close(error);
+  }
+
+  static asio::awaitable<void> pump(asio::ip::tcp::socket& from, asio::ip::tcp::socket& to) {
+    boost::system::error_code error;
+    std::string bytes(4096, '\0');
+    while (!error) {
+      const std::size_t n = co_await from.async_read_some(
+          asio::buffer(bytes), asio::redirect_error(asio::use_awaitable, error));
+      if (n > 0)
+        co_await asio::async_write(to, asio::buffer(bytes.data(), n),
+                                   asio::redirect_error(asio::use_awaitable, error));
+    }
+    from.close(error);
+    to.close(error);
+  }
+  asio::awaitable<void> tunnel(asio::ip::tcp::socket& client) {
+    const auto port = static_cast<std::uint16_t>(std::stoi(tunnel_to));
+    auto& server = sockets_.emplace_back(loop_.context);
+    co_await server.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
+    co_await asio::async_write(
+        client, asio::buffer(std::string_view("HTTP/1.1 200 Connection established\r\n\r\n")),
+        asio::use_awaitable);
+    tasks_.spawn(pump(server, client));
+    co_await pump(client, server);
   }
 
   Loop& loop_;

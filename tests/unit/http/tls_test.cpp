@@ -154,7 +154,8 @@ TEST_CASE("a certificate of an unknown authority is refused") {
 
 TEST_CASE("a certificate that has expired is refused") {
   House house("DNS:localhost", -60);
-  CHECK(house.told("localhost") == "the server's certificate has expired");
+  CHECK(house.told("localhost") ==
+        "the server's certificate has expired: have it renewed on the server");
 }
 
 TEST_CASE("verification can be switched off") {
@@ -211,7 +212,7 @@ TEST_CASE("files that can't be read are named") {
 TEST_CASE("old TLS versions are refused") {
   House house("DNS:localhost");
   house.server->only_tls11 = true;
-  CHECK(house.told("localhost").starts_with("TLS handshake failed"));
+  CHECK(house.told("localhost").find("no TLS version that is allowed") != std::string::npos);
 }
 
 TEST_CASE("a server that speaks plain http is told apart") {

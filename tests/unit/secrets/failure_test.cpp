@@ -1,7 +1,7 @@
 // What fails at the start and later: whose failure it is, how long it is waited for, how often it
 // is tried.
 
-#include "house.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::secrets {
 namespace {
@@ -18,11 +18,11 @@ bool apart(const std::vector<Duration>& times, Duration least) {
   return true;
 }
 
-TEST_CASE_FIXTURE(House, "a secret that is missing at the start is given up after 15 s") {
+TEST_CASE_FIXTURE(Fixture, "a secret that is missing at the start is given up after 15 s") {
   start({kApp});
   CHECK(status(kApp).state == State::absent);
-  CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::absent);
-  CHECK(secrets->settled());
+  CHECK(secrets->snapshot().absence(kApp) == tmpl::DataSource::Absence::absent);
+  CHECK(secrets->all_answered());
   io.advance(14900ms);
   CHECK_FALSE(start_failure());
   io.advance(200ms);
@@ -31,19 +31,19 @@ TEST_CASE_FIXTURE(House, "a secret that is missing at the start is given up afte
   CHECK(start_failure()->text.find("kv/data/app") != std::string::npos);
   CHECK(http->asked.size() <= 10);
   CHECK(apart(times(kData), 100ms));
-  CHECK(lines("not there yet") == 1);
+  CHECK(lines("not found; retrying") == 1);
 }
 
-TEST_CASE_FIXTURE(House, "a denied path likewise, as denied") {
+TEST_CASE_FIXTURE(Fixture, "a denied path likewise, as denied") {
   http->answer(kData, 403, kDenied);
   start({kApp});
-  CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::denied);
+  CHECK(secrets->snapshot().absence(kApp) == tmpl::DataSource::Absence::denied);
   io.advance(15100ms);
   REQUIRE(start_failure());
   CHECK(start_failure()->kind == ErrorKind::denied);
 }
 
-TEST_CASE_FIXTURE(House, "a secret that comes within the grace is as good as any") {
+TEST_CASE_FIXTURE(Fixture, "a secret that comes within the grace is as good as any") {
   http->answer(kData, 404, R"({"errors":[]})");
   http->answer(kData, 404, R"({"errors":[]})");
   http->answer(kData, 200, kv2(1));
@@ -54,7 +54,7 @@ TEST_CASE_FIXTURE(House, "a secret that comes within the grace is as good as any
   CHECK_FALSE(status(kApp).error);
 }
 
-TEST_CASE_FIXTURE(House, "exit_on_retry_failure = false waits for ever") {
+TEST_CASE_FIXTURE(Fixture, "exit_on_retry_failure = false waits for ever") {
   config.template_config.exit_on_retry_failure = false;
   start({kApp});
   io.advance(1h, 1s);
@@ -62,12 +62,12 @@ TEST_CASE_FIXTURE(House, "exit_on_retry_failure = false waits for ever") {
   CHECK(http->asked.size() < 120);  // at most one a minute in the long run
 }
 
-TEST_CASE_FIXTURE(House,
+TEST_CASE_FIXTURE(Fixture,
                   "a server away at the start is waited for, and only then the grace begins") {
   http->answer(kData, 503, kSealed);
   start({kApp});
   CHECK(status(kApp).state == State::failing);
-  CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::pending);
+  CHECK(secrets->snapshot().absence(kApp) == tmpl::DataSource::Absence::pending);
   io.advance(10min, 1s);
   CHECK_FALSE(start_failure());
   CHECK(http->asked.size() < 30);
@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(House,
   CHECK(start_failure());
 }
 
-TEST_CASE_FIXTURE(House, "a job gives up after num_retries") {
+TEST_CASE_FIXTURE(Fixture, "a job gives up after num_retries") {
   once = true;
   config.vault.retry.num_retries = 3;
   http->answer(kData, 503, kSealed);
@@ -107,8 +107,8 @@ TEST_CASE_FIXTURE(House, "a job gives up after num_retries") {
   }
 }
 
-struct OptionalHouse : House {
-  OptionalHouse() {
+struct OptionalFixture : Fixture {
+  OptionalFixture() {
     config::SecretRule rule;
     rule.path = "kv/app";
     rule.optional = true;
@@ -118,7 +118,7 @@ struct OptionalHouse : House {
   }
 };
 
-TEST_CASE_FIXTURE(OptionalHouse,
+TEST_CASE_FIXTURE(OptionalFixture,
                   "an optional secret that is missing or denied is answered by its defaults") {
   SUBCASE("missing") {}
   SUBCASE("denied") {
@@ -126,19 +126,19 @@ TEST_CASE_FIXTURE(OptionalHouse,
   }
   start({kApp});
   CHECK(value(kApp) == "default");
-  CHECK(secrets->generation(kApp) > 0);
+  CHECK(secrets->snapshot().generation(kApp) > 0);
   io.advance(1min, 1s);
   CHECK_FALSE(start_failure());
   CHECK(alarms.empty());
   http->reset(kData);
   http->answer(kData, 200, kv2(1));
-  const auto before = secrets->generation(kApp);
+  const auto before = secrets->snapshot().generation(kApp);
   io.advance(61s, 1s);
   CHECK(value(kApp) == "canary-1");
-  CHECK(secrets->generation(kApp) > before);
+  CHECK(secrets->snapshot().generation(kApp) > before);
 }
 
-TEST_CASE_FIXTURE(OptionalHouse,
+TEST_CASE_FIXTURE(OptionalFixture,
                   "an optional secret that is deleted later falls back to its defaults, and back") {
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 200, metadata(1));
@@ -155,29 +155,30 @@ TEST_CASE_FIXTURE(OptionalHouse,
   CHECK(status(kApp).generation == 3);
 }
 
-TEST_CASE_FIXTURE(OptionalHouse, "an outage is no reason for defaults") {
+TEST_CASE_FIXTURE(OptionalFixture, "an outage is no reason for defaults") {
   http->fail(kData, ErrorKind::network);
   start({kApp});
   io.advance(1min, 1s);
-  CHECK(secrets->find(kApp) == nullptr);
+  CHECK(!has_value(kApp));
 }
 
-TEST_CASE_FIXTURE(OptionalHouse,
+TEST_CASE_FIXTURE(OptionalFixture,
                   "a secret that is switched off is asked for never and absent at once") {
   config.secrets[0].enabled = false;
   start({});
   const auto before = secrets->changed().generation();
   secrets->require(kApp);
   CHECK(secrets->changed().generation() != before);
-  CHECK(secrets->settled());
-  CHECK(secrets->absence(kApp) == tmpl::DataSource::Absence::absent);
+  CHECK(secrets->all_answered());
+  CHECK(secrets->snapshot().absence(kApp) == tmpl::DataSource::Absence::absent);
   io.advance(1h, 1s);
   CHECK(http->asked.empty());
   CHECK_FALSE(start_failure());
 }
 
 TEST_CASE_FIXTURE(
-    House, "an outage: the value stays, few requests, two lines, and fresh again within one step") {
+    Fixture,
+    "an outage: the value stays, few requests, two lines, and fresh again within one step") {
   config.template_config.static_secret_render_interval.every = 2s;
   config.vault.retry.max_backoff = 5s;
   http->answer(kData, 200, kv2(1));
@@ -206,7 +207,7 @@ TEST_CASE_FIXTURE(
 }
 
 TEST_CASE_FIXTURE(
-    House,
+    Fixture,
     "a path that is denied later concerns that secret alone, and is asked for ever more rarely") {
   config.template_config.static_secret_render_interval.every = 10s;
   const auto other = read("kv/data/other");
@@ -228,7 +229,7 @@ TEST_CASE_FIXTURE(
   CHECK(http->count("GET /v1/kv/metadata/other") > 55);
 }
 
-TEST_CASE_FIXTURE(House, "one secret that hangs does not keep the others waiting") {
+TEST_CASE_FIXTURE(Fixture, "one secret that hangs does not keep the others waiting") {
   http->delay(kData, 60s);
   http->answer("GET /v1/kv/data/other", 200, kv2(1));
   start({kApp, read("kv/data/other")});
@@ -237,7 +238,7 @@ TEST_CASE_FIXTURE(House, "one secret that hangs does not keep the others waiting
   CHECK(status(kApp).state == State::failing);
 }
 
-TEST_CASE_FIXTURE(House, "Retry-After holds for every request") {
+TEST_CASE_FIXTURE(Fixture, "Retry-After holds for every request") {
   config.template_config.static_secret_render_interval.every = 2s;
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 429, R"({"errors":["rate limit quota exceeded"]})", 20s);
@@ -253,8 +254,8 @@ TEST_CASE_FIXTURE(House, "Retry-After holds for every request") {
   CHECK(times("GET /v1/kv/data/other")[0] - at >= 20s);
 }
 
-struct TightBudget : House {
-  TightBudget() : House({.budget = {.requests_per_minute = 60, .burst = 3}}) {}
+struct TightBudget : Fixture {
+  TightBudget() : Fixture({.budget = {.requests_per_minute = 60, .burst = 3}}) {}
 };
 
 TEST_CASE_FIXTURE(TightBudget, "the budget holds requests back, and says so once") {
@@ -269,17 +270,17 @@ TEST_CASE_FIXTURE(TightBudget, "the budget holds requests back, and says so once
   CHECK(http->asked.size() == 6);
   io.advance(10s);
   CHECK(http->asked.size() == 10);
-  CHECK(secrets->settled());
-  CHECK(lines("budget exhausted") == 1);
+  CHECK(secrets->all_answered());
+  CHECK(lines("request budget exhausted") == 1);
   for (int i = 0; i < 30; ++i) {  // somebody asks for too much, for half a minute
     for (const auto& each : all) secrets->refresh(each.id);
     io.advance(1s);
   }
   CHECK(http->asked.size() <= 10 + 3 + 30);
-  CHECK(lines("budget exhausted") == 1);
+  CHECK(lines("request budget exhausted") == 1);
 }
 
-TEST_CASE_FIXTURE(House, "an answer that is not Vault's is an outage, never a value") {
+TEST_CASE_FIXTURE(Fixture, "an answer that is not Vault's is an outage, never a value") {
   http->answer(kData, 200, "<html>welcome</html>");
   http->answer(kData, 200, R"({"data":{"data":)");
   http->answer(kData, 200, kv2(1));

@@ -1,6 +1,6 @@
 // KV secrets and others without a lease, over virtual hours; every request is counted.
 
-#include "house.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::secrets {
 namespace {
@@ -9,11 +9,11 @@ constexpr auto kData = "GET /v1/kv/data/app";
 constexpr auto kMetadata = "GET /v1/kv/metadata/app";
 const auto kApp = read("kv/data/app");
 
-struct KvHouse : House {
-  KvHouse() { config.template_config.static_secret_render_interval.every = 10s; }
+struct KvFixture : Fixture {
+  KvFixture() { config.template_config.static_secret_render_interval.every = 10s; }
 };
 
-TEST_CASE_FIXTURE(KvHouse,
+TEST_CASE_FIXTURE(KvFixture,
                   "a KV 2 secret is read with one request, and no question about its mount") {
   http->answer(kData, 200, kv2(3));
   start({kApp});
@@ -24,10 +24,10 @@ TEST_CASE_FIXTURE(KvHouse,
   CHECK(status(kApp).kind == Kind::kv2);
   CHECK(status(kApp).kv_version == 3);
   CHECK(status(kApp).why == "first read");
-  CHECK(secrets->settled());
+  CHECK(secrets->all_answered());
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a thousand secrets are a thousand requests, all at once") {
+TEST_CASE_FIXTURE(KvFixture, "a thousand secrets are a thousand requests, all at once") {
   std::vector<tmpl::Dependency> all;
   for (int i = 0; i < 1000; ++i) {
     const std::string path = "kv/data/s" + std::to_string(i);
@@ -36,18 +36,18 @@ TEST_CASE_FIXTURE(KvHouse, "a thousand secrets are a thousand requests, all at o
   }
   start(all);
   CHECK(http->asked.size() == 1000);
-  CHECK(secrets->settled());
+  CHECK(secrets->all_answered());
   CHECK(secrets->all().size() == 1000);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "who asks for the same secret shares one watcher") {
+TEST_CASE_FIXTURE(KvFixture, "who asks for the same secret shares one watcher") {
   http->answer(kData, 200, kv2(1));
   start({kApp, kApp, read("/kv/data/app/")});
   io.advance(9s);
   CHECK(http->asked.size() == 1);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a version that lacks what is used is a failed refresh") {
+TEST_CASE_FIXTURE(KvFixture, "a version that lacks what is used is a failed refresh") {
   http->answer(kData, 200, kv2(1, "canary-old"));
   http->answer(kMetadata, 200, metadata(1));
   http->answer(kMetadata, 200, metadata(2));
@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(KvHouse, "a version that lacks what is used is a failed refres
   CHECK(status(kApp).state == State::fresh);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "what is leased is not read again to look for a key") {
+TEST_CASE_FIXTURE(KvFixture, "what is leased is not read again to look for a key") {
   const auto creds = read("database/creds/app");
   http->answer("GET /v1/sys/internal/ui/mounts/database/creds/app", 200,
                mount("database/", "database"));
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(KvHouse, "what is leased is not read again to look for a key")
   CHECK(secrets->can_refetch_freely(kApp.id));
 }
 
-TEST_CASE_FIXTURE(KvHouse, "what is written to KV 2 stands below data") {
+TEST_CASE_FIXTURE(KvFixture, "what is written to KV 2 stands below data") {
   const auto written = tmpl::write_dependency("kv/app", {{"a", "1"}});
   constexpr auto kPlain = "PUT /v1/kv/app";
   constexpr auto kWrapped = "PUT /v1/kv/data/app";
@@ -105,7 +105,7 @@ TEST_CASE_FIXTURE(KvHouse, "what is written to KV 2 stands below data") {
   CHECK(http->count(kWrapped) == 1);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "no use of a limited token is spent on looking for changes") {
+TEST_CASE_FIXTURE(KvFixture, "no use of a limited token is spent on looking for changes") {
   token_limited = true;
   http->answer(kData, 200, kv2(1));
   start({kApp});
@@ -116,7 +116,7 @@ TEST_CASE_FIXTURE(KvHouse, "no use of a limited token is spent on looking for ch
   CHECK(http->asked.size() == 2);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "paths without data/ cost one question per mount") {
+TEST_CASE_FIXTURE(KvFixture, "paths without data/ cost one question per mount") {
   const auto probe = "GET /v1/sys/internal/ui/mounts/kv/app";
   for (const char* name : {"app", "db", "web"}) {
     http->answer(std::string("GET /v1/sys/internal/ui/mounts/kv/") + name, 200,
@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(KvHouse, "paths without data/ cost one question per mount") {
   CHECK(value(read("kv/web")) == "canary-1");
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a mount that could not be asked for is not taken for KV 1") {
+TEST_CASE_FIXTURE(KvFixture, "a mount that could not be asked for is not taken for KV 1") {
   http->fail("GET /v1/sys/internal/ui/mounts/kv/app", ErrorKind::network);
   http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 200,
                mount("kv/", "kv", R"({"version":"2"})"));
@@ -141,7 +141,7 @@ TEST_CASE_FIXTURE(KvHouse, "a mount that could not be asked for is not taken for
   CHECK(http->count("GET /v1/kv/app") == 0);
 }
 
-TEST_CASE_FIXTURE(KvHouse,
+TEST_CASE_FIXTURE(KvFixture,
                   "an unchanged secret is compared by its metadata and its body never read again") {
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 200, metadata(1));
@@ -155,7 +155,7 @@ TEST_CASE_FIXTURE(KvHouse,
   CHECK(secrets->changed().generation() == changes);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a new version is read once") {
+TEST_CASE_FIXTURE(KvFixture, "a new version is read once") {
   http->answer(kData, 200, kv2(1));
   http->answer(kData, 200, kv2(2, "canary-new"));
   http->answer(kMetadata, 200, metadata(2));
@@ -169,7 +169,7 @@ TEST_CASE_FIXTURE(KvHouse, "a new version is read once") {
   CHECK(secrets->changed().generation() == changes + 1);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "an older version, after a restore of the server, is taken as well") {
+TEST_CASE_FIXTURE(KvFixture, "an older version, after a restore of the server, is taken as well") {
   http->answer(kData, 200, kv2(7));
   http->answer(kData, 200, kv2(5, "canary-old"));
   http->answer(kMetadata, 200, metadata(5));
@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(KvHouse, "an older version, after a restore of the server, is 
 }
 
 TEST_CASE_FIXTURE(
-    KvHouse,
+    KvFixture,
     "without a right to the metadata the data are compared, and the right is asked for once") {
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 403, kDenied);
@@ -193,7 +193,7 @@ TEST_CASE_FIXTURE(
   CHECK(status(kApp).generation == 1);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a token's end is not remembered as a missing right to the metadata") {
+TEST_CASE_FIXTURE(KvFixture, "a token's end is not remembered as a missing right to the metadata") {
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 403, kDenied);
   start({kApp});
@@ -216,7 +216,7 @@ TEST_CASE_FIXTURE(KvHouse, "a token's end is not remembered as a missing right t
   CHECK(http->asked.back().token == "hvs.2");
 }
 
-TEST_CASE_FIXTURE(KvHouse,
+TEST_CASE_FIXTURE(KvFixture,
                   "after a new token the version is compared at once, and no value read that did "
                   "not change") {
   http->answer(kData, 200, kv2(1));
@@ -246,7 +246,7 @@ TEST_CASE_FIXTURE(KvHouse,
 }
 
 TEST_CASE_FIXTURE(
-    KvHouse, "nothing is asked at the time that was planned when the token has gone meanwhile") {
+    KvFixture, "nothing is asked at the time that was planned when the token has gone meanwhile") {
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 200, metadata(1));
   start({kApp});
@@ -261,7 +261,7 @@ TEST_CASE_FIXTURE(
 }
 
 TEST_CASE_FIXTURE(
-    KvHouse, "a denial of a token that has been replaced meanwhile says nothing of the secret") {
+    KvFixture, "a denial of a token that has been replaced meanwhile says nothing of the secret") {
   http->answer(kData, 200, kv2(1));
   start({kApp});
   for (const auto* route : {kData, kMetadata}) {
@@ -282,21 +282,21 @@ TEST_CASE_FIXTURE(
   CHECK(status(kApp).generation == 1);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "while there is no token nothing is asked") {
+TEST_CASE_FIXTURE(KvFixture, "while there is no token nothing is asked") {
   http->answer(kData, 200, kv2(1));
   client.set_token(nullptr);
   start({kApp});
   io.advance(60s);
   CHECK(http->asked.empty());
-  CHECK_FALSE(secrets->settled());
+  CHECK_FALSE(secrets->all_answered());
   set_token("hvs.1");
   secrets->token_changed();
   io.run();
   CHECK(http->asked.size() == 1);
-  CHECK(secrets->settled());
+  CHECK(secrets->all_answered());
 }
 
-TEST_CASE_FIXTURE(KvHouse, "`never` means once") {
+TEST_CASE_FIXTURE(KvFixture, "`never` means once") {
   config.template_config.static_secret_render_interval.never = true;
   http->answer(kData, 200, kv2(1));
   start({kApp});
@@ -311,7 +311,7 @@ TEST_CASE_FIXTURE(KvHouse, "`never` means once") {
   }
 }
 
-TEST_CASE_FIXTURE(KvHouse, "each secret has its own interval") {
+TEST_CASE_FIXTURE(KvFixture, "each secret has its own interval") {
   for (const char* path : {"kv/fast", "kv/slow"}) {
     config::SecretRule rule;
     rule.path = path;
@@ -330,7 +330,7 @@ TEST_CASE_FIXTURE(KvHouse, "each secret has its own interval") {
   CHECK(http->count("GET /v1/kv/metadata/slow") <= 3);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "KV 1 is read at the interval and compared by content") {
+TEST_CASE_FIXTURE(KvFixture, "KV 1 is read at the interval and compared by content") {
   const auto route = "GET /v1/kv1/app";
   http->answer("GET /v1/sys/internal/ui/mounts/kv1/app", 200, mount("kv1/", "kv"));
   const std::string first = R"({"lease_duration":2764800,"data":{"password":"canary-1"}})";
@@ -338,7 +338,7 @@ TEST_CASE_FIXTURE(KvHouse, "KV 1 is read at the interval and compared by content
   http->answer(route, 200, R"({"lease_duration":2764800,"data":{"password":"canary-new"}})");
   const auto app = read("kv1/app");
   start({app});
-  CHECK(status(app).kind == Kind::plain);
+  CHECK(status(app).kind == Kind::unleased);
   io.advance(19s);
   CHECK(status(app).generation == 1);
   io.advance(41s);
@@ -348,7 +348,7 @@ TEST_CASE_FIXTURE(KvHouse, "KV 1 is read at the interval and compared by content
 }
 
 TEST_CASE_FIXTURE(
-    KvHouse,
+    KvFixture,
     "a secret that is deleted later keeps its last good value, with one alarm and one line") {
   http->answer(kData, 200, kv2(1));
   http->answer(kMetadata, 200, metadata(1));
@@ -371,7 +371,7 @@ TEST_CASE_FIXTURE(
   CHECK(lines("can be read again") == 1);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a list is read again at the interval; an empty folder is no error") {
+TEST_CASE_FIXTURE(KvFixture, "a list is read again at the interval; an empty folder is no error") {
   const auto route = "GET /v1/kv/metadata/?list=true";
   http->answer("GET /v1/sys/internal/ui/mounts/kv", 200, mount("kv/", "kv", R"({"version":"2"})"));
   http->answer(route, 404, R"({"errors":[]})");
@@ -379,14 +379,14 @@ TEST_CASE_FIXTURE(KvHouse, "a list is read again at the interval; an empty folde
   const tmpl::Dependency keys{
       .kind = tmpl::Dependency::Kind::list, .path = "kv", .id = "vault.list(kv)"};
   start({keys});
-  REQUIRE(secrets->find(keys) != nullptr);
-  CHECK(secrets->find(keys)->size() == 0);
+  REQUIRE(secrets->snapshot().find(keys) != nullptr);
+  CHECK(secrets->snapshot().find(keys)->size() == 0);
   io.advance(30s);
-  CHECK(secrets->find(keys)->size() == 2);
+  CHECK(secrets->snapshot().find(keys)->size() == 2);
   CHECK(status(keys).generation == 2);
 }
 
-TEST_CASE_FIXTURE(KvHouse, "the table of a version is for that version alone") {
+TEST_CASE_FIXTURE(KvFixture, "the table of a version is for that version alone") {
   config.secrets.resize(2);
   config.secrets[0].path = "kv/data/app";
   config.secrets[0].version = "2";
@@ -401,29 +401,29 @@ TEST_CASE_FIXTURE(KvHouse, "the table of a version is for that version alone") {
   CHECK(value(pinned) == "none");
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a pinned version is asked for as such") {
+TEST_CASE_FIXTURE(KvFixture, "a pinned version is asked for as such") {
   http->answer("GET /v1/kv/data/app?version=2", 200, kv2(2));
   const auto pinned = read("kv/data/app?version=2");
   start({pinned});
   CHECK(value(pinned) == "canary-1");
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a file is read again when it changes") {
+TEST_CASE_FIXTURE(KvFixture, "a file is read again when it changes") {
   const std::string path = folder + "/ca.pem";
   const tmpl::Dependency file{
       .kind = tmpl::Dependency::Kind::file, .path = path, .id = "file(" + path + ")"};
   std::ofstream(path) << "one";
   start({file});
-  REQUIRE(secrets->find(file) != nullptr);
-  CHECK(secrets->find(file)->as_text() == "one");
+  REQUIRE(secrets->snapshot().find(file) != nullptr);
+  CHECK(secrets->snapshot().find(file)->as_text() == "one");
   std::ofstream(path) << "other";
   io.advance(3s);
-  CHECK(secrets->find(file)->as_text() == "other");
+  CHECK(secrets->snapshot().find(file)->as_text() == "other");
   CHECK(status(file).generation == 2);
   SUBCASE("and keeps its last content when it is gone, until it is back") {
     std::filesystem::rename(path, path + ".away");
     io.advance(3s);
-    CHECK(secrets->find(file)->as_text() == "other");
+    CHECK(secrets->snapshot().find(file)->as_text() == "other");
     CHECK(status(file).state == State::absent);
     std::filesystem::rename(path + ".away", path);
     io.advance(3s);
@@ -433,7 +433,7 @@ TEST_CASE_FIXTURE(KvHouse, "a file is read again when it changes") {
   CHECK(http->asked.empty());
 }
 
-TEST_CASE_FIXTURE(KvHouse, "a file that is not there at the start is given up after the grace") {
+TEST_CASE_FIXTURE(KvFixture, "a file that is not there at the start is given up after the grace") {
   const tmpl::Dependency file{
       .kind = tmpl::Dependency::Kind::file, .path = folder + "/none", .id = "file(none)"};
   start({file});
@@ -442,6 +442,39 @@ TEST_CASE_FIXTURE(KvHouse, "a file that is not there at the start is given up af
   io.advance(3s);
   REQUIRE(start_failure());
   CHECK(start_failure()->kind == ErrorKind::not_found);
+}
+
+TEST_CASE_FIXTURE(House, "an answer tells the KV version where the mount may not be asked about") {
+  const char* const wrong =
+      R"({"data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See ..."]})";
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
+  http->answer("GET /v1/kv/app", 404, wrong);
+  http->answer("GET /v1/kv/data/app", 200, kv2(1));
+  http->answer("GET /v1/kv/metadata/app", 200, metadata(1));
+  http->answer("GET /v1/sys/internal/ui/mounts/deep/er/app", 403, kDenied);
+  http->answer("GET /v1/deep/er/app", 404, wrong);
+  http->answer("GET /v1/deep/data/er/app", 404, R"({"errors":["no handler for route"]})");
+  http->answer("GET /v1/deep/er/data/app", 200, kv2(1, "canary-3"));
+  config.template_config.static_secret_render_interval.every = 2s;
+  start({read("kv/app"), read("deep/er/app")});
+  io.run();
+  CHECK(value(read("kv/app")) == "canary-1");
+  CHECK(value(read("deep/er/app")) == "canary-3");
+  io.advance(5s);
+  CHECK(http->count("GET /v1/kv/app") == 1);  // known from then on
+  CHECK(http->count("GET /v1/kv/metadata/app") >= 1);
+}
+
+TEST_CASE_FIXTURE(House,
+                  "a mount that may not be asked about is asked about again, never taken for v1") {
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
+  http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 200,
+               mount("kv/", "kv", R"({"version":"2"})"));
+  http->answer("GET /v1/kv/app", 403, kDenied);
+  http->answer("GET /v1/kv/data/app", 200, kv2(1));
+  start({read("kv/app")});
+  io.advance(8s);
+  CHECK(value(read("kv/app")) == "canary-1");
 }
 
 }  // namespace

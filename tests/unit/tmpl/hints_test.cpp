@@ -40,6 +40,8 @@ TEST_CASE("a function that is not there: the nearest name is said") {
   CHECK(hint("{{ b64enc \"x\" }}") == "did you mean \"sprig_b64enc\"?");
   CHECK(hint("{{ \"\" | default \"x\" }}") == "did you mean \"sprig_default\"?");
   CHECK(hint("{{ tojson \"x\" }}") == "did you mean \"toJSON\"?");
+  CHECK(hint("{{ sort \"x\" }}") == "did you mean \"sprig_sortAlpha\"?");
+  CHECK(hint("{{ attr \"x\" }}").empty());
   CHECK(hint("{{ xyzzyx \"x\" }}").empty());
   CHECK(hint("{{ key \"x\" }}").empty());  // the error itself says that it is Consul's
 }
@@ -59,11 +61,15 @@ TEST_CASE("a block that is not closed is named with its place") {
 TEST_CASE("quotes that are none") {
   CHECK(hint("{{ secret 'kv/data/app' }}") ==
         "texts stand in double quotes or backticks: \"text\"");
+  CHECK(hint("{{ secret 'x' }}") == "texts stand in double quotes or backticks: \"text\"");
   CHECK(hint("{{ secret \xe2\x80\x9ckv/data/app\xe2\x80\x9d }}") ==
         "a typographic quote: texts stand in straight double quotes");
 }
 
 TEST_CASE("a key with a dash") {
+  const TemplateError at = error("{{ with secret \"x\" }}\n{{ .Data.data.api-key }}{{ end }}");
+  CHECK(at.line == 2);
+  CHECK(at.column == std::string("{{ .Data.data.api").size());
   CHECK(inside(".Data.data.api-key") ==
         "a key with a dash is read by index: index .Data.data \"api-key\"");
   CHECK(inside("$.x.a-b-c | toUpper") == "a key with a dash is read by index: index $.x \"a-b-c\"");

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "json/json.hpp"
 
 namespace keybearer::tmpl {
@@ -55,6 +58,21 @@ TEST_CASE("no error shows a secret's value") {
     CHECK(error.find("template: t:1:") == 0);
     CHECK(error.find("hunter") == std::string::npos);
   }
+}
+
+TEST_CASE("another thread's stop breaks an execution off, in the middle of its rounds") {
+  auto parsed = Template::parse("t", "{{ range 9000 }}{{ range 1000 }}{{ end }}{{ end }}", {});
+  REQUIRE(parsed);
+  std::atomic<bool> stop = false;
+  Execution done;
+  std::thread other([&] {
+    OneSecret source;
+    done = parsed->execute(source, &stop);
+  });
+  stop = true;
+  other.join();
+  REQUIRE(done.error);
+  CHECK(done.error->text.find("broken off") != std::string::npos);
 }
 
 TEST_CASE("endless recursion is an error") {

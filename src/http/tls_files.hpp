@@ -1,0 +1,22 @@
+#pragma once
+// The TLS settings of ClientOptions as an SSL_CTX. Internal to http/.
+
+#include <openssl/ssl.h>
+
+#include <memory>
+
+#include "base/error.hpp"
+#include "http/client.hpp"
+
+namespace keybearer::http {
+
+struct FreeSslContext {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+using SslContext = std::unique_ptr<SSL_CTX, FreeSslContext>;
+
+// Authorities, client certificate and versions; who is verified, and how, is up to the connection.
+// Errors: tls with Reason::tls_files, beginning with the key of the configuration.
+[[nodiscard]] result<SslContext> make_ssl_context(const ClientOptions& options);
+
+}  // namespace keybearer::http

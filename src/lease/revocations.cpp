@@ -1,0 +1,174 @@
+#include "lease/revocations.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/task_group.hpp"
+#include "crypto/digest.hpp"
+
+namespace keybearer::lease {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration kBeforeEnd = 1s;  // a drain ends this much before the lease
+
+}  // namespace
+
+std::string lease_hash(std::string_view lease_id) {
+  if (lease_id.empty()) return "token";
+  return sha256_hex(lease_id).substr(0, 12);
+}
+
+// What a round of revocations has done, shared with its tasks.
+struct Revocations::Round {
+  std::size_t begun = 0, done = 0, failed = 0;
+  bool denial_said = false;
+};
+
+Revocations::Revocations(asio::any_io_executor executor, vault::Client& client,
+                         std::function<void(const std::string&)> on_expired)
+    : executor_(std::move(executor)), client_(client), on_expired_(std::move(on_expired)) {}
+Revocations::~Revocations() = default;
+
+void Revocations::retire(Superseded superseded) {
+  if (superseded.lease_id.empty() && !superseded.token) return;
+  if (superseded.end && *superseded.end <= Clock::now()) return;
+  leases_.push_back({std::move(superseded)});
+  changed_.set();
+}
+
+void Revocations::applied(const InUse& oldest) {
+  const Instant now = Clock::now();
+  bool any = false;
+  for (Held& held : leases_) {
+    if (held.revoke_at) continue;
+    const auto in_use = oldest.find(held.what.secret);
+    if (in_use != oldest.end() && in_use->second <= held.what.generation) continue;
+    const Instant latest = held.what.end ? *held.what.end - kBeforeEnd : Instant::max();
+    held.revoke_at = std::min(now + std::max<Duration>(held.what.drain, 0s), latest);
+    any = true;
+  }
+  if (any) changed_.set();
+}
+
+Instant Revocations::earliest_expiry() const {
+  Instant end = Instant::max();
+  for (const Held& held : leases_) {
+    if (!held.revoke_at) end = std::min(end, held.what.end.value_or(Instant::max()));
+  }
+  return end;
+}
+
+Instant Revocations::next_at() const {
+  Instant next = Instant::max();
+  for (const Held& held : leases_) {
+    const Instant end = held.what.end.value_or(Instant::max());
+    next = std::min(next, std::min(end, held.revoke_at.value_or(Instant::max())));
+  }
+  return next;
+}
+
+void Revocations::drop_expired() {
+  const Instant now = Clock::now();
+  for (auto held = leases_.begin(); held != leases_.end();) {
+    if (!held->what.end || *held->what.end > now) {
+      ++held;
+      continue;
+    }
+    const bool in_use = !held->revoke_at;
+    const std::string path = held->what.path;
+    held = leases_.erase(held);
+    if (!in_use) continue;
+    log::error("lease.expired",
+               "the lease has ended before its successor was in use; what uses it runs on "
+               "credentials that no longer work",
+               {{"path", path}});
+    if (on_expired_) on_expired_(path);
+  }
+}
+
+awaitable<void> Revocations::run() {
+  for (;;) {
+    const auto seen = changed_.generation();
+    drop_expired();
+    const auto due = std::ranges::find_if(leases_, [](const Held& held) {
+      return held.revoke_at && *held.revoke_at <= Clock::now();
+    });
+    if (due == leases_.end()) {
+      (void)co_await changed_.wait(seen, next_at());
+    } else {
+      co_await revoke_due(due);
+    }
+  }
+}
+
+// Only run() and revoke_all(), which come after one another, take anything off the list.
+awaitable<void> Revocations::revoke_due(std::list<Held>::iterator due) {
+  if (!due->what.token && !client_.token()) {  // logging in: nobody to ask as
+    due->revoke_at = Clock::now() + due->backoff.next(0.5);
+    co_return;
+  }
+  const auto revoked = co_await revoke(client_, due->what.lease_id, due->what.token);
+  const Superseded& what = due->what;
+  if (revoked) {
+    log::info("lease.revoked", "the superseded credentials are revoked",
+              {{"path", what.path}, {"lease", lease_hash(what.lease_id)}});
+  } else if (is_outage(revoked.error().kind)) {
+    due->revoke_at = Clock::now() + due->backoff.next(0.5, revoked.error().retry_after);
+    co_return;
+  } else {
+    log::info("lease.revoke_failed",
+              "the superseded credentials were not revoked; they end by themselves",
+              {{"path", what.path}, {"reason", revoked.error().text}});
+  }
+  leases_.erase(due);
+}
+
+awaitable<result<>> Revocations::revoke(vault::Client& client, std::string lease_id,
+                                        vault::Token token) {
+  if (lease_id.empty()) co_return co_await client.revoke_self(std::move(token));
+  co_return co_await client.revoke_lease(std::move(lease_id), client.token());
+}
+
+awaitable<void> Revocations::revoke_last(vault::Client& client, Superseded what,
+                                         std::shared_ptr<Round> round) {
+  const auto revoked = co_await revoke(client, what.lease_id, what.token);
+  if (!revoked && revoked.error().kind == ErrorKind::timeout) co_return;  // counted as unanswered
+  ++round->done;
+  if (revoked) {
+    log::info("lease.revoked", "revoked",
+              {{"path", what.path}, {"lease", lease_hash(what.lease_id)}});
+    co_return;
+  }
+  ++round->failed;
+  const bool denied = revoked.error().kind == ErrorKind::denied;
+  if (denied && std::exchange(round->denial_said, true)) co_return;
+  log::info("lease.revoke_failed", "not revoked; it ends with the token or by itself",
+            {{"path", what.path}, {"reason", revoked.error().text}});
+}
+
+awaitable<Revoked> Revocations::revoke_all(Instant deadline) {
+  const auto round = std::make_shared<Round>();
+  const Instant now = Clock::now();
+  TaskGroup leases(executor_);
+  for (Held& held : leases_) {
+    if (held.what.end && *held.what.end <= now) continue;
+    ++round->begun;
+    leases.spawn(revoke_last(client_, std::move(held.what), round));
+  }
+  leases_.clear();
+  if (leases.live() > 0) co_await within(std::max<Duration>(deadline - now, 0ms), leases.join());
+  if (round->done < round->begun) {
+    log::warn("lease.revoke_timeout", "not all was revoked in time; the rest ends by itself",
+              {{"revoked", std::to_string(round->done - round->failed)},
+               {"unanswered", std::to_string(round->begun - round->done)}});
+    co_return Revoked::timed_out;
+  }
+  co_return round->failed == 0 ? Revoked::all : Revoked::some;
+}
+
+}  // namespace keybearer::lease

@@ -1,0 +1,98 @@
+#pragma once
+// The one owner of what has to be revoked: leases and issued tokens that have a successor or that
+// nobody asks for any more. (Login tokens are auth/'s: leases die with their maker, so that these
+// live until the exit.)
+//
+//     revocations.retire({.secret = id, .generation = 3, .path = path, .lease_id = lease, ...});
+//     revocations.applied(in_use);           // what the program really has now
+//     co_await revocations.revoke_all(deadline);   // at exit
+//
+// A superseded lease is revoked once nothing in use is as old as it, and its drain is over; never
+// before, whatever fails on the way. The drain is never longer than what is left of the lease, less
+// a second. One that ends while it is still in use is told to `on_expired`. A revocation that gets no answer is
+// tried again until the lease ends by itself. Rules: behaviour sections 2 and 7, T5, T8.
+//
+// One executor, one thread. The client must outlive it.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/backoff.hpp"
+#include "base/event.hpp"
+#include "base/time.hpp"
+#include "vault/client.hpp"
+
+namespace keybearer::lease {
+
+// By the id of a secret: the oldest generation of its value that a program, a file or a set on its
+// way there has.
+using InUse = std::map<std::string, std::uint64_t, std::less<>>;
+
+// A lease, or a token that a secret's answer gave.
+struct Superseded {
+  std::string secret;            // the id of the secret whose value it belongs to
+  std::uint64_t generation = 0;  // of that value
+  std::string path;              // for logs
+  std::string lease_id;          // empty: `token` itself is revoked
+  vault::Token token = {};
+  std::optional<Instant> end = {};  // of the lease; nullopt: none
+  Duration drain{};                 // from when its successor is in use
+};
+
+enum class Revoked { all, some, timed_out };
+
+class Revocations {
+ public:
+  // `on_expired`: a lease has ended while it was still in use (its path).
+  Revocations(boost::asio::any_io_executor executor, vault::Client& client,
+              std::function<void(const std::string& path)> on_expired = {});
+  ~Revocations();
+
+  // Ignores what has ended already.
+  void retire(Superseded superseded);
+  void applied(const InUse& oldest);
+  // The earliest end of what has a successor that is not in use yet; Instant::max(): none.
+  [[nodiscard]] Instant earliest_expiry() const;
+  [[nodiscard]] std::size_t size() const { return leases_.size(); }
+
+  // Revokes when it is time, until cancelled.
+  [[nodiscard]] boost::asio::awaitable<void> run();
+  // All that is held, at once. After run() has been cancelled.
+  [[nodiscard]] boost::asio::awaitable<Revoked> revoke_all(Instant deadline);
+
+ private:
+  struct Held {
+    Superseded what;
+    std::optional<Instant> revoke_at = {};  // set once its successor is in use
+    Backoff backoff{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
+  };
+  struct Round;
+
+  [[nodiscard]] Instant next_at() const;
+  void drop_expired();
+  boost::asio::awaitable<void> revoke_due(std::list<Held>::iterator due);
+  static boost::asio::awaitable<result<>> revoke(vault::Client& client, std::string lease_id,
+                                                 vault::Token token);
+  static boost::asio::awaitable<void> revoke_last(vault::Client& client, Superseded what,
+                                                  std::shared_ptr<Round> round);
+
+  boost::asio::any_io_executor executor_;
+  vault::Client& client_;
+  std::function<void(const std::string&)> on_expired_;
+  std::list<Held> leases_;
+  Event changed_;
+};
+
+// A lease in logs: 12 hex digits of the SHA-256 of its id, so that the id itself is nowhere;
+// "token" of an issued token, which has none.
+[[nodiscard]] std::string lease_hash(std::string_view lease_id);
+
+}  // namespace keybearer::lease

@@ -1,0 +1,309 @@
+#include "secrets/secret_store.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/masking.hpp"
+#include "json/json.hpp"
+#include "secrets/watched_secret.hpp"
+#include "secrets/watcher.hpp"
+
+namespace keybearer::secrets {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using namespace std::chrono_literals;
+using Kinds = tmpl::Dependency::Kind;
+
+struct SecretStore::Impl : WatchContext {
+  using WatchContext::WatchContext;
+
+  [[nodiscard]] WatchedSecret* find(const std::string& id) const {
+    const auto at = secrets.find(id);
+    return at == secrets.end() ? nullptr : at->second.get();
+  }
+  // Each secret once, whatever its ids.
+  template <class Do>
+  void for_each(Do&& visit) const {
+    for (const auto& [id, secret] : secrets) {
+      if (id == secret->status.id) visit(*secret);
+    }
+  }
+  static void wake(WatchedSecret& secret, bool Wakeups::* why) {
+    secret.wakeups.*why = true;
+    secret.wakeup.set();
+  }
+  [[nodiscard]] Snapshot::Item item_of(const WatchedSecret& secret) const;
+  void drop(WatchedSecret& secret);
+};
+
+SecretStore::SecretStore(asio::any_io_executor executor, vault::Client& client,
+                         lease::Revocations& revocations, Settings settings, Random& random,
+                         Callbacks callbacks)
+    : impl_(new Impl(std::move(executor), client, revocations, std::move(settings), random,
+                     std::move(callbacks))) {}
+SecretStore::~SecretStore() = default;
+
+// --- what is asked for ---
+
+void SecretStore::require(const tmpl::Dependency& dependency) {
+  const bool pki = dependency.kind == Kinds::pki && !dependency.destination.empty();
+  if (WatchedSecret* known = impl_->find(dependency.id)) {
+    auto& files = known->destinations;
+    if (pki && std::ranges::find(files, dependency.destination) == files.end())
+      files.push_back(dependency.destination);
+    return;
+  }
+  auto secret = std::make_shared<WatchedSecret>(dependency, rule_for(impl_->settings, dependency),
+                                                impl_->settings.retry, impl_->random.fraction());
+  if (const auto twin = twin_of(*impl_, *secret)) {
+    impl_->secrets.emplace(dependency.id, twin);
+    return announce(*impl_);
+  }
+  secret->generations = impl_->generation_floor;
+  if (pki) secret->destinations.push_back(dependency.destination);
+  if (impl_->pending < impl_->secrets.size()) mask(secret->status.path);  // it may be made of one
+  impl_->secrets.emplace(dependency.id, secret);
+  impl_->client.session().grow_budget(impl_->secrets.size());  // until the first complete set
+  impl_->snapshot.reset();
+  if (!secret->rule.enabled) {
+    secret->status.state = Status::State::absent;
+    apply_defaults(*impl_, *secret);
+    return;
+  }
+  ++impl_->pending;
+  impl_->watchers.spawn(watch(*impl_, std::move(secret)));
+}
+
+void SecretStore::retain(const std::set<std::string>& ids) {
+  std::set<const WatchedSecret*> kept;
+  for (const auto& [id, secret] : impl_->secrets) {
+    if (ids.contains(id)) kept.insert(secret.get());
+  }
+  for (auto at = impl_->secrets.begin(); at != impl_->secrets.end();) {
+    const auto secret = at->second;
+    const bool stays =
+        kept.contains(secret.get()) && (ids.contains(at->first) || at->first == secret->status.id);
+    at = stays ? std::next(at) : impl_->secrets.erase(at);
+    if (!kept.contains(secret.get())) impl_->drop(*secret);
+  }
+}
+
+// Its watcher ends by itself, and with it the memory; an answer that is on its way is discarded.
+void SecretStore::Impl::drop(WatchedSecret& secret) {
+  if (std::exchange(secret.dropped, true)) return;
+  generation_floor = std::max(generation_floor, secret.generations + 1);
+  if (secret.status.state == Status::State::pending) --pending;
+  if (secret.rule.lease.revoke_on_exit.value_or(true)) retire_lease(*this, secret, true);
+  log::debug("secret.dropped", "no template asks for it any more", {{"path", secret.status.path}});
+  secret.ticket.give_back();
+  secret.wakeup.set();
+  announce(*this);
+}
+
+void SecretStore::configure(Settings settings) {
+  impl_->settings = std::move(settings);
+  impl_->limit.set_slots(impl_->settings.concurrent);
+  impl_->for_each([this](WatchedSecret& secret) {
+    const bool was_enabled = secret.rule.enabled;
+    secret.rule = rule_for(impl_->settings, secret.dependency);
+    secret.rule.enabled = was_enabled;  // another set of secrets is a matter of retain()
+    Impl::wake(secret, &Wakeups::reconfigured);
+  });
+}
+
+// --- what templates see ---
+
+Snapshot::Item SecretStore::Impl::item_of(const WatchedSecret& secret) const {
+  Snapshot::Item item;
+  if (const Held* held = secret.held()) {
+    item.value = held->value;
+    item.generation = held->generation;
+  }
+  if (secret.status.fetched) return item;
+  if (secret.status.state == Status::State::absent)
+    item.absence = tmpl::DataSource::Absence::absent;
+  if (secret.status.state == Status::State::denied)
+    item.absence = tmpl::DataSource::Absence::denied;
+  return item;
+}
+
+Snapshot SecretStore::snapshot() const {
+  if (!impl_->snapshot) {
+    auto items = std::make_shared<Snapshot::Items>();
+    items->reserve(impl_->secrets.size());
+    for (const auto& [id, secret] : impl_->secrets) items->emplace(id, impl_->item_of(*secret));
+    impl_->snapshot = std::move(items);
+  }
+  return Snapshot(impl_->snapshot);
+}
+
+Event& SecretStore::changed() {
+  return impl_->changed;
+}
+
+const Status* SecretStore::status(const std::string& id) const {
+  const WatchedSecret* secret = impl_->find(id);
+  return secret == nullptr ? nullptr : &secret->status;
+}
+
+std::vector<const Status*> SecretStore::all() const {
+  std::vector<const Status*> all;
+  impl_->for_each([&all](const WatchedSecret& secret) { all.push_back(&secret.status); });
+  return all;
+}
+
+bool SecretStore::all_answered() const {
+  return impl_->pending == 0;
+}
+
+bool SecretStore::start_failed(const std::string& id) const {
+  const WatchedSecret* secret = impl_->find(id);
+  return secret != nullptr && secret->start_failed && secret->held() == nullptr;
+}
+
+bool SecretStore::any_start_failed() const {
+  return impl_->start_failed > 0 && std::ranges::any_of(impl_->secrets, [this](const auto& each) {
+           return start_failed(each.first);
+         });
+}
+
+// --- what is to be done ---
+
+void SecretStore::token_changed() {
+  impl_->for_each([](WatchedSecret& secret) { Impl::wake(secret, &Wakeups::token_changed); });
+}
+
+void SecretStore::refresh(const std::string& id) {
+  WatchedSecret* secret = impl_->find(id);
+  if (secret == nullptr) return;
+  Impl::wake(*secret, &Wakeups::refresh);
+  impl_->client.session().reopen();  // somebody wants it now
+}
+
+void SecretStore::refresh_all(bool leased) {
+  for (const Status* status : all()) {
+    const WatchedSecret* secret = impl_->find(status->id);
+    const bool failing = status->state != Status::State::fresh;
+    if (failing || can_refetch_freely(status->id) || secret->dependency.kind == Kinds::file ||
+        (leased && secret->leased()))
+      refresh(status->id);
+  }
+}
+
+bool SecretStore::refetch_leased(const std::string& why) {
+  bool any = false;
+  impl_->for_each([&](WatchedSecret& secret) {
+    if (!secret.leased()) return;
+    secret.refresh_reason = why;
+    Impl::wake(secret, &Wakeups::refresh);
+    any = true;
+  });
+  return any;
+}
+
+bool SecretStore::can_refetch_freely(const std::string& id) const {
+  const WatchedSecret* secret = impl_->find(id);
+  if (secret == nullptr || !secret->status.fetched) return false;
+  const Kind kind = secret->status.kind;
+  return kind == Kind::unleased || kind == Kind::kv2 || kind == Kind::static_role;
+}
+
+bool SecretStore::reject(const std::vector<std::string>& ids) {
+  bool any = false;
+  for (const std::string& id : ids) {
+    WatchedSecret* secret = impl_->find(id);
+    auto* current = secret == nullptr ? nullptr : std::get_if<Current>(&secret->served);
+    if (current == nullptr || !secret->previous) continue;
+    secret->rejected = current->value;
+    secret->served = *std::exchange(secret->previous, std::nullopt);
+    secret->status.generation = secret->held()->generation;
+    secret->status.kv_version = 0;  // so that the next version is read, too
+    set_state(*impl_, *secret, Status::State::absent,
+              Error{ErrorKind::not_found,
+                    "new version lacks a key that a template uses; keeping the previous version"});
+    announce(*impl_);
+    any = true;
+  }
+  return any;
+}
+
+bool SecretStore::missing_key(const std::vector<std::string>& ids) {
+  bool any = false;
+  for (const std::string& id : ids) {
+    WatchedSecret* secret = impl_->find(id);
+    if (secret == nullptr || !can_refetch_freely(id)) continue;
+    any = true;
+    const auto generation = secret->status.generation;
+    if (std::exchange(secret->missing_key_in, generation) == generation) continue;
+    Impl::wake(*secret, &Wakeups::missing_key);
+  }
+  return any;
+}
+
+void SecretStore::commit() {
+  impl_->client.session().fix_budget();
+  impl_->for_each([](WatchedSecret& secret) { secret.previous.reset(); });
+}
+
+void SecretStore::use_defaults() {
+  impl_->for_each([this](WatchedSecret& secret) {
+    if (secret.rule.optional && secret.held() == nullptr) apply_defaults(*impl_, secret);
+  });
+}
+
+Instant SecretStore::earliest_superseded_expiry() const {
+  return impl_->revocations.earliest_expiry();
+}
+
+// Ids that are another spelling count as the secret that serves them.
+void SecretStore::applied(const InUse& in_use) {
+  InUse known;
+  for (const auto& [id, generation] : in_use) {
+    const WatchedSecret* secret = impl_->find(id);
+    const auto [at, first] =
+        known.try_emplace(secret == nullptr ? id : secret->status.id, generation);
+    if (!first) at->second = std::min(at->second, generation);
+  }
+  impl_->revocations.applied(known);
+}
+
+namespace {
+
+void collect_values(std::vector<std::string_view>& words, const Value& value) {
+  if (value.is_text()) {
+    if (value.as_text().size() >= kShortestMasked) words.push_back(value.as_text());
+  } else if (value.is_list()) {
+    for (const Value& item : value.items()) collect_values(words, item);
+  } else if (value.is_map()) {
+    for (const auto& [key, member] : value.entries()) collect_values(words, member);
+  }
+}
+
+}  // namespace
+
+void SecretStore::mask(std::string& text) const {
+  std::vector<std::string_view> words;
+  impl_->for_each([&words](const WatchedSecret& secret) {
+    const Held* held = secret.held();
+    if (held == nullptr) return;
+    collect_values(words, value_at(*held->value, "data"));
+    collect_values(words, value_at(value_at(*held->value, "auth"), "client_token"));
+  });
+  mask_words(text, std::move(words));
+}
+
+awaitable<void> SecretStore::run() {
+  co_await impl_->watchers.join();
+}
+
+awaitable<lease::Revoked> SecretStore::revoke_all(Instant deadline) {
+  impl_->for_each([this](WatchedSecret& secret) {
+    if (secret.rule.lease.revoke_on_exit.value_or(true)) retire_lease(*impl_, secret, true);
+    secret.status.lease_id.clear();
+    secret.issued_token.reset();
+  });
+  co_return co_await impl_->revocations.revoke_all(deadline);
+}
+
+}  // namespace keybearer::secrets

@@ -1,0 +1,190 @@
+#include "secrets/watched_secret.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "config/scalars.hpp"
+#include "secrets/classify.hpp"
+
+namespace keybearer::secrets {
+
+using namespace std::chrono_literals;
+using State = Status::State;
+using Kinds = tmpl::Dependency::Kind;
+
+namespace {
+
+constexpr Duration kUnknownLife = 24h;  // of a lease that does not tell its end
+
+bool same_data(const config::SecretRule& rule, const tmpl::Dependency& dependency) {
+  return rule.data.size() == dependency.args.size() &&
+         std::ranges::all_of(dependency.args, [&rule](const auto& arg) {
+           const auto at = rule.data.find(arg.first);
+           return at != rule.data.end() && at->second == arg.second;
+         });
+}
+
+// "Write the secret" does not help everywhere.
+std::string advice_for(const WatchedSecret& secret) {
+  const bool missing = secret.status.error->kind == ErrorKind::not_found;
+  if (secret.dependency.kind == Kinds::file)
+    return missing ? "create the file, or correct its path" : "make it readable for this user";
+  if (missing && !(secret.dependency.version + secret.rule.version).empty())
+    return "ask for another version, or undelete this one";
+  return "";
+}
+
+}  // namespace
+
+Settings settings_of(const config::Config& config, bool once) {
+  return {.rules = config.secrets,
+          .interval = config.template_config.static_secret_render_interval,
+          .lease = config.lease,
+          .retry = config.vault.retry,
+          .start_grace = config.template_config.start_grace,
+          .exit_on_retry_failure = config.template_config.exit_on_retry_failure,
+          // So that no connection waits.
+          .concurrent = 2 * static_cast<std::size_t>(config.vault.max_connections),
+          .once = once};
+}
+
+WatchedSecret::WatchedSecret(tmpl::Dependency d, config::SecretRule r, const config::Retry& retry,
+                             double jitter)
+    : dependency(std::move(d)),
+      rule(std::move(r)),
+      schedule({rule.lease, rule.interval, {retry.min_backoff, retry.max_backoff}}, jitter) {
+  // [[secret]] data: what a template reads is written.
+  if (dependency.kind == Kinds::read && !rule.data.empty()) {
+    dependency.kind = Kinds::write;
+    dependency.args.assign(rule.data.begin(), rule.data.end());
+  }
+  status.id = dependency.id;
+  status.path = dependency.path;
+  if (!needs_mount(dependency)) data_path = dependency.path;
+}
+
+const Held* WatchedSecret::held() const {
+  if (const auto* current = std::get_if<Current>(&served)) return current;
+  return std::get_if<Default>(&served);
+}
+
+WatchContext::WatchContext(boost::asio::any_io_executor executor, vault::Client& c,
+                           lease::Revocations& r, Settings s, Random& rnd, Callbacks cb)
+    : client(c),
+      revocations(r),
+      settings(std::move(s)),
+      random(rnd),
+      callbacks(std::move(cb)),
+      limit(settings.concurrent),
+      watchers(std::move(executor)) {}
+
+void announce(WatchContext& context) {
+  context.snapshot.reset();
+  context.changed.set();
+}
+
+void set_state(WatchContext& context, WatchedSecret& secret, State state,
+               std::optional<Error> error) {
+  const State before = std::exchange(secret.status.state, state);
+  secret.status.error = std::move(error);
+  secret.status.advice = secret.status.error ? advice_for(secret) : "";
+  if (before == state) return;
+  if (before == State::pending) --context.pending;
+  const std::string& path = secret.status.path;
+  const std::string reason = secret.status.error ? secret.status.error->text : "";
+  if (state == State::fresh) {
+    if (before != State::pending) {
+      log::info("secret.recovered", "the secret can be read again", {{"path", path}});
+    }
+  } else if (secret.using_defaults()) {
+    log::info("secret.optional_missing", "an optional secret is not there; its defaults are used",
+              {{"path", path}, {"reason", reason}});
+  } else if (secret.status.fetched) {
+    log::warn("secret.failing", "a refresh failed; the last good value stays",
+              {{"path", path}, {"reason", reason}});
+    if (state != State::failing) context.callbacks.alarm("secret.lost", path);
+  } else {
+    const char* what = state == State::denied   ? "permission denied; retrying"
+                       : state == State::absent ? "not found; retrying"
+                                                : "it can't be read yet; retrying";
+    log::warn("secret.missing", what, {{"path", path}, {"reason", reason}});
+  }
+  announce(context);
+}
+
+void serve(WatchContext& context, WatchedSecret& secret, Served served) {
+  secret.served = std::move(served);
+  ++secret.generations;
+  if (auto* current = std::get_if<Current>(&secret.served))
+    current->generation = secret.generations;
+  if (auto* fallback = std::get_if<Default>(&secret.served))
+    fallback->generation = secret.generations;
+  secret.status.generation = secret.generations;
+  announce(context);
+}
+
+void apply_defaults(WatchContext& context, WatchedSecret& secret) {
+  std::optional<bool> kv2;
+  if (!secret.data_path.empty()) kv2 = secret.data_path.find("/data/") != std::string::npos;
+  secret.status.why = secret.status.fetched ? "not there any more: defaults" : "defaults";
+  secret.status.kv_version = 0;
+  auto value = std::make_shared<const Value>(default_value(secret.rule.defaults, kv2));
+  serve(context, secret, Default{{.value = std::move(value)}});
+}
+
+void give_up(WatchContext& context, WatchedSecret& secret) {
+  if (!context.settings.exit_on_retry_failure) return;
+  if (std::exchange(secret.start_failed, true)) return;
+  ++context.start_failed;
+  context.changed.set();
+}
+
+void retire_lease(WatchContext& context, WatchedSecret& secret, bool always) {
+  const Held* held = secret.held();
+  if (!secret.leased() || held == nullptr) return;
+  if (!secret.rule.lease.revoke_replaced && !always) return;
+  context.revocations.retire({.secret = secret.status.id,
+                              .generation = held->generation,
+                              .path = secret.status.path,
+                              .lease_id = secret.status.lease_id,
+                              .token = secret.issued_token,
+                              .end = secret.schedule.end().value_or(Clock::now() + kUnknownLife),
+                              .drain = secret.rule.lease.drain});
+}
+
+const std::string& pinned_version(const WatchedSecret& secret) {
+  return secret.dependency.version.empty() ? secret.rule.version : secret.dependency.version;
+}
+
+std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context, const WatchedSecret& secret) {
+  const auto kind = secret.dependency.kind;
+  if (secret.data_path.empty() || (kind != Kinds::read && kind != Kinds::list)) return nullptr;
+  for (const auto& [id, other] : context.secrets) {
+    if (other.get() != &secret && other->dependency.kind == kind &&
+        other->data_path == secret.data_path && pinned_version(*other) == pinned_version(secret))
+      return other;
+  }
+  return nullptr;
+}
+
+// The table of just this version and just these data; else the first of its path.
+config::SecretRule rule_for(const Settings& settings, const tmpl::Dependency& dependency) {
+  const config::SecretRule* found = nullptr;
+  if (dependency.kind != Kinds::file) {
+    const std::string path = config::plain_path(dependency.path);
+    for (const config::SecretRule& rule : settings.rules) {
+      if (config::plain_path(rule.path) != path) continue;
+      const bool exact = rule.version == dependency.version && same_data(rule, dependency);
+      if (found == nullptr || exact) found = &rule;
+      if (exact) break;
+    }
+  }
+  if (found != nullptr) return *found;
+  config::SecretRule rule;
+  rule.path = dependency.path;
+  rule.interval = settings.interval;
+  rule.lease = settings.lease;
+  return rule;
+}
+
+}  // namespace keybearer::secrets
