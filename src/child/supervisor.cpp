@@ -108,7 +108,7 @@ void Supervisor::carry_out(const Start&) {
   spawner_.guard();
   auto settings = start_settings(exec_);
   if (!settings) return run_fsm(SupervisorFsm::StartFailed{settings.error()});
-  settings->options.foreground = terminal_.ours(process_ ? process_->pid : -1);
+  settings->options.foreground = terminal_.ours(-1);
   auto spawned = spawner_.spawn({.argv = exec_.command.argv,
                                  .environment = &environment_,
                                  .options = std::move(settings->options)});
@@ -141,8 +141,11 @@ void Supervisor::carry_out(const StopEscaped& action) {
 void Supervisor::carry_out(const Signal& action) {
   if (alive_) return spawner_.signal(*process_, action.signal);
   if (!in_background_) return;
-  find_daemon();
-  for (const TreeMember& member : daemon_processes()) {
+  if (!find_daemon()) {
+    log::warn("child.pid_file", "exec.pid_file names no process of the program",
+              {{"path", exec_.pid_file}});
+  }
+  for (const TreeMember& member : spawner_.tree_members(process_->pid)) {
     if (member.pid == daemon_pid_) spawner_.signal_member(member, action.signal);
   }
 }
@@ -152,6 +155,7 @@ void Supervisor::carry_out(const KillTree&) {
 }
 
 void Supervisor::carry_out(const ReportLeftBehind& action) {
+  if (tree_exited()) return;
   const auto members = spawner_.tree_members(process_->pid);
   if (members.empty()) return;
   const std::string text = "the program ended but " + left_behind_text(members) + ": stopped";
@@ -182,8 +186,9 @@ std::vector<TreeMember> Supervisor::daemon_processes() {
   return members;
 }
 
-// The one that the pid file names, if it is one of the tree; else the first.
-void Supervisor::find_daemon() {
+// The one that the pid file names, if it is one of the tree; else the first. False: there is a pid
+// file, and it names none of them.
+bool Supervisor::find_daemon() {
   const auto members = spawner_.tree_members(process_->pid);
   const auto is_member = [&members](pid_t pid) {
     return std::ranges::find(members, pid, &TreeMember::pid) != members.end();
@@ -195,17 +200,17 @@ void Supervisor::find_daemon() {
             .value_or(-1);
     if (is_member(named)) {
       daemon_pid_ = named;
-      return;
+      return true;
     }
-    log::warn("child.pid_file", "exec.pid_file names no process of the program",
-              {{"path", exec_.pid_file}});
   }
-  if (is_member(daemon_pid_)) return;
+  if (is_member(daemon_pid_)) return exec_.pid_file.empty();
   const auto first = daemon_processes();
   daemon_pid_ = first.empty() ? -1 : first.front().pid;
+  return exec_.pid_file.empty();
 }
 
 void Supervisor::stop_daemon(int signal) {
+  (void)find_daemon();
   stop_signal_ = signal;
   told_.clear();
   for (const TreeMember& member : daemon_processes()) {
@@ -246,7 +251,7 @@ asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
   if (interrupted) run_fsm(SupervisorFsm::StopRequested{});
   run_fsm(SupervisorFsm::Exited{status});
   in_background_ = fsm_.state() == SupervisorFsm::State::background;
-  if (in_background_) find_daemon();
+  if (in_background_) (void)find_daemon();  // its pid file may come later
   poll_tree();
 }
 

@@ -79,7 +79,7 @@ class Supervisor {
   void poll_tree();
   [[nodiscard]] std::vector<TreeMember> daemon_processes();
   void stop_daemon(int signal);
-  void find_daemon();
+  bool find_daemon();
 
   boost::asio::awaitable<void> guarded(boost::asio::awaitable<void> task);
   boost::asio::awaitable<void> watch(std::shared_ptr<Process> process);

@@ -3,6 +3,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <functional>
+#include <mutex>
+#include <set>
 
 namespace keybearer {
 namespace {
@@ -83,7 +86,30 @@ result<> EnvBlock::check(const std::vector<std::string>& argv,
                   (largest != nullptr ? "; largest is " + *largest : "") + "; use files");
 }
 
+namespace {
+
+struct Withheld {
+  std::mutex mutex;
+  std::set<std::string, std::less<>> names;
+};
+
+// One for the process, as the environment is.
+Withheld& all_withheld() {
+  static Withheld withheld;
+  return withheld;
+}
+
+}  // namespace
+
+void withhold_variables(std::span<const std::string> names) {
+  Withheld& all = all_withheld();
+  const std::lock_guard guard(all.mutex);
+  all.names.insert(names.begin(), names.end());
+}
+
 EnvBlock without_credentials(const EnvBlock& block, std::span<const std::string> withheld) {
+  Withheld& all = all_withheld();
+  const std::lock_guard guard(all.mutex);
   EnvBlock out;
   for (const auto& [name, value] : block.values()) {
     const bool ours = name.starts_with("VAULT_") || name.starts_with("BAO_");
@@ -91,7 +117,10 @@ EnvBlock without_credentials(const EnvBlock& block, std::span<const std::string>
         ours ? std::string_view(name).substr(name.find('_') + 1) : std::string_view{};
     const bool credential = rest == "TOKEN" || rest == "ROLE_ID" || rest == "SECRET_ID" ||
                             rest == "JWT" || rest == "PASSWORD";
-    if (credential || std::ranges::find(withheld, name) != withheld.end()) continue;
+    if (credential || all.names.contains(name) ||
+        std::ranges::find(withheld, name) != withheld.end()) {
+      continue;
+    }
     out.set(name, value.reveal());
   }
   return out;

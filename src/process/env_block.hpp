@@ -42,9 +42,15 @@ class EnvBlock {
 
 // Everything but keybearer's own credentials: VAULT_TOKEN, VAULT_ROLE_ID, VAULT_SECRET_ID,
 // VAULT_JWT, VAULT_PASSWORD and their BAO_ twins. Neither the program nor a hook is given those.
-// `withheld`: variables that went into a credential or a header under names of their own (F16).
+// Nor those of withhold_variables(), and `withheld`.
 [[nodiscard]] EnvBlock without_credentials(const EnvBlock& block,
                                            std::span<const std::string> withheld = {});
+
+// Config::credential_variables: variables of ours that went into a credential or a header under
+// names of their own (F16). From now on without_credentials() leaves them out, for the program,
+// commands, notifications and plugins alike. A later call adds to them: what was a credential once
+// may still be one. Any thread.
+void withhold_variables(std::span<const std::string> names);
 
 // The block as execve(2) takes it; views into `strings`, which owns it.
 struct EnvStrings {

@@ -196,6 +196,72 @@ TEST_CASE("a third stop kills the tree") {
   CHECK(f.code == 137);
 }
 
+std::vector<TreeMember> daemon_with_worker() {
+  return {
+      {.pid = 1500, .parent = 77, .group = 1500, .name = "d", .start_time = 1, .adopter = 77},
+      {.pid = 1501, .parent = 1500, .group = 1500, .name = "w", .start_time = 2, .adopter = 77}};
+}
+
+TEST_CASE(
+    "a program in the background: who gets its signals, its stop and its end (exec.forking)") {
+  Fixture f;
+  f.exec.forking = true;
+  f.supervisor.configure(f.exec);
+  f.spawner.leaves_tree = true;
+  f.spawner.members = daemon_with_worker();
+  f.want("1");
+  CHECK(f.spawner.guarded);
+  f.spawner.exit({false, 0});
+  f.io.advance(10s);
+  CHECK_FALSE(f.code.has_value());
+  CHECK(f.supervisor.pid() == 1500);
+  CHECK(f.supervisor.applied() == 1);
+  f.supervisor.forward_signal(10);
+  CHECK(f.spawner.asked.back() == "signal 10 to 1500");  // not to its worker
+  f.spawner.asked.clear();
+  f.supervisor.stop();
+  CHECK(f.spawner.asked ==
+        std::vector<std::string>{"stop 15", "signal 15 to 1500", "signal 18 to 1500"});
+  f.spawner.members = {
+      {.pid = 1501, .parent = 77, .group = 1500, .name = "w", .start_time = 2, .adopter = 77}};
+  f.io.advance(1s);
+  CHECK(f.spawner.asked.back() == "signal 15 to 1501");  // its parent went without it
+  f.spawner.daemon_status = ExitStatus{true, 15};
+  f.spawner.end_tree();
+  f.io.advance(1s);
+  CHECK(f.code == 0);
+  CHECK_FALSE(f.spawner.guarded);
+}
+
+TEST_CASE("a program that leaves others behind without exec.forking is no success") {
+  Fixture f;
+  f.spawner.leaves_tree = true;
+  f.spawner.members = daemon_with_worker();
+  f.want("1");
+  f.spawner.exit({false, 0});
+  f.io.advance(1s);
+  CHECK(f.spawner.asked.back() == "stop rest 15");
+  f.spawner.end_tree();
+  f.io.advance(1s);
+  CHECK(f.code == 78);
+}
+
+TEST_CASE("which signals are forwarded: exec.forward_signals and exec.hup") {
+  Fixture f;
+  CHECK(f.supervisor.forwards(SIGUSR1));
+  CHECK(f.supervisor.forwards(SIGRTMIN));
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGSEGV, SIGKILL})
+    CHECK_FALSE(f.supervisor.forwards(signal));
+  f.exec.forward_signals = {SIGUSR2};
+  f.exec.hup = config::Exec::Hup::forward;
+  f.supervisor.configure(f.exec);
+  CHECK(f.supervisor.forwards(SIGUSR2));
+  CHECK_FALSE(f.supervisor.forwards(SIGUSR1));
+  CHECK(f.supervisor.forwards(SIGHUP));
+  f.supervisor.stop();
+  f.io.run();
+}
+
 TEST_CASE("a forwarded signal goes to the program alone") {
   Fixture f;
   f.want("1");

@@ -104,6 +104,10 @@ TEST_CASE("credentials under names of their own are withheld, too") {
   CHECK(left.size() == 2);
   CHECK(left.find("APP_TOKEN") == nullptr);
   CHECK(left.find("APP_TOKEN_2") != nullptr);
+  const std::vector<std::string> for_all{"APP_TOKEN_2"};
+  withhold_variables(for_all);
+  CHECK(without_credentials(block, withheld).size() == 1);
+  CHECK(without_credentials(block).find("APP_TOKEN_2") == nullptr);
 }
 
 TEST_CASE("the limit of the block is that of the stack that the program will have") {
