@@ -1,5 +1,4 @@
-// Layouts: what of "Mon Jan 2 15:04:05 MST 2006" a text has, written and read. Mirrors Go's
-// time/format.go.
+// Layouts: what of "Mon Jan 2 15:04:05 MST 2006" a text has. Mirrors Go's time/format.go.
 
 #include <algorithm>
 #include <ctime>
