@@ -386,13 +386,13 @@ int time_quickly(const char* path) {
     const std::string name(text_at(*vector, "name"));
     const auto parsed =
         tmpl::Template::parse("t", bytes_at(*vector, "template").value_or(""), options_of(*vector));
-    const auto output = parsed ? parsed->evaluate(answers)
-                               : std::unexpected(tmpl::TemplateError{parsed.error().text});
-    if (!output)
-      std::printf("%s error %s\n", name.c_str(), shown(output.error().text).c_str());
+    if (!parsed) return 1;
+    const tmpl::Execution first = parsed->execute(answers);
+    if (first.error)
+      std::printf("%s error %s\n", name.c_str(), shown(first.error->text).c_str());
     else
       std::printf("%s %.0f ns\n", name.c_str(),
-                  quick_nanoseconds([&] { (void)parsed->evaluate(answers); }));
+                  quick_nanoseconds([&] { (void)parsed->execute(answers); }));
     std::fflush(stdout);
   }
   return 0;

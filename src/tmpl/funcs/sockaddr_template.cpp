@@ -6,8 +6,10 @@
 #include "tmpl/exec.hpp"
 #include "tmpl/funcs/sockaddr.hpp"
 #include "tmpl/go/format.hpp"
+#include "tmpl/go/go_strings.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/object.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sockaddr {
 namespace {
@@ -290,14 +292,19 @@ std::string evaluate(std::string_view pipeline, const Machine& machine) {
   auto trees = parse(text, name, name, "{{", "}}", find);
   if (!trees)
     throw CallError{"unable to parse template " + quote(text, true) + ": " + trees.error().text};
-  const Options options;
+  Options options;
+  options.as_reference = true;
   Nothing nothing;
-  Evaluation evaluation(*trees, name, text, options, nothing);
+  Work own;
+  Work& work = detail::working != nullptr ? *detail::working : own;
+  Evaluation evaluation(*trees, name, text, options, nothing, work, Evaluation::Pass::first);
   evaluation.scratch[""] = Value::object(std::make_shared<Held>(machine));
   try {
     return evaluation.execute_template(name, as_value(machine.addresses));
-  } catch (const CallError& error) {
-    throw CallError{"unable to execute sockaddr input " + quote(text, true) + ": " + error.text};
+  } catch (const CallError& error) {  // the only lists are of addresses, the only uint32 is a uint
+    std::string said = replaced(error.text, "[]interface {}", "sockaddr.IfAddrs");
+    said = replaced(said, "uint32", "uint");
+    throw CallError{"unable to execute sockaddr input " + quote(text, true) + ": " + said};
   }
 }
 
