@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "tmpl/render.hpp"
+#include "unit/tmpl/render.hpp"
 #include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
