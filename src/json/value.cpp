@@ -141,7 +141,18 @@ void balance_runs(Map& map) {
 
 }  // namespace
 
+namespace {
+
+constinit thread_local std::int64_t live = 0;
+
+}  // namespace
+
+std::int64_t Value::live_text() noexcept {
+  return live;
+}
+
 Value::Value(Type type, std::string_view text) : type_(type) {
+  live += static_cast<std::int64_t>(text.size());
   bits_.text = new (::operator new(sizeof(Text) + text.size())) Text{1, text.size()};
   std::copy(text.begin(), text.end(), bits_.text->data());
 }
@@ -212,6 +223,7 @@ void Value::release() noexcept {
       return;
     case Type::number:
     case Type::string:
+      live -= static_cast<std::int64_t>(bits_.text->size);
       ::operator delete(bits_.text);
       return;
     case Type::object:

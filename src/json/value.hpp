@@ -142,6 +142,9 @@ class Value {
 
   [[nodiscard]] std::size_t size() const noexcept;  // of text, lists and maps; else 0
 
+  // Bytes of the texts that this thread made and that are still there.
+  [[nodiscard]] static std::int64_t live_text() noexcept;
+
   [[nodiscard]] Value deep_copy() const;
   // Same type and same content, deeply (Go: reflect.DeepEqual). Objects: the same object.
   [[nodiscard]] friend bool operator==(const Value& a, const Value& b) noexcept {

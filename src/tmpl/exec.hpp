@@ -196,7 +196,8 @@ class Evaluation {
   std::optional<std::size_t> left_out_;
   bool outside_ = false;  // it has read what may be our credential
   int depth_ = 0;
-  std::size_t steps_ = 0, produced_ = 0;
+  std::size_t steps_ = 0;
+  std::int64_t live_before_ = Value::live_text();
   std::uint64_t look_at_ = 0;  // the Work after which Options::interrupted is asked again
   StackRoom stack_;
 };

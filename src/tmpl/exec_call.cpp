@@ -218,8 +218,8 @@ Operand Evaluation::carry_out(const Call& call, Arguments values) {
 void Evaluation::check_result(const Value& value) {
   if (value.is_text() && value.size() > kMostText)
     throw CallError{"the text is larger than 64 MiB"};
-  if (value.is_text() && (produced_ += value.size()) > kMostProduced)
-    throw CallError{"the functions of the template have made more than 1 GiB of text"};
+  if (value.is_text() && Value::live_text() - live_before_ > kMostLive)
+    throw CallError{"the values of the template hold more than 1 GiB of text"};
   if (value.is_list() && value.size() > kMostItems)
     throw CallError{"the list has more than 4,000,000 elements"};
 }

@@ -11,9 +11,9 @@ namespace keybearer::tmpl {
 
 inline constexpr int kMostNested = 1'000;   // lists and maps in each other, when made here
 inline constexpr int kMostParsed = 10'000;  // the same in a text that is parsed, as in Go
-inline constexpr std::size_t kMostItems = 4'000'000;    // of one list, and of all in a parsed text
-inline constexpr std::size_t kMostText = 64u << 20;     // bytes of a text, and of an output
-inline constexpr std::size_t kMostProduced = 1u << 30;  // of all results in one evaluation
+inline constexpr std::size_t kMostItems = 4'000'000;  // of one list, and of all in a parsed text
+inline constexpr std::size_t kMostText = 64u << 20;   // bytes of a text, and of an output
+inline constexpr std::int64_t kMostLive = 1 << 30;    // of all texts that are alive at once
 
 // Throws CallError when what walks lists and maps in each other is at such a depth that our stack is
 // used up. `what` says what can't be done.

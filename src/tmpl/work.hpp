@@ -44,6 +44,7 @@ class Work {
   [[nodiscard]] const StackRoom& stack() const { return stack_room_; }
 
  private:
+  friend class Working;
   enum class End : std::uint8_t { none, stopped, late };
   static constexpr std::uint64_t kLook = 1u << 17;  // units between two looks
 
@@ -62,15 +63,20 @@ namespace detail {
 inline constinit thread_local Work* working = nullptr;
 }  // namespace detail
 
-// While it lives, spend() in this thread counts for `work`. They nest.
+// While it lives, spend() in this thread counts for `work`. They nest: what was done inside counts
+// outside too, afterwards.
 class Working {
  public:
-  explicit Working(Work& work) : before_(detail::working) { detail::working = &work; }
-  ~Working() { detail::working = before_; }
+  explicit Working(Work& work) : work_(work), before_(detail::working) { detail::working = &work; }
+  ~Working() {
+    detail::working = before_;
+    if (before_ != nullptr) before_->done_ += work_.done_;
+  }
   Working(const Working&) = delete;
   Working& operator=(const Working&) = delete;
 
  private:
+  Work& work_;
   Work* before_;
 };
 

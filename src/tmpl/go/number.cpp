@@ -23,9 +23,11 @@ void simplify_complex(NumberNode& n) {
 std::expected<double, std::string> part_of_complex(std::string_view text) {
   const auto number = parse_float(text);
   if (number) return *number;
-  if (number.error() != "value out of range")
+  const bool hex = text.substr(0, 3).find_first_of("xX") != std::string_view::npos;
+  if (number.error() != "value out of range" && !hex)
     return std::unexpected("syntax error scanning complex number");
-  return std::unexpected("strconv.ParseFloat: parsing " + quote(text) + ": value out of range");
+  return std::unexpected("strconv.ParseFloat: parsing " + quote(text) + ": " +
+                         std::string(number.error()));
 }
 
 // Where the second part of "1+2i" begins: at the last sign that is not an exponent's.

@@ -503,7 +503,8 @@ std::optional<double> decimal_value(const Decimal& number) {
     ++mantissa[i - 1];
   }
   const auto upper = as_double(mantissa, number.point + number.exponent + carried);
-  if (lower && upper && *lower == *upper) return lower;
+  // Of nothing but nines Go's quick way is not sure.
+  if (carried == 0 && lower && upper && *lower == *upper) return lower;
   std::string kept(digits.substr(0, kKept));
   if (digits.size() > kKept && digits.find_first_not_of('0', kKept) != std::string_view::npos)
     kept += '1';

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "tmpl/render.hpp"
+#include "unit/tmpl/render.hpp"
 #include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
@@ -26,10 +26,15 @@ struct Told {
 };
 Told told(const std::string& text, const std::atomic<bool>* stop = nullptr) {
   AppSecret source;
-  Work work(std::chrono::hours(1), stop);
-  const Working here(work);
-  std::string out = render(text, source);
-  return {std::move(out), work.done()};
+  const auto parsed = Template::parse("t", text, {.max_time = std::chrono::hours(1)});
+  if (!parsed) return {parsed.error().text};
+  Work work;
+  Execution done;
+  {
+    const Working here(work);
+    done = parsed->execute(source, stop);
+  }
+  return {done.error ? done.error->text : std::string(done.text.reveal()), work.done()};
 }
 
 TEST_CASE("a stop ends each call in its middle") {
