@@ -92,7 +92,8 @@ int check(const CheckOptions& options) {
   for (const std::string& warning : config.warnings) complain("warning: " + warning);
   warn_of_bare_env_from(config);
   if (options.show || options.changed) print_origins(loaded->origins, options.changed);
-  tell_credential_variables(config);
+  if (!options.print_policy) tell_credential_variables(config);
+  if (options.print_policy) return print_policy(config);
   if (options.online) return check_online(config);
   std::printf("configuration OK, %s, %s OK\n", counted(config.env.size(), "variable").c_str(),
               counted(config.templates.size(), "template").c_str());

@@ -51,6 +51,10 @@ Examples:
   keybearer get kv/data/app           # its keys, values masked
   keybearer get kv/data/app#password  # one value
 )";
+constexpr const char* kInitFooter = R"(
+Example:
+  keybearer init kv/data/app database/creds/app -- ./app
+)";
 constexpr const char* kEnvFooter = R"(
 Examples:
   keybearer env -c agent.toml         # masked on a terminal
@@ -138,11 +142,15 @@ struct CommandLine {
   CheckOptions check;
   GetOptions get;
   EnvOptions env;
+  ExplainOptions explain;
+  InitOptions init;
+  std::string directory;
   bool version_json = false;
   std::string shell;
   CLI::App *run_command = nullptr, *render_command = nullptr, *check_command = nullptr,
            *get_command = nullptr, *env_command = nullptr, *completion_command = nullptr,
-           *version_command = nullptr, *help_command = nullptr;
+           *version_command = nullptr, *help_command = nullptr, *explain_command = nullptr,
+           *init_command = nullptr, *copy_command = nullptr, *test_command = nullptr;
   std::string help_topic;
 };
 
@@ -167,6 +175,8 @@ void add_check(CLI::App& app, CommandLine& line) {
   command->add_flag("--changed", line.check.changed, "of --show: only what is not the default");
   command->add_flag("--online", line.check.online,
                     "log in, and ask which capabilities, secrets and keys are missing");
+  command->add_flag("--print-policy", line.check.print_policy,
+                    "log in, and print the server policy that this configuration needs");
   command->footer(kCheckFooter);
 }
 
@@ -187,6 +197,25 @@ void add_questions(CLI::App& app, CommandLine& line) {
   line.env_command->footer(kEnvFooter);
 }
 
+void add_helpers(CLI::App& app, CommandLine& line) {
+  line.explain_command = app.add_subcommand(
+      "explain", "show what keybearer would do with a path; reads nothing there");
+  add_input(*line.explain_command, line.explain.input);
+  line.explain_command->add_option("PATH", line.explain.path, "path of a secret")->required();
+  line.init_command =
+      app.add_subcommand("init", "write a commented agent.toml for secrets (-- CMD ARG...)");
+  add_input(*line.init_command, line.init.input);
+  line.init_command->add_option("PATH", line.init.paths, "path of a secret; may be repeated");
+  line.init_command->add_option("-o,--output", line.init.output, "the file; default: agent.toml");
+  line.init_command->add_flag("--force", line.init.force, "replace a file that is there");
+  line.init_command->footer(kInitFooter);
+  line.copy_command = app.add_subcommand(
+      "copy-to", "copy this program into a directory, for an init container's shared volume");
+  line.copy_command->add_option("DIR", line.directory, "the directory")->required();
+  line.test_command =
+      app.add_subcommand("self-test", "tell which protections are active on this system");
+}
+
 void describe(CLI::App& app, CommandLine& line) {
   app.footer(kFooter);
   app.set_version_flag("--version", "keybearer " KEYBEARER_VERSION);
@@ -198,6 +227,7 @@ void describe(CLI::App& app, CommandLine& line) {
   line.render_command->footer(kRenderFooter);
   add_check(app, line);
   add_questions(app, line);
+  add_helpers(app, line);
   line.completion_command = app.add_subcommand("completion", "print a script for the shell");
   line.completion_command->add_option("SHELL", line.shell, "bash, zsh or fish")->required();
   line.version_command =
@@ -290,8 +320,12 @@ int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command,
     line.run.input.flags.command = std::move(command);
     return run(line.run);
   }
+  if (*line.init_command) {
+    line.init.input.flags.command = std::move(command);
+    return init(line.init);
+  }
   if (separated && !*line.check_command) {
-    complain("only `run` and `check` take a command after --");
+    complain("only `run`, `check` and `init` take a command after --");
     return kUsage;
   }
   if (*line.render_command) return render(line.render);
@@ -301,6 +335,9 @@ int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command,
   }
   if (*line.get_command) return get(line.get);
   if (*line.env_command) return env(line.env);
+  if (*line.explain_command) return explain(line.explain);
+  if (*line.copy_command) return copy_to(line.directory);
+  if (*line.test_command) return self_test();
   if (*line.completion_command) return complete(app, line.shell);
   if (*line.help_command) return help(app, line.help_topic);
   return version(line.version_json);

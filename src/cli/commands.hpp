@@ -29,6 +29,7 @@ struct CheckOptions {
   config::Input input;
   bool show = false, changed = false;
   bool online = false;
+  bool print_policy = false;
 };
 [[nodiscard]] int check(const CheckOptions& options);
 
@@ -45,6 +46,25 @@ struct EnvOptions {
 };
 [[nodiscard]] int env(const EnvOptions& options);
 
+struct ExplainOptions {
+  config::Input input;
+  std::string path;
+};
+// What keybearer would do with a path; reads nothing there.
+[[nodiscard]] int explain(const ExplainOptions& options);
+
+struct InitOptions {
+  config::Input input;
+  std::vector<std::string> paths;  // of secrets
+  std::string output = "agent.toml";
+  bool force = false;
+};
+// Writes a commented agent.toml for these secrets, checked.
+[[nodiscard]] int init(const InitOptions& options);
+
+[[nodiscard]] int copy_to(const std::string& directory);
+// Which protections are active here; 78 when a required one is not.
+[[nodiscard]] int self_test();
 [[nodiscard]] int version(bool json);
 
 }  // namespace keybearer::cli

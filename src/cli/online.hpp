@@ -10,4 +10,8 @@ namespace keybearer::cli {
 // wrapped one is not tried.
 [[nodiscard]] int check_online(config::Config& config);
 
+// `check --print-policy`: the server policy that this configuration needs beside the server's
+// "default", on standard output. Asks the server for its mounts.
+[[nodiscard]] int print_policy(config::Config& config);
+
 }  // namespace keybearer::cli

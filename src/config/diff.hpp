@@ -2,7 +2,6 @@
 // What a reload changes: two configurations, section by section. Pure. Where a table stands is no
 // part of its value.
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,40 +11,18 @@
 
 namespace keybearer::config {
 
-enum class Section : std::uint8_t {
-  general,  // name, pid_file, exit_after_auth, hardening
-  log,      // log_level, log_format, log_file
-  notify,
-  vault,
-  auto_auth,
-  template_config,
-  lease,
-  secrets,    // [[secret]]
-  templates,  // [[template]]
-  env,
-  env_from,
-  exec,
-  outage,
-};
-inline constexpr std::size_t kSections = 13;
-[[nodiscard]] std::string_view section_name(Section section);  // "[[secret]]"
-
-enum class Change : std::uint8_t {
+enum class Effect : std::uint8_t {
   same,
   live,     // taken over while running
   restart,  // only when keybearer is started again: the running value stays
 };
 
-struct Diff {
-  std::array<Change, kSections> changes = {};
-  std::vector<std::string> needs_restart;  // full names of the keys: "name", "pid_file"
-
-  [[nodiscard]] Change of(Section section) const {
-    return changes[static_cast<std::size_t>(section)];
-  }
-  [[nodiscard]] bool any() const;
+struct SectionDiff {
+  std::string_view name;  // of a table: "vault", "template"; of a key of the top level: "pid_file"
+  Effect effect = Effect::same;
 };
 
-[[nodiscard]] Diff diff(const Config& old_config, const Config& new_config);
+// All sections, always in the same order.
+[[nodiscard]] std::vector<SectionDiff> diff(const Config& before, const Config& after);
 
 }  // namespace keybearer::config

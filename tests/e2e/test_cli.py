@@ -134,7 +134,7 @@ def test_check_names_the_variables_that_are_withheld(s):
     (["run", "-c", "x", "sh", "-c", "y"], EX_USAGE, "-- sh"),
     (["rum"], EX_USAGE, 'did you mean "run"?'),
     (["completion", "tcsh"], EX_USAGE, "expected bash, zsh or fish"),
-    (["get", "kv/a", "--", "x"], EX_USAGE, "only `run` and `check`"),
+    (["get", "kv/a", "--", "x"], EX_USAGE, "only `run`, `check` and `init`"),
 ])
 def test_usage(s, args, code, said):
     got, _, err = keybearer(s, *args)
@@ -203,3 +203,52 @@ def test_env_from_takes_no_name_that_steers_the_program(s):
     s.vault.put("kv/data/evil", {"mine": "x"})
     code, _, err = keybearer(s, "env", "-c", s.config(toml(LOGIN) + '[[env_from]]\nsecret = "kv/evil"\n'), env={"MINE": "y"})
     assert code == EX_TEMPLATE and "MINE would replace a variable" in err
+
+
+def test_explain_reads_nothing(s):
+    _, config = base(s)
+    before = s.tap.count("kv/data/*")
+    code, out, _ = keybearer(s, "explain", "kv/app", "-c", config)
+    assert code == 0 and "kv version 2" in out and "looked at every 5m" in out and "read" in out, out
+    assert s.tap.count("kv/data/*") == before
+    assert keybearer(s, "explain", "kv/app", "--token-file", s.write("boot/t", s.vault.create_token(policies=["default"])),
+                     "--address", s.tap.url)[0] == EX_AUTH
+
+
+def test_copy_to_makes_a_program_that_runs(s):
+    os.mkdir(s.path("shared"))
+    assert keybearer(s, "copy-to", "shared")[0] == 0
+    assert os.listdir(s.path("shared")) == ["keybearer"]
+    done = subprocess.run([s.path("shared/keybearer"), "version"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("keybearer ")
+    assert keybearer(s, "copy-to", "nowhere")[0] == 73
+
+
+def test_self_test(s):
+    code, out, _ = keybearer(s, "self-test")
+    assert code == 0 and out.count("ok") >= 3 and "MISSING" not in out
+
+
+def test_init_writes_what_check_takes(s):
+    kv_base(s)
+    s.vault.put(KV_DATA, {"value": "x", "home": "y", "a-b": "z"})
+    s.vault.put("kv/data/more", {"value": "w"})
+    login = ["--address", s.tap.url, "--role-id-file", "boot/role-id", "--secret-id-file", "boot/secret-id"]
+    code, out, err = keybearer(s, "init", "kv/app", "kv/more", *login, "--", s.app, "run.jsonl")
+    assert code == 0 and out == "agent.toml\n", err
+    assert keybearer(s, "check")[0] == 0
+    assert keybearer(s, "env", "-c", "agent.toml")[1] == "A_B=z\nAPP_HOME=y\nMORE_VALUE=w\nVALUE=x\n"
+    assert keybearer(s, "init", *login)[0] == 73 and keybearer(s, "init", "--force", *login)[0] == 0
+    assert keybearer(s, "check")[0] == 0
+
+
+def test_the_printed_policy_is_enough_and_has_no_line_more(s):
+    _, config = base(s, '[env]\nA = "vault:kv/app#value"\n')
+    code, out, _ = keybearer(s, "check", "--print-policy", "-c", config)
+    assert code == 0
+    lines = out.splitlines()
+    assert 'path "kv/data/app" { capabilities = ["read"] }' in lines and len(lines) == 2, out
+    s.vault.post("sys/policies/acl/printed", {"policy": out})
+    token = s.write("boot/token", s.vault.create_token(policies=["printed"], ttl="10m"))
+    done = keybearer(s, "run", "--once", "--address", s.tap.url, "--token-file", token, "--env", "A=kv/app#value", "--", "true")
+    assert done[0] == 0, done

@@ -54,3 +54,19 @@ def test_a_block_can_be_pasted(s, number):
     done = keybearer(s, "run", *files)
     assert done.returncode == 0, (BLOCKS[number], done)
     assert s.read("out/starts") == "with\n"
+
+
+def test_the_manual_page_is_made_of_the_example():
+    script = os.path.join(ROOT, "packaging", "man", "agent_toml.py")
+    made = subprocess.run([script], capture_output=True, text=True, check=True).stdout
+    with open(os.path.join(ROOT, "packaging", "man", "agent.toml.5"), encoding="utf-8") as page:
+        assert page.read() == made, "run packaging/man/agent_toml.py > packaging/man/agent.toml.5"
+
+
+def test_what_stands_in_packaging():
+    with open(os.path.join(ROOT, "packaging", "systemd", "keybearer.service"), encoding="utf-8") as unit:
+        text = unit.read()
+    for line in ("Type=exec", "KillMode=mixed", "RestartPreventExitStatus=64 65 77 78", "LoadCredential=secret-id:"):
+        assert line in text
+    with open(os.path.join(ROOT, "packaging", "container", "Dockerfile"), encoding="utf-8") as file:
+        assert "\nFROM scratch\n" in file.read()

@@ -572,5 +572,22 @@ TEST_CASE("agent.toml.example is good as it stands, and every key in it is known
   }
 }
 
+TEST_CASE("every key that is read stands in agent.toml.example and in agent.toml(5)") {
+  for (const char* name : {"/agent.toml.example", "/packaging/man/agent.toml.5"}) {
+    std::ifstream in(std::string(KEYBEARER_SOURCE_DIR) + name);
+    std::stringstream stream;
+    stream << in.rdbuf();
+    const std::string text = stream.str();
+    REQUIRE(known_keys().size() > 100);
+    for (const std::string& key : known_keys()) {
+      const std::string leaf = key.substr(key.rfind('.') + 1);
+      CAPTURE(name);
+      CAPTURE(key);
+      CHECK((text.contains(leaf + " = ") || text.contains(leaf + "]") ||
+             text.contains("." + leaf + ".")));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace keybearer::config

@@ -34,7 +34,7 @@ struct Fixture {
   }
   std::string said(const std::vector<Problem>& problems) const {
     std::string out;
-    for (const Problem& problem : problems) out += problem.place + ": " + problem.text + "\n";
+    for (const Problem& problem : problems) out += problem_text(problem) + "\n";
     return out;
   }
 };
