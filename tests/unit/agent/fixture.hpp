@@ -28,6 +28,7 @@ class AgentFixture {
   // Both outlive the agent, so that they can be asked afterwards.
   std::shared_ptr<test::ModelServer> server = std::make_shared<test::ModelServer>();
   std::shared_ptr<test::FakeSpawner> spawner = std::make_shared<test::FakeSpawner>();
+  int clients_made = 0;
   std::optional<int> code;
   std::exception_ptr failure;
 
@@ -35,8 +36,12 @@ class AgentFixture {
     std::string name = (std::filesystem::temp_directory_path() / "kb-agent-XXXXXX").string();
     REQUIRE(mkdtemp(name.data()) != nullptr);
     directory_ = name;
-    parts_.http = std::make_unique<ForwardingClient>(*server);
+    parts_.make_http = [this](const config::Config&) {
+      ++clients_made;
+      return std::make_unique<ForwardingClient>(*server);
+    };
     parts_.spawner = spawner;
+    parts_.reload = [this] { return load(); };
     parts_.random = Random(1);
     parts_.next_signal = [this] { return next_signal(*this); };
     server->kv["kv/app"] = {1, R"({"key":"canary-1","other":"canary-o"})"};
@@ -71,26 +76,22 @@ class AgentFixture {
   }
 
   // `toml`: what is beyond [vault] and AppRole; %D is the temporary directory.
-  void start(Mode mode, std::string toml) {
+  void configure(std::string toml) {
     for (std::size_t at = 0; (at = toml.find("%D")) != toml.npos;)
       toml.replace(at, 2, directory_.string());
     std::ofstream(path("agent.toml")) << toml << kLogin;
-    config::Input input;
-    input.paths = {path("agent.toml")};
-    input.env = [](const std::string&) { return std::nullopt; };
-    auto loaded = config::load(input);
-    if (!loaded)
-      for (const auto& problem : loaded.error()) FAIL(problem.text);
-    config_ = std::make_unique<config::Config>(std::move(loaded->config));
-    auto renderer = render::Renderer::make(*config_);
-    REQUIRE(renderer);
+  }
+  void start(Mode mode, const std::string& toml) {
+    configure(toml);
+    auto rendering = load();
+    if (!rendering)
+      for (const auto& problem : rendering.error()) FAIL(problem.text);
     running_ = true;
-    boost::asio::co_spawn(
-        io.context, run_agent(io.context, std::move(parts_), *config_, mode, std::move(*renderer)),
-        [this](std::exception_ptr e, int result) {
-          failure = e;
-          code = e ? 70 : result;
-        });
+    boost::asio::co_spawn(io.context, run_agent(std::move(parts_), std::move(*rendering), mode),
+                          [this](std::exception_ptr e, int result) {
+                            failure = e;
+                            code = e ? 70 : result;
+                          });
     io.run();
   }
   void signal(int number) {
@@ -151,6 +152,18 @@ role_id = "role"
 secret_id = "canary-secret-id"
 )";
 
+  Reloaded load() const {
+    config::Input input;
+    input.paths = {path("agent.toml")};
+    input.env = [](const std::string&) { return std::nullopt; };
+    auto loaded = config::load(input);
+    if (!loaded) return std::unexpected(std::move(loaded).error());
+    auto config = std::make_shared<const config::Config>(std::move(loaded->config));
+    auto renderer = render::Renderer::make(*config);
+    if (!renderer) return std::unexpected(std::move(renderer).error());
+    return std::make_shared<Rendering>(std::move(config), std::move(*renderer));
+  }
+
   static boost::asio::awaitable<int> next_signal(AgentFixture& fixture) {
     while (fixture.signals_.empty())
       co_await fixture.signalled_.wait(fixture.signalled_.generation());
@@ -161,7 +174,6 @@ secret_id = "canary-secret-id"
 
   std::filesystem::path directory_;
   Parts parts_;
-  std::unique_ptr<config::Config> config_;
   std::deque<int> signals_;
   Event signalled_;
   bool running_ = false;

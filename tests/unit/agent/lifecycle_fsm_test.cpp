@@ -116,7 +116,8 @@ TEST_CASE("the first reason stays") {
   CHECK(fsm.code() == kDenied);
 }
 
-TEST_CASE("a random walk: one clean-up, one exit, and no child is stopped after the clean-up began") {
+TEST_CASE(
+    "a random walk: one clean-up, one exit, and no child is stopped after the clean-up began") {
   std::minstd_rand random(1);
   for (int walk = 0; walk < 20000; ++walk) {
     Fsm fsm;

@@ -1,4 +1,4 @@
-#include "agent/alarms.hpp"
+#include "agent/notifier.hpp"
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
@@ -13,29 +13,29 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct House {
-  std::string folder = "/tmp/keybearer-alarms-XXXXXX";
+struct Fixture {
+  std::string folder = "/tmp/keybearer-notify-XXXXXX";
   boost::asio::io_context context;
   config::Config config;
   EnvBlock environment = EnvBlock::from(environ);
 
-  House() {
+  Fixture() {
     REQUIRE(mkdtemp(folder.data()) != nullptr);
     config.name = "app";
     environment.set("VAULT_TOKEN", "hvs.canary");
   }
-  ~House() { std::filesystem::remove_all(folder); }
+  ~Fixture() { std::filesystem::remove_all(folder); }
 
-  void told_by(const std::string& script) {
+  void use_command(const std::string& script) {
     config.notify.command.argv = {"/bin/sh", "-c", script};
   }
   // How long it took until all had been told.
-  Duration raise_and_finish(Duration limit) {
-    Alarms alarms(context.get_executor(), config, environment);
+  Duration notify_and_drain(Duration limit) {
+    Notifier notifier(context.get_executor(), config.notify, config.name, environment);
     TaskGroup tasks(context.get_executor());
     const Instant begun = Clock::now();
-    alarms.raise("token.lost", "the token ends");
-    tasks.spawn(alarms.finish(limit));
+    notifier.notify("token.lost", "the token ends");
+    tasks.spawn(notifier.finish(limit));
     context.run();
     return Clock::now() - begun;
   }
@@ -47,22 +47,22 @@ struct House {
 
 TEST_CASE(
     "the command hears the event, the reason and the instance, and has none of our credentials") {
-  House house;
-  house.told_by("echo \"$KEYBEARER_EVENT|$KEYBEARER_REASON|$KEYBEARER_NAME|$VAULT_TOKEN\" >" +
-                house.folder + "/said");
-  (void)house.raise_and_finish(10s);
+  Fixture house;
+  house.use_command("echo \"$KEYBEARER_EVENT|$KEYBEARER_REASON|$KEYBEARER_NAME|$VAULT_TOKEN\" >" +
+                    house.folder + "/said");
+  (void)house.notify_and_drain(10s);
   CHECK(house.said() == "token.lost|the token ends|app|\n");
 }
 
 TEST_CASE("a command that hangs is not waited for at the end") {
-  House house;
-  house.told_by("exec sleep 60");
-  CHECK(house.raise_and_finish(100ms) < 5s);
+  Fixture house;
+  house.use_command("exec sleep 60");
+  CHECK(house.notify_and_drain(100ms) < 5s);
 }
 
 TEST_CASE("without a command there is nothing to wait for") {
-  House house;
-  CHECK(house.raise_and_finish(10s) < 5s);
+  Fixture house;
+  CHECK(house.notify_and_drain(10s) < 5s);
 }
 
 }  // namespace

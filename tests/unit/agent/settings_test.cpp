@@ -1,4 +1,6 @@
-#include "agent/rules.hpp"
+#include "agent/settings.hpp"
+
+#include "agent/exit_codes.hpp"
 
 #include <doctest/doctest.h>
 

@@ -99,7 +99,8 @@ TEST_CASE("a missing key is waited for during start_grace, where another read ma
   facts.now += 1ms;
   const auto late = start_failures(rules(), facts);
   REQUIRE(late.size() == 1);
-  CHECK(late.front().text == "no key \"x\" in kv/app; add the key to the secret, or give it a default");
+  CHECK(late.front().text ==
+        "no key \"x\" in kv/app; add the key to the secret, or give it a default");
   StartRules patient = rules();
   patient.exit_on_retry_failure = false;
   CHECK(start_failures(patient, facts).empty());
@@ -108,7 +109,8 @@ TEST_CASE("a missing key is waited for during start_grace, where another read ma
   CHECK(start_failures(rules(), facts).size() == 1);
 }
 
-TEST_CASE("the time limit: none by default, 60 s with --once, and its text says what was waited for") {
+TEST_CASE(
+    "the time limit: none by default, 60 s with --once, and its text says what was waited for") {
   CHECK(!start_timeout(rules()));
   StartRules once = rules();
   once.once = true;
