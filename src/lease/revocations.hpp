@@ -9,8 +9,9 @@
 //
 // A superseded lease is revoked once nothing in use is as old as it, and its drain is over; never
 // before, whatever fails on the way. The drain is never longer than what is left of the lease, less
-// a second. One that ends while it is still in use is told to `on_expired`. A revocation that gets no answer is
-// tried again until the lease ends by itself. Rules: behaviour sections 2 and 7, T5, T8.
+// a second. One that ends while it is still in use is told to `on_expired`. A revocation that gets
+// no answer is tried again until the lease ends by itself. Rules: behaviour sections 2 and 7, T5,
+// T8.
 //
 // One executor, one thread. The client must outlive it.
 

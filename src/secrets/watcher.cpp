@@ -25,7 +25,9 @@ using Kinds = tmpl::Dependency::Kind;
 // A denied or absent secret that once was there is asked for ever more rarely.
 constexpr Duration kDeniedRetryMin = 5s;
 constexpr Duration kDeniedRetryMax = 1min;
-// And so is one that lacks a key.
+// A write that may have been carried out is not repeated in a hurry (S3).
+constexpr Duration kLostAnswerPause = 5s;
+// One that lacks a key likewise.
 constexpr BackoffBounds kMissingKeyRetry{.min = 2s, .max = 1min};
 
 State state_of(const Error& error) {
@@ -130,12 +132,12 @@ bool Watcher::has_wakeup() const {
 // A token that is new makes leases of the old one end with it; a refresh asks for the value now.
 Step Watcher::on_wakeup(Step step) {
   const Wakeups w = std::exchange(s_.wakeups, {});
-  if (w.reconfigured && s_.status.fetched && s_.status.state == State::fresh)
-    step = s_.schedule.configure(
-        {s_.rule.lease,
-         s_.rule.interval,
-         {context_.settings.retry.min_backoff, context_.settings.retry.max_backoff}},
-        Clock::now());
+  if (w.reconfigured) {
+    const config::Retry& retry = context_.settings.retry;
+    const Step planned = s_.schedule.configure(
+        {s_.rule.lease, s_.rule.interval, {retry.min_backoff, retry.max_backoff}}, Clock::now());
+    if (s_.status.fetched && s_.status.state == State::fresh) step = planned;
+  }
   if (w.missing_key) step = on_missing_key(step);
   const bool lost = w.token_changed && s_.leased() && !s_.orphan &&
                     !same_token(s_.token, context_.client.token());
@@ -362,7 +364,10 @@ awaitable<Step> Watcher::failed(Error error) {
   const State state = state_of(error);
   const bool answered = state != State::failing;
   const bool first = !s_.status.fetched;
-  const auto retry_after = error.retry_after;
+  const bool lost = error.reason == Reason::lost_answer;
+  const auto retry_after =
+      lost ? std::optional(std::max(error.retry_after.value_or(0s), kLostAnswerPause))
+           : error.retry_after;
   // An answer that can't be used (too large, no JSON) will not come good by waiting either.
   const bool useless = answered || error.kind == ErrorKind::bad_reply;
   if (answered && s_.rule.optional && !s_.using_defaults()) apply_defaults(context_, s_);

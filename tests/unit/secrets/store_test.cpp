@@ -58,8 +58,8 @@ TEST_CASE_FIXTURE(StoreFixture, "templates are evaluated in another thread while
     std::string text;
     std::thread worker([&] {
       for (int i = 0; i < 20; ++i) {
-        auto output = parsed->evaluate(snapshot);
-        text = output ? std::string(output->text.reveal()) : "";
+        const tmpl::Execution done = parsed->execute(snapshot);
+        text = done.complete() ? std::string(done.text.reveal()) : "";
       }
     });
     http->reset(kMetadata);
