@@ -288,7 +288,8 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
   for (const config::EnvVar& variable : config.env) {
     if (!variable.enabled) continue;
     std::vector<RenderedValue> value;
-    impl->add_value(value, variable.value, "env." + variable.name, {});
+    impl->add_value(value, variable.value, "env." + variable.name,
+                    {.allow_plugin = config.template_config.allow_plugin});
     if (!value.empty())
       impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }
