@@ -57,7 +57,8 @@ Value plugin(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return "";
   if (!e.options().allow_plugin)
     throw CallError{
-        "starting programs is off; allow_plugin = true in the template's table allows it"};
+        "starting programs is off; allow_plugin = true in [[template]] or [template_config] allows "
+        "it"};
   std::vector<std::string> argv{std::string(a[0].as_text())};
   for (const Value& argument : a.subspan(1)) {
     const std::string_view text = trimmed_space(argument.as_text());
