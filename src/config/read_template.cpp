@@ -102,7 +102,6 @@ void read_template(Context& context, const toml::table& table, const std::string
   r.read("function_denylist", t.function_denylist);
   t.allow_plugin = config.template_config.allow_plugin;
   r.read("allow_plugin", t.allow_plugin);
-  r.describe_default("allow_plugin", "as template_config.allow_plugin says");
   r.read("on_change", t.on_change);
   r.describe_default("on_change", "as exec.restart_on_secret_changes says");
   read_hook(context, r, prefix, t);
