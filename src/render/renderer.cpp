@@ -411,13 +411,12 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file, Evaluation&
 namespace {
 
 // The configuration names them, so it may be meant; said once.
-void warn_of_replaced(EnvFromTarget& target) {
+void note_replaced(EnvFromTarget& target, Evaluation& evaluation) {
   for (const auto& [name, value] : target.variables) {
     const char* present = std::getenv(name.c_str());
     if (present == nullptr || value->reveal() == present || !target.warned.insert(name).second)
       continue;
-    log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
-              {{"variable", name}, {"secret", target.dependency.path}});
+    evaluation.notes.push_back({Note::Kind::variable_replaced, target.dependency.path, name});
   }
 }
 
@@ -441,7 +440,7 @@ void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source
                                  config->exec.allow_reserved_env, nulls)) {
       target.variables = std::move(*made);
       target.has_value = true;
-      warn_of_replaced(target);
+      note_replaced(target, evaluation);
     } else {
       target.error = std::move(made).error().within("env_from " + target.dependency.path);
     }
@@ -477,11 +476,19 @@ void Renderer::Impl::reject_duplicate_names(Evaluation& evaluation) const {
 
 void log_notes(const std::vector<Note>& notes) {
   for (const Note& note : notes) {
-    if (note.kind == Note::Kind::default_used)
-      log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
-    else
-      log::info("value.null_left_out", "null: left out",
-                {{"target", note.target}, {"keys", note.keys}});
+    switch (note.kind) {
+      case Note::Kind::default_used:
+        log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
+        break;
+      case Note::Kind::null_left_out:
+        log::info("value.null_left_out", "null: left out",
+                  {{"target", note.target}, {"keys", note.keys}});
+        break;
+      case Note::Kind::variable_replaced:
+        log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
+                  {{"variable", note.keys}, {"secret", note.target}});
+        break;
+    }
   }
 }
 
