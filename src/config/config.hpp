@@ -118,6 +118,7 @@ struct TemplateConfig {
   Interval static_secret_render_interval;
   Duration start_grace = 15s;
   bool exit_on_retry_failure = true;
+  bool allow_plugin = false;  // of every template that does not say otherwise, and of [env]
   friend bool operator==(const TemplateConfig&, const TemplateConfig&) = default;
 };
 

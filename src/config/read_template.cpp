@@ -101,6 +101,7 @@ void read_template(Context& context, const toml::table& table, const std::string
   r.read("error_on_missing_key", t.error_on_missing_key);
   r.read("sandbox_path", t.sandbox_path);
   r.read("function_denylist", t.function_denylist);
+  t.allow_plugin = config.template_config.allow_plugin;
   r.read("allow_plugin", t.allow_plugin);
   r.read("on_change", t.on_change);
   r.describe_default("on_change", "as exec.restart_on_secret_changes says");
@@ -119,6 +120,7 @@ void read_template_config(Context& context, Reader& top, TemplateConfig& config)
   r.read("static_secret_render_interval", config.static_secret_render_interval);
   r.read("start_grace", config.start_grace);
   r.read("exit_on_retry_failure", config.exit_on_retry_failure);
+  r.read("allow_plugin", config.allow_plugin);
   r.unsupported({"max_stale", "on_stale"});
 }
 

@@ -289,7 +289,8 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
   for (const config::EnvVar& variable : config.env) {
     if (!variable.enabled) continue;
     std::vector<RenderedValue> value;
-    impl->add_value(value, variable.value, "env." + variable.name, {});
+    impl->add_value(value, variable.value, "env." + variable.name,
+                    {.allow_plugin = config.template_config.allow_plugin});
     if (!value.empty())
       impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }
@@ -416,7 +417,7 @@ void note_replaced(EnvFromTarget& target, Evaluation& evaluation) {
     const char* present = std::getenv(name.c_str());
     if (present == nullptr || value->reveal() == present || !target.warned.insert(name).second)
       continue;
-    evaluation.notes.push_back({Note::Kind::env_replaced, target.dependency.path, name});
+    evaluation.notes.push_back({Note::Kind::variable_replaced, target.dependency.path, name});
   }
 }
 
@@ -477,14 +478,19 @@ void Renderer::Impl::reject_duplicate_names(Evaluation& evaluation) const {
 
 void log_notes(const std::vector<Note>& notes) {
   for (const Note& note : notes) {
-    if (note.kind == Note::Kind::default_used)
-      log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
-    else if (note.kind == Note::Kind::null_left_out)
-      log::info("value.null_left_out", "null: left out",
-                {{"target", note.target}, {"keys", note.keys}});
-    else
-      log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
-                {{"variable", note.keys}, {"secret", note.target}});
+    switch (note.kind) {
+      case Note::Kind::default_used:
+        log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
+        break;
+      case Note::Kind::null_left_out:
+        log::info("value.null_left_out", "null: left out",
+                  {{"target", note.target}, {"keys", note.keys}});
+        break;
+      case Note::Kind::variable_replaced:
+        log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
+                  {{"variable", note.keys}, {"secret", note.target}});
+        break;
+    }
   }
 }
 

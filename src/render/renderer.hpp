@@ -36,13 +36,13 @@ struct RenderedVariable {
 // Something to log: an evaluation writes no log itself.
 struct Note {
   enum class Kind : std::uint8_t {
-    default_used,   // warning: a value is not there, its default is used
-    null_left_out,  // info: a null, and there is none in an environment or in this format
-    env_replaced,   // warning: a key of a secret takes the place of a variable of ours
+    default_used,      // warning: a value is not there, its default is used
+    null_left_out,     // info: a null, and there is none in an environment or in this format
+    variable_replaced  // warning: a key of a secret goes before a variable of the environment
   };
   Kind kind;
   std::string target;     // "env.DB_PORT", "app.env db.port", "env_from kv/data/app"
-  std::string keys = {};  // which (null_left_out), or the variable (env_replaced)
+  std::string keys = {};  // null_left_out: which; variable_replaced: the variable
 
   friend bool operator==(const Note&, const Note&) = default;
 };

@@ -118,6 +118,26 @@ allow_plugin = true
     assert agent.wait_exit(12) == 0 and s.read("out/o") == "got-v" and s.read("calls") == "v\n"
 
 
+@pytest.mark.parametrize("top, own, code", [("", "", EX_TEMPLATE), ("true", "", 0), ("true", "false", EX_TEMPLATE), ("", "true", 0),
+                                            ("false", "true", 0)])
+def test_programs_are_started_where_it_is_allowed(s, top, own, code):
+    base(s, value="x")
+    text = HEAD + (f"allow_plugin = {top}\n" if top else "") + """[[template]]
+destination = "out/o"
+contents = '{{ plugin "/bin/echo" "hello" }}'
+""" + (f"allow_plugin = {own}\n" if own else "")
+    agent = s.render(text, "--once")
+    assert agent.wait_exit(5) == code and s.read("out/o") == ("hello" if code == 0 else None)
+    assert code == 0 or "allow_plugin" in agent.stderr
+
+
+@pytest.mark.parametrize("top", ["", "allow_plugin = true\n"])
+def test_so_are_those_of_variables(s, top):
+    base(s, value="x")
+    agent = s.run(HEAD + top + "[env]\nA = '{{ plugin \"/bin/echo\" \"hello\" }}'\n", "sh", "-c", 'echo "[$A]"')
+    assert agent.wait_exit(5) == (0 if top else EX_TEMPLATE) and agent.stdout == ("[hello]\n" if top else "")
+
+
 # --- the sandbox
 
 def test_a_sandbox_that_is_not_there_is_an_error_of_the_configuration(s):

@@ -57,7 +57,8 @@ Value plugin(Evaluation& e, Arguments a) {
   if (a[0].as_text().empty()) return "";
   if (!e.options().allow_plugin)
     throw CallError{
-        "starting programs is off; allow_plugin = true in the template's table allows it"};
+        "starting programs is off; allow_plugin = true in [[template]] or [template_config] allows "
+        "it"};
   std::vector<std::string> argv{std::string(a[0].as_text())};
   for (const Value& argument : a.subspan(1)) {
     const std::string_view text = trimmed_space(argument.as_text());
@@ -70,7 +71,10 @@ Value plugin(Evaluation& e, Arguments a) {
   }
   if (!e.may_start_plugin()) return "";
   const auto begun = std::chrono::steady_clock::now();
-  const auto output = run_plugin(argv, kLimit, e.options().interrupted);
+  const auto stopped = [stop = e.work().stop_flag(), interrupted = e.options().interrupted] {
+    return (stop != nullptr && stop->load()) || (interrupted != nullptr && interrupted());
+  };
+  const auto output = run_plugin(argv, kLimit, stopped);
   e.work().pause(std::chrono::steady_clock::now() - begun);
   if (!output) throw CallError{"exec " + quote(argv[0]) + ": " + output.error()};
   return Value(trimmed_space(*output));

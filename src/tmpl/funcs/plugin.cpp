@@ -1,5 +1,7 @@
 #include "tmpl/funcs/plugin.hpp"
 
+#include <unistd.h>
+
 #include "process/command.hpp"
 
 namespace keybearer::tmpl {
@@ -11,17 +13,18 @@ constexpr std::size_t kMostOutput = 16u << 20;
 
 std::expected<std::string, std::string> run_plugin(const std::vector<std::string>& argv,
                                                    std::chrono::milliseconds limit,
-                                                   bool (*interrupted)() noexcept) {
-  BlockingCommand command{.argv = argv,
-                          .environment = without_credentials(EnvBlock::from(environ)),
-                          .timeout = limit,
-                          .max_output = kMostOutput,
-                          .with_stderr = false};
-  if (interrupted != nullptr) command.stopped = interrupted;
-  auto done = run_command_blocking(command);
+                                                   std::function<bool()> stopped) {
+  auto done = run_command_blocking({.argv = argv,
+                                    .environment = without_credentials(EnvBlock::from(environ)),
+                                    .timeout = limit,
+                                    .max_output = kMostOutput,
+                                    .with_stderr = false,
+                                    .stopped = std::move(stopped)});
   if (!done) {
-    return std::unexpected(done.error().kind == ErrorKind::cancelled ? "broken off"
-                                                                     : done.error().text);
+    const Error& error = done.error();
+    if (error.kind == ErrorKind::cancelled) return std::unexpected("broken off");
+    return std::unexpected(error.text.ends_with(": not found") ? "No such file or directory"
+                                                               : error.text);
   }
   if (done->timed_out) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
