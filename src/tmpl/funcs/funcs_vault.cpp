@@ -227,7 +227,7 @@ Value secrets(Evaluation& e, Arguments a) {
   bool there = false;
   Value answer = e.ask(
       {.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
-  if (!there || !answer.is_list()) return Value::nil_of(Type::strings);
+  if (!there || !answer.is_list() || answer.size() == 0) return Value::nil_of(Type::strings);
   List names = answer.items();
   std::ranges::sort(names, {}, &Value::as_text);
   return Value::strings(std::move(names));

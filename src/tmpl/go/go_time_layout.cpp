@@ -382,10 +382,8 @@ void Reader::name(int& into, std::string_view (*of)(int), int first, int count, 
 
 // '.' or ',' and the digits after it, `bytes` in all.
 void Reader::nanoseconds(std::size_t bytes) {
-  if (text_[0] != '.' && text_[0] != ',') {
-    bad_ = true;
-    return;
-  }
+  bad_ = text_[0] != '.' && text_[0] != ',';
+  if (bad_) return;
   // Go's strconv.Atoi reads it, which takes a sign too.
   constexpr std::size_t kMost = 10;
   const auto number = parse_int(text_.substr(1, std::min(bytes, kMost) - 1), 10);

