@@ -2,6 +2,7 @@
 import base64
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -10,6 +11,7 @@ from bases import KV, KV_DATA, LOGIN, kv_base, toml
 from harness import EX_CONFIG, EX_UNAVAILABLE, free_port, wait_for
 
 TINYPROXY = shutil.which("tinyproxy")
+SOMETHING = '[env]\nX = { secret = "kv/app", key = "n" }\n[exec]\ncommand = ["true"]\n'
 OWN = ("VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY")
 
 
@@ -25,7 +27,11 @@ class Tinyproxy:
                 file.write("BasicAuth {} {}\n".format(*credentials))
         self.process = subprocess.Popen([TINYPROXY, "-d", "-c", config], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        wait_for(lambda: self.text.count("Accepting"), 5, lambda: "tinyproxy to listen: " + self.text)
+        wait_for(self.listens, 5, lambda: "tinyproxy to listen: " + self.text)
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def text(self):
@@ -110,8 +116,8 @@ def test_a_proxy_address_that_can_not_be_used_is_a_configuration_error(s):
                                           ("127.0.0.9", False), ("localhost.evil.example", True),
                                           ("127.evil.example", True), ("10.0.0.1", True)])
 def test_plain_http_is_warned_of_beyond_loopback(s, host, warned):
-    s.write("agent.toml", "[vault]\n")
-    agent = s.start("check", env={"VAULT_ADDR": f"http://{host}:8200", "VAULT_TOKEN": "t"})
+    s.write("agent.toml", SOMETHING)
+    agent = s.start("check", "-c", "agent.toml", env={"VAULT_ADDR": f"http://{host}:8200", "VAULT_TOKEN": "t"})
     agent.wait_exit(5)
     assert ("is plain http" in agent.stderr + agent.stdout) == warned, agent.stderr
 
@@ -149,8 +155,8 @@ def test_a_configuration_of_the_hosts_openssl_is_not_read(s):
     cert, _ = certificate(s)
     s.write("openssl.cnf", "openssl_conf = init\n[init]\nproviders = all\nssl_conf = ssl\n[all]\nnone = none\n"
                            "[none]\nactivate = 1\n[ssl]\nsystem_default = all_of_them\n")
-    s.write("agent.toml", "[vault]\n")
-    agent = s.start("check", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t", "VAULT_CACERT": cert,
+    s.write("agent.toml", SOMETHING)
+    agent = s.start("check", "-c", "agent.toml", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t", "VAULT_CACERT": cert,
                                   "OPENSSL_CONF": s.path("openssl.cnf")})
     assert agent.wait_exit(5) == 0, agent.stderr
 
@@ -159,8 +165,8 @@ def test_a_key_with_a_pass_phrase_asks_nobody(s):
     cert, key = certificate(s)
     locked = s.path("boot/locked.key")
     openssl("pkey", "-in", key, "-aes256", "-passout", "pass:phrase", "-out", locked)
-    s.write("agent.toml", "[vault]\n")
-    agent = s.start("check", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t", "VAULT_CACERT": cert,
+    s.write("agent.toml", SOMETHING)
+    agent = s.start("check", "-c", "agent.toml", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t", "VAULT_CACERT": cert,
                                   "VAULT_CLIENT_CERT": cert, "VAULT_CLIENT_KEY": locked})
     assert agent.wait_exit(5) == EX_CONFIG
     assert "pass phrase" in agent.stderr + agent.stdout
@@ -168,7 +174,7 @@ def test_a_key_with_a_pass_phrase_asks_nobody(s):
 
 @pytest.mark.parametrize("name", [".example", "example.", "*.example", " ", "a:8200"])
 def test_a_server_name_that_widens_the_check_is_refused(s, name):
-    s.write("agent.toml", f'[vault]\ntls_server_name = "{name}"\n')
-    agent = s.start("check", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t"})
+    s.write("agent.toml", f'[vault]\ntls_server_name = "{name}"\n' + SOMETHING)
+    agent = s.start("check", "-c", "agent.toml", env={"VAULT_ADDR": "https://127.0.0.1:8200", "VAULT_TOKEN": "t"})
     assert agent.wait_exit(5) == EX_CONFIG
     assert "vault.tls_server_name" in agent.stderr + agent.stdout
