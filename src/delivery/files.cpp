@@ -55,6 +55,12 @@ result<> print(std::string_view content) {
   return {};
 }
 
+// Not by the inode alone: its number is given again. A mode or a mark that changed is no other file.
+bool is_same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
+         a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
 bool same_target(const FileTarget& a, const FileTarget& b) {
   return a.perms == b.perms && a.perms_given == b.perms_given && a.user == b.user &&
          a.group == b.group && a.in_place == b.in_place;
@@ -166,11 +172,7 @@ void Files::Job::done(std::size_t index, const Place& place, mode_t mode, bool w
   Placed& here = placed[index];
   here.directory = place.directory->path;
   here.name = place.name;
-  struct stat info{};
-  if (fstatat(place.dir(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-    here.device = info.st_dev;
-    here.inode = info.st_ino;
-  }
+  (void)fstatat(place.dir(), place.name.c_str(), &here.info, AT_SYMLINK_NOFOLLOW);
 }
 
 void Files::Job::finish(std::vector<Prepared>& prepared, const std::vector<Sync>& synced) {
@@ -310,8 +312,7 @@ void Files::action_done(const std::string& destination) {
   const UniqueFd fd(openat(in, here.name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat info{};
   if (!fd || fstat(fd.get(), &info) != 0) return;
-  if (info.st_dev == here.device && info.st_ino == here.inode)
-    clear_pending(fd.get(), in, here.name);
+  if (is_same_file(info, here.info)) clear_pending(fd.get(), in, here.name);
 }
 
 void Files::remove_on_exit() {
@@ -333,7 +334,7 @@ void Files::remove_on_exit() {
     const int in = (*directory)->get();
     struct stat info{};
     const bool ours = fstatat(in, here.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                      info.st_dev == here.device && info.st_ino == here.inode;
+                      is_same_file(info, here.info);
     if (!ours) continue;  // somebody else's by now
     if (here.target.backup) unlinkat(in, (here.name + std::string(kBackup)).c_str(), 0);
     if (unlinkat(in, here.name.c_str(), 0) == 0)

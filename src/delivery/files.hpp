@@ -9,6 +9,8 @@
 // on the way. Errors are of kind io (73) and name path and remedy. Rules: R2, R3, R9, R10, section
 // 7; open(2), rename(2).
 
+#include <sys/stat.h>
+
 #include <boost/asio/awaitable.hpp>
 #include <map>
 #include <memory>
@@ -49,8 +51,7 @@ class Files {
   // Where it really is, behind links.
   struct Placed {
     std::string directory, name;
-    dev_t device{};
-    ino_t inode{};
+    struct stat info{};  // as it was then
     FileTarget target;
     std::shared_ptr<const Secret> content;
   };

@@ -247,7 +247,7 @@ TEST_CASE("links that others may have made, or that lead nowhere, are refused") 
   if (geteuid() == 0) {  // a folder of somebody else is writable by somebody else
     REQUIRE(chmod((folder.path / "open").c_str(), 0755) == 0);
     REQUIRE(chown((folder.path / "open").c_str(), 65534, 65534) == 0);
-    CHECK(refusal(folder.spec("open/link")).find("link") != std::string::npos);
+    CHECK(refusal(folder.spec("open/link")).find("another user") != std::string::npos);
     CHECK(folder.read("file") == "old");
     CHECK(refusal(folder.spec("open/own")).find("another user") != std::string::npos);
   }
