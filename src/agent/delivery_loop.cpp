@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "agent/exit_codes.hpp"
-#include "agent/hints.hpp"
+#include "agent/settings.hpp"
 #include "base/log.hpp"
+#include "base/loop_guard.hpp"
 #include "base/offload.hpp"
 #include "child/environment.hpp"
 #include "config/scalars.hpp"
@@ -65,7 +66,9 @@ void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
 }
 
 awaitable<void> DeliveryLoop::run() {
+  LoopGuard guard(co_await asio::this_coro::executor, "delivery");
   for (;;) {
+    guard.round();
     evaluated_ = links_.secrets.changed().generation();
     co_await pass();
     Instant wake = write_again_.value_or(Instant::max());
@@ -108,7 +111,8 @@ awaitable<void> DeliveryLoop::pass() {
   if (stopping_ || (!ready_ && start_is_over())) co_return;
   (void)links_.secrets.missing_key(evaluation_.used);
   if (!evaluation_.complete) co_return;
-  if (evaluation_.errors.empty()) links_.secrets.retain(rendering_->renderer.dependencies());
+  if (evaluation_.errors.empty() && evaluation_.missing.empty())
+    links_.secrets.retain(rendering_->renderer.dependencies());
   if (all_written) offer();
 }
 

@@ -29,21 +29,22 @@ ReloadReport reload(const ReloadTargets& targets) {
   }
   const config::Config& old = *targets.delivery.rendering().config;
   const config::Config& now = *(*loaded)->config;
-  const config::Diff diff = config::diff(old, now);
-  for (std::size_t i = 0; i < config::kSections; ++i) {
-    const auto section = static_cast<config::Section>(i);
-    if (diff.of(section) == config::Change::live)
-      report.changed.emplace_back(config::section_name(section));
+  bool other_server = false;
+  for (const config::SectionDiff& section : config::diff(old, now)) {
+    if (section.effect == config::Effect::same) continue;
+    other_server = other_server || section.name == "vault";
+    (section.effect == config::Effect::live ? report.changed : report.needs_restart)
+        .emplace_back(section.name);
   }
-  report.needs_restart = diff.needs_restart;
   if (auto taken = targets.auth.configure(auth_settings(now, targets.mode)); !taken) {
     report.problems.push_back({now.auto_auth.method.place, taken.error().text});
     log::error("config.reload_failed", taken.error().text + "; the running one stays in force");
     return report;
   }
   if (now.log_level) log::set_level(*now.log_level);
-  if (diff.of(config::Section::vault) != config::Change::same)
+  if (other_server) {
     targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
+  }
   targets.secrets.configure(secrets::settings_of(now, false));
   targets.notifier.configure(now.notify);
   if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);
