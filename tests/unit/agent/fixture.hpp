@@ -91,6 +91,7 @@ class AgentFixture {
                           [this](std::exception_ptr e, int result) {
                             failure = e;
                             code = e ? 70 : result;
+                            if (e) report(e);
                           });
     io.run();
   }
@@ -151,6 +152,14 @@ type = "approle"
 role_id = "role"
 secret_id = "canary-secret-id"
 )";
+
+  static void report(const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+      MESSAGE("internal error: ", std::string(e.what()));
+    }
+  }
 
   Reloaded load() const {
     config::Input input;
