@@ -98,6 +98,20 @@ awaitable<void> end_after_commands(delivery::Hooks& hooks, Lifecycle& lifecycle)
   lifecycle.end(kNotReady, Error{ErrorKind::spawn, "the files are written, but a command failed"});
 }
 
+// The words of the configuration and templates in force, whichever those are by then.
+class OwnWordsOf {
+ public:
+  explicit OwnWordsOf(const DeliveryLoop& delivery) {
+    redactor().set_own_words([&delivery](std::string_view word) {
+      const Rendering& now = delivery.rendering();
+      return config::own_words(*now.config).find(word) != std::string::npos ||
+             now.renderer.says(word);
+    });
+  }
+  ~OwnWordsOf() { redactor().set_own_words({}); }
+  OwnWordsOf(const OwnWordsOf&) = delete;
+};
+
 awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycle) {
   if (!targets.parts.next_signal) co_return;
   for (;;) {
@@ -234,9 +248,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
        .failed = [&](int code, const Error& reason) { lifecycle.end(code, reason); },
        .notify = notify});
 
-  redactor().set_own_words([&delivery, words = config::own_words(*config)](std::string_view word) {
-    return words.find(word) != std::string::npos || delivery.rendering().renderer.says(word);
-  });
+  const OwnWordsOf own_words(delivery);
   lifecycle.connect(
       {.stop_child = [&] { supervisor->stop(); },
        .begin_ending = [&] { delivery.stop(); },

@@ -260,7 +260,6 @@ void DeliveryLoop::run_command(const render::RenderedFile& file) {
   if (file.spec->command.argv.empty()) return;
   std::vector<Secret> values;
   const std::string_view content = file.content->reveal();
-  values.push_back(file.content->clone());
   for (const tmpl::Range& printed : file.printed)
     values.emplace_back(content.substr(printed.begin, printed.end - printed.begin));
   links_.hooks.start(delivery::target_of(*file.spec), without_credentials(links_.environment),

@@ -1,6 +1,7 @@
 #include "agent/notifier.hpp"
 
 #include "base/log.hpp"
+#include "base/redactor.hpp"
 #include "process/command.hpp"
 
 namespace keybearer {
@@ -15,7 +16,9 @@ constexpr Duration kRepeat = 10s;
 }  // namespace
 
 void Notifier::notify(std::string_view event, std::string_view reason) {
-  reason = reason.substr(0, kMaxReason);
+  const std::string clean =
+      redactor().redact_ours(reason);  // before the cut: it may quote a server
+  reason = std::string_view(clean).substr(0, kMaxReason);
   const Instant now = Clock::now();
   std::string what = std::string(event) + '\0' + std::string(reason);
   if (what == last_ && now - last_at_ < kRepeat) return;

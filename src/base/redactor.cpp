@@ -21,6 +21,7 @@ constexpr std::size_t kPart = 32;            // so much of a long value is found
 constexpr std::size_t kOverlap = 256;        // values that overlap are looked for so far back
 constexpr std::size_t kMostEncoded = 16384;  // of a value in base64; the rest goes with its line
 constexpr std::size_t kMostCredentials = 1000;
+constexpr std::size_t kMostRetired = 100;
 // A hostile answer of a million values must not cost a hundred times its size.
 constexpr std::size_t kMostPatterns = 20'000;  // of one source
 constexpr std::size_t kMostInBase64 = 8'000;   // patterns of it, after which only values are added
@@ -186,7 +187,7 @@ struct Redactor::Impl {
   mutable std::mutex mutex;
   Patterns patterns;
   std::map<std::string, std::pair<Source, Source>, std::less<>> sources;  // now, and before
-  std::deque<Source> credentials;
+  std::deque<Source> credentials, retired;
   std::vector<std::uint64_t> heads;  // a bit for each hash of a pattern's first bytes
   std::size_t heads_set = 0;
   std::function<bool(std::string_view)> is_own;
@@ -395,6 +396,18 @@ void Redactor::set(std::string_view source, std::span<const std::string_view> va
   if (!values.empty()) return;
   impl_->forget(before, Impl::Kind::value);
   impl_->sources.erase(impl_->sources.find(source));
+}
+
+void Redactor::retire(std::string_view source) {
+  const std::scoped_lock lock(impl_->mutex);
+  const auto known = impl_->sources.find(source);
+  if (known == impl_->sources.end()) return;
+  impl_->retired.push_back(std::move(known->second.first));
+  impl_->forget(known->second.second, Impl::Kind::value);
+  impl_->sources.erase(known);
+  if (impl_->retired.size() <= kMostRetired) return;
+  impl_->forget(impl_->retired.front(), Impl::Kind::value);
+  impl_->retired.pop_front();
 }
 
 void Redactor::add_credential(std::string_view value) {

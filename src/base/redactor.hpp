@@ -38,6 +38,8 @@ class Redactor {
   // What `source` (a secret's id) has in force from now on. What it had before is known until the
   // next call: programs may still use it. Nothing: both are forgotten.
   void set(std::string_view source, std::span<const std::string_view> values);
+  // It is let go: programs may still use what it had, so that stays known until a hundred more are.
+  void retire(std::string_view source);
   // A token, secret_id, password or header of ours: never one of the configuration's own words. The
   // latest thousand are remembered.
   void add_credential(std::string_view value);

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "agent/agent.hpp"
-#include "base/fd.hpp"
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/startup.hpp"
@@ -85,20 +85,10 @@ bool take_source(const RenderOptions& options, config::Config& config) {
 
 // What is on the disk: nullopt: nothing. Else an Error (io).
 result<std::optional<std::string>> on_disk(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
-  struct stat info{};
-  if (!fd || fstat(fd.get(), &info) != 0) return fail_errno(ErrorKind::io, path, errno);
-  if (!S_ISREG(info.st_mode)) return fail(ErrorKind::io, path + ": not a regular file");
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(ErrorKind::io, path, errno);
-    if (n == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(n));
-  }
+  auto text = read_file(path);
+  if (text) return std::move(*text);
+  if (text.error().number == ENOENT || text.error().number == ENOTDIR) return std::nullopt;
+  return text.error().as(ErrorKind::io, path);
 }
 
 // Shows instead of writing.

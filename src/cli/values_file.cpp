@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/fd.hpp"
+#include "base/file.hpp"
 #include "config/scalars.hpp"
 #include "json/json.hpp"
 #include "secrets/classify.hpp"
@@ -71,28 +72,21 @@ Value envelope_of(const Value& value) {
   return out;
 }
 
-result<std::string> read_all(int fd, const std::string& name) {
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(ErrorKind::config, name, errno);
-    if (n == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(n));
-    if (text.size() > kLargest) return fail(ErrorKind::config, name + ": larger than 64 MiB");
-  }
+result<std::string> read_open(int fd, const std::string& name) {
+  auto text = read_all(fd, kLargest);
+  if (!text) return text.error().as(ErrorKind::config, name);
+  return std::move(*text);
 }
 
 result<std::string> read_path(const std::string& path, const std::string& sandbox = {}) {
   if (!sandbox.empty()) {
     const auto beneath = tmpl::open_beneath(sandbox, path);
     if (!beneath) return std::unexpected(beneath.error());
-    return read_all(beneath->get(), path);
+    return read_open(beneath->get(), path);
   }
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno(ErrorKind::config, path, errno);
-  return read_all(fd.get(), path);
+  return read_open(fd.get(), path);
 }
 
 // json::parse says "(at byte N)"; people and editors count lines and columns.
@@ -115,7 +109,7 @@ std::string with_place(const std::string& file, std::string_view text, const std
 }  // namespace
 
 result<ValuesFile> ValuesFile::read(const std::string& file, const config::Config& config) {
-  auto text = file == "-" ? read_all(STDIN_FILENO, "standard input") : read_path(file);
+  auto text = file == "-" ? read_open(STDIN_FILENO, "standard input") : read_path(file);
   if (!text) return std::unexpected(std::move(text).error().within("--values"));
   return parse(*text, file == "-" ? "standard input" : file, config);
 }

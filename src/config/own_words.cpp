@@ -1,5 +1,7 @@
 #include "config/own_words.hpp"
 
+#include <charconv>
+#include <string_view>
 #include <utility>
 
 namespace keybearer::config {
@@ -84,11 +86,50 @@ std::string own_words(const Config& config) {
   return words.take();
 }
 
-std::vector<std::string_view> credentials_of(const Config& config) {
+namespace {
+
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    unsigned byte = 0;
+    const char* digits = text.data() + at + 1;
+    if (text[at] == '%' && at + 2 < text.size() &&
+        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+      out += static_cast<char>(byte);
+      at += 2;
+    } else {
+      out += text[at];
+    }
+  }
+  return out;
+}
+
+// "user:password" of "http://user:password@proxy:3128", and the password alone.
+void add_password(const std::string& url, std::vector<std::string>& out) {
+  const auto scheme = url.find("://");
+  const auto begin = scheme == std::string::npos ? 0 : scheme + 3;
+  const auto end = url.find_last_of('@', url.find('/', begin));
+  if (end == std::string::npos || end < begin) return;
+  const std::string both = url.substr(begin, end - begin);
+  const auto colon = both.find(':');
+  if (colon == std::string::npos) return;
+  for (const std::string& text : {both, both.substr(colon + 1)}) {
+    out.push_back(text);
+    out.push_back(percent_decoded(text));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> credentials_of(const Config& config) {
   const Method& method = config.auto_auth.method;
-  std::vector<std::string_view> out = method.secrets();
-  out.emplace_back(method.text("role_id"));
-  for (const auto& [name, value] : config.vault.headers) out.emplace_back(value);
+  std::vector<std::string> out;
+  for (const std::string_view secret : method.secrets()) out.emplace_back(secret);
+  out.push_back(method.text("role_id"));
+  for (const auto& [name, value] : config.vault.headers) out.push_back(value);
+  for (const std::string& url :
+       {config.vault.proxy_address.value_or(""), config.vault.https_proxy, config.vault.http_proxy})
+    add_password(url, out);
   return out;
 }
 

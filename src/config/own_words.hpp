@@ -2,7 +2,6 @@
 // What of a configuration must not be hidden, and what must.
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
@@ -12,7 +11,7 @@ namespace keybearer::config {
 // The texts that its author chose and may see again (R5): names, paths, commands, arguments of
 // writes; one a line, without the templates' own texts, credentials and defaults.
 [[nodiscard]] std::string own_words(const Config& config);
-// Views of its credentials: token, secret_id, role_id, values of headers.
-[[nodiscard]] std::vector<std::string_view> credentials_of(const Config& config);
+// Its credentials: token, secret_id, role_id, values of headers, passwords of proxies.
+[[nodiscard]] std::vector<std::string> credentials_of(const Config& config);
 
 }  // namespace keybearer::config

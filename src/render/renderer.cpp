@@ -1,10 +1,10 @@
 #include "render/renderer.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <set>
 
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "config/scalars.hpp"
 #include "process/signals.hpp"
@@ -41,23 +41,16 @@ struct EnvFromTarget {
   tmpl::Dependency dependency;
   std::uint64_t generation = 0;
   std::uint64_t value_generation = 0;  // that `variables` are made of
-  Variables variables;           // the last good ones
-  std::string nulls;             // keys that are left out
-  std::set<std::string> warned;  // names that replace a variable of the environment
+  Variables variables;                 // the last good ones
+  std::string nulls;                   // keys that are left out
+  std::set<std::string> warned;        // names that replace a variable of the environment
   std::optional<Error> error;
   bool has_value = false;
 };
 
 std::optional<std::string> read_source(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "re");
-  if (file == nullptr) return std::nullopt;
-  std::string text;
-  char buffer[16384];
-  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;)
-    text.append(buffer, n);
-  const bool bad = std::ferror(file) != 0;  // a folder can be opened, too
-  std::fclose(file);
-  return bad ? std::nullopt : std::optional(std::move(text));
+  auto text = read_file(path, {.regular = false});  // a shell's <( ) is a pipe
+  return text ? std::optional(std::move(*text)) : std::nullopt;
 }
 
 std::string variable_name(const config::EnvFrom& spec, std::string_view key) {

@@ -98,6 +98,7 @@ void SecretStore::Impl::drop(WatchedSecret& secret) {
   log::debug("secret.dropped", "no template asks for it any more", {{"path", secret.status.path}});
   secret.ticket.give_back();
   secret.wakeup.set();
+  redactor().retire(secret.dependency.id);
   announce(*this);
 }
 

@@ -228,6 +228,19 @@ TEST_CASE("a value that was replaced is known until the next is") {
   CHECK(redactor.redact("second-value third-value") == "second-value third-value");
 }
 
+TEST_CASE("what was let go is known for a while, and not for ever") {
+  Redactor redactor;
+  redactor.set("s", Words{"first-value"});
+  redactor.retire("s");
+  redactor.retire("never there");
+  CHECK(redactor.redact("first-value") == "[masked]");
+  for (int i = 0; i < 100; ++i) {
+    redactor.set("other", Words{"another-value"});
+    redactor.retire("other");
+  }
+  CHECK(redactor.redact("first-value another-value") == "first-value [masked]");
+}
+
 TEST_CASE("the configuration's words stay in our texts, but for credentials") {
   Redactor redactor;
   redactor.set("s", Words{"postgres", "hunter22"});
