@@ -184,11 +184,15 @@ void SecretStore::refresh(const std::string& id) {
 
 void SecretStore::refresh_all(bool leased) {
   for (const Status* status : all()) {
-    const WatchedSecret* secret = impl_->find(status->id);
+    WatchedSecret* secret = impl_->find(status->id);
     const bool failing = status->state != Status::State::fresh;
-    if (failing || can_refetch_freely(status->id) || secret->dependency.kind == Kinds::file ||
-        (leased && secret->leased()))
+    // Of KV v2 the version is compared first: what is unchanged is not read again.
+    if (!failing && status->kind == Kind::kv2) {
+      Impl::wake(*secret, &Wakeups::look);
+    } else if (failing || can_refetch_freely(status->id) ||
+               secret->dependency.kind == Kinds::file || (leased && secret->leased())) {
       refresh(status->id);
+    }
   }
 }
 
@@ -269,7 +273,18 @@ void SecretStore::applied(const InUse& in_use) {
   impl_->revocations.applied(known);
 }
 
+namespace {
+
+awaitable<void> wait_forever() {
+  Event never;
+  co_await never.wait(never.generation());
+}
+
+}  // namespace
+
+// Also while there is no watcher: those that come later are awaited, too.
 awaitable<void> SecretStore::run() {
+  impl_->watchers.spawn(wait_forever());
   co_await impl_->watchers.join();
 }
 

@@ -27,7 +27,8 @@ using Served = std::variant<NoValue, Default, Current>;
 // What a watcher is woken for, since it looked last.
 struct Wakeups {
   bool token_changed = false;
-  bool refresh = false;
+  bool refresh = false;  // fetch it now
+  bool look = false;     // compare its version now, and fetch it if that is another
   bool missing_key = false;
   bool reconfigured = false;
 };

@@ -126,7 +126,7 @@ Watcher::Wait Watcher::wait_for(const Step& step) const {
 
 bool Watcher::has_wakeup() const {
   const Wakeups& w = s_.wakeups;
-  return w.token_changed || w.refresh || w.missing_key || w.reconfigured;
+  return w.token_changed || w.refresh || w.look || w.missing_key || w.reconfigured;
 }
 
 // A token that is new makes leases of the old one end with it; a refresh asks for the value now.
@@ -145,8 +145,9 @@ Step Watcher::on_wakeup(Step step) {
   const bool retry = w.token_changed && s_.status.state != State::fresh;
   const bool awaited = w.token_changed && std::exchange(awaiting_token_, false);
   token_replaced_ = token_replaced_ || lost;
-  wanted_ = wanted_ || w.refresh;
+  wanted_ = wanted_ || w.refresh || w.look;
   if (w.refresh || lost || retry) return {Step::Do::read, Clock::now(), step.cause};
+  if (w.look) return {Step::Do::compare, Clock::now(), step.cause};
   if (awaited) return {step.what, Clock::now(), step.cause};
   return step;
 }

@@ -120,6 +120,7 @@ class ModelServer : public http::Client {
     asked[static_cast<std::size_t>(number)].status = status;
     http::Response response;
     response.status = status;
+    response.asked = now.at;
     response.content_type = status_for_all ? "text/html" : "application/json";
     response.body = Secret(body);
     co_return response;

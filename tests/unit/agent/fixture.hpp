@@ -153,11 +153,11 @@ role_id = "role"
 secret_id = "canary-secret-id"
 )";
 
-  static void report(const std::exception_ptr& error) {
+  void report(const std::exception_ptr& error) const {
     try {
       std::rethrow_exception(error);
     } catch (const std::exception& e) {
-      MESSAGE("internal error: ", std::string(e.what()));
+      MESSAGE("internal error: ", std::string(e.what()), "\n", log_text());
     }
   }
 
