@@ -47,6 +47,15 @@ def test_env_prints_the_variables(s):
     assert code == EX_NOT_READY and 'did you mean "value"' in err
 
 
+def test_a_variable_has_delimiters_of_its_own(s):
+    _, config = base(s, """[env.A]
+contents = '<< "x" >>{{ plain }}'
+left_delimiter = "<<"
+right_delimiter = ">>"
+""")
+    assert keybearer(s, "env", "-c", config) == (0, "A=x{{ plain }}\n", "")
+
+
 def test_env_masks_on_a_terminal(s):
     value, config = base(s, '[env]\nA = "vault:kv/app#value"\n')
     ours, theirs = pty.openpty()
