@@ -41,9 +41,9 @@ struct EnvFromTarget {
   tmpl::Dependency dependency;
   std::uint64_t generation = 0;
   std::uint64_t value_generation = 0;  // that `variables` are made of
-  Variables variables;           // the last good ones
-  std::string nulls;             // keys that are left out
-  std::set<std::string> warned;  // names that replace a variable of the environment
+  Variables variables;                 // the last good ones
+  std::string nulls;                   // keys that are left out
+  std::set<std::string> warned;        // names that replace a variable of the environment
   std::optional<Error> error;
   bool has_value = false;
 };
