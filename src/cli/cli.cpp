@@ -285,8 +285,10 @@ std::optional<int> refuse(CLI::App& app, const std::vector<std::string>& words) 
 }
 
 int help(CLI::App& app, const std::string& topic) {
-  if (topic.empty()) {
-    std::fputs(app.help().c_str(), stdout);
+  if (topic.empty()) {  // app.help() would be that of the command `help`
+    std::fputs(
+        app.get_formatter()->make_help(&app, "keybearer", CLI::AppFormatMode::Normal).c_str(),
+        stdout);
     return kOk;
   }
   for (const CLI::App* command : app.get_subcommands({})) {

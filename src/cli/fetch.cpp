@@ -43,7 +43,14 @@ awaitable<result<>> FetchedSource::fetch(vault::Client& client,
   const auto mount = co_await client.mount_of(dependency.path);
   const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
   result<vault::Reply> reply = fail(ErrorKind::refused, "");
-  if (dependency.kind == Kind::read) {
+  // "kv/app" and "kv/data/app" are one secret, read once.
+  const bool is_read = dependency.kind == Kind::read;
+  const std::string read_key = path + "?" + dependency.version;
+  if (const auto known = ids_.find(read_key); is_read && known != ids_.end()) {
+    answers_[dependency.id] = answers_[known->second];
+    co_return result<>{};
+  }
+  if (is_read) {
     reply = co_await client.read(path,
                                  dependency.version.empty() ? "" : "version=" + dependency.version);
   } else if (dependency.kind == Kind::list) {
@@ -72,6 +79,7 @@ awaitable<result<>> FetchedSource::fetch(vault::Client& client,
     answers_[dependency.id] = keys != nullptr ? *keys : Value();
   } else {
     answers_[dependency.id] = std::move(reply->body);
+    if (is_read) ids_[read_key] = dependency.id;
   }
   co_return result<>{};
 }

@@ -29,7 +29,8 @@ class FetchedSource final : public tmpl::DataSource {
   boost::asio::awaitable<result<>> fetch(vault::Client& client, const tmpl::Dependency& dependency);
 
  private:
-  std::map<std::string, Value> answers_;  // by id
+  std::map<std::string, Value> answers_;    // by id
+  std::map<std::string, std::string> ids_;  // of what was read, by path as the API has it
   std::map<std::string, Absence> absent_;
 };
 

@@ -170,6 +170,7 @@ struct ValueSource {
   std::string key;
   std::optional<std::string> default_value;
   std::optional<bool> error_on_missing_key;
+  std::string left_delimiter, right_delimiter;  // empty: the default
   DeclaredAt place;
   friend bool operator==(const ValueSource&, const ValueSource&) = default;
 };

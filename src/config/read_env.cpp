@@ -97,7 +97,11 @@ ValueSource read_value(Context& context, const toml::node& node, const std::stri
     r.read("enabled", variable->enabled);
     r.read("on_change", variable->on_change);
     r.describe_default("on_change", "as exec.restart_on_secret_changes says");
-    r.unsupported({"type", "pattern", "required", "left_delimiter", "right_delimiter"});
+    r.read("left_delimiter", value.left_delimiter);
+    r.describe_default("left_delimiter", Template{}.left_delimiter);
+    r.read("right_delimiter", value.right_delimiter);
+    r.describe_default("right_delimiter", Template{}.right_delimiter);
+    r.unsupported({"type", "pattern", "required"});
   }
   check_forms(context, r, node, name, value);
   return value;

@@ -70,8 +70,15 @@ Reader::~Reader() {
   if (table_ == nullptr || all_known_) return;
   for (const auto& [key, node] : *table_) {
     if (std::ranges::find(known_, key.str()) != known_.end()) continue;
-    context_.problem(node, name_of(key.str()),
-                     "unknown key" + advice_on_unknown(prefix_, key.str(), known_, node));
+    SourceLocation place = place_of(node);
+    if (node.as_table() == nullptr && key.source().begin.line > 0) {  // the key, not its value
+      place.line = key.source().begin.line;
+      place.column = key.source().begin.column;
+    }
+    context_.problems.push_back(
+        {std::move(place),
+         name_of(key.str()) + ": " +
+             escaped("unknown key" + advice_on_unknown(prefix_, key.str(), known_, node))});
   }
 }
 

@@ -195,6 +195,8 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
     shown = source.source;
   }
   options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
+  if (!source.left_delimiter.empty()) options.left_delimiter = source.left_delimiter;
+  if (!source.right_delimiter.empty()) options.right_delimiter = source.right_delimiter;
   options.interrupted = stop_signal_pending;
   auto parsed = tmpl::Template::parse(shown, text, std::move(options));
   if (!parsed) {

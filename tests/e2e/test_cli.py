@@ -15,6 +15,9 @@ EX_USAGE = 64
 
 def keybearer(s, *args, env=None, stdin=""):
     """(exit code, standard output, standard error)"""
+    s.budget = False  # many processes, one after another
+    for tap in s._taps:
+        tap.client += 1
     done = subprocess.run([PROGRAM, *args], cwd=s.work, env=s.environment(env), input=stdin, capture_output=True, text=True,
                           timeout=20, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -45,6 +48,15 @@ def test_env_prints_the_variables(s):
     assert keybearer(s, "env", "--names", "-c", config) == (0, "A\nB\nC\n", "")
     code, _, err = keybearer(s, "env", "-c", config, "--env", "D=kv/app#valeu")
     assert code == EX_NOT_READY and 'did you mean "value"' in err
+
+
+def test_a_variable_has_delimiters_of_its_own(s):
+    _, config = base(s, """[env.A]
+contents = '<< "x" >>{{ plain }}'
+left_delimiter = "<<"
+right_delimiter = ">>"
+""")
+    assert keybearer(s, "env", "-c", config) == (0, "A=x{{ plain }}\n", "")
 
 
 def test_env_masks_on_a_terminal(s):
@@ -237,7 +249,7 @@ def test_init_writes_what_check_takes(s):
     code, out, err = keybearer(s, "init", "kv/app", "kv/more", *login, "--", s.app, "run.jsonl")
     assert code == 0 and out == "agent.toml\n", err
     assert keybearer(s, "check")[0] == 0
-    assert keybearer(s, "env", "-c", "agent.toml")[1] == "A_B=z\nAPP_HOME=y\nMORE_VALUE=w\nVALUE=x\n"
+    assert keybearer(s, "env", "-c", "agent.toml")[1] == "APP_HOME=y\nA_B=z\nMORE_VALUE=w\nVALUE=x\n"
     assert keybearer(s, "init", *login)[0] == 73 and keybearer(s, "init", "--force", *login)[0] == 0
     assert keybearer(s, "check")[0] == 0
 
