@@ -330,7 +330,7 @@ TEST_CASE("a table's name that begins with what no name can begin with") {
 TEST_CASE("what the reference has and this version has not is refused by name, never ignored") {
   const std::string rows[] = {
       "exec.ready = {}",
-      "exec.stdout = \"x\"",
+      "exec.overlap = true",
       "exec.watchdog = true",
       "template_config.max_stale = \"1h\"",
       "vault.tls_pin_sha256 = []",
