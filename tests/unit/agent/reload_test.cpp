@@ -135,6 +135,7 @@ TEST_CASE("[exec]: another debounce holds for the next change, another command a
   CHECK(agent.spawns() == 1);
   agent.server->put("kv/app", R"({"key":"canary-2"})");
   agent.signal(SIGHUP);
+  agent.child_obeys();  // it was told at once
   agent.live(3s, 100ms);
   CHECK(agent.spawns() == 2);
   CHECK(agent.finish() == 0);

@@ -71,7 +71,7 @@ TEST_CASE(
   agent.start(Mode::run, kDatabase);
   agent.io.advance(1s);
   agent.server->put("kv/app", R"({"key":"a\u0000b"})");  // no environment can hold it
-  agent.live(110min, 1s);
+  agent.live(116min, 1s);
   const auto* first = agent.server->lease_of("user-1");
   REQUIRE(first != nullptr);
   CHECK(agent.spawns() == 1);
@@ -97,7 +97,7 @@ contents = '{{ with secret "database/creds/app" }}{{ .Data.username }}{{ end }}'
   CHECK(agent.file("d/db") == "user-1");
   std::filesystem::remove_all(agent.path("d"));
   std::ofstream(agent.path("d")) << "a file where the directory was";
-  for (int minute = 0; minute < 110; ++minute) {
+  for (int minute = 0; minute < 116; ++minute) {
     agent.live(1min, 1s);
     agent.signal(SIGUSR1);
   }
