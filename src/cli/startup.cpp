@@ -76,8 +76,7 @@ void warn_of_plain_http(config::Config& config) {
 
 // They are in no line, not in the first one either.
 void know_credentials(const config::Config& config) {
-  for (const std::string& value : config::credentials_of(config))
-    redactor().add_credential(value);
+  for (const std::string& value : config::credentials_of(config)) redactor().add_credential(value);
   const EnvBlock ours = EnvBlock::from(environ);
   const EnvBlock passed_on = without_credentials(ours);
   for (const auto& [name, value] : ours.values())

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "base/utf8.hpp"
 #include "base/signal_table.hpp"
+#include "base/utf8.hpp"
 #include "config/load.hpp"
 
 namespace keybearer::config {
