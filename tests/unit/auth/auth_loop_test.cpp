@@ -4,6 +4,7 @@
 
 #include "fixture.hpp"
 
+// Rules: T5, T6, T8, T11 (src/RULES.md).
 namespace keybearer::auth {
 namespace {
 

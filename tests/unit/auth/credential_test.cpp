@@ -5,6 +5,7 @@
 
 #include "fixture.hpp"
 
+// Rules: T10, T13 (src/RULES.md).
 namespace keybearer::auth {
 namespace {
 

@@ -5,6 +5,7 @@
 
 #include "fixture.hpp"
 
+// Rules: T9, T12 (src/RULES.md).
 namespace keybearer::auth {
 namespace {
 

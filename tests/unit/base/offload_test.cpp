@@ -13,6 +13,7 @@
 
 #include "base/task_group.hpp"
 
+// Rules: R8 (src/RULES.md).
 namespace keybearer {
 namespace {
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+// Rules: P6 (src/RULES.md).
 namespace keybearer {
 namespace {
 

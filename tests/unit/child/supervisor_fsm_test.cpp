@@ -4,6 +4,7 @@
 
 #include "unit/child/fsm_fixture.hpp"
 
+// Rules: P3, P4, P7 (src/RULES.md).
 namespace keybearer::child {
 namespace {
 

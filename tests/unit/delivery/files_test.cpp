@@ -18,6 +18,7 @@
 #include <fstream>
 #include <sstream>
 
+// Rules: R2, R3, R9, R10 (src/RULES.md).
 using namespace keybearer;
 using namespace keybearer::delivery;
 namespace asio = boost::asio;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+// Rules: T2, T3, T7 (src/RULES.md).
 namespace keybearer::lease {
 namespace {
 

@@ -20,6 +20,7 @@
 #include "process/reaper.hpp"
 #include "process/tree.hpp"
 
+// Rules: P2, P5, P8 (src/RULES.md).
 // With the real kernel: each program is /bin/sh and ends by itself or is ended here.
 namespace keybearer {
 namespace {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string>
 
+// Rules: R4 (src/RULES.md).
 using namespace keybearer;
 using namespace keybearer::render;
 using config::Format;

@@ -6,6 +6,7 @@
 
 #include "json/json.hpp"
 
+// Rules: R1, R6 (src/RULES.md).
 using namespace keybearer;
 using namespace keybearer::render;
 

@@ -5,6 +5,7 @@
 #include "json/json.hpp"
 #include "tmpl/template.hpp"
 
+// Rules: S6 (src/RULES.md).
 namespace keybearer::tmpl {
 namespace {
 
