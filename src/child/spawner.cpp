@@ -41,8 +41,9 @@ class KernelSpawner final : public Spawner {
 
   void guard() override {
     if (tried_guard_ || getpid() == 1) return;  // the kernel ends all that is below PID 1 with us
-    tried_guard_ = true;
-    if (auto started = Guard::start(); started) {
+    auto started = Guard::start();
+    tried_guard_ = started || !started.error().retry_after;  // else again before the next start
+    if (started) {
       guard_ = *std::move(started);
     } else {
       log::warn("child.no_guard",

@@ -13,6 +13,7 @@
 #include <cstdio>
 
 #include "process/mark.hpp"
+#include "process/spawn.hpp"
 
 // The program that src/guard/main.cpp is built to.
 asm(R"(
@@ -130,8 +131,11 @@ result<Guard> Guard::start() {
   std::snprintf(command, sizeof command, "%llu", static_cast<unsigned long long>(both.command));
   char* const argv[] = {name, program, command, nullptr};
   Start start{memory.get(), read_end.get(), argv, nullptr};
-  if (const int error = start_guard(start); error != 0)
-    return fail_errno(ErrorKind::spawn, "guard", error);
+  if (const int error = start_guard(start); error != 0) {
+    Error failed{ErrorKind::spawn, "can't start the guard: " + spawn_error_text(error)};
+    if (error == EAGAIN || error == ENOMEM) failed.retry_after = std::chrono::seconds(1);
+    return std::unexpected(std::move(failed));
+  }
   guard.pidfd_.reset(static_cast<int>(syscall(SYS_pidfd_open, start.pid, 0)));
   return guard;
 }

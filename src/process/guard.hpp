@@ -21,7 +21,7 @@ class Guard {
   ~Guard() = default;
 
   // Before any program is started: orphans that come meanwhile would not become our children. Error
-  // kind spawn: the system lets no program run from memory, say.
+  // kind spawn: the system lets no program run from memory, say; with a retry_after it is passing.
   [[nodiscard]] static result<Guard> start();
   // Nothing of what it guards is left: it ends at once.
   void dismiss() noexcept;

@@ -140,23 +140,6 @@ int start_program(void* argument) {
   return give_up(start);
 }
 
-std::string cause(int error) {
-  switch (error) {
-    case ENOENT:
-      return "not found";
-    case EACCES:
-      return "permission denied (is it executable?)";
-    case ENOEXEC:
-      return "not a program (a script without a #! line?)";
-    case E2BIG:
-      return "its arguments and environment are too large for the system";
-    case EAGAIN:
-      return "no more processes allowed (pids limit of the container, or ulimit -u)";
-    default:
-      return strerrordesc_np(error);
-  }
-}
-
 // ["echo hi && exit 4"]: a whole command in one word.
 std::unexpected<Error> cant_start(const std::string& what, int error);
 
@@ -170,7 +153,7 @@ std::unexpected<Error> cant_find(const std::string& name, int error) {
 std::unexpected<Error> cant_start(const std::string& what, int error) {
   const bool passing = error == EAGAIN || error == ENOMEM || error == ETXTBSY;
   return std::unexpected(
-      Error{ErrorKind::spawn, "can't start " + what + ": " + cause(error),
+      Error{ErrorKind::spawn, "can't start " + what + ": " + spawn_error_text(error),
             passing ? std::optional<Duration>(std::chrono::seconds(1)) : std::nullopt,
             error == ENOENT || error == ENOTDIR ? 127 : 126});
 }
@@ -234,6 +217,23 @@ Cloned clone_and_start(Start& start) {
 }
 
 }  // namespace
+
+std::string spawn_error_text(int error) {
+  switch (error) {
+    case ENOENT:
+      return "not found";
+    case EACCES:
+      return "permission denied (is it executable?)";
+    case ENOEXEC:
+      return "not a program (a script without a #! line?)";
+    case E2BIG:
+      return "its arguments and environment are too large for the system";
+    case EAGAIN:
+      return "no more processes allowed (pids limit of the container, or ulimit -u)";
+    default:
+      return strerrordesc_np(error);
+  }
+}
 
 // As execvp(3), in our PATH. A match that can't be executed counts only when there is no other.
 result<std::string> find_program(const std::string& name) {

@@ -66,6 +66,9 @@ struct Process {
 // spawn().
 [[nodiscard]] result<std::string> find_program(const std::string& name);
 
+// Why the system starts no program, of an errno: "no more processes allowed (...)".
+[[nodiscard]] std::string spawn_error_text(int error);
+
 // Only descriptors 0 to 2 and the mapped ones reach the program; signal mask and dispositions are the defaults; it
 // leads a process group; it is killed when we die. Errors: kind spawn, with status 127 (not found)
 // or 126 (found, but can't be started), and a retry_after where the cause is passing (no process

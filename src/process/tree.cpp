@@ -139,8 +139,15 @@ void kill_tree(pid_t group) {
 }
 
 bool tree_exited(pid_t group) {
-  reaper().reap_orphans();
-  return !have_children() || tree_members(group).empty();
+  // One look at /proc may miss a process that is forked while its parent, which ends, is looked at:
+  // what forks twice to become a daemon does so twice.
+  constexpr int kLooks = 4;
+  for (int look = 0; look < kLooks; ++look) {
+    reaper().reap_orphans();
+    if (!have_children()) return true;
+    if (!tree_members(group).empty()) return false;
+  }
+  return true;
 }
 
 std::string left_behind_text(const std::vector<TreeMember>& members) {

@@ -271,6 +271,20 @@ TEST_CASE("a mark is handed on to all that a program starts, and tells it from o
   CHECK(wait_blocking(command).signaled);
 }
 
+TEST_CASE("a daemon that forks twice is never missed while it does") {
+  become_subreaper();
+  const EnvBlock environment = EnvBlock::from(environ);
+  for (int i = 0; i < 30; ++i) {
+    auto process = spawn({.argv = {"/bin/sh", "-c", "( (sleep 1000 &) & ) & exit 0"},
+                          .environment = &environment,
+                          .options = {.mark = marks().program}});
+    REQUIRE(process.has_value());
+    CHECK(wait_blocking(*process).code == 0);
+    for (int look = 0; look < 20; ++look) REQUIRE_FALSE(tree_exited(process->pid));
+    while (!tree_exited(process->pid)) kill_tree(process->pid);
+  }
+}
+
 TEST_CASE("a signal meant for a process that is gone reaches nobody else") {
   const EnvBlock none;
   auto process = spawn({.argv = {"/bin/sleep", "1000"}, .environment = &none});
