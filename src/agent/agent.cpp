@@ -29,6 +29,7 @@ using namespace std::chrono_literals;
 constexpr Duration kRevocations = 5s;         // all of them together, at the end
 constexpr Duration kMinNotifyTime = 1s;       // notifications have at least this long, after them
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
+constexpr Duration kReloadPause = 1s;         // between two reloads
 constexpr Duration kCommandsAtEnd = 60s;      // render --once: commands are tried again this long
 
 bool is_once(Mode mode) {
@@ -112,7 +113,22 @@ class OwnWordsOf {
   OwnWordsOf(const OwnWordsOf&) = delete;
 };
 
-awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycle) {
+// However often it is asked for: one look and one reload in a second.
+awaitable<void> reload_when_asked(const ReloadTargets& targets, Event& asked) {
+  for (std::uint64_t seen = asked.generation();;) {
+    co_await asked.wait(seen);
+    seen = asked.generation();
+    if (const auto reopened = log::reopen(); !reopened)
+      log::warn("log.reopen_failed", reopened.error().text);
+    reload(targets);
+    targets.session.reopen();
+    targets.secrets.refresh_all();
+    co_await sleep_for(kReloadPause);
+  }
+}
+
+awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycle,
+                               Event& reload_asked) {
   if (!targets.parts.next_signal) co_return;
   for (;;) {
     const int signal = co_await targets.parts.next_signal();
@@ -120,11 +136,7 @@ awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycl
     if (childs) {
       targets.supervisor->forward_signal(signal);
     } else if (signal == SIGHUP) {
-      if (const auto reopened = log::reopen(); !reopened)
-        log::warn("log.reopen_failed", reopened.error().text);
-      reload(targets);
-      targets.session.reopen();
-      targets.secrets.refresh_all();
+      reload_asked.set();
     } else if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) {
       log::info("agent.stopping", "stopping", {{"signal", config::signal_name(signal)}});
       lifecycle.on_stop();
@@ -191,6 +203,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                          PreviewSink preview) {
   const auto executor = co_await asio::this_coro::executor;
   const auto config = rendering->config;
+  withhold_variables(config->credential_variables);
 
   Lifecycle lifecycle(executor);
   Notifier notifier(executor, config->notify, config->name, parts.environment);
@@ -260,7 +273,11 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
            [&] { return revoke_and_notify({*config, mode, client, auth, secrets, notifier}); }});
   const ReloadTargets reload_targets{parts,   mode,     session, auth,
                                      secrets, delivery, child,   notifier};
-  lifecycle.spawn_signals(handle_signals(reload_targets, lifecycle));
+  Event reload_asked;
+  lifecycle.spawn_signals(handle_signals(reload_targets, lifecycle, reload_asked));
+  lifecycle.spawn(reload_when_asked(reload_targets, reload_asked));
+  if (parts.loop_exception)
+    *parts.loop_exception = [&](std::exception_ptr e) { lifecycle.on_internal_error(e); };
   lifecycle.spawn(authenticate(auth, delivery, lifecycle));
   lifecycle.spawn(follow_token(auth, secrets, delivery));
   lifecycle.spawn(secrets.run());
@@ -284,6 +301,9 @@ int run_agent(std::shared_ptr<Rendering> rendering, Mode mode, PreviewSink previ
   int code = 0;
   Parts parts = make_parts(context);
   parts.reload = std::move(reload);
+  const auto on_exception = std::make_shared<std::function<void(std::exception_ptr)>>(
+      [](const std::exception_ptr& e) { std::rethrow_exception(e); });
+  parts.loop_exception = on_exception;
   asio::co_spawn(context,
                  run_agent(std::move(parts), std::move(rendering), mode, std::move(preview)),
                  [&](std::exception_ptr e, int result) {
@@ -291,7 +311,14 @@ int run_agent(std::shared_ptr<Rendering> rendering, Mode mode, PreviewSink previ
                    code = result;
                    context.stop();  // idle connections have timers of their own
                  });
-  context.run();
+  for (bool done = false; !done;) {
+    try {
+      context.run();
+      done = true;
+    } catch (...) {  // a handler that belongs to no coroutine
+      (*on_exception)(std::current_exception());
+    }
+  }
   if (failure) std::rethrow_exception(failure);
   return code;
 }

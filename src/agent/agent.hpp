@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <exception>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -40,6 +41,8 @@ struct Parts {
   std::function<boost::asio::awaitable<int>()> next_signal;
   // Reads the configuration and the templates again. Null: there is none to read.
   std::function<Reloaded()> reload;
+  // The agent puts there what is done when a handler outside of all coroutines throws.
+  std::shared_ptr<std::function<void(std::exception_ptr)>> loop_exception;
 };
 // The real ones, but for `reload`.
 [[nodiscard]] Parts make_parts(boost::asio::io_context& context);

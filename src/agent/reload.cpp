@@ -3,6 +3,7 @@
 #include "agent/settings.hpp"
 #include "base/log.hpp"
 #include "config/diff.hpp"
+#include "process/env_block.hpp"
 
 namespace keybearer {
 namespace {
@@ -46,6 +47,7 @@ ReloadReport reload(const ReloadTargets& targets) {
     targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
   }
   targets.secrets.configure(secrets::settings_of(now, false));
+  withhold_variables(now.credential_variables);
   targets.notifier.configure(now.notify);
   if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);
   targets.delivery.replace(std::move(*loaded));

@@ -11,8 +11,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <exception>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "base/fd.hpp"
 #include "base/time.hpp"
@@ -41,19 +43,21 @@ struct Shared {
   }
 };
 
-void start_thread(std::shared_ptr<Shared> shared) {
+// False: the system gives none now.
+bool start_thread(std::shared_ptr<Shared> shared) {
   // One heap for all threads: a heap of its own would cost each thread its pages.
   [[maybe_unused]] static const int one_arena = mallopt(M_ARENA_MAX, 1);
   sigset_t every, before;
   sigfillset(&every);
   pthread_sigmask(SIG_SETMASK, &every, &before);
+  bool started = true;
   try {
     std::thread([shared = std::move(shared)] { shared->run(); }).detach();
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
+  } catch (const std::system_error&) {
+    started = false;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
 }
 
 }  // namespace
@@ -65,10 +69,14 @@ asio::awaitable<void> run_in_thread(std::move_only_function<void()> job) {
   }
   auto shared =
       std::make_shared<Shared>(std::move(job), UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
-  const int own = fcntl(shared->done.get(), F_DUPFD_CLOEXEC, 0);
-  if (own < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
-  asio::posix::stream_descriptor done(co_await asio::this_coro::executor, own);
-  start_thread(shared);
+  const int own = shared->done ? fcntl(shared->done.get(), F_DUPFD_CLOEXEC, 0) : -1;
+  asio::posix::stream_descriptor done(co_await asio::this_coro::executor);
+  if (own >= 0) done.assign(own);
+  // Out of descriptors or threads: better on the loop than not at all.
+  if (own < 0 || !start_thread(shared)) {
+    std::exchange(shared->job, nullptr)();
+    co_return;
+  }
   co_await done.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
   if (!shared->finished.load(std::memory_order_acquire)) {
     throw std::logic_error("offload: woken before the job's end");

@@ -17,7 +17,7 @@
 
 namespace keybearer {
 
-// Throws std::system_error when the system gives no thread or descriptor.
+// When the system gives no thread or descriptor, the job runs in the caller.
 [[nodiscard]] boost::asio::awaitable<void> run_in_thread(std::move_only_function<void()> job);
 
 template <class Job>
