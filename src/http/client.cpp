@@ -275,6 +275,7 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
     const auto n = co_await stream.read_some(buffer.get() + filled, kReadSize - filled);
     if (n && *n == 0 && parser.ended()) break;
     if (!n || *n == 0) {
+      if (progress.answer_begun && parser.status() == 407) break;  // a proxy that reads no further
       if (progress.answer_begun)
         co_return why({ErrorKind::network, "connection lost in the middle of the answer"});
       co_return why(n ? Error{ErrorKind::network, "the server closed the connection"} : n.error());
@@ -289,7 +290,8 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
     std::copy(buffer.get() + *used, buffer.get() + filled, buffer.get());
     filled -= *used;
   }
-  Answer answer{parser.take(), parser.location(), parser.keep_alive() && filled == 0};
+  const bool reusable = parser.done() && parser.keep_alive() && filled == 0;
+  Answer answer{parser.take(), parser.location(), reusable};
   answer.response.asked = asked;
   co_return answer;
 }

@@ -118,6 +118,9 @@ bool ResponseParser::ended() {
 bool ResponseParser::done() const {
   return reader_->is_done();
 }
+int ResponseParser::status() const {
+  return reader_->response.status;
+}
 bool ResponseParser::keep_alive() const {
   return reader_->keep_alive();
 }

@@ -28,6 +28,7 @@ class ResponseParser {
   [[nodiscard]] bool ended();
 
   [[nodiscard]] bool done() const;
+  [[nodiscard]] int status() const;  // 0: not known yet
   [[nodiscard]] bool keep_alive() const;
   [[nodiscard]] const std::string& location() const;
   [[nodiscard]] Response take();

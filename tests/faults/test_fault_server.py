@@ -297,7 +297,7 @@ def tls_run(s, fronts, names=("IP:127.0.0.1",), clients=None, vault=""):
     way = front(s, fronts, tls=server_context(*authority.issue(*names), clients=clients))
     agent = kv_run(s, addr=way.url, vault=f'ca_cert = "boot/ca.pem"\n{vault}\n{FAST}')
     s.runlog.wait_starts(1, 5)
-    agent.wait_line('"event": "server"')  # nothing is under way any more
+    agent.wait_line('"event": "server')  # nothing is under way any more
     return agent, way, authority
 
 

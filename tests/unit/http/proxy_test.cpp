@@ -229,4 +229,9 @@ TEST_CASE("a proxy that wants a password answers http requests with it, too") {
   const auto error = fixture.get().error();
   CHECK(error.text.find(fixture.named() + " wants a user and a password (407)") !=
         std::string::npos);
+  CHECK(error.reason == Reason::proxy);
+
+  Fixture hasty("http://vault.invalid:8200");  // that cuts the connection in the middle of its page
+  hasty.proxy.scripts.push_back({"HTTP/1.1 407 X\r\nContent-Length: 100\r\n\r\n<html>", true});
+  CHECK(hasty.get().error().reason == Reason::proxy);
 }
