@@ -30,7 +30,6 @@ constexpr Duration kRevocations = 5s;         // all of them together, at the en
 constexpr Duration kMinNotifyTime = 1s;       // notifications have at least this long, after them
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
 constexpr Duration kReloadPause = 1s;         // between two reloads
-constexpr Duration kCommandsAtEnd = 60s;      // render --once: commands are tried again this long
 
 bool is_once(Mode mode) {
   return mode == Mode::run_once || mode == Mode::render_once || mode == Mode::preview;
@@ -94,8 +93,9 @@ awaitable<void> lock_memory_after_start() {
   lock_memory();
 }
 
-awaitable<void> end_after_commands(delivery::Hooks& hooks, Lifecycle& lifecycle) {
-  if (co_await hooks.idle(Clock::now() + kCommandsAtEnd)) co_return lifecycle.end(kOk);
+// A failed command is tried again for as long as a start may wait.
+awaitable<void> end_after_commands(delivery::Hooks& hooks, Duration limit, Lifecycle& lifecycle) {
+  if (co_await hooks.idle(Clock::now() + limit)) co_return lifecycle.end(kOk);
   lifecycle.end(kNotReady, Error{ErrorKind::spawn, "the files are written, but a command failed"});
 }
 
@@ -241,7 +241,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
     if (mode == Mode::preview) {
       lifecycle.end(preview(rendering->renderer.files()));
     } else if (mode == Mode::render_once) {
-      lifecycle.spawn(end_after_commands(hooks, lifecycle));
+      lifecycle.spawn(end_after_commands(hooks, config->template_config.start_grace, lifecycle));
     } else if (!is_once(mode)) {
       lifecycle.spawn(log_server_version(client));
     }

@@ -156,11 +156,13 @@ std::string Absences::hint(const Value& container, std::string_view key) const {
   return {};
 }
 
-// What was made of a secret (parseJSON ...) may have values of it for keys: those are not named.
+// Below a secret's own keys, and in what was made of one (parseJSON ...), values may be keys: those
+// are not named.
 std::string Absences::keys_text(const Value& container, std::string_view key) const {
   const auto keys = keys_of(container);
   const auto from = origin(container);
   if (!from && !answers_.empty()) return {};
+  if (from && from->ends_with(')')) return "; in " + *from;
   std::string out = from ? "; " + *from : std::string("; it");
   out += keys.empty() ? " has no keys" : " has " + listed(keys);
   const std::string_view meant = closest_match(key, keys);
@@ -177,6 +179,7 @@ std::string Absences::text(AbsenceId id, const std::string& shown_key) const {
       const std::string keys = keys_text(reason.container, reason.key);
       // "no key "x" in kv/data/app; it has ..."
       std::string rest = keys;
+      if (from && rest == "; in " + *from) rest.clear();
       if (from && rest.starts_with("; " + *from)) rest = "; it" + rest.substr(2 + from->size());
       return "no key " + shown_key + in + rest;
     }

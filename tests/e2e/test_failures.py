@@ -343,7 +343,7 @@ destination = "out/broken"
 contents = '{text}'
 ''')
     assert agent.wait_exit(3) == EX_TEMPLATE
-    assert "out/broken" in agent.stderr and s.tap.count() == 0, agent.stderr
+    assert "agent.toml:" in agent.stderr and text in agent.stderr and s.tap.count() == 0, agent.stderr
 
 
 def test_missing_template_file(s):

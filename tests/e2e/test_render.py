@@ -199,7 +199,7 @@ def test_a_destination_that_can_not_be_written_is_73(s):
     os.mkdir(s.path("out/app.ini"))
     s.write("v.json", '{"kv/data/app": {"data": {"user": "ann", "pass": "p"}}}')
     agent = s.start("render", "-c", s.config(FILES, addr="http://127.0.0.1:1"), "--values", "v.json", "--diff")
-    assert agent.wait_exit(5) == EX_IO and "out/app.ini: is a folder" in agent.stderr and "+PASS=" in agent.stdout
+    assert agent.wait_exit(5) == EX_IO and "out/app.ini: is a directory" in agent.stderr and "+PASS=" in agent.stdout
 
 
 @pytest.mark.parametrize("words", [["version"], ["--help"], ["check", "--show", "-c", "agent.toml"]])

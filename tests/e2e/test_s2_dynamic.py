@@ -319,7 +319,7 @@ def test_S2_17_no_attempt_works_later(s):
     s.run('notify.command = ["/bin/sh", "alert.sh"]\n' + text)
     first = s.runlog.wait_starts(1, 5)[0]
     user = app_user(s)
-    wait_for(lambda: "verify_failed" in (s.read("alarms") or ""), 14, "the alarm")
+    wait_for(lambda: "verify.refused" in (s.read("alarms") or ""), 14, "the alarm")
     assert s.pg.works(*user) and s.runlog.lines() == [first] and len(verified(s)) >= 4
 
 
