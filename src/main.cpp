@@ -1,6 +1,9 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 
+#include "base/offload.hpp"
 #include "cli/cli.hpp"
 #include "cli/commands.hpp"
 #include "process/standard_streams.hpp"
@@ -9,7 +12,10 @@
 int main(int argc, char** argv) {
   keybearer::hold_standard_streams();
   try {
-    return keybearer::cli::flushed(keybearer::cli::main(argc, argv));
+    const int code = keybearer::cli::flushed(keybearer::cli::main(argc, argv));
+    // A thread that nobody waits for may still use what exit(3) would destroy.
+    if (keybearer::offloads_running() > 0) _exit(code);
+    return code;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "keybearer: internal error: %s\n", e.what());
   } catch (...) {

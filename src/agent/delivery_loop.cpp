@@ -93,22 +93,25 @@ awaitable<void> DeliveryLoop::gather_first_answers(Instant wake) {
 
 awaitable<void> DeliveryLoop::pass() {
   if (stopping_) co_return;
+  const auto rendering = rendering_;
+  // A reload may come during each wait: then the next pass has the new templates.
+  const auto outdated = [&] { return stopping_ || rendering != rendering_; };
   const bool use_defaults = !ready_ && should_use_defaults(start_rules_, start_facts());
   if (use_defaults) links_.secrets.use_defaults();
   evaluation_ = co_await evaluate(use_defaults);
-  if (stopping_) co_return;
+  if (outdated()) co_return;
   if (ready_ && links_.secrets.reject(evaluation_.used)) {
     report(evaluation_.errors);
     evaluation_ = co_await evaluate(false);
   }
-  if (stopping_) co_return;
+  if (outdated()) co_return;
   render::log_notes(evaluation_.notes);
   for (const tmpl::Dependency& dependency : evaluation_.missing) links_.secrets.require(dependency);
   if (!ready_) links_.session.grow_budget(links_.secrets.all().size());
   report(evaluation_.errors);
   // What is there does not wait for what is not; the child waits for all.
   const bool all_written = co_await write();
-  if (stopping_ || (!ready_ && start_is_over())) co_return;
+  if (outdated() || (!ready_ && start_is_over())) co_return;
   (void)links_.secrets.missing_key(evaluation_.used);
   if (!evaluation_.complete) co_return;
   if (evaluation_.errors.empty() && evaluation_.missing.empty())
@@ -189,7 +192,7 @@ awaitable<bool> DeliveryLoop::write() {
   // What writeToFile asks for goes first: the child may read both.
   const auto beside = co_await carry_out_effects(files);
   auto results = co_await links_.files.apply(std::move(writes));
-  if (stopping_) co_return false;
+  if (stopping_ || rendering != rendering_) co_return false;
   bool all = carry_out_for_variables();
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!beside[i]) results[i].written = beside[i];

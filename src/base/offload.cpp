@@ -24,6 +24,8 @@ namespace {
 
 namespace asio = boost::asio;
 
+std::atomic<int> running = 0;
+
 // Shared by the thread and the one who waits; the last to let go takes it away.
 struct Shared {
   std::move_only_function<void()> job;
@@ -38,6 +40,7 @@ struct Shared {
       failure = std::current_exception();
     }
     job = nullptr;
+    --running;
     finished.store(true, std::memory_order_release);
     eventfd_write(done.get(), 1);
   }
@@ -51,16 +54,22 @@ bool start_thread(std::shared_ptr<Shared> shared) {
   sigfillset(&every);
   pthread_sigmask(SIG_SETMASK, &every, &before);
   bool started = true;
+  ++running;
   try {
     std::thread([shared = std::move(shared)] { shared->run(); }).detach();
   } catch (const std::system_error&) {
     started = false;
+    --running;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return started;
 }
 
 }  // namespace
+
+int offloads_running() noexcept {
+  return running;
+}
 
 asio::awaitable<void> run_in_thread(std::move_only_function<void()> job) {
   if (Clock::frozen()) {

@@ -20,6 +20,9 @@ namespace keybearer {
 // When the system gives no thread or descriptor, the job runs in the caller.
 [[nodiscard]] boost::asio::awaitable<void> run_in_thread(std::move_only_function<void()> job);
 
+// Jobs whose thread has not ended: then the process must not run its destructors.
+[[nodiscard]] int offloads_running() noexcept;
+
 template <class Job>
 [[nodiscard]] auto offload(Job job) -> boost::asio::awaitable<std::invoke_result_t<Job&>> {
   using Result = std::invoke_result_t<Job&>;

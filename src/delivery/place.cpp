@@ -82,7 +82,9 @@ result<> set_mode_and_owner(int fd, const FileTarget& target, const Attributes& 
 result<bool> claim_temporary(Prepared& prepared) {
   if (flock(prepared.fd.get(), LOCK_EX) != 0) return true;  // no locks here: no sweep either
   struct stat info{};
-  return fstat(prepared.fd.get(), &info) == 0 && info.st_nlink > 0;
+  if (fstat(prepared.fd.get(), &info) != 0)
+    return refuse_errno(prepared.target->destination, "its temporary file", errno);
+  return info.st_nlink > 0;
 }
 
 }  // namespace

@@ -39,10 +39,11 @@ void sync(std::span<Sync> files) noexcept {
     const auto before = files.first(i);
     if (at_once) {
       const auto earlier = std::ranges::find_if(before, same_device);
-      file.error = earlier != before.end()        ? earlier->error
-                   : syncfs(file.descriptor) == 0 ? 0
-                                                  : errno;
-      if (file.error == 0) continue;
+      file.device_error = earlier != before.end()        ? earlier->device_error
+                          : syncfs(file.descriptor) == 0 ? 0
+                                                         : errno;
+      file.error = 0;
+      if (file.device_error == 0) continue;
     }
     file.error = fsync(file.descriptor) == 0 ? 0 : errno;
   }

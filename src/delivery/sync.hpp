@@ -10,7 +10,8 @@ namespace keybearer::delivery {
 struct Sync {
   int descriptor;
   dev_t device;
-  int error = 0;  // an errno, afterwards
+  int error = 0;         // an errno, afterwards
+  int device_error = 0;  // of the device's syncfs(2)
 };
 
 // Waits for the disk. Allocates nothing and throws nothing.

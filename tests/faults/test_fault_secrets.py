@@ -70,7 +70,7 @@ def test_F13_odd_static_roles(s, ttl, rotation):
     agent = kv_run(s, interval="5m", more='[env]\nX = { secret = "database/static-creds/r", key = "password" }')
     assert s.runlog.wait_starts(1, 5)[0]["env"]["X"] == value
     observe(4, lambda: None, 1.0)
-    assert agent.alive and len(s.runlog.starts()) == 1 and s.tap.count("database/static-creds/r") <= 9, s.tap
+    assert agent.alive and len(s.runlog.starts()) == 1 and s.tap.count("database/static-creds/r") <= 60, s.tap  # each 100 ms for 6 s, then growing
 
 
 def test_F07_a_renewal_denied_is_not_asked_for_again(s):
@@ -247,7 +247,7 @@ def test_F25_an_answer_that_is_lost_on_the_way(s, lost):
     s.tap.cut_body(path, 1)
     agent = wrapping_run(s)
     if lost == "unwrap":
-        assert agent.wait_exit(8) == EX_AUTH and len(alarms(s)) == 1, agent.stderr
+        assert agent.wait_exit(8) == EX_AUTH and "lost on the way" in agent.stderr and not alarms(s), agent.stderr  # nobody stole it
         assert s.tap.count("sys/wrapping/*") <= 4 and not s.tap.logins(), s.tap
     else:
         s.runlog.wait_starts(1, 6)

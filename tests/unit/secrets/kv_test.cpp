@@ -444,7 +444,7 @@ TEST_CASE_FIXTURE(KvFixture, "a file that is not there at the start is given up 
   CHECK(start_failure()->kind == ErrorKind::not_found);
 }
 
-TEST_CASE_FIXTURE(House, "an answer tells the KV version where the mount may not be asked about") {
+TEST_CASE_FIXTURE(Fixture, "an answer tells the KV version where the mount may not be asked about") {
   const char* const wrong =
       R"({"data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See ..."]})";
   http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
@@ -465,7 +465,7 @@ TEST_CASE_FIXTURE(House, "an answer tells the KV version where the mount may not
   CHECK(http->count("GET /v1/kv/metadata/app") >= 1);
 }
 
-TEST_CASE_FIXTURE(House,
+TEST_CASE_FIXTURE(Fixture,
                   "a mount that may not be asked about is asked about again, never taken for v1") {
   http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
   http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 200,

@@ -2,6 +2,7 @@
 // share for ten times the input.
 
 #include <doctest/doctest.h>
+#include <initializer_list>
 
 #include <map>
 
@@ -40,40 +41,41 @@ Told told(const std::string& text, const std::atomic<bool>* stop = nullptr) {
 TEST_CASE("a stop ends each call in its middle") {
   const std::atomic<bool> stop = true;
   const std::string large = "(sprig_repeat 2000000 \"a b,\")";
-  for (const std::string& call : {std::string("sprig_bcrypt \"x\""),
-                                  std::string("sprig_htpasswd \"u\" \"x\""),
-                                  std::string("sprig_genPrivateKey \"rsa\""),
-                                  "toUpper " + large,
-                                  "toTitle " + large,
-                                  "split \"\" " + large,
-                                  "split \",\" " + large,
-                                  "replaceAll \"a\" \"\" " + large,
-                                  "replaceAll \"\" \"x\" " + large,
-                                  "regexReplaceAll \"a\" \"b\" " + large,
-                                  "regexMatch \"z$\" " + large,
-                                  "sprig_regexFindAll \"a\" " + large + " -1",
-                                  "toJSON " + large,
-                                  "toYAML " + large,
-                                  "parseYAML " + large,
-                                  "parseJSON " + large,
-                                  "base64Encode " + large,
-                                  "base64Decode " + large,
-                                  "sprig_b32enc " + large,
-                                  "sprig_adler32sum " + large,
-                                  "html " + large,
-                                  "js " + large,
-                                  "urlquery " + large,
-                                  "sprig_snakecase " + large,
-                                  "sprig_swapcase " + large,
-                                  "sprig_wrapWith 1 \"-\" " + large,
-                                  "toJSON (sprig_until 100000)",
-                                  "toYAML (sprig_until 100000)",
-                                  "toTOML (sprig_dict \"a\" (sprig_until 100000))",
-                                  "print (sprig_until 100000)",
-                                  "spew_sdump (sprig_until 100000)",
-                                  "sprig_uniq (sprig_until 100000)",
-                                  "sprig_sortAlpha (sprig_until 100000)",
-                                  "sprig_without (sprig_until 100000) 1 2"}) {
+  for (const std::string& call :
+       std::initializer_list<std::string>{std::string("sprig_bcrypt \"x\""),
+                                          std::string("sprig_htpasswd \"u\" \"x\""),
+                                          std::string("sprig_genPrivateKey \"rsa\""),
+                                          "toUpper " + large,
+                                          "toTitle " + large,
+                                          "split \"\" " + large,
+                                          "split \",\" " + large,
+                                          "replaceAll \"a\" \"\" " + large,
+                                          "replaceAll \"\" \"x\" " + large,
+                                          "regexReplaceAll \"a\" \"b\" " + large,
+                                          "regexMatch \"z$\" " + large,
+                                          "sprig_regexFindAll \"a\" " + large + " -1",
+                                          "toJSON " + large,
+                                          "toYAML " + large,
+                                          "parseYAML " + large,
+                                          "parseJSON " + large,
+                                          "base64Encode " + large,
+                                          "base64Decode " + large,
+                                          "sprig_b32enc " + large,
+                                          "sprig_adler32sum " + large,
+                                          "html " + large,
+                                          "js " + large,
+                                          "urlquery " + large,
+                                          "sprig_snakecase " + large,
+                                          "sprig_swapcase " + large,
+                                          "sprig_wrapWith 1 \"-\" " + large,
+                                          "toJSON (sprig_until 100000)",
+                                          "toYAML (sprig_until 100000)",
+                                          "toTOML (sprig_dict \"a\" (sprig_until 100000))",
+                                          "print (sprig_until 100000)",
+                                          "spew_sdump (sprig_until 100000)",
+                                          "sprig_uniq (sprig_until 100000)",
+                                          "sprig_sortAlpha (sprig_until 100000)",
+                                          "sprig_without (sprig_until 100000) 1 2"}) {
     CAPTURE(call);
     CHECK(told("{{ $x := " + call + " }}", &stop).text.ends_with("broken off"));
   }
