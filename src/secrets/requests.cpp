@@ -55,6 +55,7 @@ awaitable<result<vault::Reply>> read(WatchContext& context, const WatchedSecret&
 awaitable<result<vault::Reply>> read_by_answer(WatchContext& context, WatchedSecret& secret) {
   const std::string& path = secret.dependency.path;
   auto plain = co_await read(context, secret, path);
+  if (plain) secret.data_path = path;  // as it is: no need to know the mount
   if (plain || plain.error().reason != Reason::wrong_kv_version) co_return plain;
   std::size_t slash = path.find('/');
   for (int tries = 0; tries < kMountDepth && slash != std::string::npos; ++tries) {

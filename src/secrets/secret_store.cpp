@@ -182,10 +182,18 @@ void SecretStore::refresh(const std::string& id) {
   impl_->client.session().reopen();  // somebody wants it now
 }
 
+namespace {
+
+constexpr Duration kJustLooked = std::chrono::milliseconds(100);
+
+}  // namespace
+
 void SecretStore::refresh_all(bool leased) {
   for (const Status* status : all()) {
     WatchedSecret* secret = impl_->find(status->id);
     const bool failing = status->state != Status::State::fresh;
+    if (!failing && status->last_success && Clock::now() - *status->last_success < kJustLooked)
+      continue;
     // Of KV v2 the version is compared first: what is unchanged is not read again.
     if (!failing && status->kind == Kind::kv2) {
       Impl::wake(*secret, &Wakeups::look);

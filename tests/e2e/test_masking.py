@@ -186,7 +186,7 @@ destination = "out/postgres.conf"
     assert agent.wait_exit(10) == 75, agent.stderr
     shown = agent.stderr
     assert "kv/data/postgres" in shown and "postgres.conf.tmpl:1:" in shown and "[masked]" not in shown, shown
-    lines = shown.replace("\\n", "\n").split("\n")
+    lines = shown.replace("\\n", "\n").replace('\\"', '"').split("\n")
     at = next(i for i, line in enumerate(lines) if source in line)
     caret = lines[at + 1].index("^") - lines[at].index("user =")
     assert source.index(".Data.data.nope") <= caret < source.index("nope }}"), lines[at:at + 2]

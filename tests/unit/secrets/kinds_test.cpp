@@ -32,7 +32,7 @@ std::string rotated(int n) {
   return password(
       n, R"(,"last_vault_rotation":")" + std::string(text) + R"(","rotation_period":60,"ttl":60)");
 }
-std::string minted(int n) {
+std::string issued_token(int n) {
   return R"({"auth":{"client_token":"canary-t)" + std::to_string(n) +
          R"(","accessor":"a","policies":["x"],"token_type":"service","lease_duration":60,)"
          R"("renewable":false,"orphan":false}})";
@@ -80,7 +80,7 @@ const std::vector<KindCase>& kinds() {
       {"static role", read("auth/static-creds/app"), "GET /v1/auth/static-creds/app",
        [](int n) { return rotated(n); }, "rotated"},
       {"issued token", tmpl::write_dependency("auth/token/create/svc", {{"ttl", "60s"}}),
-       "PUT /v1/auth/token/create/svc", [](int n) { return minted(n); }, "new credentials"},
+       "PUT /v1/auth/token/create/svc", [](int n) { return issued_token(n); }, "new credentials"},
       {"list",
        {.kind = Of::list, .path = "auth/kv1", .id = "list"},
        "GET /v1/auth/kv1?list=true",

@@ -444,7 +444,8 @@ TEST_CASE_FIXTURE(KvFixture, "a file that is not there at the start is given up 
   CHECK(start_failure()->kind == ErrorKind::not_found);
 }
 
-TEST_CASE_FIXTURE(Fixture, "an answer tells the KV version where the mount may not be asked about") {
+TEST_CASE_FIXTURE(Fixture,
+                  "an answer tells the KV version where the mount may not be asked about") {
   const char* const wrong =
       R"({"data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See ..."]})";
   http->answer("GET /v1/sys/internal/ui/mounts/kv/app", 403, kDenied);
