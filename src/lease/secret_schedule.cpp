@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kLeastPause = 20ms;       // whatever is overdue
 constexpr Duration kAfterRotation = 10ms;    // clocks differ a little
-constexpr Duration kRotationPoll = 100ms;    // while a rotation is due
+constexpr Duration kRotationPoll = 105ms;    // while a rotation is due; no closer than 100 ms
 constexpr Duration kUsualLateness = 6s;      // servers work their queue off every 5 s
 constexpr Duration kRotationPollMax = 16s;   // when it is later than that
 constexpr Duration kOutageAtRotation = 10s;  // so long a failed look at a rotation is soon repeated

@@ -115,12 +115,14 @@ lease::Lifetime lifetime_of(const tmpl::Dependency& dependency, const vault::Rep
   if (data.find("last_vault_rotation") != nullptr && data.find("ttl") != nullptr) {
     const Duration period = seconds_at(data, "rotation_period");
     const Duration ttl = seconds_at(data, "ttl");
-    const auto rotated = parse_time(text_at(data, "last_vault_rotation"));
+    auto rotated = parse_time(text_at(data, "last_vault_rotation"));
     Duration left = ttl;  // the server cuts it to whole seconds: it may take one more
     if (rotated && period > Duration::zero()) {
       const Duration exact = between(asked, *rotated) + period;
       if (exact > ttl - 1500ms && exact < ttl + 2500ms)
         left = exact;  // else the clocks differ: trust the server's count
+      else if (std::chrono::abs(exact - ttl) > 1h)
+        rotated.reset();  // no time of this world: it tells nothing of lateness
     }
     return {.kind = Kind::static_role, .to_rotation = left, .period = period, .rotated = rotated};
   }
