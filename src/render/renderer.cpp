@@ -27,6 +27,7 @@ struct FileTarget {
   std::vector<RenderedValue> values;
   std::string nulls;           // names that are left out
   std::optional<Error> error;  // the format can't hold them
+  bool changed = false;        // a value since the file was composed
 };
 
 struct VariableTarget {
@@ -347,12 +348,14 @@ void Renderer::Impl::update_file(std::size_t i, tmpl::DataSource& source, bool u
                                  const std::atomic<bool>* stop, Evaluation& evaluation) {
   FileTarget& target = file_targets[i];
   RenderedFile& file = files[i];
-  bool changed = file.generation == 0, all = true;
+  bool evaluated = file.generation == 0, all = true;
   for (RenderedValue& value : target.values) {
-    changed = update(value, source, use_defaults, stop, evaluation) || changed;
+    const auto before = value.value();
+    evaluated = update(value, source, use_defaults, stop, evaluation) || evaluated;
+    target.changed = target.changed || value.value() != before;
     all = collect(value, evaluation) && all;
   }
-  if (all && changed) compose(target, file, evaluation);
+  if (all && evaluated) compose(target, file, evaluation);
   if (target.error) evaluation.errors.push_back(*target.error);
   evaluation.complete = evaluation.complete && all && file.generation > 0;
 }
@@ -401,7 +404,7 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file, Evaluation&
     file.printed.clear();
     for (const FormatEntry& entry : entries) file.printed.push_back(entry.at);
   }
-  ++file.generation;
+  if (std::exchange(target.changed, false) || file.generation == 0) ++file.generation;
 }
 
 namespace {

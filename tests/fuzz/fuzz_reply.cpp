@@ -5,6 +5,7 @@
 #include <string>
 
 #include "http/response_parser.hpp"
+#include "lease/secret_schedule.hpp"
 #include "secrets/classify.hpp"
 #include "vault/reply.hpp"
 
@@ -31,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   (void)secrets::kv_version(*reply);
   (void)vault::parse_lookup(*reply, {});
   (void)vault::parse_mount(*reply);
-  secrets::SecretSchedule schedule({{}, {}, {}}, 0.5);
+  lease::SecretSchedule schedule({{}, {}, {}}, 0.5);
   const Instant now{std::chrono::hours(1)};
   if (schedule.answered(life, now).at < now) __builtin_trap();  // never in the past
   return 0;

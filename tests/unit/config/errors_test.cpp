@@ -313,32 +313,6 @@ TEST_CASE("a configuration that others can write is refused as root, else warned
   }
 }
 
-TEST_CASE("plain http is warned of unless the host is this machine, by its whole name") {
-  const std::pair<const char*, bool> rows[] = {
-      {"http://127.0.0.1:8200", false},
-      {"http://localhost:8200", false},
-      {"http://localhost.", false},
-      {"http://[::1]:8200", false},
-      {"http://127.1.2.3", false},
-      {"http://localhost.evil.example", true},
-      {"http://127.evil.example", true},
-      {"http://127.0.0.1.evil.example:80", true},
-      {"http://10.0.0.1:8200", true},
-      {"http://user@evil.example", true},
-      {"http://127.0.0.1@evil.example", true},
-      {"https://evil.example", false},
-      {"http://[::2]", true},
-      {"http://localhostx", true},
-  };
-  for (const auto& [address, warns] : rows) {
-    Fixture f;
-    CAPTURE(address);
-    const auto loaded = f.load(std::string("[vault]\naddress = \"") + address + "\"\n");
-    REQUIRE(loaded.has_value());
-    CHECK(loaded->config.warnings.empty() == !warns);
-  }
-}
-
 TEST_CASE("a destination that is standard output is for keybearer render") {
   Fixture f;
   const std::string text =

@@ -306,6 +306,8 @@ TEST_CASE_FIXTURE(StoreFixture,
   start({kApp, kDynamic, once_only});
   http->reset(kData);
   http->answer(kData, 200, kv2(2, "canary-2"));
+  http->reset(kMetadata);
+  http->answer(kMetadata, 200, metadata(2));
   io.advance(1s);  // what was looked at just now is not looked at again
   secrets->refresh_all();
   io.run();
