@@ -317,7 +317,7 @@ TEST_CASE("a token file that others may read is warned about, once") {
   fixture.start();
   fixture.io.advance(5s);
   CHECK(fixture.token() == "hvs.FIRST");
-  CHECK(fixture.lines("others may read") == 1);
+  CHECK(fixture.lines("may read this credential") == 1);
 }
 
 TEST_CASE("a missing token file ends the start with its path") {
