@@ -93,7 +93,9 @@ bool needs_mount(const tmpl::Dependency& dependency) {
   constexpr std::string_view kNoKv[] = {"auth/", "sys/", "identity/", "cubbyhole/"};
   if (std::ranges::any_of(kNoKv, [&path](auto prefix) { return path.starts_with(prefix); }))
     return false;
-  return path.find("/data/") == std::string::npos && path.find("/metadata/") == std::string::npos;
+  // A list of kv/metadata is of the whole mount; a read of kv/data is of a secret called data.
+  const std::string& named = dependency.kind == Kinds::list ? path : dependency.path;
+  return named.find("/data/") == std::string::npos && named.find("/metadata/") == std::string::npos;
 }
 
 lease::Lifetime lifetime_of(const tmpl::Dependency& dependency, const vault::Reply& reply,

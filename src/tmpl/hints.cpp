@@ -80,8 +80,8 @@ std::string open_block(const ErrorSite& site) {
   if (open.empty()) return {};
   const auto& [name, action] = open.back();
   return std::string(site.left) + " end " + std::string(site.right) + " is missing for " +
-         std::string(site.left) + " " + name + " at " + std::to_string(line_of(text, action)) +
-         ":" + std::to_string(column_of(text, action) + 1);
+         std::string(site.left) + " " + name + " at line " + std::to_string(line_of(text, action)) +
+         ", column " + std::to_string(column_of(text, action) + 1);
 }
 
 // --- a key with a dash ---

@@ -281,6 +281,7 @@ Reason reason_code(int status, std::string_view said, const Value& body, const A
   if (mentions(said, "no handler for route")) return Reason::no_mount;
   if (mentions(said, "namespace not found")) return Reason::no_namespace;
   if (mentions(said, "versioned K/V secrets engine") ||
+      mentions(said, "operations on the root of a K/V v2 mount") ||
       mentions(joined(value_at(body, "warnings")), "versioned K/V secrets engine")) {
     return Reason::wrong_kv_version;
   }

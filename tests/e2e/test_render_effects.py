@@ -163,7 +163,7 @@ def test_a_path_with_dots_is_refused_at_once(s, path):
 
 
 @pytest.mark.parametrize("template, hint", [
-    ("{{ toUper \"x\" }}", 'did you mean "toUpper"?'), ("{{ with secret \"x\" }}", "{{ end }} is missing for {{ with at 1:1"),
+    ("{{ toUper \"x\" }}", 'did you mean "toUpper"?'), ("{{ with secret \"x\" }}", "{{ end }} is missing for {{ with at line 1, column 1"),
     ("{{ secret 'x' }}", "double quotes"), (IN_APP + "{{ .Data.data.api-key }}{{ end }}", 'index .Data.data "api-key"'),
     (IN_APP + "{{ .data.x }}{{ end }}", "write .Data")])
 def test_hints(s, template, hint):

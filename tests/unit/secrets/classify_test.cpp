@@ -116,6 +116,7 @@ TEST_CASE("paths of KV 2") {
   CHECK(metadata_path("kv/data/app/db") == "kv/metadata/app/db");
   CHECK(metadata_path("team/kv/data/data/x") == "team/kv/metadata/data/x");
   CHECK_FALSE(metadata_path("database/creds/x"));
+  CHECK(with_data("kv/data", "kv/") == "kv/data/data");
   CHECK(with_data("kv/app/db", "kv/") == "kv/data/app/db");
   CHECK(with_data("kv/data/app", "kv/") == "kv/data/app");
   CHECK(with_data("kv/subkeys/app", "kv/") == "kv/subkeys/app");

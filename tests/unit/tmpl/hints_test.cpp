@@ -47,15 +47,18 @@ TEST_CASE("a function that is not there: the nearest name is said") {
 }
 
 TEST_CASE("a block that is not closed is named with its place") {
-  CHECK(hint("a\n{{ with secret \"x\" }}\nb") == "{{ end }} is missing for {{ with at 2:1");
+  CHECK(hint("a\n{{ with secret \"x\" }}\nb") ==
+        "{{ end }} is missing for {{ with at line 2, column 1");
   CHECK(hint("{{ if true }}{{ range loop 3 }}{{ end }}") ==
-        "{{ end }} is missing for {{ if at 1:1");
-  CHECK(hint("{{ if true }}{{/* {{ end }} */}}x") == "{{ end }} is missing for {{ if at 1:1");
-  CHECK(hint("{{ if eq \"{{ end }}\" \"a\" }}x") == "{{ end }} is missing for {{ if at 1:1");
-  CHECK(hint("{{- define \"t\" -}}x") == "{{ end }} is missing for {{ define at 1:1");
+        "{{ end }} is missing for {{ if at line 1, column 1");
+  CHECK(hint("{{ if true }}{{/* {{ end }} */}}x") ==
+        "{{ end }} is missing for {{ if at line 1, column 1");
+  CHECK(hint("{{ if eq \"{{ end }}\" \"a\" }}x") ==
+        "{{ end }} is missing for {{ if at line 1, column 1");
+  CHECK(hint("{{- define \"t\" -}}x") == "{{ end }} is missing for {{ define at line 1, column 1");
   CHECK(hint("x {{ end }}") == "there is one end too many, or a block's beginning is missing");
   CHECK(error("[[ if true ]]x", {.left_delimiter = "[[", .right_delimiter = "]]"}).hint ==
-        "[[ end ]] is missing for [[ if at 1:1");
+        "[[ end ]] is missing for [[ if at line 1, column 1");
 }
 
 TEST_CASE("quotes that are none") {
