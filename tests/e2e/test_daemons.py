@@ -235,6 +235,7 @@ def test_a_change_of_a_variable_starts_it_again(daemon):
 def test_a_crash_is_its_end(daemon):
     agent = start(daemon)
     pid = wait_main(daemon)
+    os.kill(pid, signal.SIGSTOP)  # it would start other workers meanwhile
     for victim in [*workers_of(pid), pid]:
         os.kill(victim, signal.SIGKILL)
     assert agent.wait_exit(8) == 128 + signal.SIGKILL, agent.stderr
@@ -243,7 +244,8 @@ def test_a_crash_is_its_end(daemon):
 def test_after_a_crash_it_is_started_again_by_the_policy(daemon):
     agent = start(daemon, exec='restart_on_exit = "on-failure"\nrestart_backoff = "100ms"')
     pid = wait_main(daemon)
-    for victim in [pid, *workers_of(pid)]:
+    os.kill(pid, signal.SIGSTOP)
+    for victim in [*workers_of(pid), pid]:
         os.kill(victim, signal.SIGKILL)
     wait_main(daemon, other_than=pid)
     assert agent.alive

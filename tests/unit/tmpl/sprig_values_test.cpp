@@ -96,8 +96,7 @@ TEST_CASE("decimal sums and quotients are exact") {
 TEST_CASE("numbers from everything, as cast reads it") {
   CHECK(render_app("{{ sprig_int $d.port }} {{ sprig_int \"0x10\" }} {{ sprig_int \"010\" }} {{ "
                    "sprig_int \"12.00\" }} {{ sprig_int \"12.5\" }} {{ sprig_int true }} {{ "
-                   "sprig_int 1e300 }}") ==
-        "5432 16 8 12 0 1 -9223372036854775808");
+                   "sprig_int 1e300 }}") == "5432 16 8 12 0 1 -9223372036854775808");
 }
 
 TEST_CASE("Go's nil lists: empty, but null in JSON") {
