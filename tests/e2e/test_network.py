@@ -17,6 +17,8 @@ OWN = ("VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY")
 
 class Tinyproxy:
     def __init__(self, folder, credentials=None):
+        if TINYPROXY is None:
+            pytest.skip("tinyproxy is not installed (packaging/packages.txt)")
         self.port = free_port()
         self.log = os.path.join(folder, "tinyproxy.log")
         config = os.path.join(folder, "tinyproxy.conf")
