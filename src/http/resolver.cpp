@@ -32,7 +32,7 @@ using boost::system::error_code;
 
 // Addresses without a look-up.
 Addresses literal(const std::string& host) {
-  if (host == "localhost") {
+  if (host == "localhost" || host == "localhost.") {
     return {asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()};
   }
   error_code error;

@@ -94,7 +94,7 @@ std::string Url::text() const {
 }
 
 bool Url::is_loopback() const {
-  if (scheme == Scheme::unix_socket || host == "localhost") return true;
+  if (scheme == Scheme::unix_socket || host == "localhost" || host == "localhost.") return true;
   boost::system::error_code error;  // 127.evil.example is a name, not an address
   const auto address = boost::asio::ip::make_address(host, error);
   return !error && address.is_loopback();

@@ -44,13 +44,19 @@ TEST_CASE("a wrong address is refused with the reason, and user info is not repe
   CHECK_FALSE(parse_url("unix:///" + std::string(107, 'x')));
 }
 
-TEST_CASE("only addresses of this machine are loopback") {
-  for (const char* text :
-       {"http://127.0.0.1", "http://127.9.9.9", "http://localhost", "http://[::1]", "unix:///s"}) {
-    CHECK(parse_url(text)->is_loopback());
+TEST_CASE("only addresses of this machine are loopback, by the whole name") {
+  for (const char* text : {"http://127.0.0.1", "http://127.9.9.9", "http://127.1.2.3:8200",
+                           "http://localhost", "http://localhost.", "http://[::1]", "unix:///s"}) {
+    CAPTURE(text);
+    const auto url = parse_url(text);
+    CHECK((url && url->is_loopback()));
   }
-  for (const char* text : {"http://127.evil.example", "http://10.0.0.1", "http://vault",
-                           "http://localhost.evil.example"}) {
-    CHECK_FALSE(parse_url(text)->is_loopback());
+  for (const char* text :
+       {"http://127.evil.example", "http://127.0.0.1.evil.example:80", "http://10.0.0.1",
+        "http://vault", "http://localhost.evil.example", "http://localhostx", "http://[::2]",
+        "http://user@evil.example", "http://127.0.0.1@evil.example"}) {
+    CAPTURE(text);
+    const auto url = parse_url(text);
+    CHECK_FALSE((url && url->is_loopback()));
   }
 }
