@@ -7,15 +7,14 @@ target_compile_definitions(kb_flags INTERFACE
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
   BOOST_ERROR_CODE_HEADER_ONLY)
 target_compile_options(kb_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wimplicit-fallthrough
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Wno-sign-conversion -Wnon-virtual-dtor -Wimplicit-fallthrough
   -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
   -fvisibility=hidden -ffunction-sections -fdata-sections -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(kb_flags INTERFACE -Xclang -fno-pch-timestamp)
-  add_link_options(-fuse-ld=lld -Wl,--icf=all)
-endif()
+target_compile_options(kb_flags INTERFACE -Xclang -fno-pch-timestamp)
+add_link_options(-fuse-ld=lld -Wl,--icf=all)
+target_compile_definitions(kb_flags INTERFACE _GLIBCXX_ASSERTIONS)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
-  target_compile_options(kb_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  target_compile_options(kb_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif()
 add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections)
 

@@ -101,8 +101,31 @@ struct Method {
   std::map<std::string, Value, std::less<>> values_;
 };
 
+// What a login's answer must say; what is not set is not looked at.
+struct Identity {
+  std::string entity_id;
+  std::vector<std::string> policies;            // each of them
+  std::map<std::string, std::string> metadata;  // each of these pairs
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+// [[auto_auth.sink]]: a file with the token, for other programs.
+struct Sink {
+  enum class Format { token, json };
+  std::string path;
+  unsigned mode = 0600;
+  std::string user, group;
+  std::optional<Duration> wrap_ttl;  // the file gets a wrapping token
+  Format format = Format::token;
+  std::optional<bool> remove_on_exit;  // default: true, false with exit_after_auth
+  DeclaredAt place;
+  friend bool operator==(const Sink&, const Sink&) = default;
+};
+
 struct AutoAuth {
   Method method;
+  std::optional<Identity> verify_identity;
+  std::vector<Sink> sinks;
   double renew_at = 0.8;
   Duration min_remaining = 10s;
   std::optional<Duration> increment;
@@ -114,8 +137,18 @@ struct AutoAuth {
   friend bool operator==(const AutoAuth&, const AutoAuth&) = default;
 };
 
+enum class OnStale { keep, stop, use_default };
+
+// How old a value may get while the server is away, and what comes then.
+struct Stale {
+  std::optional<Duration> max_stale;
+  OnStale on_stale = OnStale::keep;
+  friend bool operator==(const Stale&, const Stale&) = default;
+};
+
 struct TemplateConfig {
   Interval static_secret_render_interval;
+  Stale stale;
   Duration start_grace = 15s;
   bool exit_on_retry_failure = true;
   bool allow_plugin = false;  // of every template that does not say otherwise, and of [env]
@@ -137,8 +170,10 @@ struct Lease {
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
-// [[secret]]: how one path is treated; `lease` and `interval` have the file's own defaults already
-// merged in.
+enum class OnError { keep, use_default, exit };
+
+// [[secret]]: how one path is treated; `lease`, `interval` and `stale` have the file's own defaults
+// already merged in.
 struct SecretRule {
   std::string path;
   std::string name;
@@ -150,6 +185,8 @@ struct SecretRule {
   std::optional<std::string> vault_namespace;
   Interval interval;
   Lease lease;
+  Stale stale = {};
+  OnError on_error = OnError::keep;
   DeclaredAt place;
   friend bool operator==(const SecretRule&, const SecretRule&) = default;
 };
@@ -304,10 +341,86 @@ struct Exec {
 };
 
 struct Outage {
-  enum class OnStart { wait, fail, use_default };
+  enum class OnStart { wait, fail, use_default, use_state };
   OnStart on_start = OnStart::wait;
   std::optional<Duration> start_timeout;
   friend bool operator==(const Outage&, const Outage&) = default;
+};
+
+// [state]: a sealed file that a restart resumes from; its key is somewhere else.
+struct State {
+  std::string path;      // empty: none
+  std::string key_file;  // 32 bytes
+  enum class KeyFrom { file, systemd };
+  KeyFrom key_from = KeyFrom::file;
+  DeclaredAt place;
+  friend bool operator==(const State&, const State&) = default;
+};
+
+// [[listener]]: where programs reach the proxy, health, metrics and the page.
+struct Listener {
+  enum class Type { tcp, unix_socket };
+  enum class Role { standard, metrics_only };
+  enum class AllowMode { enforce, log };
+  // Who may send what: all of `who` ("uid:1000", "CN=pos-1", "spiffe://..."), or everybody.
+  struct Rule {
+    std::string who;
+    std::vector<std::string> requests;  // "METHOD path-glob"
+    friend bool operator==(const Rule&, const Rule&) = default;
+  };
+  Type type = Type::tcp;
+  std::string address = "127.0.0.1:8200";  // or a path
+  bool allow_plain = false;
+  Role role = Role::standard;
+  std::optional<bool> require_request_header;  // default: true for tcp
+  std::vector<Rule> allow;                     // empty: all
+  AllowMode allow_mode = AllowMode::enforce;
+  std::vector<std::string> allow_hosts, allow_origins;
+  unsigned socket_mode = 0600;
+  std::string socket_user, socket_group;
+  std::vector<unsigned> allow_uids;
+  std::string tls_cert_file, tls_key_file, tls_client_ca_file, tls_crl_file;
+  bool tls13_only = false;
+  bool tls_require_client_cert = false;
+  bool tls_disable = false;
+  std::size_t max_request_size = 1u << 20;
+  int max_connections = 256;
+  int rate_limit = 0;  // requests per second and peer; 0: none
+  Duration header_timeout = 10s;
+  Duration idle_timeout = 90s;
+  Duration progress_timeout = 30s;  // of a body that does not move, either way
+  bool enable_quit = false;         // agent_api
+  DeclaredAt place;
+  friend bool operator==(const Listener&, const Listener&) = default;
+};
+
+struct ApiProxy {
+  enum class UseToken { no, yes, force };
+  UseToken use_auto_auth_token = UseToken::yes;
+  bool allow_token_creation = false;  // with our token, without an allow rule that names it
+  friend bool operator==(const ApiProxy&, const ApiProxy&) = default;
+};
+
+struct Cache {
+  bool enabled = false;  // by the table's presence
+  Duration kv_ttl{};     // 0: KV is not cached
+  bool lists = false, tokens = false;
+  std::size_t max_entries = 10'000;
+  std::size_t max_size = 64u << 20;
+  std::optional<Duration> check_interval;  // of looking a cached lease up
+  std::optional<Duration> max_stale;       // of KV, while the server is away
+  friend bool operator==(const Cache&, const Cache&) = default;
+};
+
+struct Metrics {
+  std::optional<bool> enabled;  // default: true with a listener
+  friend bool operator==(const Metrics&, const Metrics&) = default;
+};
+
+struct Control {
+  bool enabled = true;
+  std::string socket;  // empty: the default place
+  friend bool operator==(const Control&, const Control&) = default;
 };
 
 struct Notify {
@@ -323,6 +436,13 @@ struct Config {
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
   std::string log_file;
+  struct LogRotate {
+    std::optional<std::size_t> bytes;
+    std::optional<Duration> duration;
+    int max_files = 0;  // 0: all are kept; -1: none
+    friend bool operator==(const LogRotate&, const LogRotate&) = default;
+  };
+  LogRotate log_rotate;
   bool hardening = true;
   Notify notify;
   Vault vault;
@@ -335,6 +455,12 @@ struct Config {
   std::vector<EnvFrom> env_from;
   Exec exec;
   Outage outage;
+  State state;
+  std::vector<Listener> listeners;
+  ApiProxy api_proxy;
+  Cache cache;
+  Metrics metrics;
+  Control control;
   // Variables that ${NAME} put into a credential or a header: withheld from the program and hooks.
   std::vector<std::string> credential_variables;
   std::vector<std::string> files;     // that were read
