@@ -1,6 +1,7 @@
 #pragma once
-// Auth methods: how to come by a token. One file method_NAME.cpp per method, which registers itself;
-// its keys are data in config/methods/NAME.cpp, and no other file names it.
+// Auth methods: how to come by a token. One file method_NAME.cpp per method (method_password.cpp for
+// those with a user name and a password), which registers itself; its keys are data in
+// config/methods/NAME.cpp, and no other file names it.
 //
 //     const AuthMethodRegistration registration(
 //         "jwt", [](const config::Method& method) -> std::unique_ptr<AuthMethod> { ... });

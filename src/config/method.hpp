@@ -1,7 +1,7 @@
 #pragma once
-// The keys of the auth methods as data: one table per method, in config/methods/NAME.cpp, which
-// registers itself. Reading, environment, command line, validation, masking, --show and --help loop
-// over the tables; no other file names a key.
+// The keys of the auth methods as data: one table per method (or per group of methods with the same
+// keys), in config/methods/NAME.cpp, which registers itself. Reading, environment, command line,
+// validation, masking, --show and --help loop over the tables; no other file names a key.
 //
 //     constexpr MethodKey kKeys[] = {{.name = "role", .required = true}, ...};
 //     const MethodSpec spec{{.type = "jwt", .keys = kKeys}};

@@ -170,18 +170,8 @@ void append_quoted(std::string& out, std::string_view text) {
 }
 
 void append(std::string& out, const Value& value) {
+  if (append_literal(out, value)) return;
   switch (value.type()) {
-    case Type::boolean:
-      out += value.as_bool() ? "true" : "false";
-      break;
-    case Type::integer:
-    case Type::int64:
-      out += std::to_string(value.as_int());
-      break;
-    case Type::uint64:
-    case Type::byte:
-      out += std::to_string(value.as_uint());
-      break;
     case Type::number:
       out += value.as_text();
       break;
@@ -395,6 +385,24 @@ result<Value> parse(std::string_view text, Limits limits, Prepared prepared,
 
 result<Value> parse(std::string_view text, Limits limits) {
   return parse(text, limits, {}, {});
+}
+
+bool append_literal(std::string& out, const Value& value) {
+  switch (value.type()) {
+    case Type::boolean:
+      out += value.as_bool() ? "true" : "false";
+      return true;
+    case Type::integer:
+    case Type::int64:
+      out += std::to_string(value.as_int());
+      return true;
+    case Type::uint64:
+    case Type::byte:
+      out += std::to_string(value.as_uint());
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::string write(const Value& value) {

@@ -25,6 +25,10 @@ struct Limits {
 // JSON can hold (not complex128, any_map with other than string keys, object): null instead.
 [[nodiscard]] std::string write(const Value& value);
 
+// A boolean or a whole number as JSON, YAML and TOML spell it. False: it is of another type, and
+// nothing was appended.
+bool append_literal(std::string& out, const Value& value);
+
 // "text" with quotes and escapes.
 [[nodiscard]] std::string quote(std::string_view text);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "json/json.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/funcs/time_object.hpp"
 #include "tmpl/go/format.hpp"
@@ -182,18 +183,8 @@ void Encoder::element(const Value& value) {
   const Nested here(depth_, "for TOML");
   check_size(out);
   spend(30);
+  if (json::append_literal(out, value)) return;
   switch (value.type()) {
-    case Type::boolean:
-      out += value.as_bool() ? "true" : "false";
-      break;
-    case Type::integer:
-    case Type::int64:
-      out += std::to_string(value.as_int());
-      break;
-    case Type::uint64:
-    case Type::byte:
-      out += std::to_string(value.as_uint());
-      break;
     case Type::float64:
       out += float_text(value.as_double());
       break;

@@ -165,10 +165,8 @@ void Printer::format(std::string_view format, std::span<const Value> values) {
   if (!reordered_ && next_ < values.size()) extra(values.subspan(next_));
 }
 
-std::string type_name(const Value& value) {
-  switch (value.type()) {
-    case Type::nil:
-      return "<nil>";
+std::string_view basic_kind(Type type) {
+  switch (type) {
     case Type::boolean:
       return "bool";
     case Type::integer:
@@ -183,6 +181,23 @@ std::string type_name(const Value& value) {
       return "float64";
     case Type::complex128:
       return "complex128";
+    default:
+      return {};
+  }
+}
+
+std::string type_name(const Value& value) {
+  switch (value.type()) {
+    case Type::nil:
+      return "<nil>";
+    case Type::boolean:
+    case Type::integer:
+    case Type::int64:
+    case Type::uint64:
+    case Type::byte:
+    case Type::float64:
+    case Type::complex128:
+      return std::string(basic_kind(value.type()));
     case Type::number:
       return "json.Number";
     case Type::string:

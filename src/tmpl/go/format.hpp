@@ -17,6 +17,8 @@ void append_printed(std::string& out, const Value& value);
 [[nodiscard]] std::string sprintln(std::span<const Value> values);
 [[nodiscard]] std::string sprintf(std::string_view format, std::span<const Value> values);
 
+// reflect.Kind.String of the kinds that have one Go type each, from bool to complex128; "" of others.
+[[nodiscard]] std::string_view basic_kind(Type type);
 // reflect.Type.String: "map[string]interface {}"; of nil "<nil>".
 [[nodiscard]] std::string type_name(const Value& value);
 

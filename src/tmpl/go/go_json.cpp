@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/utf8.hpp"
+#include "json/json.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/funcs/time_object.hpp"
 #include "tmpl/go/format.hpp"
@@ -28,20 +29,10 @@ class Encoder {
     check_size(out);
     spend(20);
     check_depth(depth, "for JSON");
+    if (json::append_literal(out, value)) return;
     switch (value.type()) {
       case Type::nil:
         out += "null";
-        break;
-      case Type::boolean:
-        out += value.as_bool() ? "true" : "false";
-        break;
-      case Type::integer:
-      case Type::int64:
-        out += std::to_string(value.as_int());
-        break;
-      case Type::uint64:
-      case Type::byte:
-        out += std::to_string(value.as_uint());
         break;
       case Type::float64:
         number(value.as_double());

@@ -111,19 +111,13 @@ std::string_view kind_name(const Value& value) {
     case Type::nil:
       return "invalid";
     case Type::boolean:
-      return "bool";
     case Type::integer:
-      return "int";
     case Type::int64:
-      return "int64";
     case Type::uint64:
-      return "uint64";
     case Type::byte:
-      return "uint8";
     case Type::float64:
-      return "float64";
     case Type::complex128:
-      return "complex128";
+      return basic_kind(value.type());
     case Type::number:
     case Type::string:
       return "string";

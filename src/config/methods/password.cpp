@@ -1,4 +1,4 @@
-// Keys of method "ldap": a user's name and password.
+// Keys of methods "ldap" and "userpass", which have the same: a user's name and password.
 
 #include "config/method.hpp"
 
@@ -18,7 +18,8 @@ constexpr MethodKey kKeys[] = {
      .removes = "password_file_path"},
 };
 
-const MethodSpec spec{{.type = "ldap", .keys = kKeys}};
+const MethodSpec ldap{{.type = "ldap", .keys = kKeys}};
+const MethodSpec userpass{{.type = "userpass", .keys = kKeys}};
 
 }  // namespace
 }  // namespace keybearer::config
