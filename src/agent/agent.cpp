@@ -193,6 +193,9 @@ Parts make_parts(asio::io_context& context) {
   parts.make_http = [executor](const config::Config& config) {
     return http::make_client(executor, client_options(config));
   };
+  parts.make_cloud_http = [executor](http::ClientOptions options) {
+    return http::make_client(executor, std::move(options));
+  };
   parts.spawner = child::make_spawner();
   parts.environment = EnvBlock::from(environ);
   parts.next_signal = [events] { return events->next(); };
@@ -220,7 +223,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                        .once = is_once(mode),
                        .num_retries = config->vault.retry.num_retries},
                       has_child(mode) ? config->exec.longest_stop() : Duration(0), parts.random,
-                      notify);
+                      notify, cloud_parts(*config, parts.environment, parts.make_cloud_http));
   secrets::SecretStore secrets(executor, client, revocations,
                                secrets::settings_of(*config, is_once(mode)), parts.random,
                                {.token_is_good = [&auth] { return auth.token_is_good(); },

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/rendering.hpp"
+#include "auth/cloud.hpp"
 #include "base/random.hpp"
 #include "child/spawner.hpp"
 #include "config/load.hpp"
@@ -34,6 +35,8 @@ using Reloaded = std::expected<std::shared_ptr<Rendering>, std::vector<config::P
 struct Parts {
   // For the first configuration and for each that a reload brings.
   std::function<std::unique_ptr<http::Client>(const config::Config&)> make_http;
+  // For auth methods that ask others than the server: metadata services and the like.
+  std::function<std::unique_ptr<http::Client>(http::ClientOptions)> make_cloud_http;
   std::shared_ptr<child::Spawner> spawner;
   Random random;
   EnvBlock environment;  // ours, which the child may inherit

@@ -39,6 +39,20 @@ http::ProxyOptions proxy_options(const config::Config& config) {
           .no_proxy = vault.no_proxy};
 }
 
+auth::CloudParts cloud_parts(
+    const config::Config& config, const EnvBlock& environment,
+    std::function<std::unique_ptr<http::Client>(http::ClientOptions)> make_http) {
+  auth::CloudParts parts;
+  parts.make_http = std::move(make_http);
+  parts.variable = [&environment](const std::string& name) {
+    const Secret* value = environment.find(name);
+    return value != nullptr ? std::string(value->reveal()) : std::string();
+  };
+  parts.proxy = proxy_options(config);
+  parts.proxy.address.clear();  // of the server's only
+  return parts;
+}
+
 http::ClientOptions client_options(const config::Config& config) {
   const config::Vault& vault = config.vault;
   http::ClientOptions options;

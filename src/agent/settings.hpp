@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/agent.hpp"
+#include "auth/cloud.hpp"
 #include "config/config.hpp"
 #include "http/client.hpp"
 
@@ -16,6 +17,10 @@ namespace keybearer {
 // This keybearer among others: name and host.
 [[nodiscard]] std::string instance_id(const config::Config& config);
 [[nodiscard]] http::ProxyOptions proxy_options(const config::Config& config);
+// What methods that ask a cloud get from outside. `environment` must outlive it.
+[[nodiscard]] auth::CloudParts cloud_parts(
+    const config::Config& config, const EnvBlock& environment,
+    std::function<std::unique_ptr<http::Client>(http::ClientOptions)> make_http);
 // [vault] as the HTTP client takes it. The addresses must be good (http::parse_url).
 [[nodiscard]] http::ClientOptions client_options(const config::Config& config);
 

@@ -54,6 +54,7 @@ struct AuthLoop::Impl {
   const Duration stop_margin;
   Random& random;
   const Alarm alarm;
+  const CloudParts cloud;
 
   std::unique_ptr<AuthMethod> method = {};
   std::unique_ptr<AuthMethod> next_method = {};  // taken by the next login
@@ -353,7 +354,7 @@ struct AuthLoop::Impl {
   }
 
   asio::awaitable<Error> run() {
-    auto made = make_auth_method(config.method);
+    auto made = make_auth_method(config.method, cloud);
     if (!made) co_return std::move(made).error();
     method = *std::move(made);
     state.method = config.method.type;
@@ -394,7 +395,7 @@ struct AuthLoop::Impl {
   result<> configure(config::AutoAuth section) {
     const bool same = section.method == config.method;
     if (!same) {
-      auto made = make_auth_method(section.method);
+      auto made = make_auth_method(section.method, cloud);
       if (!made) return std::unexpected(std::move(made).error());
       if (fsm) next_method = *std::move(made);
     }
@@ -416,13 +417,14 @@ struct AuthLoop::Impl {
 };
 
 AuthLoop::AuthLoop(vault::Client& client, config::AutoAuth config, StartRules rules,
-                   Duration stop_margin, Random& random, Alarm alarm)
+                   Duration stop_margin, Random& random, Alarm alarm, CloudParts cloud)
     : impl_(new Impl{.client = client,
                      .config = std::move(config),
                      .start_rules = rules,
                      .stop_margin = stop_margin,
                      .random = random,
-                     .alarm = std::move(alarm)}) {}
+                     .alarm = std::move(alarm),
+                     .cloud = std::move(cloud)}) {}
 AuthLoop::~AuthLoop() = default;
 
 asio::awaitable<Error> AuthLoop::run() {

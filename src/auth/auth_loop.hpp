@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "auth/auth_fsm.hpp"
+#include "auth/cloud.hpp"
 #include "base/error.hpp"
 #include "base/event.hpp"
 #include "base/random.hpp"
@@ -59,10 +60,10 @@ class AuthLoop {
   // without secrets).
   using Alarm = std::function<void(std::string_view event, std::string_view reason)>;
 
-  // `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run()
+  // `cloud`: what methods need that ask a metadata service or the like. `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run()
   // returns this much before the token's end.
   AuthLoop(vault::Client& client, config::AutoAuth config, StartRules rules, Duration stop_margin,
-           Random& random, Alarm alarm);
+           Random& random, Alarm alarm, CloudParts cloud = {});
   ~AuthLoop();
 
   // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an

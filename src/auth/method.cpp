@@ -18,11 +18,17 @@ AuthMethodRegistration::AuthMethodRegistration(std::string_view type, Make make)
     : type_(type), make_(make), next_(first_method) {
   first_method = this;
 }
+AuthMethodRegistration::AuthMethodRegistration(std::string_view type, MakeInCloud make) noexcept
+    : type_(type), make_in_cloud_(make), next_(first_method) {
+  first_method = this;
+}
 
-result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& method) {
+result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& method,
+                                                     const CloudParts& cloud) {
   std::string known;
   for (const auto* each = first_method; each != nullptr; each = each->next_) {
-    if (each->type_ == method.type) return each->make_(method);
+    if (each->type_ == method.type)
+      return each->make_ != nullptr ? each->make_(method) : each->make_in_cloud_(method, cloud);
     known.append(known.empty() ? "" : ", ").append(each->type_);
   }
   return fail(ErrorKind::config, method.place.text() + ": auto_auth.method.type: \"" + method.type +

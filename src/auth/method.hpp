@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "auth/cloud.hpp"
 #include "auth/credential.hpp"
 #include "base/error.hpp"
 #include "config/config.hpp"
@@ -63,18 +64,25 @@ class AuthMethod {
 class AuthMethodRegistration {
  public:
   using Make = std::unique_ptr<AuthMethod> (*)(const config::Method& method);
+  // Of a method that asks others than the server for its credentials.
+  using MakeInCloud = std::unique_ptr<AuthMethod> (*)(const config::Method& method,
+                                                      const CloudParts& cloud);
   // Only for objects of static storage duration.
   AuthMethodRegistration(std::string_view type, Make make) noexcept;
+  AuthMethodRegistration(std::string_view type, MakeInCloud make) noexcept;
 
  private:
-  friend result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& method);
+  friend result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& method,
+                                                              const CloudParts& cloud);
   std::string_view type_;
-  Make make_;
+  Make make_ = nullptr;
+  MakeInCloud make_in_cloud_ = nullptr;
   const AuthMethodRegistration* next_;
 };
 
 // Error kind config: no such method.
-[[nodiscard]] result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& method);
+[[nodiscard]] result<std::unique_ptr<AuthMethod>> make_auth_method(const config::Method& method,
+                                                                   const CloudParts& cloud = {});
 
 // Where the method is mounted, "auth/approle", from what the configuration says with or without
 // "auth/".

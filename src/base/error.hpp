@@ -51,11 +51,12 @@ enum class Reason : std::uint8_t {
   mfa_required,       // a login wants a second factor
   invalid_role_id,
   invalid_secret_id,
-  renewal_refused,  // the token or lease lives on to its end and is not renewed any more
-  tls_files,        // a CA or client certificate file can't be used
-  tls_certificate,  // the server's certificate was not accepted
-  tls_mismatch,     // one side speaks http, the other https
-  proxy,            // the forward proxy, not the server, failed or refused
+  renewal_refused,   // the token or lease lives on to its end and is not renewed any more
+  tls_files,         // a CA or client certificate file can't be used
+  tls_certificate,   // the server's certificate was not accepted
+  tls_mismatch,      // one side speaks http, the other https
+  proxy,             // the forward proxy, not the server, failed or refused
+  credentials_away,  // who gives a login its credentials (metadata service, STS), not the server
 };
 
 struct Error {

@@ -1,7 +1,10 @@
 #include "cli/session.hpp"
 
+#include <unistd.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <exception>
 
 #include "agent/hints.hpp"
@@ -19,7 +22,13 @@ using boost::asio::awaitable;
 
 awaitable<int> logged_in(const config::Config& config, vault::Client& client,
                          const SessionWork& work) {
-  auto method = auth::make_auth_method(config.auto_auth.method);
+  const EnvBlock environment = EnvBlock::from(environ);
+  auto method = auth::make_auth_method(
+      config.auto_auth.method,
+      cloud_parts(config, environment,
+                  [executor = co_await boost::asio::this_coro::executor](auto options) {
+                    return http::make_client(executor, std::move(options));
+                  }));
   if (!method) {
     complain(method.error().text);
     co_return kConfig;

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "config/files.hpp"
+#include "config/method.hpp"
 #include "config/sections.hpp"
 #include "config/validate.hpp"
 
@@ -106,6 +107,10 @@ std::expected<Loaded, std::vector<Problem>> load(const Input& input) {
   for (const char* key :
        {"vault.ca_cert", "vault.ca_path", "vault.client_cert", "vault.client_key"})
     config.vault.file_places[key] = location(key);
+  if (const MethodSpec* spec = MethodSpec::find(config.auto_auth.method.type)) {
+    for (const char* variable : spec->credentials())
+      if (context.env(variable)) context.credential_variables.insert(variable);
+  }
   config.credential_variables.assign(context.credential_variables.begin(),
                                      context.credential_variables.end());
   validate(config, location,

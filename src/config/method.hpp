@@ -18,6 +18,12 @@
 
 namespace keybearer::config {
 
+// A value that a key may have. One that Vault Agent knows and keybearer does not says why.
+struct MethodChoice {
+  std::string_view value;
+  std::string_view refused = {};
+};
+
 struct MethodKey {
   enum class Type { text, secret, file, boolean };
 
@@ -33,6 +39,8 @@ struct MethodKey {
   std::string Vault::* stands_for = nullptr;  // vault's own key, where this one is set
   bool on = false;                            // a boolean's default
   std::string_view removes = {};  // a boolean: the file of that key is removed when it has served
+  std::span<const MethodChoice> choices = {};                   // of a text; none: any value
+  std::string_view (*wrong)(std::string_view value) = nullptr;  // why a text can't be; "": it can
   bool used_up_by_login = false;  // where it is set, a login uses the credential up
 };
 
@@ -42,6 +50,7 @@ class MethodSpec {
     std::string_view type;
     std::span<const MethodKey> keys;
     std::span<const std::string_view> unsupported = {};  // keys of Vault Agent's that are not built
+    std::span<const char* const> credentials = {};       // variables that the method itself reads
     int rank = 0;  // among methods that the environment chooses: the lowest first
   };
   // Only for objects of static storage duration.
@@ -52,6 +61,8 @@ class MethodSpec {
   [[nodiscard]] std::string_view type() const { return data_.type; }
   [[nodiscard]] std::span<const MethodKey> keys() const { return data_.keys; }
   [[nodiscard]] std::span<const std::string_view> unsupported() const { return data_.unsupported; }
+  // Of the environment: withheld from the program (F16), like those of the keys.
+  [[nodiscard]] std::span<const char* const> credentials() const { return data_.credentials; }
   [[nodiscard]] int rank() const { return data_.rank; }
   [[nodiscard]] const MethodKey* key(std::string_view name) const;
   // The file that may hold the value of `key`, or null.

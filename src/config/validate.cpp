@@ -64,6 +64,24 @@ std::string ways_to_set(const MethodSpec& spec, const MethodKey& key) {
   return out;
 }
 
+// Whether it is one that the key may have.
+void check_choice(const MethodKey& key, const std::string& name, const std::string& value,
+                  const LocationOf& place_of, Problems& problems) {
+  const auto found = std::ranges::find(key.choices, value, &MethodChoice::value);
+  if (found != key.choices.end() && found->refused.empty()) return;
+  std::string text = name + ": \"" + escaped(value) + "\": ";
+  if (found != key.choices.end()) {
+    text += found->refused;
+  } else {
+    text += "expected ";
+    for (const MethodChoice& choice : key.choices) {
+      if (!choice.refused.empty()) continue;
+      text += (text.ends_with('"') ? " or \"" : "\"") + std::string(choice.value) + '"';
+    }
+  }
+  problems.push_back({place_of(name), std::move(text)});
+}
+
 void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& problems) {
   const Method& m = auth.method;
   const SourceLocation& place = m.place;
@@ -90,6 +108,12 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
       problems.push_back(
           {place, name + ": required" + ways_to_set(*spec, key) + std::string(key.missing)});
     }
+    if (key.wrong != nullptr && m.has(key.name)) {
+      if (const std::string_view why = key.wrong(m.text(key.name)); !why.empty())
+        problems.push_back({place_of(name), name + ": " + std::string(why)});
+    }
+    if (!key.choices.empty() && m.has(key.name))
+      check_choice(key, name, m.text(key.name), place_of, problems);
     if (key.type != MethodKey::Type::file) continue;
     const std::string& path = m.text(key.name);
     if (path.empty() || access(path.c_str(), R_OK) == 0) continue;

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <string.h>
 
 #include <array>
 #include <span>
@@ -47,6 +48,16 @@ std::string hmac_sha256_hex(std::string_view key, std::string_view message) {
   HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
        reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
   return hex(out, size);
+}
+
+Secret hmac_sha256(std::string_view key, std::string_view message) {
+  Bytes out{};
+  unsigned size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
+  Secret bytes(std::string_view(reinterpret_cast<const char*>(out.data()), size));
+  explicit_bzero(out.data(), out.size());
+  return bytes;
 }
 
 }  // namespace keybearer

@@ -102,7 +102,7 @@ class PooledClient final : public Client {
   awaitable<result<Answer>> send_to(std::size_t server, const Request& request,
                                     const std::string& target, Limit limit, Permit& permit);
   awaitable<result<Answer>> exchange(Stream& stream, std::string_view bytes, Limit limit,
-                                     bool head_only, Progress& progress);
+                                     const Request& request, Progress& progress);
   std::unique_ptr<Stream> take_idle(std::size_t server, bool repeatable);
   void keep_idle(std::size_t server, std::unique_ptr<Stream> stream);
   void sweep_later();
@@ -151,13 +151,15 @@ result<Secret> PooledClient::bytes_of(const Request& request, std::size_t server
   out.append(" HTTP/1.1\r\n");
   add("Host", url.authority());
   add("User-Agent", options_.user_agent);
-  add("Accept", "application/json");
+  const auto is_accept = [](const auto& header) { return header.first == "Accept"; };
+  if (std::ranges::none_of(request.headers, is_accept)) add("Accept", "application/json");
   for (const auto& [name, value] : options_.headers) add(name, value);
   for (const auto& [name, value] : request.headers) add(name, value);
   if (proxy != nullptr && proxy->authorization != nullptr)
     add("Proxy-Authorization", proxy->authorization->reveal());
   if (request.token) add("X-Vault-Token", request.token->reveal());
-  if (!request.body.empty()) add("Content-Type", "application/json");
+  for (const auto& [name, value] : request.secret_headers) add(name, value->reveal());
+  if (!request.body.empty()) add("Content-Type", request.content_type);
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
     add("Content-Length", std::to_string(request.body.size()));
   }
@@ -255,7 +257,8 @@ Error speaks_https() {
 }
 
 awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_view bytes,
-                                                 Limit limit, bool head_only, Progress& progress) {
+                                                 Limit limit, const Request& request,
+                                                 Progress& progress) {
   const Deadline guard(co_await asio::this_coro::executor, limit.at, stream);
   const auto why = [&](Error error) {
     return std::unexpected(guard.passed() ? limit.passed("waiting for the answer")
@@ -265,7 +268,8 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
   if (auto written = co_await stream.write(bytes, progress.written); !written)
     co_return why(written.error());
 
-  ResponseParser parser(options_.max_response_size, head_only);
+  ResponseParser parser(options_.max_response_size, request.method == "HEAD",
+                        request.wanted_header);
   const auto buffer = std::make_unique_for_overwrite<char[]>(kReadSize);  // wiped when freed
   std::size_t filled = 0;
   while (!parser.done()) {
@@ -344,8 +348,7 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
     }
     permit.spend();
     Progress progress;
-    auto answer =
-        co_await exchange(*stream, bytes->reveal(), limit, request.method == "HEAD", progress);
+    auto answer = co_await exchange(*stream, bytes->reveal(), limit, request, progress);
     const bool unseen = repeatable || progress.written == 0;
     if (!answer && reused && !progress.answer_begun && unseen &&
         answer.error().kind == ErrorKind::network) {
@@ -386,7 +389,7 @@ awaitable<result<Answer>> PooledClient::ask_server(std::size_t server, const Req
                                                    Limit limit, Permit& permit) {
   auto answer = co_await send_to(server, request,
                                  options_.addresses[server].prefix + request.target, limit, permit);
-  if (!answer || !is_redirect(answer->response.status)) co_return answer;
+  if (!answer || !is_redirect(answer->response.status) || !options_.redirects) co_return answer;
   const auto next =
       follow(answer->response.status, request.method, answer->location, options_.addresses, server);
   if (!next) co_return std::unexpected(next.error());

@@ -35,11 +35,14 @@ struct Request {
   std::string method;  // GET, POST, PUT, LIST ...
   std::string target;  // "/v1/secret/data/app?list=true", already escaped
   std::vector<std::pair<std::string, std::string>> headers = {};  // nothing secret
+  std::vector<std::pair<std::string, std::shared_ptr<const Secret>>> secret_headers = {};
   std::shared_ptr<const Secret> token = {};  // sent as X-Vault-Token, only to a configured server
-  Secret body = {};                          // JSON when not empty
-  std::optional<Duration> timeout = {};      // total, where it is shorter than the client's
-  bool repeatable = false;                   // beyond GET, HEAD and LIST: twice does no harm
-  Gate* gate = nullptr;                      // none: uncounted. Must outlive send()
+  Secret body = {};
+  std::string content_type = "application/json";  // of a body that is not empty
+  std::string wanted_header = {};                 // of the answer, kept in Response::wanted_header
+  std::optional<Duration> timeout = {};           // total, where it is shorter than the client's
+  bool repeatable = false;                        // beyond GET, HEAD and LIST: twice does no harm
+  Gate* gate = nullptr;                           // none: uncounted. Must outlive send()
 };
 
 // May it be sent again by itself after bytes of it went out? (S3)
@@ -53,8 +56,9 @@ struct Response {
   std::optional<Duration> retry_after;  // seconds or an HTTP date, RFC 9110 section 10.2.3
   std::string content_type;
   Secret body;
-  Instant asked{};       // when the request went out: lifetimes count from then (T11)
-  std::string via = {};  // the forward proxy that it came through, for people
+  Instant asked{};                 // when the request went out: lifetimes count from then (T11)
+  std::string wanted_header = {};  // what Request::wanted_header named; "": not there
+  std::string via = {};            // the forward proxy that it came through, for people
 };
 
 class Client {
@@ -82,7 +86,8 @@ struct ClientOptions {
   Duration timeout =
       std::chrono::seconds(30);  // one request in total, waiting for a connection included
   std::size_t max_response_size = 10u << 20;
-  int max_connections = 8;                                        // to one server
+  bool redirects = true;    // false: an answer that redirects is an answer as others
+  int max_connections = 8;  // to one server
   std::vector<std::pair<std::string, std::string>> headers = {};  // on every request
   std::string user_agent = "keybearer/" KEYBEARER_VERSION;
 };

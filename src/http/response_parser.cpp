@@ -20,7 +20,8 @@ constexpr std::chrono::hours kLongestRetryAfter{24};
 // Keeps what the header says that we need, and the body in wiped memory.
 class ResponseParser::Reader final : public beast_http::basic_parser<false> {
  public:
-  Reader(std::size_t max_body, bool head_only) : max_body_(max_body) {
+  Reader(std::size_t max_body, bool head_only, const std::string& wanted_header)
+      : max_body_(max_body), wanted_header_(wanted_header) {
     eager(true);
     header_limit(kHeaderLimit);
     body_limit(boost::none);  // ours gives a better message
@@ -34,8 +35,10 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
   using View = boost::beast::string_view;
   void on_request_impl(beast_http::verb, View, View, int, error_code&) override {}
   void on_response_impl(int code, View, int, error_code&) override { response.status = code; }
-  void on_field_impl(beast_http::field name, View, View value, error_code&) override {
+  void on_field_impl(beast_http::field name, View as_sent, View value, error_code&) override {
     const std::string_view text(value.data(), value.size());
+    if (!wanted_header_.empty() && boost::beast::iequals(as_sent, wanted_header_))
+      response.wanted_header = text;
     if (name == beast_http::field::location) location = text;
     if (name == beast_http::field::content_type) response.content_type = text;
     if (name == beast_http::field::retry_after) {
@@ -67,12 +70,14 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
   }
 
   std::size_t max_body_;
+  const std::string& wanted_header_;  // the parser's
 };
 
-ResponseParser::ResponseParser(std::size_t max_body, bool head_only)
+ResponseParser::ResponseParser(std::size_t max_body, bool head_only, std::string wanted_header)
     : max_body_(max_body),
       head_only_(head_only),
-      reader_(std::make_unique<Reader>(max_body, head_only)) {}
+      wanted_header_(std::move(wanted_header)),
+      reader_(std::make_unique<Reader>(max_body, head_only, wanted_header_)) {}
 ResponseParser::~ResponseParser() = default;
 
 result<std::size_t> ResponseParser::put(std::string_view bytes) {
@@ -100,7 +105,7 @@ result<std::size_t> ResponseParser::take_in(std::string_view bytes) {
     }
     if (error) return fail(ErrorKind::bad_reply, "not an HTTP answer: " + error.message());
     if (reader_->is_done() && reader_->response.status / 100 == 1) {
-      reader_ = std::make_unique<Reader>(max_body_, head_only_);
+      reader_ = std::make_unique<Reader>(max_body_, head_only_, wanted_header_);
     } else if (n == 0) {
       break;
     }

@@ -16,8 +16,10 @@ namespace keybearer::http {
 
 class ResponseParser {
  public:
-  // `head_only`: the answer to a HEAD, which has no body whatever its header says.
-  explicit ResponseParser(std::size_t max_body, bool head_only = false);
+  // `head_only`: the answer to a HEAD, which has no body whatever its header says. `wanted_header`:
+  // one more that Response keeps.
+  explicit ResponseParser(std::size_t max_body, bool head_only = false,
+                          std::string wanted_header = {});
   ~ResponseParser();
   ResponseParser(const ResponseParser&) = delete;
   ResponseParser& operator=(const ResponseParser&) = delete;
@@ -39,6 +41,7 @@ class ResponseParser {
 
   std::size_t max_body_;
   bool head_only_;
+  std::string wanted_header_;
   std::unique_ptr<Reader> reader_;
 };
 

@@ -54,7 +54,11 @@ result<std::string> target(std::string_view path, std::string_view query) {
   return out;
 }
 
-Secret json_object(std::initializer_list<std::pair<std::string_view, std::string_view>> members) {
+Secret json_object(std::initializer_list<Member> members) {
+  return json_object(std::span(members.begin(), members.size()));
+}
+
+Secret json_object(std::span<const Member> members) {
   Secret out("{");
   for (const auto& [name, value] : members) {
     if (out.size() > 1) out.push_back(',');

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,8 +20,9 @@ namespace keybearer::vault {
 [[nodiscard]] result<std::string> target(std::string_view path, std::string_view query = {});
 
 // {"name":"value",...}
-[[nodiscard]] Secret json_object(
-    std::initializer_list<std::pair<std::string_view, std::string_view>> members);
+using Member = std::pair<std::string_view, std::string_view>;
+[[nodiscard]] Secret json_object(std::initializer_list<Member> members);
+[[nodiscard]] Secret json_object(std::span<const Member> members);
 
 // The body of sys/leases/renew: {"lease_id":"...","increment":1800}, the increment in seconds.
 [[nodiscard]] Secret lease_renewal(std::string_view lease_id, std::optional<Duration> increment);

@@ -39,6 +39,7 @@ class FakeHttp : public http::Client {
     int status = 200;
     std::string body;
     std::optional<Duration> retry_after = {};
+    std::string wanted_header = {};
   };
   using Answer = std::function<result<Reply>(const Asked&)>;
 
@@ -78,6 +79,9 @@ class FakeHttp : public http::Client {
               .token = request.token ? std::string(request.token->reveal()) : "",
               .body = std::string(request.body.reveal()),
               .at = Clock::now()};
+    for (const auto& [name, value] : request.secret_headers)
+      now.headers.emplace_back(name, value->reveal());
+    if (!request.body.empty()) now.headers.emplace_back("Content-Type", request.content_type);
     asked.push_back(now);
     if (const auto slow = delays_.find(now.route); slow != delays_.end()) {
       const auto limit = request.timeout.value_or(std::chrono::seconds(30));
@@ -101,7 +105,8 @@ class FakeHttp : public http::Client {
             .retry_after = reply.retry_after,
             .content_type = "application/json",
             .body = Secret(reply.body),
-            .asked = asked};
+            .asked = asked,
+            .wanted_header = reply.wanted_header};
   }
 
   std::map<std::string, std::deque<Answer>> routes_;

@@ -68,6 +68,39 @@ TEST_CASE("a request is written as HTTP/1.1 wants it, the token in its header") 
             "7\r\n\r\n{\"a\":1}");
 }
 
+TEST_CASE("a request may bring its own headers, secret ones too, and its content's type") {
+  House house;
+  house.server.answer(200, "role");
+  Request request{.method = "PUT", .target = "/latest", .headers = {{"Accept", "*/*"}}};
+  request.secret_headers = {{"Authorization", std::make_shared<Secret>("canary")}};
+  request.body = Secret("a=1");
+  request.content_type = "application/x-www-form-urlencoded";
+  CHECK(told(house.send(std::move(request))) == "200 role");
+  const std::string authority = house.server.address().substr(7);
+  CHECK(house.server.requests.at(0) ==
+        "PUT /latest HTTP/1.1\r\nHost: " + authority +
+            "\r\nUser-Agent: keybearer/" KEYBEARER_VERSION
+            "\r\nAccept: */*\r\nAuthorization: canary\r\nContent-Type: "
+            "application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=1");
+}
+
+TEST_CASE("a secret header with a line break in it is not sent") {
+  House house;
+  Request request = get("/latest");
+  request.secret_headers = {{"Authorization", std::make_shared<Secret>("a\r\nX: b")}};
+  const auto answer = house.send(std::move(request));
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().kind == ErrorKind::config);
+  CHECK(house.server.requests.empty());
+}
+
+TEST_CASE("where redirects are not followed, they are answers as others") {
+  House house([](ClientOptions& o) { o.redirects = false; });
+  house.server.answer(307, "", "Location: /elsewhere\r\n");
+  CHECK(house.ask("/v1/x") == "307 ");
+  CHECK(house.server.requests.size() == 1);
+}
+
 TEST_CASE("a prefix of the address comes before the path") {
   House house;
   ClientOptions options;

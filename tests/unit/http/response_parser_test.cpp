@@ -51,6 +51,17 @@ TEST_CASE("an answer is the same however its bytes arrive") {
   CHECK(told("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 1, 100, true) == "200 ");
 }
 
+TEST_CASE("one header more can be kept, whatever the case of its letters") {
+  const std::string_view bytes =
+      "HTTP/1.1 200 OK\r\nmetadata-FLAVOR: Google\r\nContent-Length: 0\r\n\r\n";
+  for (const auto& [wanted, found] :
+       {std::pair("Metadata-Flavor", "Google"), {"Other", ""}, {"", ""}}) {
+    ResponseParser parser(100, false, wanted);
+    REQUIRE(parser.put(bytes));
+    CHECK(parser.take().wanted_header == found);
+  }
+}
+
 TEST_CASE("an answer that is cut off is not an answer") {
   CHECK(told("") == "cut off");
   CHECK(told("HTTP/1.1 200 OK\r\nContent-Le") == "cut off");
