@@ -26,12 +26,12 @@ using Variable = std::function<std::string(const std::string& name)>;  // "": no
 
 struct Facts {
   // Of [auto_auth.method]; its keys count when one of them is set.
-  std::shared_ptr<const Secret> access_key, secret_key, session_token;
-  std::string profile;  // "": AWS_PROFILE, else "default"
-  std::string region;   // "": the global endpoint; "auto": see region_of()
-  Variable variable;
-  SharedFile credentials, config;             // empty where they are not there
-  std::string credentials_path, config_path;  // where they would be, for people
+  std::shared_ptr<const Secret> access_key = {}, secret_key = {}, session_token = {};
+  std::string profile = {};  // "": AWS_PROFILE, else "default"
+  std::string region = {};   // "": the global endpoint; "auto": see region_of()
+  Variable variable = {};
+  SharedFile credentials = {}, config = {};             // empty where they are not there
+  std::string credentials_path = {}, config_path = {};  // where they would be, for people
 };
 
 // The files to read for Facts: AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials and so on; "" when
