@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "cli/advice.hpp"
 #include "cli/commands.hpp"
 #include "cli/online.hpp"
 #include "cli/startup.hpp"
@@ -42,16 +43,6 @@ void tell_credential_variables(const config::Config& config) {
       names.c_str());
 }
 
-// A bare [[env_from]]: whoever writes the secret chooses the names.
-void warn_of_bare_env_from(const config::Config& config) {
-  for (const config::EnvFrom& from : config.env_from) {
-    if (!from.prefix.empty() || !from.keys.empty() || !from.names.empty()) continue;
-    complain("warning: " + from.place.text() + ": env_from of " + config::escaped(from.secret) +
-             " without prefix, keys or names: whoever writes the secret chooses the variables' "
-             "names");
-  }
-}
-
 std::string counted(std::size_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -60,7 +51,7 @@ std::string counted(std::size_t count, const char* what) {
 
 int check(const CheckOptions& options) {
   config::Input input = options.input;
-  input.origins = options.show || options.changed;
+  input.origins = true;
   if (!choose_file(input)) {
     complain("check: nothing to check: give -c agent.toml (there is none here)");
     return kUsage;
@@ -89,12 +80,15 @@ int check(const CheckOptions& options) {
     return code;
   }
   config::Config& config = loaded->config;
-  for (const std::string& warning : config.warnings) complain("warning: " + warning);
-  warn_of_bare_env_from(config);
+  const auto warned = warnings(config, loaded->origins);
+  for (const std::string& warning : warned) complain((options.strict ? "" : "warning: ") + warning);
+  if (options.strict && !warned.empty()) return kConfig;
   if (options.show || options.changed) print_origins(loaded->origins, options.changed);
   if (!options.print_policy) tell_credential_variables(config);
   if (options.print_policy) return print_policy(config);
   if (options.online) return check_online(config);
+  if (const auto note = note_on_disks(config, is_in_memory); !note.empty())
+    std::printf("%s\n", note.c_str());
   std::printf("configuration OK, %s, %s OK\n", counted(config.env.size(), "variable").c_str(),
               counted(config.templates.size(), "template").c_str());
   return kOk;

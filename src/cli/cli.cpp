@@ -173,6 +173,7 @@ void add_check(CLI::App& app, CommandLine& line) {
   command->add_flag("--show", line.check.show,
                     "print the effective configuration and where each value came from");
   command->add_flag("--changed", line.check.changed, "of --show: only what is not the default");
+  command->add_flag("--strict", line.check.strict, "what is warned of is an error (78)");
   command->add_flag("--online", line.check.online,
                     "log in, and ask which capabilities, secrets and keys are missing");
   command->add_flag("--print-policy", line.check.print_policy,

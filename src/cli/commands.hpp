@@ -28,6 +28,7 @@ struct RenderOptions {
 struct CheckOptions {
   config::Input input;
   bool show = false, changed = false;
+  bool strict = false;  // what is warned of is an error
   bool online = false;
   bool print_policy = false;
 };

@@ -42,6 +42,7 @@ void Revocations::retire(Superseded superseded) {
 }
 
 void Revocations::applied(const InUse& oldest) {
+  anything_applied_ = true;
   const Instant now = Clock::now();
   bool any = false;
   for (Held& held : leases_) {
@@ -79,7 +80,8 @@ void Revocations::drop_expired() {
       ++held;
       continue;
     }
-    const bool in_use = !held->revoke_at;
+    // Before anything was complete, no program has it.
+    const bool in_use = anything_applied_ && !held->revoke_at;
     const std::string path = held->what.path;
     held = leases_.erase(held);
     if (!in_use) continue;

@@ -9,7 +9,8 @@
 //
 // A superseded lease is revoked once nothing in use is as old as it, and its drain is over; never
 // before, whatever fails on the way. The drain is never longer than what is left of the lease, less
-// a second. One that ends while it is still in use is told to `on_expired`. A revocation that gets
+// a second. One that ends while it is still in use is told to `on_expired` (not before the first
+// applied(): a start that still waits has given nothing to anybody). A revocation that gets
 // no answer is tried again until the lease ends by itself. Rules: behaviour sections 2 and 7, T5,
 // T8.
 //
@@ -89,6 +90,7 @@ class Revocations {
   vault::Client& client_;
   std::function<void(const std::string&)> on_expired_;
   std::list<Held> leases_;
+  bool anything_applied_ = false;
   Event changed_;
 };
 

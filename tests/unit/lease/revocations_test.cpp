@@ -140,6 +140,13 @@ TEST_CASE_FIXTURE(Fixture, "one that ends while it is in use is told, once, and 
   CHECK(revocations.size() == 0);
 }
 
+TEST_CASE_FIXTURE(Fixture, "while a start still waits, nobody has what ends") {
+  retire("a", 1, 20s);
+  io.advance(1min);
+  CHECK(expired.empty());
+  CHECK(revocations.size() == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "without an answer it is tried again, until it ends by itself") {
   http->reset(kRevoke);
   SUBCASE("the server comes back") {
