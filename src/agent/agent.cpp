@@ -4,15 +4,20 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
+#include "agent/control.hpp"
 #include "agent/delivery_loop.hpp"
 #include "agent/exit_codes.hpp"
 #include "agent/hints.hpp"
 #include "agent/lifecycle.hpp"
 #include "agent/notifier.hpp"
 #include "agent/reload.hpp"
+#include "agent/service_status.hpp"
 #include "agent/settings.hpp"
+#include "agent/snapshot.hpp"
 #include "base/log.hpp"
+#include "base/log_events.hpp"
 #include "base/redactor.hpp"
 #include "base/signal_table.hpp"
 #include "config/own_words.hpp"
@@ -29,10 +34,14 @@ using namespace std::chrono_literals;
 constexpr Duration kRevocations = 5s;         // all of them together, at the end
 constexpr Duration kMinNotifyTime = 1s;       // notifications have at least this long, after them
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
-constexpr Duration kReloadPause = 1s;         // between two reloads
+constexpr Duration kRotateLimit = 30s;        // an answer to `rotate` waits no longer
+constexpr std::size_t kEventsKept = 50;
 
 bool is_once(Mode mode) {
   return mode == Mode::run_once || mode == Mode::render_once || mode == Mode::preview;
+}
+bool is_once_render(Mode mode) {  // nobody could look in time
+  return mode == Mode::render_once || mode == Mode::preview;
 }
 bool has_child(Mode mode) {
   return mode == Mode::run || mode == Mode::run_once;
@@ -78,11 +87,12 @@ awaitable<void> supervise(child::Supervisor& supervisor, Lifecycle& lifecycle) {
   lifecycle.on_child_ended(co_await supervisor.run());
 }
 
-// The server's version, for the log; after the start, so that nothing waits for it.
-awaitable<void> log_server_version(vault::Client& client) {
+// The server's version, for the log and the status; after the start, so that nothing waits for it.
+awaitable<void> log_server_version(vault::Client& client, InstanceFacts& facts) {
   const auto health = co_await client.health();
   malloc_trim(0);  // what only the start needed goes back to the system
   if (health) {
+    facts.server_version = health->version;
     log::info("server.connected", "server",
               {{"address", client.address().text()}, {"version", health->version}});
   }
@@ -113,22 +123,8 @@ class OwnWordsOf {
   OwnWordsOf(const OwnWordsOf&) = delete;
 };
 
-// However often it is asked for: one look and one reload in a second.
-awaitable<void> reload_when_asked(const ReloadTargets& targets, Event& asked) {
-  for (std::uint64_t seen = asked.generation();;) {
-    co_await asked.wait(seen);
-    seen = asked.generation();
-    if (const auto reopened = log::reopen(); !reopened)
-      log::warn("log.reopen_failed", reopened.error().text);
-    reload(targets);
-    targets.session.reopen();
-    targets.secrets.refresh_all();
-    co_await sleep_for(kReloadPause);
-  }
-}
-
 awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycle,
-                               Event& reload_asked) {
+                               Reloader& reloader) {
   if (!targets.parts.next_signal) co_return;
   for (;;) {
     const int signal = co_await targets.parts.next_signal();
@@ -136,12 +132,16 @@ awaitable<void> handle_signals(const ReloadTargets& targets, Lifecycle& lifecycl
     if (childs) {
       targets.supervisor->forward_signal(signal);
     } else if (signal == SIGHUP) {
-      reload_asked.set();
+      reloader.ask();
     } else if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) {
       log::info("agent.stopping", "stopping", {{"signal", config::signal_name(signal)}});
       lifecycle.on_stop();
     }
   }
+}
+
+awaitable<serve::ReloadOutcome> reload_now(Reloader& reloader) {
+  co_return outcome_of(co_await reloader.ask_and_wait());
 }
 
 // --- the end ---
@@ -186,6 +186,15 @@ std::vector<int> handled_signals() {
 
 }  // namespace
 
+namespace {
+
+std::optional<std::string> variable_of_ours(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+}  // namespace
+
 Parts make_parts(asio::io_context& context) {
   const auto events = std::make_shared<Signals>(context.get_executor(), handled_signals());
   const auto executor = context.get_executor();
@@ -198,6 +207,7 @@ Parts make_parts(asio::io_context& context) {
   };
   parts.spawner = child::make_spawner();
   parts.environment = EnvBlock::from(environ);
+  parts.control = config::Surroundings{.env = variable_of_ours, .uid = geteuid()};
   parts.next_signal = [events] { return events->next(); };
   return parts;
 }
@@ -207,6 +217,10 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   const auto executor = co_await asio::this_coro::executor;
   const auto config = rendering->config;
   withhold_variables(config->credential_variables);
+  const ServiceManager manager = ServiceManager::take_from(parts.environment);
+  InstanceFacts facts{.name = config->name, .mode = mode};
+  for (const std::string& file : config->files) facts.config.push_back(config::absolute_path(file));
+  log::keep_events(kEventsKept);
 
   Lifecycle lifecycle(executor);
   Notifier notifier(executor, config->notify, config->name, parts.environment);
@@ -239,14 +253,16 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                        notify);
   }
   child::Supervisor* const child = supervisor ? &*supervisor : nullptr;
+  Event ready;
   const auto on_ready = [&] {
     lifecycle.on_ready();
+    ready.set();
     if (mode == Mode::preview) {
       lifecycle.end(preview(rendering->renderer.files()));
     } else if (mode == Mode::render_once) {
       lifecycle.spawn(end_after_commands(hooks, config->template_config.start_grace, lifecycle));
     } else if (!is_once(mode)) {
-      lifecycle.spawn(log_server_version(client));
+      lifecycle.spawn(log_server_version(client, facts));
     }
   };
   DeliveryLoop delivery(
@@ -265,20 +281,57 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
        .notify = notify});
 
   const OwnWordsOf own_words(delivery);
-  lifecycle.connect(
-      {.stop_child = [&] { supervisor->stop(); },
-       .begin_ending = [&] { delivery.stop(); },
-       .remove_files =
-           [&] {
-             if (mode != Mode::render_once && mode != Mode::preview) files.remove_on_exit();
-           },
-       .clean_up =
-           [&] { return revoke_and_notify({*config, mode, client, auth, secrets, notifier}); }});
+  const SnapshotSources sources{facts, session, auth, secrets, delivery, child};
+  ServiceStatus service(manager, [&] { return take_snapshot(sources); });
+  lifecycle.connect({.stop_child = [&] { supervisor->stop(); },
+                     .begin_ending =
+                         [&] {
+                           facts.stopping = true;
+                           service.stopping();
+                           delivery.stop();
+                         },
+                     .remove_files =
+                         [&] {
+                           if (mode != Mode::render_once && mode != Mode::preview)
+                             files.remove_on_exit();
+                         },
+                     .clean_up =
+                         [&] {
+                           service.cleaning_up(kRevocations + kMinNotifyTime);
+                           return revoke_and_notify(
+                               {*config, mode, client, auth, secrets, notifier});
+                         }});
   const ReloadTargets reload_targets{parts,   mode,     session, auth,
                                      secrets, delivery, child,   notifier};
-  Event reload_asked;
-  lifecycle.spawn_signals(handle_signals(reload_targets, lifecycle, reload_asked));
-  lifecycle.spawn(reload_when_asked(reload_targets, reload_asked));
+  Reloader reloader(reload_targets, {.begin = [&] { service.reloading(); },
+                                     .ended =
+                                         [&](const ReloadReport& report) {
+                                           facts.reload_failed = !report.applied;
+                                           service.reloaded();
+                                         }});
+  const serve::ControlActions control_actions{
+      .snapshot = [&] { return take_snapshot(sources); },
+      .rotate =
+          [&](serve::RotateRequest wanted) {
+            return rotate(secrets, delivery, std::move(wanted), kRotateLimit);
+          },
+      .reload = [&] { return reload_now(reloader); },
+      .stop =
+          [&] {
+            log::info("agent.stopping", "stopping", {{"asked_by", "control"}});
+            facts.stopping = true;
+            lifecycle.on_stop();
+          }};
+  lifecycle.spawn_signals(handle_signals(reload_targets, lifecycle, reloader));
+  lifecycle.spawn(reloader.run());
+  if (manager.listens()) {
+    lifecycle.spawn(service.run(ready, child));
+    lifecycle.spawn_signals(service.feed_watchdog());
+  }
+  if (parts.control && !is_once_render(mode)) {
+    lifecycle.spawn(
+        serve_control(config->control, config->name, *parts.control, control_actions, ready));
+  }
   if (parts.loop_exception)
     *parts.loop_exception = [&](std::exception_ptr e) { lifecycle.on_internal_error(e); };
   lifecycle.spawn(authenticate(auth, delivery, lifecycle));

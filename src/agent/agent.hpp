@@ -9,12 +9,14 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "agent/rendering.hpp"
 #include "auth/cloud.hpp"
 #include "base/random.hpp"
 #include "child/spawner.hpp"
+#include "config/control_socket.hpp"
 #include "config/load.hpp"
 #include "http/client.hpp"
 #include "process/env_block.hpp"
@@ -44,6 +46,8 @@ struct Parts {
   std::function<boost::asio::awaitable<int>()> next_signal;
   // Reads the configuration and the templates again. Null: there is none to read.
   std::function<Reloaded()> reload;
+  // Where it may listen for `status` and its like. Null: no control socket.
+  std::optional<config::Surroundings> control = {};
   // The agent puts there what is done when a handler outside of all coroutines throws.
   std::shared_ptr<std::function<void(std::exception_ptr)>> loop_exception;
 };

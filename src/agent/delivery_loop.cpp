@@ -61,6 +61,11 @@ void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
       return file.spec->destination == entry.first;
     });
   });
+  std::erase_if(file_status_, [this](const auto& entry) {
+    return std::ranges::none_of(rendering_->renderer.files(), [&](const auto& file) {
+      return file.spec->destination == entry.first;
+    });
+  });
   for (auto& [destination, generation] : written_) generation = 0;  // compared with the disk again
   links_.secrets.changed().set();
 }
@@ -207,8 +212,11 @@ awaitable<bool> DeliveryLoop::write() {
 bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::FileResult& result,
                            bool changed_beside) {
   const std::string& destination = file.spec->destination;
+  FileStatus& status = file_status_[destination];
   if (!result.written) {
     const Error& error = result.written.error();
+    ++status.failed;
+    status.error = error.text;
     if (!ready_) {
       callbacks_.failed(exit_code(error), error);
       return false;
@@ -221,6 +229,10 @@ bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::Fil
   }
   write_failures_.erase(destination);
   const bool changed = *result.written || changed_beside;
+  status.error.clear();
+  status.mode = result.mode;
+  ++(changed ? status.written : status.unchanged);
+  if (changed) status.written_at = wall_now();
   if (changed) {
     log::info("file.written", "file written",
               {{"path", destination},

@@ -64,6 +64,16 @@ class DeliveryLoop {
   [[nodiscard]] const Rendering& rendering() const { return *rendering_; }
   [[nodiscard]] StartFacts start_facts() const;  // of the last evaluation
   [[nodiscard]] const StartRules& start_rules() const { return start_rules_; }
+  // What became of each file, by destination.
+  struct FileStatus {
+    unsigned mode = 0;                        // 0: not there yet
+    std::optional<WallTime> written_at = {};  // by this run
+    std::string error = {};                   // of the last write
+    std::uint64_t written = 0, unchanged = 0, failed = 0;
+  };
+  [[nodiscard]] const std::map<std::string, FileStatus>& file_status() const {
+    return file_status_;
+  }
   // Nothing more is begun: what is under way is given up.
   void stop() { stopping_ = true; }
 
@@ -112,6 +122,7 @@ class DeliveryLoop {
   std::map<std::string, std::uint64_t> variable_effects_;  // carried out: fingerprints by name
   std::map<std::string, std::uint64_t> written_;       // destination -> generation of its content
   std::map<std::string, std::string> write_failures_;  // destination -> why, as logged
+  std::map<std::string, FileStatus> file_status_;
   std::optional<Instant> write_again_;
   Backoff write_backoff_{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
 

@@ -2,11 +2,14 @@
 
 #include "agent/settings.hpp"
 #include "base/log.hpp"
+#include "base/timer.hpp"
 #include "config/diff.hpp"
 #include "process/env_block.hpp"
 
 namespace keybearer {
 namespace {
+
+constexpr Duration kReloadPause = std::chrono::seconds(1);  // between two reloads
 
 std::string joined(const std::vector<std::string>& items) {
   std::string text;
@@ -59,6 +62,29 @@ ReloadReport reload(const ReloadTargets& targets) {
               {{"keys", joined(report.needs_restart)}});
   }
   return report;
+}
+
+boost::asio::awaitable<ReloadReport> Reloader::ask_and_wait() {
+  const auto seen = done_.generation();
+  ask();
+  (void)co_await done_.wait(seen);
+  co_return last_;
+}
+
+boost::asio::awaitable<void> Reloader::run() {
+  for (std::uint64_t seen = asked_.generation();;) {
+    (void)co_await asked_.wait(seen);
+    seen = asked_.generation();
+    if (callbacks_.begin) callbacks_.begin();
+    if (const auto reopened = log::reopen(); !reopened)
+      log::warn("log.reopen_failed", reopened.error().text);
+    last_ = reload(targets_);
+    targets_.session.reopen();
+    targets_.secrets.refresh_all();
+    if (callbacks_.ended) callbacks_.ended(last_);
+    done_.set();
+    co_await sleep_for(kReloadPause);
+  }
 }
 
 }  // namespace keybearer

@@ -4,6 +4,7 @@
 // stays. Values, leases and schedules of secrets that are still asked for are kept. Rules: section
 // 7 of RULES.md (HUP).
 
+#include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
 
@@ -11,6 +12,7 @@
 #include "agent/delivery_loop.hpp"
 #include "agent/notifier.hpp"
 #include "auth/auth_loop.hpp"
+#include "base/event.hpp"
 #include "child/supervisor.hpp"
 #include "secrets/secret_store.hpp"
 #include "vault/session.hpp"
@@ -37,5 +39,29 @@ struct ReloadReport {
   std::vector<std::string> needs_restart = {};  // keys whose change a restart of keybearer needs
 };
 ReloadReport reload(const ReloadTargets& targets);
+
+// Reloads when asked, by SIGHUP or by `keybearer reload`: opens the log file again, reloads, looks
+// at what has no lease. However often it is asked: once in a second.
+class Reloader {
+ public:
+  struct Callbacks {
+    std::function<void()> begin;                     // before each
+    std::function<void(const ReloadReport&)> ended;  // and after it
+  };
+  explicit Reloader(ReloadTargets targets, Callbacks callbacks = {})
+      : targets_(targets), callbacks_(std::move(callbacks)) {}
+
+  void ask() { asked_.set(); }
+  // The same, and what came of it.
+  [[nodiscard]] boost::asio::awaitable<ReloadReport> ask_and_wait();
+  // Until cancelled.
+  [[nodiscard]] boost::asio::awaitable<void> run();
+
+ private:
+  ReloadTargets targets_;
+  Callbacks callbacks_;
+  Event asked_, done_;
+  ReloadReport last_;
+};
 
 }  // namespace keybearer

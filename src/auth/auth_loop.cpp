@@ -193,6 +193,9 @@ struct AuthLoop::Impl {
   void publish() {
     state.phase = phase();
     state.expires = fsm->has_token() ? fsm->schedule().end() : std::nullopt;
+    state.ttl = fsm->schedule().ttl();
+    const Instant next = fsm->has_token() ? fsm->next_renewal() : fsm->next_login();
+    state.next_at = next == Instant::max() ? std::nullopt : std::optional(next);
     if (fsm->has_token()) current.end = state.expires;
     if (!fsm->has_token() || fsm->schedule().ending()) state.renewable = false;
     changed.set();
@@ -254,7 +257,9 @@ struct AuthLoop::Impl {
       outcome.sent = *content;
     }
     auto auth = co_await send_login(limit);
+    Outcomes& outcomes = state.login_outcomes[config.method.type];
     if (auth) {
+      ++outcomes.succeeded;
       outcome.asked = auth->asked;
       outcome.auth = *std::move(auth);
       co_return tell(Kind::granted, std::move(outcome));
@@ -264,6 +269,7 @@ struct AuthLoop::Impl {
     // A server that answers 2xx without a token has answered, oddly (T12).
     const bool refused = (!is_outage(kind) && kind != ErrorKind::config) ||
                          outcome.error->reason == Reason::no_token_in_reply;
+    ++(refused ? outcomes.refused : outcomes.unanswered);
     tell(refused ? Kind::refused : Kind::unanswered, std::move(outcome));
   }
 
@@ -275,13 +281,15 @@ struct AuthLoop::Impl {
         co_await client.renew_self(config.increment, std::max<Duration>(left / 3, kLeastAnswerTime),
                                    fsm->schedule().end() ? now + left / 2 : Instant::max());
     if (auth) {
+      ++state.renewal_outcomes.succeeded;
       outcome.asked = auth->asked;
       outcome.auth = *std::move(auth);
       co_return tell(Kind::renewed, std::move(outcome));
     }
     outcome.error = last_error = std::move(auth).error();
-    if (is_outage(outcome.error->kind))
-      co_return tell(Kind::renewal_unanswered, std::move(outcome));
+    const bool away = is_outage(outcome.error->kind);
+    ++(away ? state.renewal_outcomes.unanswered : state.renewal_outcomes.refused);
+    if (away) co_return tell(Kind::renewal_unanswered, std::move(outcome));
     const bool denied = outcome.error->kind == ErrorKind::denied;
     if (denied) last_check.reset();  // what was found before this answer does not count
     tell(denied ? Kind::renewal_denied : Kind::renewal_refused, std::move(outcome));

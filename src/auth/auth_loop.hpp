@@ -18,6 +18,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@
 #include "auth/cloud.hpp"
 #include "base/error.hpp"
 #include "base/event.hpp"
+#include "base/outcomes.hpp"
 #include "base/random.hpp"
 #include "config/config.hpp"
 #include "vault/client.hpp"
@@ -45,13 +47,17 @@ struct TokenState {
   std::string method, mount;  // "approle", "auth/approle"
   std::string accessor, entity_id;
   std::vector<std::string> policies;
+  Duration ttl{};                  // as last granted; zero: without an end
   std::optional<Instant> expires;  // nullopt: never
+  std::optional<Instant> next_at;  // of the next renewal or login
   bool renewable = false;
   int logins = 0;                     // that succeeded
   int renewals = 0;                   // of all tokens
   bool limited = false;               // can be used so many times only
   std::optional<Error> trouble = {};  // why the last login or renewal did not come through
   std::uint64_t token_number = 0;     // grows with each new token; 0: none yet
+  std::map<std::string, Outcomes> login_outcomes = {};  // by method
+  Outcomes renewal_outcomes = {};
 };
 
 class AuthLoop {

@@ -16,6 +16,7 @@
 
 #include "base/directory.hpp"
 #include "base/fd.hpp"
+#include "base/log_events.hpp"
 #include "base/redactor.hpp"
 #include "base/time.hpp"
 
@@ -27,6 +28,8 @@ struct State {
   UniqueFd file;
   std::size_t lost = 0;  // lines that nobody took, since the last that somebody did
   bool cut = false;      // the first of them in its middle
+  std::size_t most_events = 0;
+  std::deque<Event> events;
 };
 
 State& state() {
@@ -155,6 +158,19 @@ bool enabled(Level level) {
   return level >= state().options.level;
 }
 
+void keep_events(std::size_t most) {
+  state().most_events = most;
+  while (state().events.size() > most) state().events.pop_front();
+}
+
+const std::deque<Event>& events() {
+  return state().events;
+}
+
+std::string_view name_of(Level level) {
+  return kNames[static_cast<std::size_t>(level)];
+}
+
 namespace {
 
 std::string formatted(Format format, std::string_view time, Level level, std::string_view event,
@@ -193,18 +209,40 @@ std::string formatted(Format format, std::string_view time, Level level, std::st
 
 }  // namespace
 
+namespace {
+
+void keep(State& log, Level level, std::string_view event, std::string_view message,
+          std::span<const Field> fields) {
+  Event kept{.at = wall_now(), .level = level, .event = std::string(event)};
+  append_escaped(kept.message, message.substr(0, message.find('\n')), false);
+  for (const auto& [key, value] : fields) {
+    if (key == "accessor") continue;
+    if (!kept.fields.empty()) kept.fields += ' ';
+    kept.fields += key;
+    kept.fields += '=';
+    append_text_value(kept.fields, value);
+  }
+  if (log.events.size() >= log.most_events) log.events.pop_front();
+  log.events.push_back(std::move(kept));
+}
+
+}  // namespace
+
 std::string format_line(Format format, std::string_view time, Level level, std::string_view event,
                         std::string_view message, Fields fields, std::string_view name) {
   return formatted(format, time, level, event, message, {fields.begin(), fields.size()}, name);
 }
 
 void write(Level level, std::string_view event, Message text, Fields given) {
-  if (!enabled(level)) return;
   State& log = state();
+  const bool kept = log.most_events > 0 && level >= Level::info;
+  if (!enabled(level) && !kept) return;
   const std::string clean = text.literal ? std::string() : redactor().redact_ours(text.text);
   std::string_view message = text.literal ? text.text : clean;
   std::vector<Field> fields(given);
   for (Field& field : fields) field.value = redactor().redact_ours(field.value);
+  if (kept) keep(log, level, event, message, fields);
+  if (!enabled(level)) return;
   std::string_view below;
   if (const auto end = message.find('\n');
       end != std::string_view::npos && log.options.format == Format::text) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -191,6 +192,7 @@ struct Redactor::Impl {
   std::vector<std::uint64_t> heads;  // a bit for each hash of a pattern's first bytes
   std::size_t heads_set = 0;
   std::function<bool(std::string_view)> is_own;
+  mutable std::atomic<std::uint64_t> redactions = 0;
 
   void know(std::string_view value, Kind kind, Source& source);
   void add(std::string text, Kind kind, Source& source, bool base64 = false, bool cut = false);
@@ -374,6 +376,7 @@ std::string Redactor::Impl::without(std::string_view text, const Stays& stays) c
     if (end <= at) continue;
     out += text.substr(at, begin - at);
     out += kMasked;
+    redactions.fetch_add(1, std::memory_order_relaxed);
     at = end;
   }
   out += text.substr(at);
@@ -468,6 +471,10 @@ bool Redactor::is_own_word(std::string_view word) const {
   const auto known = impl_->patterns.find(word);
   if (known != impl_->patterns.end() && known->second.credential > 0) return false;
   return impl_->is_own && impl_->is_own(word);
+}
+
+std::uint64_t Redactor::redactions() const {
+  return impl_->redactions.load(std::memory_order_relaxed);
 }
 
 Redactor& redactor() {

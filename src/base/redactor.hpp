@@ -15,6 +15,7 @@
 // of first bytes, and where that hits a search that grows with the logarithm of their number, in at
 // most some hundred bytes. Thread-safe. Copies of the values are its own.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -57,6 +58,8 @@ class Redactor {
   // The configuration's own words stay.
   [[nodiscard]] std::string redact_ours(std::string_view text) const;
   [[nodiscard]] bool is_own_word(std::string_view word) const;
+  // How many values have been taken out so far.
+  [[nodiscard]] std::uint64_t redactions() const;
 
  private:
   struct Impl;

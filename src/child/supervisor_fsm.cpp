@@ -209,6 +209,7 @@ void SupervisorFsm::apply_changes(Actions& actions, Instant now) {
     known_ = known_after_signal(known_, desired_.items);
     note_applied();
   } else if (change.action == Act::restart) {
+    restart_reason_ = "secret";
     actions.push_back(Log{log::Level::info, "child.restart", "restart: " + what});
     begin_stop(actions, true, now);
   }
@@ -233,7 +234,7 @@ Actions SupervisorFsm::on_started(const Event&, Instant now) {
   killed_at_.reset();
   stale_names_.clear();
   started_at_ = now;
-  ++starts_;
+  if (++starts_ > 1) ++stats_.restarts[std::string(restart_reason_)];
   applied_ = starting_id_;
   note_applied();
   deliver_at_.reset();
@@ -263,6 +264,7 @@ Actions SupervisorFsm::on_start_failed(const Event& event, Instant now) {
 
 void SupervisorFsm::record_exit(ExitStatus status) {
   last_exit_ = status;
+  ++stats_.exits[{status.signaled, status.code}];
   code_ = status.shell_code();
 }
 
@@ -349,6 +351,7 @@ bool SupervisorFsm::may_start_again(Actions& actions, Instant now) {
   }
   if (started_at_ + rules_.restart_window <= now) backoff_.reset();  // it ran well for a while
   restarts_.push_back(now);
+  restart_reason_ = "exit";
   const Duration pause = backoff_.next(random_);
   start_at_ = now + pause;
   actions.push_back(

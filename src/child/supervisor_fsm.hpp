@@ -16,6 +16,7 @@
 // state, so that nothing starts after it. Rules: behaviour.md sections 4 and 7 (P1 to P10).
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -79,6 +80,13 @@ struct Rules {
 // `instance`: what tells this keybearer from the others (name and host): its place within the
 // splay.
 [[nodiscard]] Rules rules_of(const config::Exec& exec, std::string_view instance);
+
+// What happened so far, for metrics.
+struct SupervisorStats {
+  std::map<std::string, std::uint64_t, std::less<>> restarts;  // by reason: "secret", "exit"
+  std::map<std::pair<bool, int>, std::uint64_t> exits;  // (by a signal?, its number or exit code)
+  std::uint64_t roll_backs = 0;
+};
 
 class SupervisorFsm {
  public:
@@ -164,6 +172,7 @@ class SupervisorFsm {
   [[nodiscard]] Instant started_at() const { return started_at_; }
   [[nodiscard]] int starts() const { return starts_; }
   [[nodiscard]] std::optional<ExitStatus> last_exit() const { return last_exit_; }
+  [[nodiscard]] const SupervisorStats& stats() const { return stats_; }
 
  private:
   using Handler = Actions (SupervisorFsm::*)(const Event&, Instant);
@@ -239,6 +248,8 @@ class SupervisorFsm {
   int code_ = 0;
   int starts_ = 0;
   int stops_ = 0;
+  SupervisorStats stats_;
+  std::string_view restart_reason_;
 };
 
 [[nodiscard]] std::string_view name_of(SupervisorFsm::State state);

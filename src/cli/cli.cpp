@@ -60,6 +60,19 @@ Examples:
   keybearer env -c agent.toml         # masked on a terminal
   keybearer env -c agent.toml --names
 )";
+constexpr const char* kStatusFooter = R"(
+Examples:
+  keybearer status                    # the only instance that runs
+  keybearer status -c agent.toml --json
+  keybearer status --watch            # q quits
+  keybearer status --ready            # a container's probe: 0 or 1
+)";
+constexpr const char* kRotateFooter = R"(
+Examples:
+  keybearer rotate                    # everything
+  keybearer rotate database/creds/app
+  keybearer rotate --template app.env
+)";
 constexpr const char* kFooter = R"(
 Exit codes: the program's own, 128 + n when signal n ended it, 126 or 127 when it can't be started; else
   0 done  64 usage  65 template  69 server not reachable  70 bug  73 can't write  75 not ready or not there
@@ -112,6 +125,14 @@ void add_preview(CLI::App& command, RenderOptions& options) {
                      "one template, to standard output (- reads it from standard input)");
 }
 
+// Which of the running instances is meant.
+void add_instance(CLI::App& command, InstanceOptions& options) {
+  command.add_option("-c,--config", options.config, "the one that has read this file")
+      ->allow_extra_args(false);
+  command.add_option("--name", options.name, "the one of this name");
+  command.add_option("--socket", options.socket, "the one of this control socket");
+}
+
 void add_env(CLI::App& command, config::Input& input) {
   command
       .add_option("--env", input.flags.env,
@@ -144,13 +165,18 @@ struct CommandLine {
   EnvOptions env;
   ExplainOptions explain;
   InitOptions init;
+  StatusOptions status;
+  RotateOptions rotate;
+  ControlOptions reload, stop;
   std::string directory;
   bool version_json = false;
   std::string shell;
   CLI::App *run_command = nullptr, *render_command = nullptr, *check_command = nullptr,
            *get_command = nullptr, *env_command = nullptr, *completion_command = nullptr,
            *version_command = nullptr, *help_command = nullptr, *explain_command = nullptr,
-           *init_command = nullptr, *copy_command = nullptr, *test_command = nullptr;
+           *init_command = nullptr, *copy_command = nullptr, *test_command = nullptr,
+           *status_command = nullptr, *rotate_command = nullptr, *reload_command = nullptr,
+           *stop_command = nullptr;
   std::string help_topic;
 };
 
@@ -198,6 +224,32 @@ void add_questions(CLI::App& app, CommandLine& line) {
   line.env_command->footer(kEnvFooter);
 }
 
+void add_control(CLI::App& app, CommandLine& line) {
+  line.status_command = app.add_subcommand("status", "show a running instance");
+  add_instance(*line.status_command, line.status.instance);
+  line.status_command->add_flag("--json", line.status.json, "as JSON (keybearer(1), STATUS)");
+  line.status_command->add_flag("--show-ids", line.status.show_ids,
+                                "with --json: the ids of leases, as the server names them");
+  line.status_command->add_flag("--watch", line.status.watch, "redraw it every second; q quits");
+  line.status_command->add_flag("--ready", line.status.ready,
+                                "print nothing: exit 0 when it is ready, else 1");
+  line.status_command->footer(kStatusFooter);
+  line.rotate_command =
+      app.add_subcommand("rotate", "let a running instance fetch secrets again, now");
+  add_instance(*line.rotate_command, line.rotate.instance);
+  line.rotate_command->add_option("SECRET", line.rotate.secret,
+                                  "path, or name of a [[secret]]; default: all");
+  line.rotate_command->add_option("--template", line.rotate.target,
+                                  "the secrets of this template: its destination or source");
+  line.rotate_command->add_flag("--json", line.rotate.json, "as JSON");
+  line.rotate_command->footer(kRotateFooter);
+  line.reload_command = app.add_subcommand(
+      "reload", "let a running instance read its configuration again; says what changed");
+  add_instance(*line.reload_command, line.reload.instance);
+  line.stop_command = app.add_subcommand("stop", "stop a running instance in order");
+  add_instance(*line.stop_command, line.stop.instance);
+}
+
 void add_helpers(CLI::App& app, CommandLine& line) {
   line.explain_command = app.add_subcommand(
       "explain", "show what keybearer would do with a path; reads nothing there");
@@ -228,6 +280,7 @@ void describe(CLI::App& app, CommandLine& line) {
   line.render_command->footer(kRenderFooter);
   add_check(app, line);
   add_questions(app, line);
+  add_control(app, line);
   add_helpers(app, line);
   line.completion_command = app.add_subcommand("completion", "print a script for the shell");
   line.completion_command->add_option("SHELL", line.shell, "bash, zsh or fish")->required();
@@ -339,6 +392,10 @@ int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command,
   if (*line.get_command) return get(line.get);
   if (*line.env_command) return env(line.env);
   if (*line.explain_command) return explain(line.explain);
+  if (*line.status_command) return status(line.status);
+  if (*line.rotate_command) return rotate(line.rotate);
+  if (*line.reload_command) return reload(line.reload);
+  if (*line.stop_command) return stop(line.stop);
   if (*line.copy_command) return copy_to(line.directory);
   if (*line.test_command) return self_test();
   if (*line.completion_command) return complete(app, line.shell);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/exit_code.hpp"
+#include "cli/instance.hpp"
 #include "config/load.hpp"
 
 namespace keybearer::cli {
@@ -62,6 +63,27 @@ struct InitOptions {
 };
 // Writes a commented agent.toml for these secrets, checked.
 [[nodiscard]] int init(const InitOptions& options);
+
+// Of a running instance, by its control socket.
+struct StatusOptions {
+  InstanceOptions instance;
+  bool json = false, watch = false, ready = false;
+  bool show_ids = false;  // of leases, in the JSON
+};
+[[nodiscard]] int status(const StatusOptions& options);
+struct RotateOptions {
+  InstanceOptions instance;
+  std::string secret;  // "": all
+  std::string target;  // of a template
+  bool json = false;
+};
+[[nodiscard]] int rotate(const RotateOptions& options);
+struct ControlOptions {
+  InstanceOptions instance;
+};
+[[nodiscard]] int reload(const ControlOptions& options);
+// Returns when it has ended.
+[[nodiscard]] int stop(const ControlOptions& options);
 
 [[nodiscard]] int copy_to(const std::string& directory);
 // Which protections are active here; 78 when a required one is not.

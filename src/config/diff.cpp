@@ -29,6 +29,7 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       live("env_from", a.env_from == b.env_from),
       live("exec", a.exec == b.exec && a.credential_variables == b.credential_variables),
       live("outage", a.outage == b.outage),
+      once("control", a.control == b.control),
   };
 }
 

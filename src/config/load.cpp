@@ -25,6 +25,7 @@ void read_all_sections(Context& context, const toml::table& table, Config& confi
   read_exec(context, top, config.exec);
   read_env_from(context, top, config);
   read_outage(context, top, config.outage);
+  read_control(context, top, config.control);
 }
 
 namespace {

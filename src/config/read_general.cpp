@@ -34,13 +34,22 @@ void read_general(Reader& r, Config& config) {
   r.describe_default("log_file", "standard error");
   r.read("hardening", config.hardening);
   r.unsupported({"log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files", "state",
-                 "listener", "api_proxy", "cache", "metrics", "control", "agent_api"});
+                 "listener", "api_proxy", "cache", "metrics", "agent_api"});
 }
 
 void read_notify(Context& context, Reader& top, Notify& notify) {
   Reader r(context, top.table("notify"), "notify");
   r.read("command", notify.command);
   r.read("timeout", notify.timeout);
+}
+
+void read_control(Context& context, Reader& top, Control& control) {
+  Reader r(context, top.table("control"), "control");
+  r.read("enabled", control.enabled);
+  r.read("socket", control.socket);
+  r.describe_default("socket",
+                     "control.sock in $RUNTIME_DIRECTORY, or <name>.sock in /run/keybearer"
+                     " or $XDG_RUNTIME_DIR/keybearer");
 }
 
 }  // namespace keybearer::config

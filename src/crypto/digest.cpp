@@ -38,6 +38,16 @@ std::string sha1_hex(std::string_view text) {
 std::string sha256_hex(std::string_view text) {
   return digest(EVP_sha256(), text);
 }
+std::string sha256_base64(std::string_view text) {
+  Bytes out{};
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), out.data(), &size, EVP_sha256(), nullptr);
+  std::string encoded(4 * ((size + 2) / 3) + 1, '\0');  // EVP_EncodeBlock(3) ends it with a NUL
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), out.data(),
+                  static_cast<int>(size));
+  encoded.pop_back();
+  return encoded;
+}
 std::string sha512_hex(std::string_view text) {
   return digest(EVP_sha512(), text);
 }

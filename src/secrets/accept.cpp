@@ -114,6 +114,7 @@ lease::Step accept_reply(WatchContext& context, WatchedSecret& secret, vault::Re
   status.kind = lifetime.kind;
   status.kv_version = version;
   status.lease_id = reply.lease.id;
+  status.renewable = lifetime.renewable;
   secret.issued_token = reply.auth ? reply.auth->token : nullptr;
   secret.orphan = reply.auth && reply.auth->orphan;
   secret.token = std::move(request.token);

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/redactor.hpp"
+#include "config/scalars.hpp"
 #include "json/json.hpp"
 #include "secrets/watched_secret.hpp"
 #include "secrets/watcher.hpp"
@@ -109,6 +110,7 @@ void SecretStore::configure(Settings settings) {
     const bool was_enabled = secret.rule.enabled;
     secret.rule = rule_for(impl_->settings, secret.dependency);
     secret.rule.enabled = was_enabled;  // another set of secrets is a matter of retain()
+    secret.note_rule();
     Impl::wake(secret, &Wakeups::reconfigured);
   });
 }
@@ -152,6 +154,21 @@ std::vector<const Status*> SecretStore::all() const {
   std::vector<const Status*> all;
   impl_->for_each([&all](const WatchedSecret& secret) { all.push_back(&secret.status); });
   return all;
+}
+
+const Histogram& SecretStore::fetch_time() const {
+  return impl_->fetch_time;
+}
+
+std::vector<std::string> SecretStore::find(std::string_view name) const {
+  std::vector<std::string> ids;
+  const std::string path = config::plain_path(name);
+  impl_->for_each([&](const WatchedSecret& secret) {
+    if (secret.status.path == name || config::plain_path(secret.status.path) == path ||
+        (!secret.rule.name.empty() && secret.rule.name == name))
+      ids.push_back(secret.status.id);
+  });
+  return ids;
 }
 
 bool SecretStore::all_answered() const {

@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "base/event.hpp"
+#include "base/histogram.hpp"
+#include "base/outcomes.hpp"
 #include "base/random.hpp"
 #include "config/config.hpp"
 #include "lease/revocations.hpp"
@@ -48,12 +50,18 @@ struct Status {
   std::string lease_id;
   std::optional<Instant> lease_end;
   std::optional<Instant> next_at;  // of the next request
-  std::optional<Error> error;      // while failing, absent or denied
-  std::string advice;              // what can be done about it, where the kind of secret tells
+  lease::Step::Do next_action = lease::Step::Do::nothing;
+  bool renewable = false;
+  std::optional<Error> error;  // while failing, absent or denied
+  std::string advice;          // what can be done about it, where the kind of secret tells
   std::optional<Instant> last_success;
   // Of the newest generation: "first read", "version 7 -> 8", "maximum life reached: new
   // credentials", "rotated" ...
   std::string why;
+  bool required = true;   // not optional
+  bool defaults = false;  // what is served are its defaults
+  std::optional<Duration> max_stale;
+  Outcomes fetches = {};  // reads and comparisons
 };
 
 // What the store needs of the configuration, by value: a reload gives it another.
@@ -96,6 +104,7 @@ class SecretStore {
 
   [[nodiscard]] const Status* status(const std::string& id) const;
   [[nodiscard]] std::vector<const Status*> all() const;  // each secret once
+  [[nodiscard]] const Histogram& fetch_time() const;     // of all reads
 
   // Leased secrets are fetched again at once: somebody found them not to work. False: there are
   // none.
@@ -125,6 +134,9 @@ class SecretStore {
   // What is superseded and older than all that is in use may be revoked after its drain.
   void applied(const InUse& in_use);
   void refresh(const std::string& id);  // fetch now
+  // The ids of what somebody calls `name`: a path (kv/app and kv/data/app are one), or the name of a
+  // [[secret]].
+  [[nodiscard]] std::vector<std::string> find(std::string_view name) const;
   // All that can be looked at without issuing anything is fetched now; `leased` too: new
   // credentials.
   void refresh_all(bool leased = false);

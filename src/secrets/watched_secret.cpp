@@ -85,6 +85,12 @@ WatchedSecret::WatchedSecret(tmpl::Dependency d, config::SecretRule r, const con
   status.id = dependency.id;
   status.path = dependency.path;
   if (!needs_mount(dependency)) data_path = dependency.path;
+  note_rule();
+}
+
+void WatchedSecret::note_rule() {
+  status.required = !rule.optional;
+  status.max_stale = rule.stale.max_stale;
 }
 
 const Held* WatchedSecret::held() const {
@@ -145,6 +151,7 @@ void serve(WatchContext& context, WatchedSecret& secret, Served served) {
   if (auto* fallback = std::get_if<Default>(&secret.served))
     fallback->generation = secret.generations;
   secret.status.generation = secret.generations;
+  secret.status.defaults = secret.using_defaults();
   announce(context);
 }
 

@@ -48,6 +48,7 @@ struct WatchedSecret {
   WatchedSecret(tmpl::Dependency d, config::SecretRule r, const config::Retry& retry,
                 double jitter);
 
+  void note_rule();  // to the status
   [[nodiscard]] const Held* held() const;
   [[nodiscard]] bool using_defaults() const { return std::holds_alternative<Default>(served); }
   [[nodiscard]] bool leased() const { return !status.lease_id.empty() || issued_token != nullptr; }
@@ -97,8 +98,9 @@ struct WatchContext {
   // Generations of new secrets begin after it: one that was dropped and comes again does not use the
   // numbers of what may still be in use.
   std::uint64_t generation_floor = 0;
-  std::size_t pending = 0;                          // secrets in State::pending
-  std::size_t start_failed = 0;                     // secrets given up for this start
+  std::size_t pending = 0;       // secrets in State::pending
+  std::size_t start_failed = 0;  // secrets given up for this start
+  Histogram fetch_time;
   std::shared_ptr<const Snapshot::Items> snapshot;  // nullptr: to be made again
 };
 

@@ -98,6 +98,7 @@ awaitable<void> Watcher::run() {
     guard.round();
     const auto seen = s_.wakeup.generation();
     if (context_.client.token() && has_wakeup()) step = on_wakeup(step);
+    s_.status.next_action = step.what;
     s_.status.next_at = step.what == Step::Do::nothing ? std::nullopt : std::optional(step.at);
     report_expiry();
     const Wait wait = wait_for(step);
@@ -223,9 +224,13 @@ awaitable<Step> Watcher::read_after(bool& good) {
       co_return accept_reply(context_, s_, std::move(*kept), request);
     }
   }
+  const auto begun = std::chrono::steady_clock::now();
   auto reply = co_await fetch(context_, s_);
+  context_.fetch_time.observe(std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - begun));
   good = reply.has_value();
   if (!reply) co_return co_await failed(std::move(reply).error());
+  ++s_.status.fetches.succeeded;
   backoff_.reset();
   denied_backoff_.reset();
   token_replaced_ = false;
@@ -269,6 +274,7 @@ awaitable<Step> Watcher::compare() {
   const bool deleted = !text_at(version, "deletion_time").empty() || bool_at(version, "destroyed");
   if (current != s_.status.kv_version || deleted) co_return co_await read();
   s_.status.last_success = Clock::now();
+  ++s_.status.fetches.succeeded;
   set_state(context_, s_, State::fresh, {});
   co_return s_.schedule.unchanged(Clock::now());
 }
@@ -363,6 +369,7 @@ Instant Watcher::retry_at_start(std::optional<Duration> retry_after) {
 awaitable<Step> Watcher::failed(Error error) {
   if (s_.dropped) co_return Step{};
   const bool denied = error.kind == ErrorKind::denied;
+  ++(is_outage(error.kind) ? s_.status.fetches.unanswered : s_.status.fetches.refused);
   // A token that has been replaced meanwhile says nothing of the path.
   if (denied &&
       (request_token_ != context_.client.token() || !co_await context_.callbacks.token_is_good())) {

@@ -155,6 +155,22 @@ struct Session::Impl {
     }
   };
 
+  void count(const result<http::Response>& response) {
+    if (!response) {
+      ++stats.failed;
+      if (response.error().reason == Reason::held_back) return;  // it was never sent
+      stats.reachable_since.reset();
+      stats.error = response.error().text;
+      return;
+    }
+    ++stats.answered;
+    ++(response->status < 400   ? stats.succeeded
+       : response->status < 500 ? stats.refused
+                                : stats.erred);
+    if (!stats.reachable_since) stats.reachable_since = Clock::now();
+    stats.error.clear();
+  }
+
   // --- what the server asks for ----------------------------------------------------------------
 
   void obey(http::Response& response) {
@@ -203,12 +219,8 @@ awaitable<result<http::Response>> Session::send(http::Request request, Traffic t
   request.gate = &gate;
   const auto http = impl->http;
   auto response = co_await http->send(std::move(request));
-  if (response) {
-    ++impl->stats.answered;
-    impl->obey(*response);
-  } else {
-    ++impl->stats.failed;
-  }
+  impl->count(response);
+  if (response) impl->obey(*response);
   co_return response;
 }
 

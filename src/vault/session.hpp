@@ -13,6 +13,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -36,6 +37,9 @@ struct SessionStats {
   std::uint64_t sent[kTrafficClasses] = {};  // requests on the wire, by class
   std::uint64_t held_back = 0;               // that had to wait for the budget or for the server
   std::uint64_t answered = 0, failed = 0;
+  std::uint64_t succeeded = 0, refused = 0, erred = 0;  // of the answered: 2xx and 3xx, 4xx, 5xx
+  std::optional<Instant> reachable_since;               // unset: the last request got no answer
+  std::string error;                                    // of that one
 };
 
 class Session {

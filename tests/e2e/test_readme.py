@@ -69,7 +69,7 @@ def test_the_manual_page_is_made_of_the_example():
 def test_what_stands_in_packaging():
     with open(os.path.join(ROOT, "packaging", "systemd", "keybearer.service"), encoding="utf-8") as unit:
         text = unit.read()
-    for line in ("Type=exec", "KillMode=mixed", "RestartPreventExitStatus=64 65 77 78", "LoadCredential=secret-id:"):
+    for line in ("Type=notify\n", "WatchdogSec=30", "KillMode=mixed", "RestartPreventExitStatus=64 65 77 78", "LoadCredential=secret-id:"):
         assert line in text
     with open(os.path.join(ROOT, "packaging", "container", "Dockerfile"), encoding="utf-8") as file:
         assert "\nFROM scratch\n" in file.read()

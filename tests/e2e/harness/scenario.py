@@ -6,6 +6,7 @@ import signal
 import string
 
 from .agent import Agent, RunLog
+from . import control
 from .canary import Canaries
 from .tap import Tap
 from .vault import Vault
@@ -25,7 +26,8 @@ class Scenario:
         self.logs = os.path.join(self.folder, "logs")
         self.temp = os.path.join(self.work, "tmp")
         self.home = os.path.join(self.work, "home")
-        for path in (self.work, self.logs, self.temp, self.home, self.path("out"), self.path("boot")):
+        self.runtime = os.path.join(self.folder, "run")  # control sockets
+        for path in (self.work, self.logs, self.temp, self.home, self.runtime, self.path("out"), self.path("boot")):
             os.makedirs(path, mode=0o700, exist_ok=True)
         self.canaries = Canaries()
         self.agents = []
@@ -110,7 +112,7 @@ class Scenario:
 
     def environment(self, extra=None):
         env = {"PATH": os.environ["PATH"], "HOME": self.home, "TMPDIR": self.temp, "XDG_RUNTIME_DIR": self.temp,
-               "LANG": "C.UTF-8"}
+               "RUNTIME_DIRECTORY": self.runtime, "LANG": "C.UTF-8"}
         env.update(extra or {})
         return {key: value for key, value in env.items() if value is not None}
 
@@ -155,8 +157,8 @@ class Scenario:
         """After every scenario: no canary where none belongs, the request budget kept, no debris, no core file."""
         for agent in self.agents:
             agent.look()
+        problems = [f"{what} shows {hit}" for what, text in control.replies(self.runtime) for hit in self.canaries.hits(text.encode())]
         self.stop_agents()
-        problems = []
         for agent in self.agents:
             for name in (agent.out_path, agent.err_path):
                 with open(name, "rb") as file:

@@ -81,6 +81,11 @@ class AgentFixture {
       toml.replace(at, 2, directory_.string());
     std::ofstream(path("agent.toml")) << toml << kLogin;
   }
+  // Before start(): a control socket, and variables of ours.
+  void use_control() { parts_.control = config::Surroundings{.env = {}, .uid = geteuid()}; }
+  void set_variable(const std::string& name, const std::string& value) {
+    parts_.environment.set(name, value);
+  }
   void start(Mode mode, const std::string& toml) {
     configure(toml);
     auto rendering = load();

@@ -22,22 +22,22 @@ Fsm in(State state) {
     case State::starting:
       break;
     case State::ready:
-      fsm.on(Event::ready);
+      (void)fsm.on(Event::ready);
       break;
     case State::supervising:
-      fsm.on(Event::child_offered);
+      (void)fsm.on(Event::child_offered);
       break;
     case State::stopping:
-      fsm.on(Event::child_offered);
-      fsm.on(Event::stop);
+      (void)fsm.on(Event::child_offered);
+      (void)fsm.on(Event::stop);
       break;
     case State::cleaning:
-      fsm.on(Event::ready);
-      fsm.on(Event::stop);
+      (void)fsm.on(Event::ready);
+      (void)fsm.on(Event::stop);
       break;
     case State::done:
-      fsm.on(Event::stop);
-      fsm.on(Event::cleaned);
+      (void)fsm.on(Event::stop);
+      (void)fsm.on(Event::cleaned);
       break;
   }
   REQUIRE(fsm.state() == state);
@@ -103,16 +103,16 @@ TEST_CASE("every state meets every event") {
 
 TEST_CASE("a reason of our own says more than the code of a child that we stopped") {
   Fsm fsm = in(State::supervising);
-  fsm.on(Event::ended, kDenied);
-  fsm.on(Event::child_ended, 143);
+  (void)fsm.on(Event::ended, kDenied);
+  (void)fsm.on(Event::child_ended, 143);
   CHECK(fsm.code() == kDenied);
 }
 
 TEST_CASE("the first reason stays") {
   Fsm fsm = in(State::supervising);
-  fsm.on(Event::ended, kDenied);
-  fsm.on(Event::ended, kUnavailable);
-  fsm.on(Event::stop);
+  (void)fsm.on(Event::ended, kDenied);
+  (void)fsm.on(Event::ended, kUnavailable);
+  (void)fsm.on(Event::stop);
   CHECK(fsm.code() == kDenied);
 }
 
@@ -142,8 +142,8 @@ TEST_CASE("it was ready once a set was complete, and not when it was stopped bef
   CHECK(in(State::supervising).was_ready());
   CHECK(!in(State::done).was_ready());
   Fsm late = in(State::done);
-  late.on(Event::ready);
-  late.on(Event::child_offered);
+  (void)late.on(Event::ready);
+  (void)late.on(Event::child_offered);
   CHECK(!late.was_ready());
 }
 

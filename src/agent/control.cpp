@@ -1,0 +1,211 @@
+#include "agent/control.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/this_coro.hpp>
+#include <cstring>
+#include <map>
+
+#include "base/directory.hpp"
+#include "base/exit_code.hpp"
+#include "base/log.hpp"
+#include "base/timer.hpp"
+#include "config/scalars.hpp"
+#include "http/server.hpp"
+#include "http/url.hpp"
+
+namespace keybearer {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using namespace std::chrono_literals;
+
+constexpr Duration kStartFirst = 100ms;  // the child's start goes before the socket
+constexpr Duration kLookAgain = 20ms;    // for what came of a rotation, while somebody waits
+
+bool is_template(const config::Template& spec, std::string_view name) {
+  const auto file = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
+  return spec.destination == name || spec.source == name || file(spec.destination) == name;
+}
+
+std::vector<std::string> ids_of_template(const DeliveryLoop& delivery, std::string_view name,
+                                         bool& known) {
+  std::vector<std::string> ids;
+  for (const render::RenderedFile& file : delivery.rendering().renderer.files()) {
+    if (!is_template(*file.spec, name)) continue;
+    known = true;
+    ids.insert(ids.end(), file.used.begin(), file.used.end());
+  }
+  return ids;
+}
+
+result<std::vector<std::string>> ids_of(const secrets::SecretStore& secrets,
+                                        const DeliveryLoop& delivery,
+                                        const serve::RotateRequest& wanted) {
+  std::vector<std::string> ids;
+  if (wanted.target) {
+    bool known = false;
+    ids = ids_of_template(delivery, *wanted.target, known);
+    if (!known) return fail(ErrorKind::not_found, "no template " + config::escaped(*wanted.target));
+  }
+  if (wanted.secret) {
+    const auto named = secrets.find(*wanted.secret);
+    if (named.empty()) {
+      return fail(ErrorKind::not_found,
+                  "no secret " + config::escaped(*wanted.secret) + " is in use here");
+    }
+    if (!wanted.target) return named;
+    std::erase_if(ids, [&named](const std::string& id) {
+      return std::ranges::find(named, id) == named.end();
+    });
+    return ids;
+  }
+  if (!wanted.target)
+    for (const secrets::Status* status : secrets.all()) ids.push_back(status->id);
+  return ids;
+}
+
+struct Before {
+  std::uint64_t generation = 0, finished = 0;
+};
+
+std::uint64_t finished(const secrets::Status& status) {
+  const Outcomes& counted = status.fetches;
+  return counted.succeeded + counted.refused + counted.unanswered;
+}
+
+serve::Rotated rotated(const secrets::Status& status, const Before& before) {
+  serve::Rotated out{.path = status.path, .text = {}};
+  if (finished(status) == before.finished) {
+    out.text = "no answer yet; it goes on";
+  } else if (status.generation != before.generation) {
+    out.done = true;
+    out.text = status.why;
+  } else if (status.error) {
+    out.text = status.error->text;
+  } else {
+    out.done = true;
+    out.text = "unchanged";
+    if (status.kv_version > 0) out.text += " (version " + std::to_string(status.kv_version) + ")";
+  }
+  return out;
+}
+
+bool is_live(const std::string& path) {
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
+}
+
+// Of instances of this name that were killed.
+void remove_stale(const std::string& socket) {
+  for (const std::string& other : config::sockets_beside(socket))
+    if (other != socket && !is_live(other)) unlink(other.c_str());
+}
+
+using Listening = std::unique_ptr<http::Server>;
+
+result<Listening> listen_at(const asio::any_io_executor& executor, const std::string& socket,
+                            const http::Server::Handler& handler) {
+  const auto slash = socket.rfind('/');
+  const std::string above = slash == socket.npos ? "." : socket.substr(0, std::max(slash, 1UL));
+  auto directory = open_directory(above, {}, Missing::make);
+  if (!directory) return std::unexpected(std::move(directory).error());
+  auto url = http::parse_url("unix://" + (*directory)->path + "/" +
+                             socket.substr(slash == socket.npos ? 0 : slash + 1));
+  if (!url) return std::unexpected(std::move(url).error());
+  auto server = std::make_unique<http::Server>(
+      executor, http::ServerOptions{.address = std::move(*url), .max_connections = 16}, handler);
+  if (auto listening = server->listen(); !listening)
+    return std::unexpected(std::move(listening).error());
+  return server;
+}
+
+}  // namespace
+
+awaitable<result<std::vector<serve::Rotated>>> rotate(secrets::SecretStore& secrets,
+                                                      const DeliveryLoop& delivery,
+                                                      serve::RotateRequest wanted, Duration limit) {
+  const auto ids = ids_of(secrets, delivery, wanted);
+  if (!ids) co_return std::unexpected(ids.error());
+  std::map<std::string, Before> before;
+  for (const std::string& id : *ids) {
+    const secrets::Status* status = secrets.status(id);
+    if (status == nullptr) continue;
+    if (before.emplace(status->id, Before{status->generation, finished(*status)}).second)
+      secrets.refresh(status->id);
+  }
+  const Instant end = Clock::now() + limit;
+  const auto pending = [&] {
+    return std::ranges::any_of(before, [&secrets](const auto& each) {
+      const secrets::Status* status = secrets.status(each.first);
+      return status != nullptr && finished(*status) == each.second.finished;
+    });
+  };
+  while (pending() && Clock::now() < end) co_await sleep_for(kLookAgain);
+  std::vector<serve::Rotated> out;
+  for (const auto& [id, was] : before) {
+    if (const secrets::Status* status = secrets.status(id)) out.push_back(rotated(*status, was));
+  }
+  co_return out;
+}
+
+serve::ReloadOutcome outcome_of(const ReloadReport& report) {
+  serve::ReloadOutcome out{
+      .applied = report.applied, .changed = report.changed, .needs_restart = report.needs_restart};
+  bool templates = !report.problems.empty();
+  for (const config::Problem& problem : report.problems) {
+    out.errors.push_back(config::problem_text(problem));
+    templates = templates && problem.kind == ErrorKind::render;
+  }
+  if (!report.applied) out.code = templates ? kTemplate : kConfig;
+  return out;
+}
+
+awaitable<void> serve_control(config::Control control, std::string name,
+                              config::Surroundings around, const serve::ControlActions& actions,
+                              Event& ready) {
+  if (!control.enabled) co_return;
+  (void)co_await ready.wait(0, Clock::now() + kStartFirst);
+  const auto executor = co_await asio::this_coro::executor;
+  const http::Server::Handler handler = [&actions](http::ServerRequest request) {
+    return serve::control(actions, std::move(request));
+  };
+  Listening server;
+  std::string reason;
+  for (const std::string& socket : config::control_sockets(control, name, around)) {
+    remove_stale(socket);
+    const bool taken = is_live(socket);
+    const std::string path = taken ? config::with_pid(socket, getpid()) : socket;
+    auto listening = listen_at(executor, path, handler);
+    if (listening) {
+      server = std::move(*listening);
+      if (taken) {
+        log::info(
+            "control.socket_taken",
+            "another instance of this name has the control socket; this one has its pid in it",
+            {{"taken", socket}, {"socket", path}});
+      } else {
+        log::debug("control.listening", "control socket", {{"socket", path}});
+      }
+      break;
+    }
+    if (reason.empty()) reason = listening.error().text;
+  }
+  if (!server) {
+    log::warn("control.unavailable",
+              "no control socket: status, rotate, reload and stop can't work",
+              {{"reason", reason}});
+    co_return;
+  }
+  co_await server->run();
+}
+
+}  // namespace keybearer

@@ -1,0 +1,47 @@
+"""The control socket of a keybearer: one request, as a program without keybearer's own commands would make it."""
+import http.client
+import json
+import os
+import socket
+import struct
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("keybearer", timeout=45)
+        self.path = path
+        self.peer = None
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(45)
+        self.sock.connect(self.path)
+        self.peer = struct.unpack("3i", self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+
+
+def ask(path, method="GET", target="/status", body=None):
+    """(status, text, process id of who answered)"""
+    connection = _Connection(path)
+    try:
+        connection.request(method, target, body=None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), connection.peer[0]
+    finally:
+        connection.close()
+
+
+def sockets(folder):
+    try:
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".sock"))
+    except FileNotFoundError:
+        return []
+
+
+def replies(folder):
+    """What every instance of this runtime directory says of itself, for the search for canaries."""
+    for path in sockets(folder):
+        for target in ("/status", "/readyz?verbose"):
+            try:
+                yield path + target, ask(path, target=target)[1]
+            except OSError:  # it ends, or was killed
+                pass
