@@ -16,6 +16,7 @@
 #include "agent/service_status.hpp"
 #include "agent/settings.hpp"
 #include "agent/snapshot.hpp"
+#include "agent/token_sinks.hpp"
 #include "base/log.hpp"
 #include "base/log_events.hpp"
 #include "base/redactor.hpp"
@@ -62,13 +63,16 @@ awaitable<void> authenticate(auth::AuthLoop& auth, const DeliveryLoop& delivery,
   }
 }
 
-awaitable<void> follow_token(auth::AuthLoop& auth, secrets::SecretStore& secrets,
+awaitable<void> follow_token(auth::AuthLoop& auth, secrets::SecretStore& secrets, TokenSinks& sinks,
                              const DeliveryLoop& delivery) {
   std::uint64_t number = 0;
   for (;;) {
     const auto seen = auth.changed().generation();
     const auto now = auth.state().token_number;
-    if (std::exchange(number, now) != now) secrets.token_changed();
+    if (std::exchange(number, now) != now) {
+      secrets.token_changed();
+      sinks.token_changed();
+    }
     if (!delivery.ready()) secrets.changed().set();  // defaults may be wanted
     co_await auth.changed().wait(seen);
   }
@@ -247,6 +251,12 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   delivery::Hooks hooks(executor, parts.random, [&files](const std::string& destination) {
     files.action_done(destination);
   });
+  TokenSinks sinks(
+      client, auth, mode == Mode::preview ? std::vector<config::Sink>{} : config->auto_auth.sinks,
+      mode != Mode::render_once, parts.random,
+      {.published = [&secrets] { secrets.changed().set(); },
+       .failed_at_start = [&](const Error& why) { lifecycle.end(exit_code(why), why); },
+       .notify = notify});
   std::optional<child::Supervisor> supervisor;
   if (has_child(mode)) {
     supervisor.emplace(executor, *parts.spawner, config->exec, instance_id(*config), parts.random,
@@ -272,6 +282,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
        .auth = auth,
        .files = files,
        .hooks = hooks,
+       .sinks = sinks,
        .supervisor = child,
        .environment = parts.environment,
        .random = parts.random},
@@ -294,6 +305,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                          [&] {
                            if (mode != Mode::render_once && mode != Mode::preview)
                              files.remove_on_exit();
+                           sinks.remove_on_exit();
                          },
                      .clean_up =
                          [&] {
@@ -301,8 +313,8 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                            return revoke_and_notify(
                                {*config, mode, client, auth, secrets, notifier});
                          }});
-  const ReloadTargets reload_targets{parts,   mode,     session, auth,
-                                     secrets, delivery, child,   notifier};
+  const ReloadTargets reload_targets{parts, mode,     session, auth,    secrets,
+                                     sinks, delivery, child,   notifier};
   Reloader reloader(reload_targets, {.begin = [&] { service.reloading(); },
                                      .ended =
                                          [&](const ReloadReport& report) {
@@ -334,8 +346,12 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   }
   if (parts.loop_exception)
     *parts.loop_exception = [&](std::exception_ptr e) { lifecycle.on_internal_error(e); };
-  lifecycle.spawn(authenticate(auth, delivery, lifecycle));
-  lifecycle.spawn(follow_token(auth, secrets, delivery));
+  if (const auto writable = sinks.check(); !writable)  // before a login is spent
+    lifecycle.end(exit_code(writable.error()), writable.error());
+  else
+    lifecycle.spawn(authenticate(auth, delivery, lifecycle));
+  lifecycle.spawn(follow_token(auth, secrets, sinks, delivery));
+  lifecycle.spawn(sinks.run());
   lifecycle.spawn(secrets.run());
   lifecycle.spawn(revocations.run());
   lifecycle.spawn(delivery.run());

@@ -121,7 +121,8 @@ awaitable<void> DeliveryLoop::pass() {
   if (!evaluation_.complete) co_return;
   if (evaluation_.errors.empty() && evaluation_.missing.empty())
     links_.secrets.retain(rendering_->renderer.dependencies());
-  if (all_written) offer();
+  // The token is where the child looks for it, unless there is none and defaults stand in.
+  if (all_written && (links_.sinks.published() || use_defaults)) offer();
 }
 
 awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {

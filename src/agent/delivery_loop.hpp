@@ -20,6 +20,7 @@
 #include "agent/change_reasons.hpp"
 #include "agent/rendering.hpp"
 #include "agent/start_policy.hpp"
+#include "agent/token_sinks.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/backoff.hpp"
 #include "child/supervisor.hpp"
@@ -39,6 +40,7 @@ class DeliveryLoop {
     const auth::AuthLoop& auth;
     delivery::Files& files;
     delivery::Hooks& hooks;
+    const TokenSinks& sinks;
     child::Supervisor* supervisor;  // null: no child
     const EnvBlock& environment;    // ours
     Random& random;

@@ -50,6 +50,8 @@ ReloadReport reload(const ReloadTargets& targets) {
     targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
   }
   targets.secrets.configure(secrets::settings_of(now, false));
+  targets.sinks.configure(now.auto_auth.sinks);
+  log::set_rotation(log_rotation(now));
   withhold_variables(now.credential_variables);
   targets.notifier.configure(now.notify);
   if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);

@@ -11,6 +11,7 @@
 #include "agent/agent.hpp"
 #include "agent/delivery_loop.hpp"
 #include "agent/notifier.hpp"
+#include "agent/token_sinks.hpp"
 #include "auth/auth_loop.hpp"
 #include "base/event.hpp"
 #include "child/supervisor.hpp"
@@ -26,6 +27,7 @@ struct ReloadTargets {
   vault::Session& session;
   auth::AuthLoop& auth;
   secrets::SecretStore& secrets;
+  TokenSinks& sinks;
   DeliveryLoop& delivery;
   child::Supervisor* supervisor;  // null: no child
   Notifier& notifier;

@@ -25,6 +25,11 @@ config::AutoAuth auth_settings(const config::Config& config, Mode mode) {
   return auth;
 }
 
+log::Rotation log_rotation(const config::Config& config) {
+  const config::Config::LogRotate& rotate = config.log_rotate;
+  return {.bytes = rotate.bytes, .age = rotate.duration, .max_files = rotate.max_files};
+}
+
 std::string instance_id(const config::Config& config) {
   char host[HOST_NAME_MAX + 1] = {};
   return config.name + "@" + (gethostname(host, HOST_NAME_MAX) == 0 ? host : "");
@@ -67,6 +72,7 @@ http::ClientOptions client_options(const config::Config& config) {
   options.proxy = proxy_options(config);
   options.tls13_only = vault.tls13_only;
   options.tls_skip_verify = vault.tls_skip_verify;
+  options.tls_pin_sha256 = vault.tls_pin_sha256;
   options.connect_timeout = vault.connect_timeout;
   options.timeout = vault.timeout;
   options.max_response_size = vault.max_response_size;

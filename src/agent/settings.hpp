@@ -14,6 +14,7 @@ namespace keybearer {
 [[nodiscard]] config::OnChange default_action(const config::Exec& exec);
 // [auto_auth] with the mode's own defaults.
 [[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Mode mode);
+[[nodiscard]] log::Rotation log_rotation(const config::Config& config);
 // This keybearer among others: name and host.
 [[nodiscard]] std::string instance_id(const config::Config& config);
 [[nodiscard]] http::ProxyOptions proxy_options(const config::Config& config);

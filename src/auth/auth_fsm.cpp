@@ -162,7 +162,7 @@ void AuthFsm::record_refusal(const AuthEvent& event) {
 }
 
 bool AuthFsm::is_final(const AuthEvent& event) const {
-  return traits_.refusal_is_final && !event.may_pass;
+  return event.for_good || (traits_.refusal_is_final && !event.may_pass);
 }
 
 // A new content that waits is tried once its time has come, unless it is another meanwhile.
@@ -239,7 +239,7 @@ void AuthFsm::start_refused(const AuthEvent& event) {
   const bool untried = event.content && attempts_.untried(*event.content);
   const bool over = refusals_ >= kFirstLoginTries ||
                     next_login_ - began_ > rules_.start.start_grace || rules_.start.once ||
-                    rules_.exit_on_err || !(event.reusable || untried);
+                    rules_.exit_on_err || event.for_good || !(event.reusable || untried);
   if (over) return finish(End::start_failed);
   say(Action::log_failed);
   state_ = State::starting;

@@ -88,6 +88,7 @@ struct AuthEvent {
   std::optional<Duration> retry_after = {};  // of a failure
   bool missing = false;                      // unanswered: nothing to log in with
   bool may_pass = false;                     // refused: by an odd answer, not for good
+  bool for_good = false;                     // refused: whatever the method, no other try helps
   std::optional<ContentId> sent = {};        // by a login
   // What a login would send now, and whether a content that was accepted may be sent again.
   std::optional<ContentId> content = {};

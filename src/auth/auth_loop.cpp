@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "auth/auth_log.hpp"
+#include "auth/identity.hpp"
 #include "auth/method.hpp"
 #include "auth/own_token.hpp"
 #include "base/loop_guard.hpp"
@@ -101,6 +102,7 @@ struct AuthLoop::Impl {
       event.retry_after = outcome.error->retry_after;
       event.missing = outcome.error->kind == ErrorKind::config;
       event.may_pass = outcome.error->reason == Reason::no_token_in_reply;
+      event.for_good = outcome.error->reason == Reason::wrong_identity;
     }
     // Not while a login is on its way: what it was begun with is what it is about.
     if (!login_in_flight) known_content = content_now();
@@ -241,6 +243,17 @@ struct AuthLoop::Impl {
     co_return co_await method->login(client, limit);
   }
 
+  // A token of another identity than is wanted is of no use to anybody: revoked at once.
+  asio::awaitable<result<>> identified(const vault::Auth& auth) {
+    if (!config.verify_identity) co_return result<>{};
+    auto good = verify_identity(*config.verify_identity, auth);
+    if (good || !method->owns_token()) co_return good;
+    std::vector<OwnToken> own;
+    own.push_back({.token = auth.token, .batch = auth.type == "batch"});
+    co_await revoke_all(client, std::move(own));
+    co_return good;
+  }
+
   asio::awaitable<void> log_in() {
     if (next_method) {
       method = std::move(next_method);
@@ -258,6 +271,9 @@ struct AuthLoop::Impl {
     }
     auto auth = co_await send_login(limit);
     Outcomes& outcomes = state.login_outcomes[config.method.type];
+    if (auth) {
+      if (auto good = co_await identified(*auth); !good) auth = std::unexpected(good.error());
+    }
     if (auth) {
       ++outcomes.succeeded;
       outcome.asked = auth->asked;

@@ -49,6 +49,7 @@ enum class Reason : std::uint8_t {
   held_back,          // not sent: the request budget had no room within the time limit
   no_token_in_reply,  // a login was answered 2xx, without a token
   mfa_required,       // a login wants a second factor
+  wrong_identity,     // a login gave another identity than auto_auth.verify_identity wants
   invalid_role_id,
   invalid_secret_id,
   renewal_refused,   // the token or lease lives on to its end and is not renewed any more

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,9 @@ namespace {
 struct State {
   Options options;
   UniqueFd file;
+  bool rotates = false;  // a regular file
+  std::size_t written = 0;
+  WallTime begun{};
   std::size_t lost = 0;  // lines that nobody took, since the last that somebody did
   bool cut = false;      // the first of them in its middle
   std::size_t most_events = 0;
@@ -131,10 +135,25 @@ void put(State& log, std::string_view line, int patience) {
     const ssize_t n = ::write(fd, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
     if (n < 0 && errno != EINTR) return;  // a closed stderr must not stop the program
     rest.remove_prefix(n < 0 ? 0 : static_cast<std::size_t>(n));
+    log.written += n < 0 ? 0 : static_cast<std::size_t>(n);
   }
 }
 
+// A file that can't be rotated goes on growing, until it is opened again.
+void rotate_when_due(State& log, std::size_t next) {
+  if (!log.rotates) return;
+  const WallTime now = wall_now();
+  const auto age = std::chrono::duration_cast<Duration>(now - log.begun);
+  if (!is_due(log.options.rotation, log.written, next, age)) return;
+  auto done = rotate(log.options.file, log.file.get(), log.options.rotation, now);
+  if (done) done = reopen();
+  if (done) return;
+  log.rotates = false;
+  write(Level::warn, "log.rotate_failed", done.error().text);
+}
+
 void put_with_losses(State& log, const std::string& line) {
+  rotate_when_due(log, line.size());
   constexpr int kPatience = 50;  // ms
   if (log.lost == 0) return put(log, line, kPatience);
   const auto said = format_line(log.options.format, utc_now(), Level::warn, "log.lost",
@@ -152,6 +171,9 @@ void put_with_losses(State& log, const std::string& line) {
 
 void set_level(Level level) {
   state().options.level = level;
+}
+void set_rotation(const Rotation& rotation) {
+  state().options.rotation = rotation;
 }
 
 bool enabled(Level level) {
@@ -267,8 +289,13 @@ result<> open(const Options& options) {
         ::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
     if (!file) return fail_errno(ErrorKind::config, "log_file " + options.file, errno);
   }
-  state().options = options;
-  state().file = std::move(file);
+  struct stat info{};
+  State& log = state();
+  log.rotates = file && fstat(file.get(), &info) == 0 && S_ISREG(info.st_mode);
+  log.written = log.rotates ? static_cast<std::size_t>(info.st_size) : 0;
+  log.begun = log.rotates ? begun(file.get(), wall_now()) : WallTime();
+  log.options = options;
+  log.file = std::move(file);
   return {};
 }
 

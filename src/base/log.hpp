@@ -21,6 +21,7 @@
 #include <type_traits>
 
 #include "base/error.hpp"
+#include "base/log_rotation.hpp"
 
 namespace keybearer::log {
 
@@ -70,8 +71,9 @@ inline void error(std::string_view event, Message message, Fields fields = {}) {
 struct Options {
   Level level = Level::info;
   Format format = Format::text;
-  std::string file;  // empty: stderr. Created 0600, appended to
-  std::string name;  // of this instance, in JSON lines; may be empty
+  std::string file;        // empty: stderr. Created 0600, appended to
+  Rotation rotation = {};  // of `file`; not where it is a pipe or a device
+  std::string name;        // of this instance, in JSON lines; may be empty
   // Text for a person at a terminal: further lines of a message (a template's line and caret) stand
   // below it, dressed by this. None: all on one line.
   std::function<std::string(std::string_view lines)> dress = {};
@@ -81,6 +83,7 @@ struct Options {
 // Opens the log file again, after a rotation by somebody else (SIGHUP).
 [[nodiscard]] result<> reopen();
 void set_level(Level level);  // from now on
+void set_rotation(const Rotation& rotation);
 
 // The line as it is written, without the time: for tests.
 [[nodiscard]] std::string format_line(Format format, std::string_view time, Level level,

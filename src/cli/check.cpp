@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "agent/token_sinks.hpp"
 #include "cli/advice.hpp"
 #include "cli/commands.hpp"
 #include "cli/online.hpp"
@@ -70,6 +71,12 @@ int check(const CheckOptions& options) {
       const auto possible = delivery::check_destination(delivery::target_of(spec));
       if (possible) continue;
       problems.push_back({spec.place, "template.destination: " + possible.error().text});
+      code = kCantWrite;
+    }
+    for (const config::Sink& sink : loaded->config.auto_auth.sinks) {
+      const auto possible = delivery::check_destination(target_of(sink, true));
+      if (possible) continue;
+      problems.push_back({sink.place, "auto_auth.sink.path: " + possible.error().text});
       code = kCantWrite;
     }
   }

@@ -1,4 +1,5 @@
 #include "agent/agent.hpp"
+#include "agent/token_sinks.hpp"
 #include "cli/commands.hpp"
 #include "cli/startup.hpp"
 #include "delivery/files.hpp"
@@ -24,6 +25,7 @@ int run_job(const config::Input& input, config::Config loaded, Mode mode) {
   std::vector<delivery::FileTarget> targets;
   for (const config::Template& spec : config.templates)
     targets.push_back(delivery::target_of(spec));
+  for (const config::Sink& sink : config.auto_auth.sinks) targets.push_back(target_of(sink, true));
   delivery::sweep_leftovers(targets);
   const bool with_child = mode == Mode::run || mode == Mode::run_once;
   return run_agent(std::move(*rendering), mode, {},
@@ -49,10 +51,10 @@ int render_files(const RenderOptions& options) {
   input.files_only = true;
   auto loaded = start(input, options.once ? Lifetime::one_shot : Lifetime::daemon);
   if (!loaded) return loaded.error();
-  if (loaded->config.templates.empty()) {
+  if (loaded->config.templates.empty() && loaded->config.auto_auth.sinks.empty()) {
     print_problem("template",
-                  "nothing to render: write a [[template]], or give --template SOURCE:DESTINATION "
-                  "(TEMPLATE alone goes to standard output)");
+                  "nothing to render: write a [[template]] or an [[auto_auth.sink]], or give "
+                  "--template SOURCE:DESTINATION (TEMPLATE alone goes to standard output)");
     return kConfig;
   }
   const bool once = options.once || loaded->config.exit_after_auth;

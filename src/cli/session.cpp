@@ -9,6 +9,7 @@
 
 #include "agent/hints.hpp"
 #include "agent/settings.hpp"
+#include "auth/identity.hpp"
 #include "auth/method.hpp"
 #include "base/exit_code.hpp"
 #include "base/log.hpp"
@@ -42,8 +43,14 @@ awaitable<int> logged_in(const config::Config& config, vault::Client& client,
     complain_of(auth.error());
     co_return exit_code_of(auth.error());
   }
-  client.set_token(auth->token);
-  const int code = co_await work(client, *auth);
+  int code = kDenied;
+  const auto& wanted = config.auto_auth.verify_identity;
+  if (const auto good = wanted ? auth::verify_identity(*wanted, *auth) : result<>{}; !good) {
+    complain_of(good.error());
+  } else {
+    client.set_token(auth->token);
+    code = co_await work(client, *auth);
+  }
   if ((*method)->owns_token() && auth->type != "batch") co_await client.revoke_self(auth->token);
   co_return code;
 }

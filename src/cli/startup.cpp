@@ -172,6 +172,7 @@ int open_log(const config::Config& config, log::Level default_level, Lifetime li
   log::Options options{.level = config.log_level.value_or(default_level),
                        .format = config.log_format.value_or(default_format(lifetime)),
                        .file = config.log_file,
+                       .rotation = log_rotation(config),
                        .name = config.name};
   if (config.log_file.empty() && isatty(STDERR_FILENO) != 0) {
     options.dress = [](std::string_view lines) {

@@ -52,6 +52,7 @@ struct Vault {
   std::string proxy_source = "vault.proxy_address";
   std::string https_proxy, http_proxy, no_proxy;  // of the environment
   bool tls13_only = false;
+  std::vector<std::string> tls_pin_sha256;  // SHA-256 of public keys (SPKI), base64; empty: any key
   bool tls_skip_verify = false;
   Duration connect_timeout = 5s;
   Duration timeout = 30s;
@@ -114,9 +115,10 @@ struct Sink {
   enum class Format { token, json };
   std::string path;
   unsigned mode = 0600;
+  bool mode_given = false;  // else an existing file's narrower mode stays
   std::string user, group;
-  std::optional<Duration> wrap_ttl;  // the file gets a wrapping token
-  Format format = Format::token;
+  std::optional<Duration> wrap_ttl;    // the file gets a wrapping token
+  std::optional<Format> format;        // default: token; with wrap_ttl json
   std::optional<bool> remove_on_exit;  // default: true, false with exit_after_auth
   DeclaredAt place;
   friend bool operator==(const Sink&, const Sink&) = default;
@@ -212,9 +214,19 @@ struct ValueSource {
   friend bool operator==(const ValueSource&, const ValueSource&) = default;
 };
 
+// What a variable's value must be; one that does not fit never reaches the program.
+struct ValueRule {
+  enum class Type { string, integer, boolean, port, url, pem, json };
+  Type type = Type::string;
+  std::string pattern;  // RE2, searched for; empty: any
+  friend bool operator==(const ValueRule&, const ValueRule&) = default;
+};
+
 struct EnvVar {
   std::string name;
   ValueSource value;
+  ValueRule rule = {};
+  bool required = true;  // false: left out where its secret is missing or denied
   bool enabled = true;
   std::optional<OnChange> on_change;  // default: exec's rule
   friend bool operator==(const EnvVar&, const EnvVar&) = default;

@@ -18,6 +18,7 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       live("log_level", a.log_level == b.log_level),
       once("log_format", a.log_format == b.log_format),
       once("log_file", a.log_file == b.log_file),
+      live("log_rotate", a.log_rotate == b.log_rotate),
       live("notify", a.notify == b.notify),
       live("vault", a.vault == b.vault),
       live("auto_auth", a.auto_auth == b.auto_auth),

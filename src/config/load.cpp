@@ -16,7 +16,7 @@ void read_all_sections(Context& context, const toml::table& table, Config& confi
   read_general(top, config);
   read_notify(context, top, config.notify);
   read_vault(context, top, config.vault);
-  read_auto_auth(context, top, config.auto_auth);
+  read_auto_auth(context, top, config.auto_auth, config.warnings);
   read_template_config(context, top, config.template_config);
   read_lease_table(context, top, config.lease);
   read_secrets(context, top, config);

@@ -61,6 +61,13 @@ std::string own_words(const Config& config) {
   const Method& method = config.auto_auth.method;
   words.add(method.mount_path);
   for (const std::string_view word : method.texts()) words.add(word);
+  for (const Sink& sink : config.auto_auth.sinks)
+    for (const std::string* word : {&sink.path, &sink.user, &sink.group}) words.add(*word);
+  if (const auto& identity = config.auto_auth.verify_identity) {
+    words.add(identity->entity_id);
+    words.add(identity->policies);
+    for (const auto& [key, value] : identity->metadata) words.add(key), words.add(value);
+  }
   for (const SecretRule& rule : config.secrets) {
     words.add(rule.path);
     words.add(rule.name);
@@ -76,6 +83,7 @@ std::string own_words(const Config& config) {
   for (const EnvVar& variable : config.env) {
     words.add(variable.name);
     words.add(variable.value);
+    words.add(variable.rule.pattern);
   }
   for (const EnvFrom& from : config.env_from) {
     words.add(from.secret);

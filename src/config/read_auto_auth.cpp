@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/owner.hpp"
 #include "config/method.hpp"
 #include "config/sections.hpp"
 
@@ -78,9 +79,68 @@ void read_method(Context& context, Reader& auth, Method& method) {
   method.place = SourceLocation::of_flag();
 }
 
+void read_identity(Context& context, Reader& auth, std::optional<Identity>& out) {
+  const toml::table* table = auth.table("verify_identity");
+  if (table == nullptr) return;
+  Reader r(context, table, "auto_auth.verify_identity");
+  Identity& identity = out.emplace();
+  r.read("entity_id", identity.entity_id);
+  r.read("policies", identity.policies);
+  r.read("metadata", identity.metadata);
+  if (!r.has("entity_id") && !r.has("policies") && !r.has("metadata"))
+    auth.problem("verify_identity", "empty; expected entity_id, policies or metadata");
+}
+
+void read_sink(Context& context, const toml::table& table, const std::string& name,
+               std::vector<Sink>& sinks) {
+  Reader r(context, &table, name);
+  Sink sink;
+  sink.place = r.place();
+  const std::size_t before = context.problems.size();
+  r.read("path", sink.path);
+  if (sink.path.empty() && context.problems.size() == before)
+    r.problem("path", "required; the file that gets the token");
+  sink.mode_given = r.has("mode");
+  r.read_mode("mode", sink.mode);
+  r.read("user", sink.user);
+  r.describe_default("user", "an existing file's, else ours");
+  r.read("group", sink.group);
+  r.describe_default("group", "an existing file's, else ours");
+  if (!context.offline) {
+    if (const auto user = owner_of(sink.user, {}); !user) r.problem("user", user.error().text);
+    if (const auto group = owner_of({}, sink.group); !group) r.problem("group", group.error().text);
+  }
+  r.read("wrap_ttl", sink.wrap_ttl);
+  if (sink.wrap_ttl && *sink.wrap_ttl < 1s)
+    r.problem("wrap_ttl", "must be at least 1s: the time in which the token can be unwrapped");
+  if (r.has("format")) {
+    auto format = Sink::Format::token;
+    r.read_choice("format", format, {{"token", Sink::Format::token}, {"json", Sink::Format::json}});
+    sink.format = format;
+  } else {
+    (void)r.find("format");
+    r.describe_default("format", "token; with wrap_ttl json");
+  }
+  r.read("remove_on_exit", sink.remove_on_exit);
+  r.describe_default("remove_on_exit", "true, with exit_after_auth and render --once false");
+  sinks.push_back(std::move(sink));
+}
+
+// Vault Agent's key.
+void read_reauth(Reader& r, std::vector<std::string>& warnings) {
+  bool on = true;
+  r.read("enable_reauth_on_new_credentials", on);
+  if (!r.has("enable_reauth_on_new_credentials")) return;
+  warnings.push_back(
+      place_of(*r.raw()->get("enable_reauth_on_new_credentials")).text() +
+      ": auto_auth.enable_reauth_on_new_credentials: new credentials are always used, at the next "
+      "login or at once where the method watches them; the key has no effect and can go");
+}
+
 }  // namespace
 
-void read_auto_auth(Context& context, Reader& top, AutoAuth& auth) {
+void read_auto_auth(Context& context, Reader& top, AutoAuth& auth,
+                    std::vector<std::string>& warnings) {
   Reader r(context, top.table("auto_auth"), "auto_auth");
   read_method(context, r, auth.method);
   r.read_fraction("renew_at", auth.renew_at);
@@ -95,7 +155,11 @@ void read_auto_auth(Context& context, Reader& top, AutoAuth& auth) {
   r.read("min_backoff", auth.min_backoff);
   r.read("max_backoff", auth.max_backoff);
   r.read("exit_on_err", auth.exit_on_err);
-  r.unsupported({"verify_identity", "sink", "enable_reauth_on_new_credentials"});
+  read_identity(context, r, auth.verify_identity);
+  r.each_table("sink", [&](const toml::table& table, const std::string& name) {
+    read_sink(context, table, name, auth.sinks);
+  });
+  read_reauth(r, warnings);
 }
 
 }  // namespace keybearer::config

@@ -101,7 +101,17 @@ ValueSource read_value(Context& context, const toml::node& node, const std::stri
     r.describe_default("left_delimiter", Template{}.left_delimiter);
     r.read("right_delimiter", value.right_delimiter);
     r.describe_default("right_delimiter", Template{}.right_delimiter);
-    r.unsupported({"type", "pattern", "required"});
+    using Type = ValueRule::Type;
+    r.read_choice("type", variable->rule.type,
+                  {{"string", Type::string},
+                   {"int", Type::integer},
+                   {"bool", Type::boolean},
+                   {"port", Type::port},
+                   {"url", Type::url},
+                   {"pem", Type::pem},
+                   {"json", Type::json}});
+    r.read("pattern", variable->rule.pattern);
+    r.read("required", variable->required);
   }
   check_forms(context, r, node, name, value);
   return value;

@@ -1,6 +1,21 @@
 #include "config/sections.hpp"
 
 namespace keybearer::config {
+namespace {
+
+void read_log_rotation(Reader& r, Config::LogRotate& rotate) {
+  const toml::node* const size = r.find("log_rotate_bytes");
+  const bool never = size == nullptr || size->value<std::int64_t>() == 0;  // as Vault Agent has it
+  if (!never) r.read_size("log_rotate_bytes", rotate.bytes.emplace());
+  if (never) r.describe_default("log_rotate_bytes", "never by size");
+  r.read("log_rotate_duration", rotate.duration);
+  if (rotate.duration && *rotate.duration < 1s)
+    r.problem("log_rotate_duration", "must be at least 1s");
+  r.describe_default("log_rotate_duration", "never by age");
+  r.read("log_rotate_max_files", rotate.max_files, -1);
+}
+
+}  // namespace
 
 void read_general(Reader& r, Config& config) {
   r.read("name", config.name);
@@ -33,8 +48,8 @@ void read_general(Reader& r, Config& config) {
   r.read("log_file", config.log_file);
   r.describe_default("log_file", "standard error");
   r.read("hardening", config.hardening);
-  r.unsupported({"log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files", "state",
-                 "listener", "api_proxy", "cache", "metrics", "agent_api"});
+  read_log_rotation(r, config.log_rotate);
+  r.unsupported({"state", "listener", "api_proxy", "cache", "metrics", "agent_api"});
 }
 
 void read_notify(Context& context, Reader& top, Notify& notify) {

@@ -24,6 +24,36 @@ const char* wrong_header(const std::string& name, std::string_view value) {
   return nullptr;
 }
 
+// "BASE64" of 32 bytes, or as curl writes it: "sha256//BASE64".
+bool is_pin(std::string_view text) {
+  constexpr std::size_t kDigits = 43;  // and one "="
+  if (text.size() != kDigits + 1 || text.back() != '=') return false;
+  const auto digit = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/';
+  };
+  // The last digit has two bits that belong to nothing.
+  return std::ranges::all_of(text.substr(0, kDigits), digit) &&
+         std::string_view("AEIMQUYcgkosw048").contains(text[kDigits - 1]);
+}
+
+void read_pins(Reader& r, Vault& vault) {
+  r.read("tls_pin_sha256", vault.tls_pin_sha256);
+  r.describe_default("tls_pin_sha256", "any key of a certificate that is accepted");
+  const toml::node* node = r.find("tls_pin_sha256");
+  if (node == nullptr || node->as_array() == nullptr) return;
+  if (vault.tls_pin_sha256.empty() && node->as_array()->empty())
+    r.problem("tls_pin_sha256", "empty; expected at least one pin");
+  for (std::string& pin : vault.tls_pin_sha256) {
+    for (const std::string_view prefix : {"sha256//", "sha256/"})
+      if (pin.starts_with(prefix)) pin.erase(0, prefix.size());
+    if (is_pin(pin)) continue;
+    r.problem("tls_pin_sha256", "bad pin \"" + escaped(pin) +
+                                    "\"; expected the base64 of a SHA-256: 44 characters, the last "
+                                    "of which is =");
+  }
+}
+
 }  // namespace
 
 void read_vault(Context& context, Reader& top, Vault& vault) {
@@ -69,7 +99,7 @@ void read_vault(Context& context, Reader& top, Vault& vault) {
   budget.read("burst", vault.budget.burst, 1);
   budget.describe_default("burst", "20 + 2 for each secret");
   r.read_masked("proxy_address", vault.proxy_address);
-  r.unsupported({"tls_pin_sha256"});
+  read_pins(r, vault);
 }
 
 }  // namespace keybearer::config

@@ -12,7 +12,8 @@ inline constexpr const char* kRevokes = "true, with render --once false";
 void read_general(Reader& top, Config& config);
 void read_notify(Context& context, Reader& top, Notify& notify);
 void read_vault(Context& context, Reader& top, Vault& vault);
-void read_auto_auth(Context& context, Reader& top, AutoAuth& auth);
+void read_auto_auth(Context& context, Reader& top, AutoAuth& auth,
+                    std::vector<std::string>& warnings);
 void read_template_config(Context& context, Reader& top, TemplateConfig& config);
 void read_lease_table(Context& context, Reader& top, Lease& lease);
 // After [lease] and [template_config], whose values a secret has unless it says otherwise.

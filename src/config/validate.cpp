@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "config/method.hpp"
@@ -182,6 +183,52 @@ void check_templates(const Config& config, Scope scope, Problems& problems) {
   }
 }
 
+std::string whole_path(const std::string& path) {
+  std::error_code none;
+  const auto absolute = std::filesystem::absolute(path, none);
+  return (none ? std::filesystem::path(path) : absolute).lexically_normal().string();
+}
+
+// Who has a file already that a sink would write.
+std::map<std::string, std::string> files_in_use(const Config& config) {
+  std::map<std::string, std::string> files;
+  const auto take = [&files](const std::string& path, std::string by) {
+    if (!path.empty() && path != "-") files.emplace(whole_path(path), std::move(by));
+  };
+  for (const Template& t : config.templates) {
+    if (!t.enabled) continue;
+    take(t.destination, "is a template's destination");
+    take(t.source, "is a template's source");
+  }
+  const Method& method = config.auto_auth.method;
+  if (const MethodSpec* spec = MethodSpec::find(method.type)) {
+    for (const MethodKey& key : spec->keys())
+      if (key.type == MethodKey::Type::file)
+        take(method.text(key.name),
+             "is read by the login (auto_auth.method." + std::string(key.name) + ")");
+  }
+  take(config.log_file, "is the log_file");
+  take(config.pid_file, "is the pid_file");
+  for (const std::string& file : config.files) take(file, "is the configuration");
+  return files;
+}
+
+void check_sinks(const Config& config, Problems& problems) {
+  auto taken = files_in_use(config);
+  for (const Sink& sink : config.auto_auth.sinks) {
+    if (sink.path.empty()) continue;
+    const std::string key = "auto_auth.sink.path: ";
+    if (sink.path == "-") {
+      problems.push_back({sink.place, key + "\"-\": a token never goes to standard output; "
+                                            "expected a file"});
+      continue;
+    }
+    const auto [at, fresh] =
+        taken.emplace(whole_path(sink.path), "has a sink already, at " + sink.place.text());
+    if (!fresh) problems.push_back({sink.place, key + escaped(sink.path) + " " + at->second});
+  }
+}
+
 // The path, the version and what is written to it tell one secret from another.
 std::string identity_of(const SecretRule& rule) {
   std::string out = plain_path(rule.path) + '\n' + rule.version;
@@ -235,13 +282,14 @@ void validate(const Config& config, const LocationOf& place, Scope scope, Proble
   }
   check_environment(config, problems);
   check_templates(config, scope, problems);
+  check_sinks(config, problems);
   check_secrets(config, problems);
   require_at_most(place, "auto_auth.min_backoff", config.auto_auth.min_backoff,
                   "auto_auth.max_backoff", config.auto_auth.max_backoff, problems);
   if (config.exit_after_auth && !config.exec.command.argv.empty()) {
     problems.push_back({place("exit_after_auth"),
-                        "exit_after_auth and exec.command exclude each other: it ends once files "
-                        "are written (for a job: keybearer run --once)"});
+                        "exit_after_auth and exec.command exclude each other: it ends once sinks "
+                        "and files are written (for a job: keybearer run --once)"});
   }
   const std::string& folder = config.exec.working_directory;
   if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
@@ -261,6 +309,22 @@ void add_warnings(Config& config) {
     config.warnings.push_back(
         "lease.revoke_on_exit = false keeps no lease alive: the token is revoked at the end and "
         "takes its leases along; set auto_auth.revoke_on_exit = false, too");
+  }
+  for (const Sink& sink : config.auto_auth.sinks) {
+    if ((sink.mode & 0004) == 0) continue;
+    config.warnings.push_back("auto_auth.sink " + sink.path + ": mode " + mode_text(sink.mode) +
+                              " lets everybody on this machine read the token");
+  }
+  const Config::LogRotate& rotate = config.log_rotate;
+  if (config.log_file.empty() && (rotate.bytes || rotate.duration)) {
+    config.warnings.emplace_back(
+        "log_rotate_bytes and log_rotate_duration have no effect without log_file");
+  }
+  const bool https = std::ranges::any_of(
+      config.vault.address, [](const auto& address) { return address.starts_with("https://"); });
+  if (!config.vault.tls_pin_sha256.empty() && !https) {
+    config.warnings.emplace_back(
+        "vault.tls_pin_sha256 has no effect: no address of vault.address is https");
   }
   if (config.vault.tls_skip_verify) {
     config.warnings.push_back(

@@ -259,10 +259,12 @@ void Files::remember(const FileWrite& file, Placed place, bool written) {
 
 std::vector<FileResult> Files::take(Job& job) {
   for (std::size_t i = 0; i < job.files.size(); ++i) {
-    if (job.known[i])
+    if (job.known[i]) {
       job.results[i].mode = job.files[i].target.perms;
-    else
+      placed_[job.files[i].target.destination].target = job.files[i].target;  // remove_on_exit
+    } else {
       remember(job.files[i], std::move(job.placed[i]), job.results[i].written.has_value());
+    }
   }
   for (const Note& note : job.notes) {
     const bool once = std::string_view(note.event) == "file.shared_directory";
@@ -325,25 +327,33 @@ void Files::remove_on_exit() {
         remember(running_->files[i], running_->placed[i], false);
     }
   }
-  for (const auto& [destination, here] : placed_) {
-    if (!here.target.remove_on_exit || here.name.empty()) continue;
-    const auto owner = owner_of(here.target);
-    const auto directory =
-        open_directory(here.directory, owner.value_or(Owner{}), Missing::nothing);
-    if (!directory || !*directory) continue;
-    const int in = (*directory)->get();
-    struct stat info{};
-    const bool ours = fstatat(in, here.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                      is_same_file(info, here.info);
-    if (!ours) continue;  // somebody else's by now
-    if (here.target.backup) unlinkat(in, (here.name + std::string(kBackup)).c_str(), 0);
-    if (unlinkat(in, here.name.c_str(), 0) == 0)
-      log::info("file.removed", "file removed", {{"path", here.directory + "/" + here.name}});
-    else
-      log::warn("file.remove_failed", "the file can't be removed",
-                {{"path", destination}, {"reason", strerrordesc_np(errno)}});
-  }
+  for (const auto& [destination, here] : placed_) remove_placed(destination, here);
   placed_.clear();
+}
+
+void Files::remove(const std::string& destination) {
+  const auto at = placed_.find(destination);
+  if (at == placed_.end()) return;
+  remove_placed(destination, at->second);
+  placed_.erase(at);
+}
+
+void Files::remove_placed(const std::string& destination, const Placed& here) {
+  if (!here.target.remove_on_exit || here.name.empty()) return;
+  const auto owner = owner_of(here.target);
+  const auto directory = open_directory(here.directory, owner.value_or(Owner{}), Missing::nothing);
+  if (!directory || !*directory) return;
+  const int in = (*directory)->get();
+  struct stat info{};
+  const bool ours = fstatat(in, here.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    is_same_file(info, here.info);
+  if (!ours) return;  // somebody else's by now
+  if (here.target.backup) unlinkat(in, (here.name + std::string(kBackup)).c_str(), 0);
+  if (unlinkat(in, here.name.c_str(), 0) == 0)
+    log::info("file.removed", "file removed", {{"path", here.directory + "/" + here.name}});
+  else
+    log::warn("file.remove_failed", "the file can't be removed",
+              {{"path", destination}, {"reason", strerrordesc_np(errno)}});
 }
 
 result<> check_destination(const FileTarget& target) {

@@ -47,6 +47,9 @@ class Files {
   // they are, if they are still the same. What is being written is not put in its place any more.
   void remove_on_exit();
 
+  // The configuration does not name it any more: as at the exit, this one alone.
+  void remove(const std::string& destination);
+
  private:
   // Where it really is, behind links.
   struct Placed {
@@ -60,6 +63,7 @@ class Files {
   std::vector<FileResult> take(Job& job);
 
   void remember(const FileWrite& file, Placed place, bool written);
+  static void remove_placed(const std::string& destination, const Placed& here);
 
   std::map<std::string, Placed> placed_;  // by destination
   std::shared_ptr<Job> running_;

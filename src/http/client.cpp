@@ -371,7 +371,7 @@ bool should_fail_over(const result<Answer>& answer, bool repeatable) {
     return is_outage(answer.error().kind) && answer.error().reason != Reason::lost_answer;
   const Response& response = answer->response;
   const int status = response.status;
-  if (status == 429 || status == 472 || status == 473) return true;
+  if (status == 412 || status == 429 || status == 472 || status == 473) return true;
   // A server that is sealed has done nothing; of a gateway nobody knows.
   const bool own = response.body.empty() || response.content_type.find("json") != std::string::npos;
   return status == 503 && (repeatable || own);
@@ -381,7 +381,7 @@ bool should_fail_over(const result<Answer>& answer, bool repeatable) {
 bool is_down(const result<Answer>& answer) {
   if (!answer) return is_outage(answer.error().kind);
   const int status = answer->response.status;
-  return status == 472 || status == 473 || (status >= 502 && status <= 504);
+  return status == 412 || status == 472 || status == 473 || (status >= 502 && status <= 504);
 }
 
 // One address, and where it redirects to.

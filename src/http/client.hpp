@@ -82,6 +82,7 @@ struct ClientOptions {
   ProxyOptions proxy = {};
   bool tls13_only = false;
   bool tls_skip_verify = false;
+  std::vector<std::string> tls_pin_sha256 = {};  // of the server's key (SPKI), base64; empty: any
   Duration connect_timeout = std::chrono::seconds(5);  // name look-up, TCP and TLS together
   Duration timeout =
       std::chrono::seconds(30);  // one request in total, waiting for a connection included
@@ -102,7 +103,7 @@ struct ClientOptions {
 // next (S5). Redirects (307, 308; 301, 302 for GET): at most one, to the same origin or another
 // configured address, never from https to http; the token goes nowhere else. TLS is set up at the
 // first https request, not before. Sockets are close-on-exec. Answers of standby and sealed servers
-// (429, 472, 473, 503 at every address) come back as they are after one round over all addresses.
+// (412, 429, 472, 473, 503 at every address) come back as they are after one round over all addresses.
 [[nodiscard]] std::unique_ptr<Client> make_client(boost::asio::any_io_executor executor,
                                                   ClientOptions options);
 

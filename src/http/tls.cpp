@@ -2,6 +2,7 @@
 // the connection is known to have checked a name or an address.
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
@@ -282,6 +283,35 @@ result<> confirm_peer(SSL* ssl, const PeerName& peer) {
                                    Reason::tls_certificate));
 }
 
+// The SHA-256 of the server's public key as RFC 7469 has it (SPKI, DER), in base64; "": no key.
+std::string pin_of(X509* certificate) {
+  unsigned char* der = nullptr;
+  const int size =
+      certificate == nullptr ? -1 : i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  if (size <= 0) return {};
+  std::array<unsigned char, 32> digest{};
+  unsigned length = 0;
+  const bool hashed = EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), &length,
+                                 EVP_sha256(), nullptr) == 1 &&
+                      length == digest.size();
+  OPENSSL_free(der);
+  std::array<unsigned char, 45> text{};
+  if (!hashed || EVP_EncodeBlock(text.data(), digest.data(), 32) != 44) return {};
+  return {text.begin(), text.end() - 1};
+}
+
+// Also where the certificate itself is not looked at: the pin stands for it then.
+result<> confirm_pin(SSL* ssl, const std::vector<std::string>& pins) {
+  if (pins.empty()) return {};
+  const std::string pin = pin_of(SSL_get0_peer_certificate(ssl));
+  if (!pin.empty() && std::ranges::find(pins, pin) != pins.end()) return {};
+  return std::unexpected(
+      tls_error("the server's public key is none of vault.tls_pin_sha256: it is \"" + pin +
+                    "\"; nothing is sent. Is it the right server? If its key was changed on "
+                    "purpose, add the new pin",
+                Reason::tls_certificate));
+}
+
 }  // namespace
 
 struct TlsContext::Impl {
@@ -392,6 +422,8 @@ asio::awaitable<result<std::unique_ptr<Stream>>> TlsContext::handshake(asio::ip:
   if (verified) {
     if (auto good = confirm_peer(ssl, *peer); !good) co_return std::unexpected(good.error());
   }
+  if (auto good = confirm_pin(ssl, impl_->options.tls_pin_sha256); !good)
+    co_return std::unexpected(good.error());
   co_return std::make_unique<TlsStream>(*context, std::move(tls));
 }
 

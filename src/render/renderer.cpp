@@ -155,6 +155,7 @@ struct Renderer::Impl {
 
   void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
                  const std::string& name, tmpl::Options options, bool null_allowed = false);
+  void add_rule(const config::EnvVar& variable, RenderedValue& value);
   void add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
                  std::vector<std::string> path, const std::string& name,
                  const tmpl::Options& options);
@@ -205,6 +206,22 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
     return;
   }
   out.emplace_back(name, std::move(*parsed), source.default_value, source.source);
+}
+
+void Renderer::Impl::add_rule(const config::EnvVar& variable, RenderedValue& value) {
+  if (!variable.required) value.make_optional();
+  if (variable.rule == config::ValueRule{}) return;
+  const config::SourceLocation& place = variable.value.place;
+  const std::string name = "env." + config::escaped(variable.name);
+  auto check = ValueCheck::make(variable.rule);
+  if (!check) {
+    problems.push_back({place, name + ".pattern: " + check.error().text});
+    return;
+  }
+  const auto& fallback = variable.value.default_value;
+  if (const std::string fault = fallback ? (*check)->fault(*fallback) : ""; !fault.empty())
+    problems.push_back({place, name + ".default: " + fault});
+  value.restrict_to(*std::move(check));
 }
 
 void Renderer::Impl::add_nodes(FileTarget& target, const std::vector<config::NamedValue>& nodes,
@@ -287,8 +304,9 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
     std::vector<RenderedValue> value;
     impl->add_value(value, variable.value, "env." + variable.name,
                     {.allow_plugin = config.template_config.allow_plugin});
-    if (!value.empty())
-      impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
+    if (value.empty()) continue;
+    impl->add_rule(variable, value.front());
+    impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }
   for (const config::EnvFrom& spec : config.env_from) {
     auto dependency = dependency_of(config, spec.secret);
@@ -332,7 +350,8 @@ bool update(RenderedValue& value, tmpl::DataSource& source, bool use_defaults,
   const bool before = value.uses_default();
   const bool evaluated = value.update(source, use_defaults, stop);
   if (value.uses_default() && !before)
-    evaluation.notes.push_back({Note::Kind::default_used, value.name()});
+    evaluation.notes.push_back(
+        {value.value() ? Note::Kind::default_used : Note::Kind::left_out, value.name()});
   return evaluated;
 }
 
@@ -480,6 +499,10 @@ void log_notes(const std::vector<Note>& notes) {
       case Note::Kind::default_used:
         log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
         break;
+      case Note::Kind::left_out:
+        log::warn("value.left_out", "not there, and not required: left out",
+                  {{"value", note.target}});
+        break;
       case Note::Kind::null_left_out:
         log::info("value.null_left_out", "null: left out",
                   {{"target", note.target}, {"keys", note.keys}});
@@ -521,7 +544,7 @@ std::vector<RenderedVariable> Renderer::variables() const {
     }
   }
   for (const auto& [name, on_change, value] : impl_->variables) {
-    if (!value.has_value()) continue;
+    if (!value.value()) continue;
     out.push_back({name, value.value(), on_change, ids(value.used()), value.effects()});
   }
   return out;

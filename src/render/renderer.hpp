@@ -37,6 +37,7 @@ struct RenderedVariable {
 struct Note {
   enum class Kind : std::uint8_t {
     default_used,      // warning: a value is not there, its default is used
+    left_out,          // warning: a variable is not there, and not required
     null_left_out,     // info: a null, and there is none in an environment or in this format
     variable_replaced  // warning: a key of a secret goes before a variable of the environment
   };

@@ -44,14 +44,21 @@ bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks,
       !missing_.empty() && std::ranges::all_of(missing_, [&](const tmpl::Dependency& dependency) {
         return use_fallbacks || source.absence(dependency) != tmpl::DataSource::Absence::pending;
       });
-  if (fallback_ && !has_value_ && (nothing_coming || missing_key_)) {
-    take(Secret(*fallback_));
+  if ((fallback_ || optional_) && !has_value_ && (nothing_coming || missing_key_)) {
+    take(Secret(fallback_.value_or("")));
+    if (!fallback_) value_ = nullptr;
     sources_.clear();
     fell_back_ = true;
     same = false;
   }
   if (fell_back_ && has_value_) error_.reset();
   return !same;
+}
+
+bool RenderedValue::fits(std::string_view value) {
+  const std::string fault = check_ ? check_->fault(value) : "";
+  if (!fault.empty()) error_ = Error{ErrorKind::render, name_ + ": the value " + fault};
+  return fault.empty();
 }
 
 void RenderedValue::take(Secret value) {
@@ -87,6 +94,7 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
                    done.error->with_source(parsed.text(), source_)};
     return;
   }
+  if (!fits(done.text.reveal())) return;
   take(std::move(done.text));
   printed_ = std::move(done.printed);
   effects_ = std::move(done.effects);
@@ -125,7 +133,9 @@ void RenderedValue::evaluate_key(const Key& key, tmpl::DataSource& source) {
                    name_ + ": " + tmpl::missing_key_text(data, key.key, key.dependency.path)};
     return;
   }
-  take(text_of(*member));
+  Secret text = text_of(*member);
+  if (!fits(text.reveal())) return;
+  take(std::move(text));
   fell_back_ = false;
 }
 

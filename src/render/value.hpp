@@ -12,6 +12,7 @@
 #include "config/config.hpp"
 #include "config/load.hpp"
 #include "render/dependency_growth.hpp"
+#include "render/value_check.hpp"
 #include "tmpl/template.hpp"
 
 namespace keybearer::render {
@@ -43,6 +44,11 @@ class RenderedValue {
   RenderedValue(std::string name, Key key, std::optional<std::string> fallback)
       : name_(std::move(name)), how_(std::move(key)), fallback_(std::move(fallback)) {}
 
+  // A value that does not fit is an error (render), and the last good one stays.
+  void restrict_to(std::shared_ptr<const ValueCheck> check) { check_ = std::move(check); }
+  // Where there is none, and no default: there is a value, which is nullptr.
+  void make_optional() { optional_ = true; }
+
   // True when it was evaluated (not taken from before). `use_fallbacks`: what is not there yet
   // counts as absent.
   bool update(tmpl::DataSource& source, bool use_fallbacks, const std::atomic<bool>* stop);
@@ -54,7 +60,7 @@ class RenderedValue {
     return parsed != nullptr && parsed->text().find(word) != std::string::npos;
   }
   [[nodiscard]] bool uses_default() const { return fell_back_; }
-  // nullptr: there is none yet, or it is a null of a key where that is allowed.
+  // nullptr: there is none yet, it is a null of a key where that is allowed, or it is left out.
   [[nodiscard]] const std::shared_ptr<const Secret>& value() const { return value_; }
   [[nodiscard]] const std::vector<tmpl::Range>& printed() const { return printed_; }
   [[nodiscard]] const std::vector<tmpl::FileEffect>& effects() const { return effects_; }
@@ -71,10 +77,13 @@ class RenderedValue {
   void check_growth(const tmpl::Template& parsed);
   void evaluate_key(const Key& key, tmpl::DataSource& source);
   void take(Secret value);
+  [[nodiscard]] bool fits(std::string_view value);
 
   std::string name_, source_;
   std::variant<tmpl::Template, Key> how_;
   std::optional<std::string> fallback_;
+  std::shared_ptr<const ValueCheck> check_;  // nullptr: any value fits
+  bool optional_ = false;
   bool evaluated_ = false, has_value_ = false, missing_key_ = false, fell_back_ = false;
   std::shared_ptr<const Secret> value_;
   std::vector<tmpl::Range> printed_;       // of value_: what is not the template's own text

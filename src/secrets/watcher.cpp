@@ -267,6 +267,10 @@ awaitable<Step> Watcher::compare() {
     bool good = false;
     const Step step = co_await read_after(good);
     s_.metadata_denied = good;  // it was the metadata's right, not the token's end
+    if (good)
+      log::info("secret.metadata_denied",
+                *path + ": may not be read: the whole secret is read at each interval",
+                {{"reason", reply.error().text}});
     co_return step;
   }
   const auto current = static_cast<int>(int_at(reply->data(), "current_version"));

@@ -22,6 +22,7 @@ struct Call {
   Secret body = {};
   std::optional<Duration> timeout = {};
   std::optional<std::string> vault_namespace = {};  // else the session's
+  std::string wrap_ttl = {};                        // the answer is to be wrapped
   Traffic traffic = Traffic::secrets;
   bool repeatable = false;  // beyond GET: doing it twice does no harm
   Instant latest = Instant::max();
@@ -90,6 +91,7 @@ struct Client::Impl {
                           .repeatable = call.repeatable};
     const auto& space = call.vault_namespace ? *call.vault_namespace : session.vault_namespace();
     if (!space.empty()) request.headers.emplace_back("X-Vault-Namespace", space);
+    if (!call.wrap_ttl.empty()) request.headers.emplace_back("X-Vault-Wrap-TTL", call.wrap_ttl);
     return request;
   }
 
@@ -124,7 +126,11 @@ struct Client::Impl {
               .latest = latest};
     call.body =
         increment ? json_object({{"increment", seconds_text(*increment)}}) : json_object({});
-    auto auth = auth_of(co_await send(std::move(call)), "auth/token/renew-self");
+    const Token renewed = call.token;
+    auto reply = co_await send(std::move(call));
+    // The token itself may be left out of what is said of it.
+    if (reply && reply->auth && !reply->auth->token) reply->auth->token = renewed;
+    auto auth = auth_of(std::move(reply), "auth/token/renew-self");
     if (!auth) auth.error() = renewal_error(std::move(auth).error());
     co_return auth;
   }
@@ -222,6 +228,11 @@ asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
   auto reply = co_await impl_->send(std::move(call));
   const bool refused = !reply && reply.error().kind == ErrorKind::refused;
   if (refused && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
+  if (!reply && reply.error().reason == Reason::no_namespace) {
+    reply.error().kind = ErrorKind::config;
+    reply.error().text +=
+        "; correct vault.namespace (VAULT_NAMESPACE) or auto_auth.method.namespace";
+  }
   co_return auth_of(std::move(reply), path);
 }
 
@@ -311,6 +322,24 @@ asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token, 
   wrap.creation_path = text_at(reply->data(), "creation_path");
   wrap.ttl = std::chrono::seconds(int_at(reply->data(), "creation_ttl"));
   co_return wrap;
+}
+
+asio::awaitable<result<WrapInfo>> Client::wrap(Token wrapped, Duration ttl) {
+  Call call{.method = "PUT",
+            .path = "sys/wrapping/wrap",
+            .token = token(),
+            .body = json_object({{"token", wrapped->reveal()}}),
+            .wrap_ttl = seconds_text(ttl),
+            .traffic = Traffic::control,
+            .repeatable = true};  // a wrapping token that nobody has ends by itself
+  auto reply = co_await impl_->send(std::move(call));
+  if (!reply) co_return std::unexpected(std::move(reply).error());
+  if (!reply->wrap || !reply->wrap->token) {
+    co_return std::unexpected(
+        in_call("PUT", "sys/wrapping/wrap",
+                {.kind = ErrorKind::bad_reply, .text = "an answer without a wrapping token"}));
+  }
+  co_return *std::move(reply->wrap);
 }
 
 asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token, Timeout timeout) {

@@ -26,6 +26,7 @@ struct Auth {
   std::string accessor;
   std::vector<std::string> policies;
   std::string entity_id;
+  std::map<std::string, std::string> metadata = {};
   std::string type;  // service, batch
   Duration ttl{};    // zero: never expires
   bool renewable = false;
@@ -46,6 +47,8 @@ struct WrapInfo {
   Token token;
   std::string creation_path;
   Duration ttl{};
+  std::string accessor = {}, wrapped_accessor = {};
+  std::string creation_time = {};  // RFC 3339, as the server says it
 };
 
 // A 2xx answer (and the 404 with an envelope that KV v2 gives for a deleted version: not_found
@@ -82,7 +85,7 @@ class Client {
   [[nodiscard]] const Token& token() const;
 
   // GET PATH (without /v1/); `query` comes escaped. Errors: denied 403, not_found 404, refused
-  // other 4xx, throttled 429, sealed 472/473/503, server 5xx, and http's. The text is "GET
+  // other 4xx, throttled 429, sealed 412/472/473/503, server 5xx, and http's. The text is "GET
   // kv/data/app: 403 permission denied": the server's reason is trimmed to 300 characters and
   // masked wherever it repeats the token or a value of the request.
   // A Retry-After of the server holds a request back no longer than `latest`: the last moment of
@@ -97,7 +100,7 @@ class Client {
   using Timeout = std::optional<Duration>;
 
   // POST auth/MOUNT/login without a token. `name_space` overrides the client's own. A 400 is
-  // denied.
+  // denied, a namespace that is not there config.
   boost::asio::awaitable<result<Auth>> login(std::string path, Secret json_body,
                                              std::optional<std::string> vault_namespace,
                                              Timeout timeout = {}, Instant latest = Instant::max());
@@ -121,6 +124,8 @@ class Client {
 
   boost::asio::awaitable<result<WrapInfo>> wrapping_lookup(Token wrapping_token,
                                                            Timeout timeout = {});
+  // sys/wrapping/wrap: `token` in a wrapping token, which can be unwrapped once and within `ttl`.
+  boost::asio::awaitable<result<WrapInfo>> wrap(Token token, Duration ttl);
   boost::asio::awaitable<result<Reply>> unwrap(Token wrapping_token, Timeout timeout = {});
 
   // The mount that PATH lies in; a good answer is cached per mount, an error never is.

@@ -72,6 +72,16 @@ class Members {
     return out;
   }
 
+  // A map of texts; what is none in it is left out: metadata is the operator's own.
+  std::map<std::string, std::string> text_map(std::string_view name) {
+    std::map<std::string, std::string> out;
+    const Value& member = value_at(map_, name);
+    if (!member.is_map()) return out;
+    for (const auto& [key, value] : member.entries())
+      if (value.type() == Type::string) out.emplace(key.as_text(), value.as_text());
+    return out;
+  }
+
   [[nodiscard]] result<> check() const {
     if (wrong_.empty()) return {};
     return fail(ErrorKind::bad_reply, "an answer in which " + wrong_ + " has a wrong type");
@@ -107,6 +117,7 @@ result<Auth> parse_auth(const Value& value) {
   auth.accessor = members.text("accessor");
   auth.policies = members.texts("policies");
   auth.entity_id = members.text("entity_id");
+  auth.metadata = members.text_map("metadata");
   auth.type = members.text("token_type");
   auth.ttl = members.seconds("lease_duration");
   auth.renewable = members.boolean("renewable");
@@ -125,6 +136,9 @@ result<WrapInfo> parse_wrap(const Value& value) {
   wrap.token = make_token(members.text("token"));
   wrap.creation_path = members.text("creation_path");
   wrap.ttl = members.seconds("ttl");
+  wrap.accessor = members.text("accessor");
+  wrap.wrapped_accessor = members.text("wrapped_accessor");
+  wrap.creation_time = members.text("creation_time");
   if (auto good = members.check(); !good) return std::unexpected(std::move(good).error());
   return wrap;
 }
@@ -366,6 +380,7 @@ ErrorKind kind_of_status(int status) {
       return ErrorKind::timeout;
     case 429:
       return ErrorKind::throttled;
+    case 412:  // a standby that is behind
     case 472:
     case 473:
     case 503:
@@ -443,6 +458,7 @@ result<Auth> parse_lookup(const Reply& reply, Token token) {
   auth.policies = members.texts("policies");
   std::ranges::move(members.texts("identity_policies"), std::back_inserter(auth.policies));
   auth.entity_id = members.text("entity_id");
+  auth.metadata = members.text_map("meta");
   auth.type = members.text("type");
   auth.ttl = members.seconds("ttl");
   auth.renewable = members.boolean("renewable");

@@ -73,6 +73,8 @@ class ModelServer : public http::Client {
   std::map<std::string, Lease> leases;
   std::map<std::string, Token> tokens;
   int logins = 0;
+  std::map<std::string, std::string> wrapped;  // wrapping token -> what it wraps
+  std::vector<std::string> wrap_ttls;
 
   [[nodiscard]] long count(std::string_view route) const {
     long n = 0;
@@ -116,6 +118,8 @@ class ModelServer : public http::Client {
     asked.push_back(now);
     if (away) co_return fail(*away, "no answer");
     if (fail_at == number) co_return fail(ErrorKind::network, "no answer (chosen)");
+    for (const auto& [name, value] : request.headers)
+      if (name == "X-Vault-Wrap-TTL") wrap_ttls.push_back(value);
     auto [status, body] = status_for_all ? *status_for_all : answer(now);
     asked[static_cast<std::size_t>(number)].status = status;
     http::Response response;
@@ -178,6 +182,13 @@ class ModelServer : public http::Client {
     if (path == "auth/token/revoke-self") {
       token.revoked = true;
       return {204, ""};
+    }
+    if (path == "sys/wrapping/wrap") {
+      const std::string id = "hvs.canary-wrap-" + std::to_string(wrapped.size() + 1);
+      wrapped[id] = now.body;
+      return {200, R"({"wrap_info":{"token":")" + id +
+                       R"(","accessor":"wa","ttl":120,"creation_time":"2026-11-29T10:00:00Z",)"
+                       R"("creation_path":"sys/wrapping/wrap"}})"};
     }
     if (path == "sys/leases/renew") return renew(field(now.body, "lease_id"));
     if (path == "sys/leases/revoke") {

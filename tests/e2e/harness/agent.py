@@ -112,6 +112,11 @@ class Agent:
         """Seconds from start to end."""
         return self.ended_at - self.begin
 
+    @property
+    def lived_now(self):
+        """Seconds since its start."""
+        return time.monotonic() - self.begin
+
     def send(self, number):
         self.look()
         self.process.send_signal(number)

@@ -333,9 +333,6 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "exec.overlap = true",
       "exec.watchdog = true",
       "template_config.max_stale = \"1h\"",
-      "vault.tls_pin_sha256 = []",
-      "auto_auth.verify_identity = {}",
-      "auto_auth.sink = []",
       "listener = []",
       "cache = {}",
       "state.path = \"x\"",
@@ -343,7 +340,6 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "metrics.enabled = true",
       "api_proxy = {}",
       "agent_api.enable_quit = true",
-      "log_rotate_bytes = 1",
   };
   for (const std::string& row : rows) {
     House house;

@@ -60,6 +60,25 @@ class Certificates {
     });
     made_[name] = {std::move(key), std::move(certificate)};
   }
+  // Another certificate for the same key.
+  void renew(const std::string& name, Spec spec) {
+    if (spec.common_name.empty()) spec.common_name = name;
+    Certificate certificate = sign(name, made_.at(name).key.get(), spec);
+    write_file(name + ".pem", [&](FILE* file) { PEM_write_X509(file, certificate.get()); });
+    made_.at(name).certificate = std::move(certificate);
+  }
+  // The SHA-256 of its public key (SPKI), in base64.
+  [[nodiscard]] std::string pin(const std::string& name) const {
+    unsigned char* der = nullptr;
+    const int size = i2d_PUBKEY(made_.at(name).key.get(), &der);
+    REQUIRE(size > 0);
+    unsigned char digest[32], text[45];
+    REQUIRE(EVP_Digest(der, static_cast<std::size_t>(size), digest, nullptr, EVP_sha256(),
+                       nullptr) == 1);
+    OPENSSL_free(der);
+    EVP_EncodeBlock(text, digest, sizeof digest);
+    return reinterpret_cast<const char*>(text);
+  }
   void make(const std::string& name, const std::string& names, long seconds = 3600) {
     add(name, {.names = names, .until = seconds});
   }

@@ -228,3 +228,40 @@ TEST_CASE("a server that speaks plain http is told apart") {
   // the test's server waits for the end of a header that never comes
   CHECK(response.error().text.find("no answer within 200 ms (TLS handshake)") != std::string::npos);
 }
+
+// vault.tls_pin_sha256 (behaviour section 6: looked at before the first byte).
+TEST_CASE("pins: the server's key is one of them, whatever else is wrong or right") {
+  House house("DNS:localhost");
+  const std::string right = house.certificates.pin("server"), ca = house.certificates.pin("ca");
+  house.options.tls_pin_sha256 = {right};
+  CHECK(house.told("localhost") == "200");
+  house.options.tls_pin_sha256 = {ca, right};
+  CHECK(house.told("localhost") == "200");
+  house.options.tls_pin_sha256 = {ca};  // the authority's key is not the server's
+  const std::string said = house.told("localhost");
+  CHECK(said.contains("vault.tls_pin_sha256"));
+  CHECK(said.contains("it is \"" + right + "\""));
+  CHECK(said.contains("nothing is sent"));
+}
+
+TEST_CASE("a pin does not stand for the certificate's own check, but holds without it") {
+  House house("DNS:elsewhere");
+  house.options.tls_pin_sha256 = {house.certificates.pin("server")};
+  CHECK(house.told("localhost").contains("is for elsewhere"));
+  house.options.tls_skip_verify = true;
+  CHECK(house.told("localhost") == "200");
+  house.options.tls_pin_sha256 = {house.certificates.pin("ca")};
+  CHECK(house.told("localhost").contains("vault.tls_pin_sha256"));
+}
+
+TEST_CASE("a renewed certificate of the same key keeps its pin") {
+  House house("DNS:localhost");
+  house.options.tls_pin_sha256 = {house.certificates.pin("server")};
+  CHECK(house.told("localhost") == "200");
+  house.certificates.renew("server", {.names = "DNS:localhost,DNS:more", .until = 7200});
+  TlsServer other(house.loop, house.certificates, "server");
+  house.options.addresses = {*http::parse_url("https://localhost:" + other.port())};
+  house.client = http::make_client(house.loop.context.get_executor(), house.options);
+  CHECK(house.told() == "200");
+  house.client.reset();
+}

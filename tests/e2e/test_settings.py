@@ -1,0 +1,109 @@
+"""Settings with an effect of their own: values that must fit, the rotation of the log, pins of the server's key."""
+import glob
+import json
+import os
+import stat
+import subprocess
+
+import pytest
+
+from bases import KV_DATA, LOGIN, kv_base, toml
+from harness import EX_CONFIG, EX_TEMPLATE, EX_UNAVAILABLE, wait_for
+from test_methods import certificates
+
+RULE = '''
+[template_config]
+static_secret_render_interval = "1s"
+start_grace = "1s"
+[env.VALUE]
+secret = "kv/data/app"
+key = "value"
+@rule@
+[exec]
+command = @app@
+debounce = "100ms"
+'''
+
+
+def start(s, value, rule):
+    kv_base(s, value=value)
+    return s.run(toml(LOGIN) + RULE, rule=rule, app=s.app_toml())
+
+
+@pytest.mark.parametrize("rule, says", [
+    ('type = "port"', "is not a port"), ('type = "int"', "is not a whole number"), ('type = "bool"', "neither true nor false"),
+    ('type = "url"', "is not a URL"), ('type = "pem"', "is not PEM"), ('type = "json"', "is not JSON"),
+    ('pattern = "^[0-9]+$"', "does not fit its pattern")])
+def test_a_value_that_does_not_fit_is_refused_before_the_program_starts(s, rule, says):
+    value = s.canary("wrong")
+    agent = start(s, value, rule)
+    assert agent.wait_exit(5) == EX_TEMPLATE
+    assert "env.VALUE" in agent.stderr and says in agent.stderr and value not in agent.stderr
+    assert not s.runlog.starts()
+
+
+def test_later_the_last_good_value_stays(s):
+    agent = start(s, "8080", 'type = "port"')
+    s.runlog.wait_starts(1, 5)
+    value = s.canary("wrong")
+    s.vault.put(KV_DATA, {"value": value})
+    agent.wait_line("env.VALUE", "is not a port")
+    assert len(s.runlog.starts()) == 1
+    s.vault.put(KV_DATA, {"value": "9090"})
+    assert s.runlog.wait_starts(2, 5)[1]["env"]["VALUE"] == "9090"
+
+
+def test_what_is_not_required_is_left_out_until_it_is_there(s):
+    agent = start(s, "x", 'required = false\ntype = "int"'.replace('key = "value"', ""))
+    assert agent.wait_exit(5) == EX_TEMPLATE, "there, and wrong"
+    config = s.config(toml(LOGIN) + RULE.replace('key = "value"', 'key = "other"'), rule="required = false", app=s.app_toml())
+    agent = s.start("run", "-c", config)
+    assert "VALUE" not in s.runlog.wait_starts(1, 8)[0]["env"]
+    agent.wait_line("not required", "env.VALUE")
+
+
+def test_wrong_rules_are_errors_of_the_configuration(s):
+    for rule, says in (('type = "number"', "env.VALUE.type"), ('pattern = "["', "missing closing ]"),
+                       ('type = "int"\ndefault = "x"', "env.VALUE.default: is not a whole number")):
+        check = s.start("check", "-c", s.config(toml(LOGIN).replace("@addr@", "http://127.0.0.1:1").replace("boot/", "agent.toml#")
+                                                .replace("agent.toml#role-id", "agent.toml").replace("agent.toml#secret-id", "agent.toml")
+                                                + RULE, rule=rule, app='["true"]'))
+        assert check.wait_exit(5) == EX_CONFIG and says in check.stderr and "agent.toml:" in check.stderr, check.stderr
+
+
+@pytest.mark.parametrize("most, count", [(0, None), (2, 3), (-1, 1)])
+def test_the_log_is_rotated(s, most, count):
+    kv_base(s)
+    top = f'log_file = "app.log"\nlog_format = "json"\nlog_level = "trace"\nlog_rotate_bytes = 600\nlog_rotate_max_files = {most}\n'
+    s.run(top + toml(LOGIN) + RULE, rule="", app=s.app_toml())
+    s.runlog.wait_starts(1, 5)
+    logs = lambda: glob.glob(s.path("app*.log"))  # noqa: E731
+    for number in range(5):
+        s.vault.put(KV_DATA, {"value": f"v{number}"})
+        wait_for(lambda: len(s.runlog.starts()) >= number + 2, 5, "a restart")
+    wait_for(lambda: len(logs()) == count if count else len(logs()) > 4, 10, lambda: f"rotated files: {logs()}")
+    for path in logs():
+        assert os.path.getsize(path) <= 600 and stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        with open(path, encoding="utf-8") as file:
+            assert all(json.loads(line) for line in file), "whole lines"
+
+
+def pin(at, name):
+    shell = f"openssl x509 -in {at(name)} -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+    return subprocess.run(["sh", "-c", shell], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_pins_of_the_server(s):
+    """As the example makes them, by openssl; a wrong one sends nothing, and says what the right one is."""
+    at = certificates(s)
+    vault = s.use_vault(tls=(at("server.pem"), at("server.key")))
+    right, wrong = pin(at, "server.pem"), pin(at, "ca.pem")
+
+    def get(*pins):
+        text = f'[vault]\naddress = "https://127.0.0.1:{vault.port}"\nca_cert = "boot/ca.pem"\ntls_pin_sha256 = {json.dumps(pins)}\n'
+        agent = s.start("get", "sys/mounts", "-c", s.config(text), env={"VAULT_TOKEN": vault.token})
+        return agent.wait_exit(10), agent.stderr
+    wait_for(lambda: get(right)[0] == 0, 10, "the server")
+    assert get(wrong, f"sha256//{right}")[0] == 0
+    code, said = get(wrong)
+    assert code == EX_UNAVAILABLE and "vault.tls_pin_sha256" in said and right in said
