@@ -236,8 +236,7 @@ TEST_CASE("odd grants: huge, sub-second, and a renewal that gives more than befo
   TokenSchedule schedule{{}};
   const Duration century = 24h * 366 * 100;
   TokenStep step = schedule.logged_in({.ttl = century, .renewable = true}, t0, t0);
-  CHECK(step.at >= t0 + century * 4 / 5 - 1s);
-  CHECK(step.at <= t0 + century * 4 / 5 + 1s);
+  CHECK(step.at == t0 + 30 * kDay);  // what lives longer is looked at monthly
   step = schedule.renewed({.ttl = 1s, .renewable = true}, step.at, step.at);
   CHECK(static_cast<int>(step.what) == static_cast<int>(Do::login));
   TokenSchedule growing{{}};
