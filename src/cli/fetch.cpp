@@ -4,6 +4,7 @@
 
 #include "json/json.hpp"
 #include "render/value.hpp"
+#include "secrets/classify.hpp"
 
 namespace keybearer::cli {
 
@@ -14,12 +15,8 @@ std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
                                              const vault::Mount* mount) {
   const bool kv2 = mount != nullptr && mount->type == "kv" && mount->kv_version == 2;
   std::string path = dependency.path;
-  const std::size_t prefix = mount != nullptr ? std::min(mount->path.size(), path.size()) : 0;
-  const std::string rest = path.substr(prefix);
-  const bool metadata = (rest + "/").starts_with("metadata/");
-  if (kv2 && dependency.kind == Kind::list && !metadata) path = mount->path + "metadata/" + rest;
-  if (kv2 && dependency.kind == Kind::read && !rest.starts_with("data/") && !metadata)
-    path = mount->path + "data/" + rest;
+  if (kv2 && (dependency.kind == Kind::list || dependency.kind == Kind::read))
+    path = secrets::kv2_path(path, mount->path, dependency.kind == Kind::list);
   if (dependency.kind == Kind::list) return {path, "list"};
   return {path, dependency.kind == Kind::read ? "read" : "update"};
 }

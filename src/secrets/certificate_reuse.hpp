@@ -14,8 +14,8 @@
 namespace keybearer::secrets {
 
 // As if the server had answered it. nullopt: there is none, it is not what is asked for, or more
-// than lease.refetch_at of its life is over. The server is asked for its issuer, once; a server
-// that will not tell leaves it to what stands in the files.
+// than lease.refetch_at of its life is over. The server is asked for its issuer, once for all
+// certificates; a server that will not tell leaves it to what stands in the files.
 [[nodiscard]] boost::asio::awaitable<std::optional<vault::Reply>> reusable_certificate(
     WatchContext& context, const WatchedSecret& secret, WallTime now);
 

@@ -98,6 +98,16 @@ bool needs_mount(const tmpl::Dependency& dependency) {
   return named.find("/data/") == std::string::npos && named.find("/metadata/") == std::string::npos;
 }
 
+Assumed path_is_assumed(const tmpl::Dependency& dependency) {
+  const std::string path = dependency.path + "/";
+  const auto at = std::min(path.find("/data/"), path.find("/metadata/"));
+  if (at == std::string::npos || needs_mount(dependency)) return Assumed::no;
+  for (const std::string_view prefix : {"auth/", "sys/", "identity/", "cubbyhole/"}) {
+    if (path.starts_with(prefix)) return Assumed::no;
+  }
+  return at == path.find('/') ? Assumed::likely : Assumed::unlikely;
+}
+
 lease::Lifetime lifetime_of(const tmpl::Dependency& dependency, const vault::Reply& reply,
                             WallTime asked) {
   const bool write = dependency.kind == tmpl::Dependency::Kind::write ||
@@ -133,7 +143,15 @@ lease::Lifetime lifetime_of(const tmpl::Dependency& dependency, const vault::Rep
   return {.kind = Kind::unleased};
 }
 
-std::optional<std::string> metadata_path(std::string_view data_path) {
+bool has_two_data(std::string_view data_path) {
+  const auto at = data_path.find("/data/");
+  return at != std::string_view::npos && data_path.find("/data/", at + 5) != std::string_view::npos;
+}
+
+std::optional<std::string> metadata_path(std::string_view data_path, std::string_view mount) {
+  if (!mount.empty() && data_path.starts_with(std::string(mount) + "data/")) {
+    return std::string(mount) + "metadata/" + std::string(data_path.substr(mount.size() + 5));
+  }
   const auto at = data_path.find("/data/");
   if (at == std::string_view::npos) return std::nullopt;
   return std::string(data_path.substr(0, at)) + "/metadata/" +
@@ -147,6 +165,14 @@ std::string with_data(std::string_view path, std::string_view mount) {
     if (rest.starts_with(known)) return std::string(path);
   }
   return std::string(mount) + "data/" + std::string(rest);
+}
+
+// A list of kv/metadata is of the whole mount.
+std::string kv2_path(std::string_view path, std::string_view mount, bool list) {
+  if (!list) return with_data(path, mount);
+  const std::string rest(path.substr(std::min(path.size(), mount.size())));
+  if ((rest + "/").starts_with("metadata/")) return std::string(path);
+  return std::string(mount) + "metadata/" + rest;
 }
 
 Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {

@@ -34,8 +34,18 @@ using lease::Kind;
 // RFC 3339 with up to nine decimals, in UTC.
 [[nodiscard]] std::optional<WallTime> parse_time(std::string_view text);
 
-// "kv/metadata/app" of "kv/data/app"; nullopt: no data/ in it.
-[[nodiscard]] std::optional<std::string> metadata_path(std::string_view data_path);
+// Is it taken as the API's path for its data/, metadata/ alone, though its mount may say otherwise?
+// Below a folder called data ("kv/team/data/app") or in a mount with such a name ("team/data/kv").
+enum class Assumed { no, likely, unlikely };
+[[nodiscard]] Assumed path_is_assumed(const tmpl::Dependency& dependency);
+
+// "kv/metadata/app" of "kv/data/app"; nullopt: no data/ in it. `mount` as far as it is known; "".
+[[nodiscard]] std::optional<std::string> metadata_path(std::string_view data_path,
+                                                       std::string_view mount = {});
+// More than one data/ is in it: only its mount tells which is the API's.
+[[nodiscard]] bool has_two_data(std::string_view data_path);
+// The API's path of a read or a list in this KV v2 mount.
+[[nodiscard]] std::string kv2_path(std::string_view path, std::string_view mount, bool list);
 // "kv/data/app" of "kv/app" in the mount "kv/"; as it is when it has data/, metadata/ or subkeys/
 // already.
 [[nodiscard]] std::string with_data(std::string_view path, std::string_view mount);

@@ -71,13 +71,21 @@ awaitable<result<vault::Reply>> read_by_answer(WatchContext& context, WatchedSec
   co_return plain;
 }
 
-// An empty folder is a list without names.
-awaitable<result<vault::Reply>> list(WatchContext& context, std::string path) {
-  auto listed = co_await context.client.list(std::move(path));
-  if (listed || listed.error().kind != ErrorKind::not_found) co_return listed;
-  vault::Reply empty;
-  empty.asked = Clock::now();
-  co_return empty;
+void use_mount(WatchedSecret& secret, const vault::Mount& mount) {
+  const std::string& path = secret.dependency.path;
+  const bool kv2 = mount.type == "kv" && mount.kv_version == 2;
+  secret.mount = mount.path;
+  secret.data_path = kv2 ? kv2_path(path, mount.path, secret.dependency.kind == Kinds::list) : path;
+}
+
+// An empty folder is a list without names; a path that is none of the mount's is not.
+result<vault::Reply> list_of(result<vault::Reply> listed) {
+  const bool empty = !listed && listed.error().kind == ErrorKind::not_found &&
+                     listed.error().reason != Reason::wrong_kv_version;
+  if (!empty) return listed;
+  vault::Reply none;
+  none.asked = Clock::now();
+  return none;
 }
 
 }  // namespace
@@ -95,30 +103,51 @@ awaitable<result<>> resolve_path(WatchContext& context, WatchedSecret& secret) {
     if (is_outage(mount.error().kind)) co_return std::unexpected(mount.error());
     co_return result<>{};  // asked again next time
   }
-  secret.mount = mount->path;
-  const bool kv2 = mount->type == "kv" && mount->kv_version == 2;
-  const bool list = secret.dependency.kind == Kinds::list;
-  if (!kv2)
-    secret.data_path = path;
-  else if (list)
-    secret.data_path =
-        mount->path + "metadata/" + path.substr(std::min(path.size(), mount->path.size()));
-  else
-    secret.data_path = with_data(path, mount->path);
+  use_mount(secret, *mount);
   co_return result<>{};
 }
 
-awaitable<result<vault::Reply>> fetch(WatchContext& context, WatchedSecret& secret) {
+namespace {
+
+awaitable<result<vault::Reply>> fetch_once(WatchContext& context, WatchedSecret& secret) {
   switch (secret.dependency.kind) {
     case Kinds::write:
     case Kinds::pki:
       return write(context, secret);
     case Kinds::list:
-      return list(context, path_of(secret));
+      return context.client.list(path_of(secret));
     default:
       if (secret.data_path.empty()) return read_by_answer(context, secret);
       return read(context, secret, secret.data_path);
   }
+}
+
+// Where the path is taken as the API's for its data/ or metadata/, a server may say no because it
+// is not.
+bool may_be_elsewhere(Assumed assumed, const Error& error) {
+  if (assumed == Assumed::no) return false;
+  if (error.reason == Reason::wrong_kv_version || error.status == 405) return true;
+  return assumed == Assumed::unlikely &&
+         (error.kind == ErrorKind::not_found || error.kind == ErrorKind::denied);
+}
+
+awaitable<result<vault::Reply>> fetch_from_mount(WatchContext& context, WatchedSecret& secret) {
+  auto reply = co_await fetch_once(context, secret);
+  if (reply || !may_be_elsewhere(secret.assumed, reply.error())) co_return reply;
+  const auto mount = co_await context.client.mount_of(secret.dependency.path);
+  if (!mount) co_return reply;  // asked again next time
+  secret.assumed = Assumed::no;
+  const std::string before = secret.data_path;
+  use_mount(secret, *mount);
+  if (secret.data_path == before) co_return reply;
+  co_return co_await fetch_once(context, secret);
+}
+
+}  // namespace
+
+awaitable<result<vault::Reply>> fetch(WatchContext& context, WatchedSecret& secret) {
+  auto reply = co_await fetch_from_mount(context, secret);
+  co_return secret.dependency.kind == Kinds::list ? list_of(std::move(reply)) : std::move(reply);
 }
 
 }  // namespace keybearer::secrets

@@ -16,6 +16,12 @@ using asio::awaitable;
 using namespace std::chrono_literals;
 using Kinds = tmpl::Dependency::Kind;
 
+namespace {
+
+constexpr Duration kJustLooked = 100ms;
+
+}  // namespace
+
 struct SecretStore::Impl : WatchContext {
   using WatchContext::WatchContext;
 
@@ -33,6 +39,10 @@ struct SecretStore::Impl : WatchContext {
   static void wake(WatchedSecret& secret, bool Wakeups::* why) {
     secret.wakeups.*why = true;
     secret.wakeup.set();
+  }
+  // A look that was sent just now answers the same.
+  static bool look_is_new(const WatchedSecret& secret) {
+    return secret.look && Clock::now() - secret.look->sent < kJustLooked;
   }
   [[nodiscard]] Snapshot::Item item_of(const WatchedSecret& secret) const;
   void drop(WatchedSecret& secret);
@@ -195,15 +205,9 @@ void SecretStore::token_changed() {
 void SecretStore::refresh(const std::string& id) {
   WatchedSecret* secret = impl_->find(id);
   if (secret == nullptr) return;
-  Impl::wake(*secret, &Wakeups::refresh);
+  if (!Impl::look_is_new(*secret)) Impl::wake(*secret, &Wakeups::refresh);
   impl_->client.session().reopen();  // somebody wants it now
 }
-
-namespace {
-
-constexpr Duration kJustLooked = std::chrono::milliseconds(100);
-
-}  // namespace
 
 void SecretStore::refresh_all(bool leased) {
   for (const Status* status : all()) {
@@ -211,6 +215,7 @@ void SecretStore::refresh_all(bool leased) {
     const bool failing = status->state != Status::State::fresh;
     if (!failing && status->last_success && Clock::now() - *status->last_success < kJustLooked)
       continue;
+    if (Impl::look_is_new(*secret)) continue;
     // Of KV v2 the version is compared first: what is unchanged is not read again.
     if (!failing && status->kind == Kind::kv2) {
       Impl::wake(*secret, &Wakeups::look);
@@ -225,9 +230,10 @@ bool SecretStore::refetch_leased(const std::string& why) {
   bool any = false;
   impl_->for_each([&](WatchedSecret& secret) {
     if (!secret.leased()) return;
+    any = true;
+    if (secret.look && secret.look->whole) return;  // they are on their way
     secret.refresh_reason = why;
     Impl::wake(secret, &Wakeups::refresh);
-    any = true;
   });
   return any;
 }

@@ -82,6 +82,7 @@ WatchedSecret::WatchedSecret(tmpl::Dependency d, config::SecretRule r, const con
     dependency.kind = Kinds::write;
     dependency.args.assign(rule.data.begin(), rule.data.end());
   }
+  assumed = path_is_assumed(dependency);
   status.id = dependency.id;
   status.path = dependency.path;
   if (!needs_mount(dependency)) data_path = dependency.path;

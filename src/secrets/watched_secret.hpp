@@ -9,7 +9,9 @@
 
 #include "base/task_group.hpp"
 #include "lease/revocations.hpp"
+#include "secrets/classify.hpp"
 #include "secrets/concurrency_limit.hpp"
+#include "secrets/issuer_certificates.hpp"
 #include "secrets/secret_store.hpp"
 
 namespace keybearer::secrets {
@@ -31,6 +33,12 @@ struct Wakeups {
   bool look = false;     // compare its version now, and fetch it if that is another
   bool missing_key = false;
   bool reconfigured = false;
+};
+
+// A look that is on its way: what asks for a look meanwhile is answered by it.
+struct Look {
+  Instant sent;
+  bool whole = false;  // it fetches the value, and does not only compare or renew
 };
 
 struct WatchedSecret {
@@ -71,9 +79,11 @@ struct WatchedSecret {
   bool orphan = false;                          // `issued_token` does not end with its maker
   std::string data_path;                        // what is really asked: with data/ for KV v2
   std::string mount;                            // "kv/", where it is known
+  Assumed assumed;                              // that data_path is what is written, unasked
   bool metadata_denied = false;
   bool wrapped = false;  // what is written to KV v2 stands below "data"
   std::string refresh_reason;
+  std::optional<Look> look;  // in flight: never more than one
   Wakeups wakeups;
   Event wakeup;
   Ticket ticket{wakeup};
@@ -92,6 +102,7 @@ struct WatchContext {
   Random& random;
   Callbacks callbacks;
   ConcurrencyLimit limit;
+  IssuerCertificates issuers;
   TaskGroup watchers;
   Event changed;
   WatchedSecrets secrets;

@@ -68,6 +68,7 @@ class Watcher {
   void report_expiry();
 
   awaitable<Step> execute(Step step);
+  awaitable<Step> perform(Step step);
   awaitable<Step> read();
   awaitable<Step> read_after(bool& good);
   awaitable<Step> compare();
@@ -84,7 +85,7 @@ class Watcher {
   Backoff denied_backoff_{{2 * kDeniedRetryMin, kDeniedRetryMax}};
   Backoff missing_key_backoff_{kMissingKeyRetry};
   Step current_step_;
-  vault::Token request_token_;   // when the current step began
+  vault::Token request_token_;   // that the last step was begun with; nullptr: none was begun
   bool wanted_ = false;          // somebody waits for the next read
   bool token_replaced_ = false;  // the current read is for that
   bool awaiting_token_ = false;  // what is planned waits for a new token, and for nothing else
@@ -140,11 +141,13 @@ Step Watcher::on_wakeup(Step step) {
     if (s_.status.fetched && s_.status.state == State::fresh) step = planned;
   }
   if (w.missing_key) step = on_missing_key(step);
+  // The login may be announced while the first look is on its way with its token, or after it.
+  const bool other_token = w.token_changed && !same_token(request_token_, context_.client.token());
   const bool lost = w.token_changed && s_.leased() && !s_.orphan &&
                     !same_token(s_.token, context_.client.token());
   // A denial may have been the token's.
-  const bool retry = w.token_changed && s_.status.state != State::fresh;
-  const bool awaited = w.token_changed && std::exchange(awaiting_token_, false);
+  const bool retry = other_token && s_.status.state != State::fresh;
+  const bool awaited = other_token && std::exchange(awaiting_token_, false);
   token_replaced_ = token_replaced_ || lost;
   wanted_ = wanted_ || w.refresh || w.look;
   if (w.refresh || lost || retry) return {Step::Do::read, Clock::now(), step.cause};
@@ -190,6 +193,14 @@ awaitable<Step> Watcher::execute(Step step) {
   current_step_ = step;
   request_token_ = context_.client.token();
   awaiting_token_ = wanted_ = false;
+  if (step.what == Step::Do::read || step.what == Step::Do::compare)
+    s_.look = Look{Clock::now(), step.what == Step::Do::read};
+  const Step next = co_await perform(step);
+  s_.look.reset();
+  co_return next;
+}
+
+awaitable<Step> Watcher::perform(Step step) {
   switch (step.what) {
     case Step::Do::nothing:
       co_return step;
@@ -259,7 +270,10 @@ bool Watcher::join_twin() {
 // KV v2: the metadata tell whether there is another version. Without a right to them the data's own
 // version does.
 awaitable<Step> Watcher::compare() {
-  const auto path = metadata_path(s_.data_path);
+  if (s_.mount.empty() && has_two_data(s_.data_path)) {
+    if (const auto mount = co_await context_.client.mount_of(s_.data_path)) s_.mount = mount->path;
+  }
+  const auto path = metadata_path(s_.data_path, s_.mount);
   if (!path || s_.metadata_denied || !pinned_version(s_).empty()) co_return co_await read();
   auto reply = co_await context_.client.read(*path, {}, last_moment(s_));
   if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());

@@ -59,7 +59,6 @@ def test_a_certificate_issued_again_reaches_file_and_program(s):
 
 
 def test_certificates_are_known_by_all_their_arguments(s):
-    s.budget = False  # each certificate that is there asks for its issuer
     pki(s)
     two = BUNDLE.replace("@name@", "one.test") + BUNDLE.replace("@name@", "two.test")
     pair = [template("tls.crt", '{{ with pkiCert "@path@" "common_name=@name@" }}{{ .Cert }}{{ end }}'),
@@ -72,7 +71,9 @@ def test_certificates_are_known_by_all_their_arguments(s):
     first = once()
     assert len(blocks(first[0])) == 4 and len(set(blocks(first[0]))) == 3, "two certificates, the CA's twice"
     assert s.tap.count(ISSUE) == 3, "one each, and one for the pair"
+    asked = s.tap.count("pki/cert/ca")
     assert once() == first and s.tap.count(ISSUE) == 3, "a start is no reason for new ones, the pair included"
+    assert s.tap.count("pki/cert/ca") == asked + 1, "one look at the issuer for the three of them"
     os.unlink(s.path("out/tls.key"))
     crt = once()[1]
     assert crt != first[1] and s.tap.count(ISSUE) == 4, "a pair that is not whole is issued as a pair"
@@ -119,7 +120,6 @@ def test_what_is_not_asked_for_any_more_is_let_go(s):
 @pytest.mark.parametrize("text", [
     '{{ with secret "kv/data/app" (printf "x=%s" (timestamp "05.000000000")) }}{{ .Data }}{{ end }}'])
 def test_arguments_that_always_change_are_an_error(s, text):
-    s.budget = False  # each pass asks for another, until there are too many
     s.vault.kv2("kv")
     s.vault.policy("reader", **{"kv/data/*": ["read", "create", "update"]})
     login_files(s, "app", "reader", token_ttl="10m")
@@ -138,7 +138,6 @@ def rotated_at(s):
 @pytest.mark.parametrize("period", ["8s", "10s"])
 def test_a_static_role_is_followed_at_once(s, period):
     """A server works its queue off every 5 s: a role of 8 s is rotated late, one of 10 s on time."""
-    s.budget = False  # a late role is looked at every 100 ms
     s.vault.database(s.pg)
     s.vault.static(s.pg, "st", "staticuser", period)
     s.vault.policy("static", "database/static-creds/*")
@@ -155,7 +154,6 @@ def test_a_static_role_is_followed_at_once(s, period):
 
 
 def test_a_static_role_is_followed_after_a_restart_of_the_server(s):
-    s.budget = False  # a late role is looked at every 100 ms
     s.use_vault(folder=os.path.join(s.folder, "server"))
     s.vault.database(s.pg)
     s.vault.static(s.pg, "st", "staticuser", "10s")

@@ -120,6 +120,48 @@ TEST_CASE("paths of KV 2") {
   CHECK(with_data("kv/app/db", "kv/") == "kv/data/app/db");
   CHECK(with_data("kv/data/app", "kv/") == "kv/data/app");
   CHECK(with_data("kv/subkeys/app", "kv/") == "kv/subkeys/app");
+  CHECK(metadata_path("team/data/kv/data/x", "team/data/kv/") == "team/data/kv/metadata/x");
+  CHECK(metadata_path("kv/data/data/data", "kv/") == "kv/metadata/data/data");
+  CHECK_FALSE(has_two_data("kv/data/app"));
+  CHECK_FALSE(has_two_data("kv/data/data"));  // a secret called data
+  CHECK(has_two_data("kv/data/data/app"));
+}
+
+TEST_CASE("the API's path of what has the names of the API's own parts") {
+  const struct {
+    const char *path, *mount, *read, *list;
+  } rows[] = {
+      {"kv", "kv/", "kv/data/", "kv/metadata/"},
+      {"kv/app", "kv/", "kv/data/app", "kv/metadata/app"},
+      {"kv/metadata", "kv/", "kv/data/metadata", "kv/metadata"},
+      {"kv/subkeys", "kv/", "kv/data/subkeys", "kv/metadata/subkeys"},
+      {"kv/data", "kv/", "kv/data/data", "kv/metadata/data"},
+      {"kv/datas", "kv/", "kv/data/datas", "kv/metadata/datas"},
+      {"kv/metadata/app", "kv/", "kv/metadata/app", "kv/metadata/app"},
+      {"kv/team/data/x", "kv/", "kv/data/team/data/x", "kv/metadata/team/data/x"},
+      {"kv/team/metadata", "kv/", "kv/data/team/metadata", "kv/metadata/team/metadata"},
+      {"team/data/kv/x", "team/data/kv/", "team/data/kv/data/x", "team/data/kv/metadata/x"},
+      {"team/data/kv/data/x", "team/data/kv/", "team/data/kv/data/x",
+       "team/data/kv/metadata/data/x"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.path);
+    CHECK(kv2_path(row.path, row.mount, false) == row.read);
+    CHECK(kv2_path(row.path, row.mount, true) == row.list);
+  }
+}
+
+TEST_CASE("what is taken as the API's path without a question") {
+  const auto assumed = [](const char* path) {
+    return path_is_assumed(tmpl::read_dependency(path).value());
+  };
+  CHECK(assumed("kv/app") == Assumed::no);
+  CHECK(assumed("kv/data") == Assumed::no);
+  CHECK(assumed("kv/data/app") == Assumed::likely);
+  CHECK(assumed("kv/metadata/app") == Assumed::likely);
+  CHECK(assumed("team/kv/data/app") == Assumed::unlikely);
+  CHECK(assumed("kv/team/data/app") == Assumed::unlikely);
+  CHECK(assumed("auth/x/data/y") == Assumed::no);
 }
 
 TEST_CASE("defaults stand in as an answer of the right shape") {
