@@ -337,7 +337,8 @@ bool collect(const RenderedValue& value, Evaluation& evaluation) {
   }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
-    if (value.error()->kind == ErrorKind::not_found) {
+    evaluation.finds_null = evaluation.finds_null || value.finds_null();
+    if (value.lacks_key()) {
       for (const tmpl::Use& use : value.used()) evaluation.used.push_back(use.dependency.id);
     }
   }

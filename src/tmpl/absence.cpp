@@ -202,6 +202,10 @@ std::string Absences::text(AbsenceId id, const std::string& shown_key) const {
 }
 
 std::string missing_key_text(const Value& data, std::string_view key, std::string_view path) {
+  if (!data.is_map()) {
+    return "no key " + quote(key) + " in " + std::string(path) +
+           "; the server's answer has no data there";
+  }
   Absences absences;
   Value answer = Value::map();
   answer.set("data", data);

@@ -132,7 +132,7 @@ class Evaluation {
   };
   void check_count(const Function& function, std::string_view name, std::size_t given,
                    std::size_t total);
-  [[nodiscard]] bool refuses_nil(const Function& function) const;
+  [[nodiscard]] bool refuses_nil(const Function& function, const Node& argument) const;
   [[nodiscard]] bool take_arguments(const Operand& dot, const Call& call, Arguments values);
   Operand carry_out(const Call& call, Arguments values);
   void check_result(const Value& value);
@@ -190,8 +190,10 @@ class Evaluation {
   const bool strict_;  // nothing that is nil is printed (behaviour.md R5)
   Absences absences_;
   AbsenceId absence_ = Absences::kUnknown;  // of the last argument, if it is nil
-  std::size_t lacking_ = 0;                 // how often something was asked for that is missing
-  const Node* called_node_ = nullptr;       // the call that is carried out
+  enum class Null : std::uint8_t { key, element };
+  std::optional<Null> null_found_;     // what the error is of
+  std::size_t lacking_ = 0;            // how often something was asked for that is missing
+  const Node* called_node_ = nullptr;  // the call that is carried out
   Pass pass_;
   std::optional<std::size_t> left_out_;
   bool outside_ = false;  // it has read what may be our credential

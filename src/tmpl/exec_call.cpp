@@ -120,9 +120,11 @@ void Evaluation::check_count(const Function& function, std::string_view name, st
   }
 }
 
-// The last argument, which is nil. Formats with a null take one that is there.
-bool Evaluation::refuses_nil(const Function& function) const {
+// The last argument, which is nil. Formats with a null take one that is there; the template's own
+// nil is no value that is missing: only what would print it refuses it.
+bool Evaluation::refuses_nil(const Function& function, const Node& argument) const {
   const NilRule rule = nil_rule(function.name);
+  if (argument.type == NodeType::nil) return prints_nil(function.name);
   return rule == NilRule::null_taken ? absences_.is_missing(absence_) : rule != NilRule::taken;
 }
 
@@ -138,7 +140,8 @@ bool Evaluation::take_arguments(const Operand& dot, const Call& call, Arguments 
     if (!values[i].is_nil()) return;
     if (absence_ == Absences::kPending && !options_.as_reference) {
       pending = pending || name != "not";
-    } else if (strict_ && (param(i) != Param::any || (on == nullptr && refuses_nil(function)))) {
+    } else if (strict_ &&
+               (param(i) != Param::any || (on == nullptr && refuses_nil(function, argument)))) {
       fail_absent(absence_, argument);
     }
   };

@@ -234,6 +234,12 @@ NilRule nil_rule(std::string_view function) {
   return std::ranges::binary_search(kPrint, function) ? NilRule::refused_inside : NilRule::refused;
 }
 
+bool prints_nil(std::string_view function) {
+  constexpr std::string_view kPrinters[] = {"html", "js", "print", "printf", "println"};
+  static_assert(std::ranges::is_sorted(kPrinters));
+  return std::ranges::binary_search(kPrinters, function);
+}
+
 std::string refused_function(std::string_view name) {
   const std::string quoted = "\"" + std::string(name) + "\"";
   if (std::ranges::find(kConsul, name) != std::end(kConsul)) {

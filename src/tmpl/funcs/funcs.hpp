@@ -68,6 +68,8 @@ struct CallError {
 // a few ask about it or keep it.
 enum class NilRule : std::uint8_t { refused, refused_inside, null_taken, taken };
 [[nodiscard]] NilRule nil_rule(std::string_view function);
+// Whether the nil that a template writes itself (`{{ print nil }}`) would come out as text.
+[[nodiscard]] bool prints_nil(std::string_view function);
 // Why a name that the reference knows is refused here ("... is a Consul function ..."); empty: not
 // known either.
 [[nodiscard]] std::string refused_function(std::string_view name);
