@@ -24,7 +24,8 @@ namespace asio = boost::asio;
 
 // A safety net: where we are no subreaper, nobody tells when the last of a group is gone.
 constexpr Duration kTreePoll = std::chrono::milliseconds(250);
-constexpr Duration kEndTree = std::chrono::seconds(1);  // after a failure of our own
+constexpr Duration kPidFileTime = std::chrono::seconds(60);  // for a daemon to write its pid file
+constexpr Duration kEndTree = std::chrono::seconds(1);       // after a failure of our own
 constexpr Duration kEndTreePoll = std::chrono::milliseconds(10);
 
 bool is_cancellation(const std::exception_ptr& failure) {
@@ -117,6 +118,7 @@ void Supervisor::carry_out(const Start&) {
   alive_ = true;
   in_background_ = false;
   daemon_pid_ = -1;
+  main_process_ = MainProcess::unknown;
   stop_signal_.reset();
   if (exec_.forking) spawner_.watch_orphans();
   // Only the program's name: arguments may hold what is nobody else's business.
@@ -190,27 +192,46 @@ std::vector<TreeMember> Supervisor::daemon_processes() {
 // file, and it names none of them.
 bool Supervisor::find_daemon() {
   const auto members = spawner_.tree_members(process_->pid);
-  const auto is_member = [&members](pid_t pid) {
-    return std::ranges::find(members, pid, &TreeMember::pid) != members.end();
+  const auto member = [&members](pid_t pid) {
+    return std::ranges::find(members, pid, &TreeMember::pid);
   };
   if (!exec_.pid_file.empty()) {
     const bool below = exec_.pid_file[0] != '/' && !exec_.working_directory.empty();
     const pid_t named =
         read_pid_file(below ? exec_.working_directory + "/" + exec_.pid_file : exec_.pid_file)
             .value_or(-1);
-    if (is_member(named)) {
+    if (const auto at = member(named); at != members.end()) {
       daemon_pid_ = named;
+      main_process_ = at->adopted() ? MainProcess::ours : MainProcess::another;
       return true;
     }
   }
-  if (is_member(daemon_pid_)) return exec_.pid_file.empty();
+  if (member(daemon_pid_) != members.end()) return exec_.pid_file.empty();
   const auto first = daemon_processes();
   daemon_pid_ = first.empty() ? -1 : first.front().pid;
   return exec_.pid_file.empty();
 }
 
+// It may move to another process, as long as its pid file says so (nginx: a new binary).
+void Supervisor::look_at_main_process() {
+  const bool was_named = main_process_ != MainProcess::unknown;
+  const pid_t before = daemon_pid_;
+  if (exec_.pid_file.empty() || find_daemon() || !was_named) return;
+  const auto members = spawner_.tree_members(process_->pid);
+  if (std::ranges::find(members, before, &TreeMember::pid) != members.end()) return;
+  const ExitStatus status = spawner_.orphan_status(before).value_or(ExitStatus{});
+  main_process_ = MainProcess::ended;
+  run_fsm(SupervisorFsm::Exited{status});
+}
+
+bool Supervisor::must_poll_main_process() const {
+  if (fsm_.state() != SupervisorFsm::State::background || exec_.pid_file.empty()) return false;
+  return main_process_ == MainProcess::another ||
+         (main_process_ == MainProcess::unknown && Clock::now() - background_since_ < kPidFileTime);
+}
+
 void Supervisor::stop_daemon(int signal) {
-  (void)find_daemon();
+  if (main_process_ != MainProcess::ended) (void)find_daemon();
   stop_signal_ = signal;
   told_.clear();
   for (const TreeMember& member : daemon_processes()) {
@@ -229,11 +250,12 @@ bool Supervisor::tree_exited() {
 void Supervisor::poll_tree() {
   if (!fsm_.awaiting_tree_exit()) return;
   if (tree_exited()) {
-    const auto daemon =
-        in_background_ ? spawner_.orphan_status(daemon_pid_) : std::optional<ExitStatus>{};
+    const bool known = in_background_ && main_process_ != MainProcess::ended;
+    const auto daemon = known ? spawner_.orphan_status(daemon_pid_) : std::optional<ExitStatus>{};
     daemon_pid_ = -1;
     return run_fsm(SupervisorFsm::TreeExited{daemon});
   }
+  if (fsm_.state() == SupervisorFsm::State::background) return look_at_main_process();
   if (!in_background_ || !stop_signal_) return;
   // Those whose parent went first are told, too.
   for (const TreeMember& member : daemon_processes()) {
@@ -251,6 +273,7 @@ asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
   if (interrupted) run_fsm(SupervisorFsm::StopRequested{});
   run_fsm(SupervisorFsm::Exited{status});
   in_background_ = fsm_.state() == SupervisorFsm::State::background;
+  background_since_ = Clock::now();
   if (in_background_) (void)find_daemon();  // its pid file may come later
   poll_tree();
 }
@@ -274,7 +297,8 @@ asio::awaitable<void> Supervisor::follow_deadlines() {
     guard.round();
     const auto seen = changed_.generation();
     Instant deadline = fsm_.deadline().value_or(Instant::max());
-    if (fsm_.awaiting_tree_exit() && fsm_.state() != SupervisorFsm::State::background)
+    const bool background = fsm_.state() == SupervisorFsm::State::background;
+    if (background ? must_poll_main_process() : fsm_.awaiting_tree_exit())
       deadline = std::min(deadline, Clock::now() + kTreePoll);
     if (co_await changed_.wait(seen, deadline)) continue;
     poll_tree();

@@ -80,6 +80,8 @@ class Supervisor {
   [[nodiscard]] std::vector<TreeMember> daemon_processes();
   void stop_daemon(int signal);
   bool find_daemon();
+  void look_at_main_process();
+  [[nodiscard]] bool must_poll_main_process() const;
 
   boost::asio::awaitable<void> guarded(boost::asio::awaitable<void> task);
   boost::asio::awaitable<void> watch(std::shared_ptr<Process> process);
@@ -100,7 +102,14 @@ class Supervisor {
   std::shared_ptr<Process> process_;  // the one that runs, or the last
   bool alive_ = false;
   bool in_background_ = false;
-  pid_t daemon_pid_ = -1;           // first process of the one in the background
+  pid_t daemon_pid_ = -1;  // main process of the one in the background, else its first
+  enum class MainProcess {
+    unknown,  // none is named (yet)
+    ours,     // exec.pid_file names it, and its end is told to us
+    another,  // exec.pid_file names it, and its end is told to its parent
+    ended,
+  } main_process_ = MainProcess::unknown;
+  Instant background_since_{};
   std::optional<int> stop_signal_;  // that its daemon's processes get
   std::set<pid_t> told_;            // of those
   std::optional<int> code_;

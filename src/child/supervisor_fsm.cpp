@@ -67,7 +67,7 @@ struct SupervisorFsm::Table {
        &F::ignore, &F::ignore, &F::ignore, &F::ignore},
       {&F::compare_set, &F::unexpected, &F::unexpected, &F::on_exit,  // running
        &F::ignore, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit},
-      {&F::compare_set, &F::unexpected, &F::unexpected, &F::unexpected,  // background
+      {&F::compare_set, &F::unexpected, &F::unexpected, &F::main_process_ended,  // background
        &F::daemon_ended, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // lingering
        &F::nothing_lingers, &F::still_lingering, &F::queue_signal, &F::begin_to_exit},
@@ -313,6 +313,19 @@ Actions SupervisorFsm::daemon_ended(const Event& event, Instant now) {
                         "the program in the background " +
                             (status ? described(*status) : std::string("has ended"))}},
                    now);
+}
+
+// As systemd has it: the rest of its tree is stopped, then the policy decides (PIDFile= in
+// systemd.service(5)).
+Actions SupervisorFsm::main_process_ended(const Event& event, Instant now) {
+  const ExitStatus status = std::get<Exited>(event).status;
+  record_exit(status);
+  Actions actions{
+      Log{log::Level::info, "child.exited", "the program in the background " + described(status)},
+      ReportLeftBehind{false}};
+  const bool again = !ends_for_good(status) && may_start_again(actions, now);
+  stop_rest(actions, again, now);
+  return actions;
 }
 
 // It left a daemon, and nobody said that it would: no success, whatever its code.

@@ -10,7 +10,9 @@
 //     any --stop--> ..._to_exit --tree exited--> done
 //
 // A program that goes into the background ends while others of its tree go on: with exec.forking
-// that is `background`, without it `lingering` for a moment and then an error (P10).
+// that is `background`, without it `lingering` for a moment and then an error (P10). The end of the
+// main process that its pid file names ends it, whatever of its tree is left; without a pid file it
+// lives as long as its tree.
 //
 // kTable in the .cpp has each cell of states x events: none is empty. Stop is an event of every
 // state, so that nothing starts after it. Rules: behaviour.md sections 4 and 7 (P1 to P10).
@@ -119,7 +121,7 @@ class SupervisorFsm {
   struct StartFailed {
     Error error;
   };
-  // The program itself; others of its tree may live on.
+  // The program itself, or in `background` its main process; others of its tree may live on.
   struct Exited {
     ExitStatus status;
   };
@@ -191,6 +193,7 @@ class SupervisorFsm {
   Actions exited_as_told(const Event&, Instant);
   Actions exited_when_killed(const Event&, Instant);
   Actions daemon_ended(const Event&, Instant);
+  Actions main_process_ended(const Event&, Instant);
   Actions nothing_lingers(const Event&, Instant);
   Actions next_start(const Event&, Instant);
   Actions finish_with_code(const Event&, Instant);

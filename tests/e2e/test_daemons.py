@@ -251,6 +251,51 @@ def test_after_a_crash_it_is_started_again_by_the_policy(daemon):
     assert agent.alive
 
 
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSEGV])
+def test_the_end_of_its_main_process_is_its_end_though_workers_live(daemon, end):
+    """As systemd does where PIDFile= names the main process: the rest is stopped."""
+    agent = start(daemon)
+    pid = wait_main(daemon)
+    workers = workers_of(pid) if daemon.name == "redis-server" else wait_for(lambda: workers_of(pid), 5, "its workers")
+    wait_for(lambda: agent.lines_about("in the background"), 4, "the daemon is known")
+    os.kill(pid, end)
+    if daemon.name != "redis-server":  # it catches SIGSEGV to write a report, and ends with it all the same
+        assert agent.wait_exit(8) == 128 + end, agent.stderr
+    else:
+        assert agent.wait_exit(8) in (128 + end, 1), agent.stderr
+    assert all(parent_of(worker) is None for worker in workers)
+
+
+def test_after_the_end_of_its_main_process_the_policy_starts_it_again(daemon):
+    agent = start(daemon, exec='restart_on_exit = "on-failure"\nrestart_backoff = "100ms"')
+    pid = wait_main(daemon)
+    workers = workers_of(pid)
+    wait_for(lambda: agent.lines_about("in the background"), 4, "the daemon is known")
+    os.kill(pid, signal.SIGKILL)
+    wait_main(daemon, other_than=pid)
+    assert agent.alive and all(parent_of(worker) != pid for worker in workers)
+    assert agent.stop(8) == 0, agent.stderr
+
+
+def test_without_a_pid_file_it_lives_as_long_as_its_workers(s):
+    kv_base(s)
+    s.budget = False
+    s.vault.put("kv/data/env", {"value": s.canary("env-first")})
+    daemon = Nginx(s)
+    daemon.s = s
+    if not os.path.exists(daemon.command[0]):
+        pytest.skip("nginx is not installed (packaging/packages.txt)")
+    agent = start(daemon, pid_file=False)
+    pid = wait_main(daemon)
+    workers = wait_for(lambda: workers_of(pid), 5, "its workers")
+    os.kill(pid, signal.SIGKILL)
+    assert all(alive for _, alive in observe(1.0, lambda: agent.alive)), agent.stderr
+    assert all(parent_of(worker) is not None for worker in workers)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    assert agent.wait_exit(8) == 128 + signal.SIGKILL, agent.stderr
+
+
 def test_a_killed_keybearer_takes_it_along(daemon):
     agent = start(daemon)
     pid = wait_main(daemon)

@@ -32,6 +32,8 @@ class FakeSpawner final : public child::Spawner {
     tree_ = leaves_tree;
     changed_.set();
   }
+  // Something of its tree has ended.
+  void change() { changed_.set(); }
   // And so does what it left behind.
   void end_tree() {
     tree_ = false;

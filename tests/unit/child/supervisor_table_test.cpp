@@ -80,7 +80,8 @@ TEST_CASE("states x events: every cell") {
       {State::starting_to_exit, "", "stop 15", failed, bug, "", "", "", ""},
       {State::running, restart, bug, bug, exited3 + " left " + again + " stop 15 rest 15", "", "",
        "signal 10", "stop 15"},
-      {State::background, restart, bug, bug, bug,
+      {State::background, restart, bug, bug,
+       "[the program in the background exited with code 3] left " + again + " stop 15",
        "[the program in the background exited with code 3] " + again, "", "signal 10", "stop 15"},
       {State::lingering, "", bug, bug, bug, again, "daemon " + again + " stop 15 rest 15", "",
        "stop 15 rest 15"},
@@ -142,6 +143,8 @@ class World {
         break;
       case 8:
       case 9:
+        if (tree_ && machine_.state() == State::background && below(4) == 0)
+          return feed(machine_.exited(some_status(), now_)), check(), !finished_;
         if (tree_ && below(2) == 0) tree_ = false;
         if (!tree_ && !alive_ && machine_.awaiting_tree_exit()) {
           feed(machine_.tree_exited(now_, some_status()));

@@ -11,49 +11,10 @@
 
 #include "child/environment.hpp"
 #include "process/hardening.hpp"
-#include "support/fake_spawner.hpp"
-#include "support/io.hpp"
+#include "unit/child/supervisor_fixture.hpp"
 
 namespace keybearer::child {
 namespace {
-
-using namespace std::chrono_literals;
-using test::FakeSpawner;
-using test::Io;
-
-struct Fixture {
-  Io io;
-  FakeSpawner spawner;
-  config::Exec exec;
-  Random random{1};
-  std::optional<int> code;
-  std::vector<std::string> alarms;
-  std::uint64_t id = 0;
-  Supervisor supervisor;
-
-  explicit Fixture(config::RestartOnExit policy = config::RestartOnExit::never)
-      : exec(rules(policy)),
-        supervisor(io.context.get_executor(), spawner, exec, "test", random,
-                   [this](std::string_view event, auto) { alarms.emplace_back(event); }) {
-    io.start_task(run(supervisor, code));
-  }
-  static config::Exec rules(config::RestartOnExit policy) {
-    config::Exec exec;
-    exec.restart_on_exit = policy;
-    exec.command.argv = {"app", "--password=x"};
-    return exec;
-  }
-  static boost::asio::awaitable<void> run(Supervisor& supervisor, std::optional<int>& code) {
-    code = co_await supervisor.run();
-  }
-  void want(std::string_view value) {
-    Desired desired{.id = ++id};
-    desired.environment.set("A", value);
-    desired.items = {{.name = "A", .fingerprint = std::hash<std::string_view>{}(value)}};
-    REQUIRE(supervisor.set_desired(std::move(desired)).has_value());
-    io.run();
-  }
-};
 
 TEST_CASE("a changed value restarts the program with it, after the quiet time") {
   Fixture f;
@@ -194,56 +155,6 @@ TEST_CASE("a third stop kills the tree") {
   f.spawner.exit({true, 9});
   f.io.run();
   CHECK(f.code == 137);
-}
-
-std::vector<TreeMember> daemon_with_worker() {
-  return {
-      {.pid = 1500, .parent = 77, .group = 1500, .name = "d", .start_time = 1, .adopter = 77},
-      {.pid = 1501, .parent = 1500, .group = 1500, .name = "w", .start_time = 2, .adopter = 77}};
-}
-
-TEST_CASE(
-    "a program in the background: who gets its signals, its stop and its end (exec.forking)") {
-  Fixture f;
-  f.exec.forking = true;
-  f.supervisor.configure(f.exec);
-  f.spawner.leaves_tree = true;
-  f.spawner.members = daemon_with_worker();
-  f.want("1");
-  CHECK(f.spawner.guarded);
-  f.spawner.exit({false, 0});
-  f.io.advance(10s);
-  CHECK_FALSE(f.code.has_value());
-  CHECK(f.supervisor.pid() == 1500);
-  CHECK(f.supervisor.applied() == 1);
-  f.supervisor.forward_signal(10);
-  CHECK(f.spawner.asked.back() == "signal 10 to 1500");  // not to its worker
-  f.spawner.asked.clear();
-  f.supervisor.stop();
-  CHECK(f.spawner.asked ==
-        std::vector<std::string>{"stop 15", "signal 15 to 1500", "signal 18 to 1500"});
-  f.spawner.members = {
-      {.pid = 1501, .parent = 77, .group = 1500, .name = "w", .start_time = 2, .adopter = 77}};
-  f.io.advance(1s);
-  CHECK(f.spawner.asked.back() == "signal 15 to 1501");  // its parent went without it
-  f.spawner.daemon_status = ExitStatus{true, 15};
-  f.spawner.end_tree();
-  f.io.advance(1s);
-  CHECK(f.code == 0);
-  CHECK_FALSE(f.spawner.guarded);
-}
-
-TEST_CASE("a program that leaves others behind without exec.forking is no success") {
-  Fixture f;
-  f.spawner.leaves_tree = true;
-  f.spawner.members = daemon_with_worker();
-  f.want("1");
-  f.spawner.exit({false, 0});
-  f.io.advance(1s);
-  CHECK(f.spawner.asked.back() == "stop rest 15");
-  f.spawner.end_tree();
-  f.io.advance(1s);
-  CHECK(f.code == 78);
 }
 
 TEST_CASE("which signals are forwarded: exec.forward_signals and exec.hup") {
