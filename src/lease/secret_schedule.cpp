@@ -102,7 +102,10 @@ Step SecretSchedule::at_rotation(const Lifetime& before, Instant now) {
     return while_rotation_is_late(now);
   late_polls_ = 0;
   rotation_ = granted_at_ + std::clamp(lifetime_.to_rotation, Duration::zero(), kMostDue);
-  const Duration least = lifetime_.rotated ? kRotationPoll : kLeastDue;
+  // Right after a rotation the next is a period away: who says otherwise tells no usable time.
+  const bool moved = known && *lifetime_.rotated != *before.rotated;
+  const bool usable = lifetime_.rotated && !(moved && lifetime_.to_rotation < kLeastDue);
+  const Duration least = usable ? kRotationPoll : kLeastDue;
   const Instant at = std::max(rotation_ + kAfterRotation, granted_at_ + least);
   return {Step::Do::read, std::min(at, regular.at), Cause::rotation};
 }
