@@ -17,8 +17,10 @@
 #include "agent/settings.hpp"
 #include "agent/snapshot.hpp"
 #include "agent/token_sinks.hpp"
+#include "agent/wait_report.hpp"
 #include "base/log.hpp"
 #include "base/log_events.hpp"
+#include "base/loop_guard.hpp"
 #include "base/redactor.hpp"
 #include "base/signal_table.hpp"
 #include "config/own_words.hpp"
@@ -85,6 +87,21 @@ awaitable<void> enforce_start_timeout(const DeliveryLoop& delivery, Lifecycle& l
   if (delivery.ready()) co_return;
   const Error reason = start_timeout_error(delivery.start_rules(), delivery.start_facts());
   lifecycle.end(exit_code(reason), reason);
+}
+
+// A person waits for a one-shot command.
+awaitable<void> report_waits(secrets::SecretStore& secrets, const DeliveryLoop& delivery) {
+  LoopGuard guard(co_await asio::this_coro::executor, "waits");
+  WaitReport report;
+  while (!delivery.ready()) {
+    guard.round();
+    const auto seen = secrets.changed().generation();
+    if (const auto line =
+            report.line(start_wait(delivery.start_rules(), delivery.start_facts()), Clock::now()))
+      log::info("start.waiting", *line);
+    // An evaluation that finds a key missing tells nobody.
+    (void)co_await secrets.changed().wait(seen, std::min(report.next(), Clock::now() + 1s));
+  }
 }
 
 awaitable<void> supervise(child::Supervisor& supervisor, Lifecycle& lifecycle) {
@@ -357,6 +374,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   lifecycle.spawn(delivery.run());
   lifecycle.spawn(hooks.run());
   lifecycle.spawn(enforce_start_timeout(delivery, lifecycle));
+  if (is_once(mode)) lifecycle.spawn(report_waits(secrets, delivery));
   if (config->hardening) lifecycle.spawn(lock_memory_after_start());
   if (child != nullptr) {
     lifecycle.spawn(supervise(*child, lifecycle));

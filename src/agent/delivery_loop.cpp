@@ -143,6 +143,7 @@ StartFacts DeliveryLoop::start_facts() const {
                    .lacking_keys = evaluation_.used};
   for (const secrets::Status* status : links_.secrets.all()) {
     facts.secrets.push_back({.id = status->id,
+                             .path = status->path,
                              .has_value = status->fetched,
                              .failed_for_good = links_.secrets.start_failed(status->id),
                              .failing = status->state == secrets::Status::State::failing,

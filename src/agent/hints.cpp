@@ -41,6 +41,8 @@ std::string hint(const Error& error) {
       if (error.reason != Reason::none) return "";  // its text says what to do
       return ": see vault.ca_cert (VAULT_CACERT), tls_server_name, client_cert";
     case ErrorKind::sealed:
+      if (error.status == 472 || error.status == 473 || error.status == 429)
+        return ": this node is a standby: name the active one, or a load balancer before all";
       return ": unseal the server";
     case ErrorKind::bad_reply:
       if (error.reason == Reason::foreign_response) return "";  // its text says what to do

@@ -1,5 +1,8 @@
 #include "agent/notifier.hpp"
 
+#include <algorithm>
+
+#include "base/fingerprint.hpp"
 #include "base/log.hpp"
 #include "base/redactor.hpp"
 #include "process/command.hpp"
@@ -12,21 +15,33 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxReason = 1024;  // an environment must stay small enough to be run with
 constexpr Duration kRepeat = 10s;
+constexpr std::size_t kMostRemembered = 256;
+constexpr std::size_t kMostCommands = 20;  // at a time
 
 }  // namespace
+
+bool RecentEvents::take(std::string_view event, std::string_view reason, Instant now) {
+  while (!told_at_.empty() && now - told_at_.front().at >= kRepeat) told_at_.pop_front();
+  const std::uint64_t what = fingerprint(std::string(event) + '\0' + std::string(reason));
+  if (std::ranges::find(told_at_, what, &Told::what) != told_at_.end()) return false;
+  if (told_at_.size() >= kMostRemembered) told_at_.pop_front();
+  told_at_.push_back({what, now});
+  return true;
+}
 
 void Notifier::notify(std::string_view event, std::string_view reason) {
   const std::string clean =
       redactor().redact_ours(reason);  // before the cut: it may quote a server
   reason = std::string_view(clean).substr(0, kMaxReason);
-  const Instant now = Clock::now();
-  std::string what = std::string(event) + '\0' + std::string(reason);
-  if (what == last_ && now - last_at_ < kRepeat) return;
-  last_ = std::move(what);
-  last_at_ = now;
+  if (!recent_.take(event, reason, Clock::now())) return;
   log::debug("notify.event", std::string(reason), {{"notify", std::string(event)}});
-  if (!settings_.command.argv.empty())
-    commands_.spawn(run_notify_command(settings_, std::string(event), std::string(reason)));
+  if (settings_.command.argv.empty()) return;
+  if (commands_.live() >= kMostCommands) {
+    log::warn("notify.dropped", "notify.command is not run: too many of them still run",
+              {{"notify", std::string(event)}});
+    return;
+  }
+  commands_.spawn(run_notify_command(settings_, std::string(event), std::string(reason)));
 }
 
 awaitable<void> Notifier::run_notify_command(config::Notify settings, std::string event,

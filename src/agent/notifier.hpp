@@ -4,14 +4,31 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 
 #include "base/task_group.hpp"
+#include "base/time.hpp"
 #include "config/config.hpp"
 #include "process/env_block.hpp"
 
 namespace keybearer {
+
+// Which events were told of late: each once in 10 s, the latest 256 of them.
+class RecentEvents {
+ public:
+  // False: it was told less than 10 s ago. Else it counts as told now.
+  [[nodiscard]] bool take(std::string_view event, std::string_view reason, Instant now);
+
+ private:
+  struct Told {
+    std::uint64_t what;  // fingerprint: a reason may be long
+    Instant at;
+  };
+  std::deque<Told> told_at_;  // in the order of time
+};
 
 class Notifier {
  public:
@@ -24,7 +41,8 @@ class Notifier {
         commands_(executor) {}
 
   // `event`: the log event's own name. Who notifies has logged the error itself; nothing secret in
-  // `reason`, of which 1 KiB is told. The same twice within 10 s is told once.
+  // `reason`, of which 1 KiB is told. The same event with the same reason within 10 s is told once,
+  // whatever came between; at most 20 commands run at a time, and what is beyond is logged.
   void notify(std::string_view event, std::string_view reason);
   void configure(config::Notify settings) { settings_ = std::move(settings); }
   // Waits for the commands under way, and ends those that take longer. The last to be called.
@@ -38,8 +56,7 @@ class Notifier {
   std::string name_;
   const EnvBlock& environment_;
   TaskGroup commands_;
-  std::string last_;  // event and reason
-  Instant last_at_{};
+  RecentEvents recent_;
 };
 
 }  // namespace keybearer

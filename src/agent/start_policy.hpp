@@ -21,6 +21,7 @@ struct StartRules {
 
 struct SecretFact {
   std::string id;
+  std::string path = {};
   bool has_value = false;
   bool failed_for_good = false;  // it was never there, and is not asked for again at this start
   bool failing = false;          // the last request got no answer

@@ -54,6 +54,41 @@ TEST_CASE(
   CHECK(house.said() == "token.lost|the token ends|app|\n");
 }
 
+TEST_CASE("the same event with the same reason is told once in ten seconds, whatever is between") {
+  constexpr Instant t0{std::chrono::hours(1)};
+  RecentEvents recent;
+  CHECK(recent.take("a", "1", t0));
+  CHECK(recent.take("b", "1", t0));
+  CHECK_FALSE(recent.take("a", "1", t0 + 1s));  // not the last one
+  CHECK(recent.take("a", "2", t0 + 1s));
+  CHECK(recent.take("a1", "", t0 + 1s));  // the border between the two counts
+  CHECK_FALSE(recent.take("b", "1", t0 + 9s));
+  CHECK(recent.take("a", "1", t0 + 10s));
+  CHECK(recent.take("b", "1", t0 + 10s));
+  CHECK_FALSE(recent.take("b", "1", t0 + 19s));
+}
+
+TEST_CASE("what two flapping events tell is bounded, and what is remembered, too") {
+  constexpr Instant t0{std::chrono::hours(1)};
+  RecentEvents recent;
+  int told = 0;
+  for (int i = 0; i < 6000; ++i)  // a minute, an event each 10 ms
+    told += recent.take(i % 2 == 0 ? "secret.lost" : "lease.expired", "kv/app", t0 + i * 10ms);
+  CHECK(told == 12);
+  for (int i = 0; i < 100'000; ++i) CHECK(recent.take("secret.lost", std::to_string(i), t0 + 2min));
+}
+
+TEST_CASE("at most twenty commands run at a time") {
+  Fixture f;
+  f.use_command("echo x >>" + f.folder + "/said; exec sleep 60");
+  Notifier notifier(f.context.get_executor(), f.config.notify, f.config.name, f.environment);
+  TaskGroup tasks(f.context.get_executor());
+  for (int i = 0; i < 100; ++i) notifier.notify("secret.lost", std::to_string(i));
+  tasks.spawn(notifier.finish(1s));
+  f.context.run();
+  CHECK(f.said().size() <= 2 * 20);
+}
+
 TEST_CASE("a command that hangs is not waited for at the end") {
   Fixture house;
   house.use_command("exec sleep 60");
