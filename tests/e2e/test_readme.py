@@ -73,3 +73,13 @@ def test_what_stands_in_packaging():
         assert line in text
     with open(os.path.join(ROOT, "packaging", "container", "Dockerfile"), encoding="utf-8") as file:
         assert "\nFROM scratch\n" in file.read()
+
+
+def test_the_quickstart_puts_nothing_secret_on_a_command_line():
+    """All users of a machine can read command lines: a request's body goes through standard input, tokens and passwords through files."""
+    with open(os.path.join(ROOT, "packaging", "quickstart"), encoding="utf-8") as file:
+        script = file.read()
+    commands = [line for line in script.splitlines() if not re.match(r"\s*(#|printf|echo|say|die|api |cat )", line)]
+    for line in commands:
+        assert not re.search(r"--data(-raw|-binary|-urlencode)? *=?[\"']?\$|--root-token|-H *[\"']?X-Vault-Token|PGPASSWORD=|--password", line), line
+    assert "--data-binary @-" in script and "--pwfile=" in script

@@ -177,6 +177,25 @@ def rules_are_cited(sources):
             yield page.name, number, f"no test cites {found[1]}"
 
 
+# Whose code is ported, by a word that stands in what is ported from it: the notice in packaging/licenses/.
+NOTICES = {
+    r"\bGo's\b": "go", r"Masterminds|\bsprig\b": "sprig", r"goutils|\bsprig_(?:abbrev|initials|wrap)": "goutils", r"\bsemver\b": "semver",
+    r"xstrings|sprig_(?:snakecase|camelcase)": "xstrings", r"\bmergo\b": "mergo", r"copystructure|sprig_deepCopy": "copystructure",
+    r"shopspring|sprig_(?:addf|mulf)": "decimal", r"spf13|\bcast\b": "cast", r"sprig_uuidv4": "uuid", r"BurntSushi": "go-toml",
+    r"go-spew": "go-spew", r"yaml\.v2": "go-yaml", r"\bUnicode \d+\.\d+": "unicode", r"\bre2/": "re2", r"\brapidjson/": "rapidjson",
+    r"\byaml\.h\b|LibYAML": "libyaml", r"toml\+\+/": "tomlplusplus", r"openssl/": "openssl", r"\bboost/": "boost", r"\bfmt/": "fmt",
+}
+
+
+def notices_are_complete(sources):
+    """The licence of everything that is in the binary, whole or in part."""
+    licenses = {Path(s.name).stem: s for s in sources if s.name.startswith("packaging/licenses/")}
+    for pattern, name in NOTICES.items():
+        user = next(((s, n) for s in sources if s.in_src and s.is_cpp for n, line in enumerate(s.lines, 1) if re.search(pattern, line)), None)
+        if user and (name not in licenses or not re.search("(?i)permission|redistribution|license", "\n".join(licenses[name].lines))):
+            yield user[0].name, user[1], f"packaging/licenses/{name}.txt is not there"
+
+
 # The field's words (left: ours of earlier days, which must not come back).
 VOCABULARY = {
     "take_leave": "revoke_and_notify", "hand_over": "apply_to_child", "told_by": "use_command", "stood_in": "using_defaults",
@@ -240,7 +259,10 @@ def main():
     for name, number, why in rules_are_cited(sources):
         print(f"{name}:{number}: rules-are-cited: {why}")
         failed.add("rules-are-cited")
-    print(f"{len(RULES) + 1 - len(failed)} passed, {len(failed)} failed")
+    for name, number, why in notices_are_complete(sources):
+        print(f"{name}:{number}: notices-are-complete: {why}")
+        failed.add("notices-are-complete")
+    print(f"{len(RULES) + 2 - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 
