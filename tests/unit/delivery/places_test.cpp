@@ -1,0 +1,243 @@
+// Where a file may be written, and whose it is then: links, owners, directories on the way (R10).
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.hpp"
+
+using namespace keybearer;
+using namespace keybearer::delivery;
+
+TEST_CASE("a check passes what a write would: in place, in a folder that is not ours to write") {
+  if (geteuid() == 0) return;  // may write everywhere
+  const TestDirectory folder;
+  auto spec = folder.spec("app.env");
+  folder.put("app.env", "");
+  REQUIRE(chmod(folder.path.c_str(), 0500) == 0);
+  CHECK_FALSE(check_destination(spec).has_value());
+  spec.in_place = true;
+  CHECK(check_destination(spec).has_value());
+  CHECK(write_one(spec, "x") == true);
+  REQUIRE(chmod(spec.destination.c_str(), 0400) == 0);
+  CHECK_FALSE(check_destination(spec).has_value());
+  REQUIRE(chmod(folder.path.c_str(), 0700) == 0);
+}
+
+TEST_CASE("a destination that is no regular file is refused, at the check too") {
+  const TestDirectory folder;
+  fs::create_directory(folder.path / "folder");
+  REQUIRE(mkfifo((folder.path / "fifo").c_str(), 0600) == 0);
+  for (const char* name : {"folder", "folder/", "fifo"}) {
+    const auto spec = folder.spec(name);
+    CHECK(refusal(spec).find("must be a") != std::string::npos);
+    CHECK_FALSE(check_destination(spec).has_value());
+  }
+  FileTarget device;
+  device.destination = "/dev/null";
+  CHECK_FALSE(write_one(device, "x").has_value());
+  CHECK(S_ISCHR(info_of("/dev/null").st_mode));
+}
+
+TEST_CASE("a folder that others may write is refused; a shared one with the sticky bit is not") {
+  const TestDirectory folder;
+  const auto spec = folder.spec("app.env");
+  REQUIRE(chmod(folder.path.c_str(), 0777) == 0);
+  CHECK(refusal(spec).find("writable by others") != std::string::npos);
+  CHECK_FALSE(check_destination(spec).has_value());
+  CHECK(folder.names().empty());
+  REQUIRE(chmod(folder.path.c_str(), 01777) == 0);
+  CHECK(write_one(spec, "x") == true);
+}
+
+TEST_CASE("the target of a link is replaced, the link stays") {
+  const TestDirectory folder;
+  fs::create_directory(folder.path / "real");
+  folder.put("real/file", "old");
+  fs::create_symlink("real/file", folder.path / "link");
+  fs::create_symlink("link", folder.path / "twice");
+  CHECK(write_one(folder.spec("twice"), "new") == true);
+  CHECK(fs::is_symlink(folder.path / "link"));
+  CHECK(folder.read("real/file") == "new");
+  CHECK(write_one(folder.spec("twice"), "new") == false);
+  fs::create_symlink("real/none", folder.path / "dangling");
+  CHECK(write_one(folder.spec("dangling"), "made") == true);
+  CHECK(folder.read("real/none") == "made");
+}
+
+TEST_CASE("links that others may have made, or that lead nowhere, are refused") {
+  const TestDirectory folder;
+  fs::create_directory(folder.path / "open");
+  folder.put("file", "old");
+  fs::create_symlink(folder.path / "file", folder.path / "open/link");
+  fs::create_symlink("loop", folder.path / "loop");
+  CHECK(refusal(folder.spec("loop")).find("too many links") != std::string::npos);
+  // In a shared folder with the sticky bit anybody may make a link.
+  REQUIRE(chmod((folder.path / "open").c_str(), 01777) == 0);
+  CHECK(refusal(folder.spec("open/link")).find("link") != std::string::npos);
+  REQUIRE(chmod((folder.path / "open").c_str(), 0777) == 0);
+  CHECK(refusal(folder.spec("open/link")).find("writable by others") != std::string::npos);
+  CHECK(folder.read("file") == "old");
+  if (geteuid() == 0) {  // a folder of somebody else is writable by somebody else
+    REQUIRE(chmod((folder.path / "open").c_str(), 0755) == 0);
+    REQUIRE(chown((folder.path / "open").c_str(), 65534, 65534) == 0);
+    CHECK(refusal(folder.spec("open/link")).find("another user") != std::string::npos);
+    CHECK(folder.read("file") == "old");
+    CHECK(refusal(folder.spec("open/own")).find("another user") != std::string::npos);
+  }
+}
+
+TEST_CASE("an existing file keeps its owner and group, and its mode is only narrowed") {
+  struct Case {
+    unsigned before, perms;
+    bool given;
+    unsigned after;
+  };
+  const TestDirectory folder;
+  for (const Case& c : {Case{0440, 0600, false, 0400},
+                        {0400, 0600, false, 0400},
+                        {0644, 0600, false, 0600},
+                        {0600, 0640, true, 0640},
+                        {0666, 0640, true, 0640}}) {
+    auto spec = folder.spec("app.env");
+    spec.perms = c.perms;
+    spec.perms_given = c.given;
+    folder.put("app.env", "old");
+    REQUIRE(chmod(spec.destination.c_str(), c.before) == 0);
+    const bool root = geteuid() == 0;
+    if (root) REQUIRE(chown(spec.destination.c_str(), 1234, 1235) == 0);
+    const auto done = apply(spec, "new");
+    CHECK(done.written == true);
+    CHECK(done.mode == c.after);
+    const auto info = info_of(spec.destination);
+    CHECK((info.st_mode & 07777) == c.after);
+    if (root) CHECK(info.st_uid == 1234);
+    if (root) CHECK(info.st_gid == 1235);
+    CHECK(write_one(spec, "new") == false);
+    fs::remove(spec.destination);
+  }
+}
+
+TEST_CASE("a number that means nobody is refused") {
+  const TestDirectory folder;
+  auto spec = folder.spec("app.env");
+  spec.user = "4294967295";
+  CHECK(refusal(spec).find("4294967295") != std::string::npos);
+  spec.user.clear();
+  spec.group = "4294967295";
+  CHECK(refusal(spec).find("4294967295") != std::string::npos);
+}
+
+TEST_CASE("directories that are made are the file's user's, whatever the umask") {
+  for (const mode_t mask : {0, 022, 077, 0777}) {
+    const TestDirectory folder;
+    auto spec = folder.spec("a/b/app.env");
+    const mode_t before = umask(mask);
+    const bool root = geteuid() == 0;
+    if (root) spec.user = "1234";
+    spec.group = root ? "1235" : std::to_string(getegid());
+    const auto written = write_one(spec, "x");
+    umask(before);
+    CHECK_MESSAGE(written == true, mask);
+    for (const char* name : {"a", "a/b"}) {
+      const auto info = info_of(folder.path / name);
+      CHECK((info.st_mode & 07777) == 0750);
+      if (root) CHECK(info.st_uid == 1234);
+      if (root) CHECK(info.st_gid == 1235);
+    }
+    CHECK((info_of(spec.destination).st_mode & 07777) == 0600);
+  }
+}
+
+TEST_CASE("each component of the way is ours or root's, or sticky and the next one ours") {
+  if (geteuid() != 0) return;  // needs others
+  constexpr uid_t kOther = 65534;
+  struct Case {
+    const char* what;
+    mode_t mode;
+    uid_t owner;
+    gid_t group;
+    const char* refusal;  // null: allowed
+  };
+  for (const Case& c : {Case{"ours", 0755, 0, 0, nullptr},
+                        {"another's", 0755, kOther, 0, "another user"},
+                        {"another's, closed", 0700, kOther, 0, "another user"},
+                        {"open to all", 0777, 0, 0, "writable by others"},
+                        {"open to another group", 0775, 0, 65534, "writable by others"},
+                        {"open to our group", 0775, 0, 0, nullptr},
+                        {"sticky", 01777, 0, 0, nullptr},
+                        {"sticky of another group", 01775, 0, 65534, nullptr}}) {
+    CAPTURE(c.what);
+    for (const char* way :
+         {"d/app.env", "d/sub/app.env", "sub/../d/sub/app.env", "l/sub/app.env"}) {
+      CAPTURE(way);
+      const TestDirectory folder;
+      fs::create_directories(folder.path / "d/sub");
+      fs::create_directory(folder.path / "sub");
+      fs::create_symlink("d", folder.path / "l");
+      REQUIRE(chown((folder.path / "d").c_str(), c.owner, c.group) == 0);
+      REQUIRE(chmod((folder.path / "d").c_str(), c.mode) == 0);
+      auto spec = folder.spec(way);
+      if (c.refusal == nullptr) {
+        CHECK(write_one(spec, "x") == true);
+        continue;
+      }
+      CHECK(refusal(spec).find(c.refusal) != std::string::npos);
+      CHECK_FALSE(check_destination(spec).has_value());
+      if (c.owner == kOther) {  // whom the file is for may own the way to it
+        spec.user = std::to_string(kOther);
+        CHECK(write_one(spec, "x") == true);
+      }
+    }
+  }
+}
+
+TEST_CASE("in a directory that all may write nothing of another's is used") {
+  if (geteuid() != 0) return;
+  const TestDirectory folder;
+  fs::create_directories(folder.path / "mine");
+  fs::create_directories(folder.path / "pub/theirs");
+  fs::create_symlink("../mine", folder.path / "pub/link");
+  fs::create_symlink("../mine/file", folder.path / "pub/file");
+  folder.put("pub/planted", "");
+  const fs::path pub = folder.path / "pub";
+  for (const char* name : {"theirs", "link", "file", "planted"})
+    REQUIRE(lchown((pub / name).c_str(), 65534, 65534) == 0);
+  REQUIRE(chmod(pub.c_str(), 01777) == 0);
+  REQUIRE(chown(pub.c_str(), 65534, 65534) == 0);  // so that the file itself is looked at
+  for (const char* way : {"pub/theirs/o", "pub/link/o", "pub/file", "pub/planted"}) {
+    CAPTURE(way);
+    CHECK(refusal(folder.spec(way)) != "written");
+    CHECK_FALSE(check_destination(folder.spec(way)).has_value());
+  }
+  CHECK(fs::is_empty(folder.path / "mine"));
+  // A link of another user is none to follow, wherever it is.
+  REQUIRE(chown(pub.c_str(), 0, 0) == 0);
+  REQUIRE(chmod(pub.c_str(), 0755) == 0);
+  CHECK(refusal(folder.spec("pub/link/o")).find("link of another user") != std::string::npos);
+  CHECK(refusal(folder.spec("pub/file")).find("link of another user") != std::string::npos);
+}
+
+TEST_CASE("standard output is no file, and no open descriptor is one") {
+  FileTarget out;
+  out.destination = "/dev/stdout";
+  CHECK(refusal(out).find("destination = \"-\"") != std::string::npos);
+  out.destination = "/proc/self/fd/1";
+  CHECK(refusal(out) != "written");
+  out.destination = "-";
+  CHECK(check_destination(out).has_value());
+  const int before = dup(STDOUT_FILENO);
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  dup2(ends[1], STDOUT_FILENO);
+  const auto written = write_one(out, "to all\n");
+  dup2(before, STDOUT_FILENO);
+  for (const int fd : {before, ends[1]}) close(fd);
+  char text[16] = {};
+  CHECK(read(ends[0], text, sizeof text) == 7);
+  close(ends[0]);
+  CHECK(std::string(text) == "to all\n");
+  CHECK(written == true);
+  CHECK_FALSE(fs::exists("-"));
+}
