@@ -6,13 +6,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
-#include <functional>
+#include <deque>
+#include <iterator>
 #include <new>
 #include <optional>
 #include <vector>
 
-#include "json/capacity.hpp"
+#include "json/pool.hpp"
 
 namespace keybearer::json {
 namespace {
@@ -35,60 +37,84 @@ struct Memory {
 };
 using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, Memory>;
 
-// Builds the Value from RapidJSON's events. Objects are collected unsorted and sorted once at their
-// end.
+// Of the JSON number in front; 0: there is none, or it is wrong by itself.
+std::size_t number_length(std::string_view text) {
+  std::size_t at = 0;
+  const auto digits = [&] {
+    const std::size_t begin = at;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+    return at - begin;
+  };
+  const auto one_of = [&](std::string_view set) {
+    const bool found = at < text.size() && set.contains(text[at]);
+    at += found ? 1 : 0;
+    return found;
+  };
+  one_of("-");
+  const bool zero = at < text.size() && text[at] == '0';
+  const std::size_t whole = digits();
+  if (whole == 0 || (zero && whole > 1)) return 0;
+  if (one_of(".") && digits() == 0) return 0;
+  if (one_of("eE")) {
+    one_of("+-");
+    if (digits() == 0) return 0;
+  }
+  return at;
+}
+
+// Builds the Value from RapidJSON's events. What is not finished waits in pieces that never move and
+// are freed as it goes: a vector that grows would need three times its size. Objects are collected
+// unsorted and sorted once at their end.
 class Builder {
  public:
-  // `huge`: the numbers that kStandIn stands for, in order.
-  Builder(Limits limits, const std::vector<std::string_view>& huge)
-      : limits_(limits), huge_(huge) {}
+  // `huge`: where the numbers lie in `text` that kStandIn stands for, in order.
+  Builder(Limits limits, std::string_view text, const std::deque<std::uint32_t>& huge)
+      : limits_(limits), pool_(text.size()), text_(text), huge_(huge) {}
 
   bool Null() { return add(Value()); }
   bool Bool(bool b) { return add(Value(b)); }
   bool RawNumber(const char* chars, rapidjson::SizeType size, bool) {
     const std::string_view text(chars, size);
     const bool stands_in = text == kStandIn && next_huge_ < huge_.size();
-    return add(shared(stands_in ? huge_[next_huge_++] : text, Type::number));
+    return add(pool_.text(Type::number, stands_in ? next_huge() : text));
   }
   bool String(const char* text, rapidjson::SizeType size, bool) {
-    return add(shared({text, size}, Type::string));
+    return add(pool_.text(Type::string, {text, size}));
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
-    stack_.push_back(shared({text, size}, Type::string));
+    stack_.push_back(pool_.text(Type::string, {text, size}));
     return true;
   }
   bool StartObject() { return start(); }
   bool StartArray() { return start(); }
   bool EndArray(rapidjson::SizeType count) {
     List items;
-    // As much room as Go's decoder makes: a spew of the list shows it.
-    items.reserve(go_appended(count));
+    const bool packed = count * sizeof(Value) <= ValuePool::kMostBytes;
+    if (packed) items.swap(items_);
+    if (!packed) items.reserve(count);
     items.assign(std::make_move_iterator(stack_.end() - count),
                  std::make_move_iterator(stack_.end()));
-    stack_.resize(stack_.size() - count);
+    pop(count);
     --depth_;
-    return add(Value::list(std::move(items)));
+    if (!packed) return add(ValuePool::long_list(std::move(items)));
+    items_.swap(items);
+    return add(pool_.list(items_));
   }
   bool EndObject(rapidjson::SizeType count) {
-    const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count) * 2;
-    std::vector<std::pair<Value, Value>> members;
+    const bool packed = count * sizeof(Value::Entry) <= ValuePool::kMostBytes;
+    std::vector<Value::Entry> members;
+    if (packed) members.swap(members_);
+    members.clear();
     members.reserve(count);
-    for (auto it = first; it != stack_.end(); it += 2)
-      members.emplace_back(std::move(it[0]), std::move(it[1]));
-    stack_.erase(first, stack_.end());
-    std::ranges::stable_sort(members, [](const auto& a, const auto& b) {
-      return a.first.as_text() < b.first.as_text();
-    });
-    Value map = Value::map();
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      const bool again =
-          i + 1 < members.size() && members[i].first.as_text() == members[i + 1].first.as_text();
-      if (!again)
-        map.append_sorted(std::move(members[i].first),
-                          std::move(members[i].second));  // the last wins
-    }
+    for (auto it = stack_.end() - static_cast<std::ptrdiff_t>(count) * 2; it != stack_.end();
+         it += 2)
+      members.push_back({std::move(it[0]), std::move(it[1])});
+    pop(count * std::size_t{2});
+    sort(members);
     --depth_;
-    return add(std::move(map));
+    if (!packed) return add(ValuePool::long_map(std::move(members)));
+    members_.swap(members);
+    return add(pool_.map(members_));
   }
   // Never called: numbers come raw.
   bool Int(int) { return false; }
@@ -106,16 +132,20 @@ class Builder {
     stack_.push_back(std::move(value));
     return true;
   }
-  // Short texts that come again (keys above all) are one: text never changes. Otherwise an answer of
-  // many small values would take many times its size.
-  Value shared(std::string_view text, Type type) {
-    const auto make = [&] { return type == Type::number ? Value::number(text) : Value(text); };
-    if (text.size() > kShortText || values_ < kManyValues) return make();
-    if (recent_.empty()) recent_.resize(kRecentTexts);
-    const std::size_t hash = std::hash<std::string_view>{}(text) + (type == Type::number ? 1 : 0);
-    Value& recent = recent_[hash % kRecentTexts];
-    if (recent.type() != type || recent.as_text() != text) recent = make();
-    return recent;
+  void pop(std::size_t count) {
+    stack_.erase(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
+  }
+  static void sort(std::vector<Value::Entry>& members) {
+    const auto key = [](const Value::Entry& member) { return member.key.as_text(); };
+    if (!std::ranges::is_sorted(members, {}, key)) std::ranges::stable_sort(members, {}, key);
+    // Of a key that comes twice the last wins.
+    const auto same = [&key](const auto& a, const auto& b) { return key(a) == key(b); };
+    const auto first_wins = std::unique(members.rbegin(), members.rend(), same);
+    members.erase(members.begin(), first_wins.base());
+  }
+  std::string_view next_huge() {
+    const std::string_view rest = text_.substr(huge_[next_huge_++]);
+    return rest.substr(0, number_length(rest));
   }
   bool start() { return ++depth_ <= limits_.max_depth || refuse("nested too deeply"); }
   bool refuse(const char* why) {
@@ -123,13 +153,14 @@ class Builder {
     return false;
   }
 
-  static constexpr std::size_t kShortText = 32, kManyValues = 64, kRecentTexts = 1024;
-
   Limits limits_;
-  std::vector<Value> recent_;
-  const std::vector<std::string_view>& huge_;
+  ValuePool pool_;
+  std::string_view text_;
+  const std::deque<std::uint32_t>& huge_;
   std::size_t next_huge_ = 0;
-  std::vector<Value> stack_;
+  std::deque<Value> stack_;
+  List items_;                         // of one list, used again
+  std::vector<Value::Entry> members_;  // of one object, the same
   std::size_t values_ = 0;
   std::size_t depth_ = 0;
   const char* refused_ = nullptr;
@@ -242,52 +273,36 @@ std::optional<unsigned> escaped_unit(std::string_view text) {
   return error == std::errc{} && end == text.data() + 6 ? std::optional(unit) : std::nullopt;
 }
 
-// As Go reads: a byte that is no UTF-8, or half a surrogate pair, is U+FFFD.
-std::string repaired(std::string_view text) {
-  std::string out;
+// As Go reads: a byte that is no UTF-8, or half a surrogate pair, is U+FFFD. `add` is given what
+// comes out, piece by piece.
+template <class Add>
+void repair(std::string_view text, Add add) {
   while (!text.empty()) {
     std::size_t length = character_length(text);
     if (length == 0) {
-      out += "\xEF\xBF\xBD";
+      add(std::string_view("\xEF\xBF\xBD"));
       length = 1;
     } else if (const auto unit = escaped_unit(text); unit && (*unit & 0xF800) == 0xD800) {
       const auto next = escaped_unit(text.substr(6));
       const bool is_pair = *unit < 0xDC00 && next && (*next & 0xFC00) == 0xDC00;
       length = is_pair ? 12 : 6;
-      out += is_pair ? text.substr(0, length) : std::string_view("\\ufffd");
+      add(is_pair ? text.substr(0, length) : std::string_view("\\ufffd"));
     } else {
       if (text[0] == '\\' && text.size() > 1 && static_cast<unsigned char>(text[1]) < 0x80)
         length = 2;
-      out += text.substr(0, length);
+      add(text.substr(0, length));
     }
     text.remove_prefix(length);
   }
-  return out;
 }
 
-// Of the JSON number in front; 0: there is none, or it is wrong by itself.
-std::size_t number_length(std::string_view text) {
-  std::size_t at = 0;
-  const auto digits = [&] {
-    const std::size_t begin = at;
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
-    return at - begin;
-  };
-  const auto one_of = [&](std::string_view set) {
-    const bool found = at < text.size() && set.contains(text[at]);
-    at += found ? 1 : 0;
-    return found;
-  };
-  one_of("-");
-  const bool zero = at < text.size() && text[at] == '0';
-  const std::size_t whole = digits();
-  if (whole == 0 || (zero && whole > 1)) return 0;
-  if (one_of(".") && digits() == 0) return 0;
-  if (one_of("eE")) {
-    one_of("+-");
-    if (digits() == 0) return 0;
-  }
-  return at;
+std::string repaired(std::string_view text) {
+  std::size_t size = 0;
+  repair(text, [&size](std::string_view part) { size += part.size(); });
+  std::string out;
+  out.reserve(size);  // exactly: it may be three times the text
+  repair(text, [&out](std::string_view part) { out += part; });
+  return out;
 }
 
 // Whether RapidJSON may find it too big; also of the stand-in itself, so that each of those stands
@@ -299,7 +314,7 @@ bool may_be_huge(std::string_view number) {
 }
 
 // One pass: the text with a stand-in for each number that may be too big.
-std::string with_stand_ins(std::string_view text, std::vector<std::string_view>& huge) {
+std::string with_stand_ins(std::string_view text, std::deque<std::uint32_t>& huge) {
   std::string out(text);
   bool in_string = false;
   for (std::size_t at = 0; at < text.size(); ++at) {
@@ -313,7 +328,7 @@ std::string with_stand_ins(std::string_view text, std::vector<std::string_view>&
       const std::size_t length = number_length(text.substr(at));
       if (length == 0) return out;  // the parser will say so
       if (const auto number = text.substr(at, length); may_be_huge(number)) {
-        huge.push_back(number);
+        huge.push_back(static_cast<std::uint32_t>(at));
         std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(at), length, ' ');
         std::ranges::copy(kStandIn, out.begin() + static_cast<std::ptrdiff_t>(at));
       }
@@ -337,54 +352,58 @@ std::unexpected<Error> unusable(const char* why, std::size_t offset) {
                                         " (at byte " + std::to_string(offset) + ")");
 }
 
-// What the text may need before RapidJSON takes it as Go would. Each at most once.
-struct Prepared {
-  bool repaired = false, numbers = false;
-};
-
-result<Value> parse(std::string_view text, Limits limits, Prepared prepared,
-                    const std::vector<std::string_view>& huge) {
-  if (!prepared.repaired && may_be_second_half(text))
-    return parse(repaired(text), limits, {.repaired = true, .numbers = prepared.numbers}, huge);
+// One try. `original` is the text that `huge` has the places in.
+result<Value> build(std::string_view text, Limits limits, std::string_view original,
+                    const std::deque<std::uint32_t>& huge, rapidjson::ParseResult& parsed) {
   rapidjson::MemoryStream stream(text.data(), text.size());
-  rapidjson::ParseResult parsed;
-  {
-    Reader reader;
-    Builder builder(limits, huge);
-    constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
-                                rapidjson::kParseNumbersAsStringsFlag |
-                                rapidjson::kParseValidateEncodingFlag;
-    parsed = reader.Parse<kFlags>(stream, builder);
-    if (builder.refused() != nullptr) return unusable(builder.refused(), parsed.Offset());
-    // To RapidJSON a NUL is the end.
-    if (!parsed.IsError() && stream.Tell() == text.size()) return builder.take();
-  }  // what was built half is gone before the next try
-  switch (parsed.Code()) {
-    case rapidjson::kParseErrorNone:
-      return fail(ErrorKind::bad_reply, "not JSON that can be used: a NUL after the value");
-    case rapidjson::kParseErrorNumberTooBig:
-      if (!prepared.numbers) {
-        prepared.numbers = true;
-        std::vector<std::string_view> found;
-        const std::string marked = with_stand_ins(text, found);
-        return parse(marked, limits, prepared, found);
-      }
-      break;
-    case rapidjson::kParseErrorStringInvalidEncoding:
-    case rapidjson::kParseErrorStringUnicodeSurrogateInvalid:
-      if (!prepared.repaired)
-        return parse(repaired(text), limits, {.repaired = true, .numbers = prepared.numbers}, huge);
-      break;
-    default:
-      break;
-  }
-  return unusable(rapidjson::GetParseError_En(parsed.Code()), parsed.Offset());
+  Reader reader;
+  Builder builder(limits, original, huge);
+  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag |
+                              rapidjson::kParseValidateEncodingFlag;
+  parsed = reader.Parse<kFlags>(stream, builder);
+  if (builder.refused() != nullptr) return unusable(builder.refused(), parsed.Offset());
+  if (parsed.IsError())
+    return unusable(rapidjson::GetParseError_En(parsed.Code()), parsed.Offset());
+  // To RapidJSON a NUL is the end.
+  if (stream.Tell() != text.size())
+    return fail(ErrorKind::bad_reply, "not JSON that can be used: a NUL after the value");
+  return builder.take();
 }
 
 }  // namespace
 
 result<Value> parse(std::string_view text, Limits limits) {
-  return parse(text, limits, {}, {});
+  // What the text may need before RapidJSON takes it as Go would, each at most once: copies with
+  // U+FFFD for what is no character, and with a stand-in for each number that may be too big.
+  std::string whole, marked;
+  std::deque<std::uint32_t> huge;
+  bool is_repaired = may_be_second_half(text), is_marked = false;
+  if (is_repaired) whole = repaired(text);
+  for (;;) {
+    const std::string_view original = is_repaired ? whole : text;
+    rapidjson::ParseResult parsed;
+    auto value = build(is_marked ? marked : original, limits, original, huge, parsed);
+    if (value) return value;
+    switch (parsed.Code()) {
+      case rapidjson::kParseErrorNumberTooBig:
+        if (is_marked) return value;
+        marked = with_stand_ins(original, huge);
+        is_marked = true;
+        break;
+      case rapidjson::kParseErrorStringInvalidEncoding:
+      case rapidjson::kParseErrorStringUnicodeSurrogateInvalid:
+        if (is_repaired) return value;
+        marked = std::string();
+        huge.clear();
+        is_marked = false;
+        whole = repaired(text);
+        is_repaired = true;
+        break;
+      default:
+        return value;
+    }
+  }
 }
 
 bool append_literal(std::string& out, const Value& value) {

@@ -1,149 +1,62 @@
 #include "json/value.hpp"
 
+#include <string.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <compare>
+#include <cstring>
 #include <iterator>
 #include <memory>
+#include <new>
+
+#include "json/capacity.hpp"
+#include "json/pool.hpp"
+#include "json/value_parts.hpp"
 
 namespace keybearer {
 
-// The heap parts. Each begins with its count, so that Value can count without knowing which it is.
-struct Value::Text {  // one block: the characters follow
-  std::uint32_t count;
-  std::size_t size;
-  [[nodiscard]] char* data() { return reinterpret_cast<char*>(this + 1); }
-};
-struct Value::Items {
-  std::uint32_t count;
-  List items;
-};
-// Entries are sorted where they are looked at as a whole. Between that and the last insertion they
-// are a few sorted runs, each less than half as long as the one before: an insertion costs O(log n)
-// moves on average and a look-up O(log² n) comparisons, in whatever order the keys come.
-struct Value::Entries {
-  std::uint32_t count;
-  std::vector<Entry> entries;
-  std::unique_ptr<std::vector<std::size_t>> starts =
-      {};  // of the runs but the first; null: one run
-};
-struct Value::Held {
-  std::uint32_t count;
-  std::shared_ptr<Object> object;
-};
-struct Value::Complex {
-  std::uint32_t count;
-  double re, im;
-};
+const Type Value::kTypes[32] = {
+    Type::float64, Type::nil,        Type::boolean, Type::integer, Type::int64,      Type::uint64,
+    Type::byte,    Type::string,     Type::float64, Type::number,  Type::integer,    Type::int64,
+    Type::uint64,  Type::complex128, Type::number,  Type::string,  Type::float64,    Type::list,
+    Type::strings, Type::ints,       Type::lists,   Type::map,     Type::string_map, Type::any_map,
+    Type::float64, Type::object,     Type::nil,     Type::nil,     Type::nil,        Type::nil,
+    Type::nil,     Type::nil};
 
-namespace {
-
-// Go's internal/fmtsort for keys of one map: nil, then by the addresses of the types in the
-// reference's program, then by value; text bytewise.
-int rank(Type type) {
-  switch (type) {
-    case Type::nil:
-      return 0;
-    case Type::uint64:
-    case Type::byte:
-      return 2;
-    case Type::integer:
-    case Type::int64:
-      return 3;
-    case Type::float64:
-      return 4;
-    case Type::boolean:
-      return 5;
-    default:
-      return 1;
-  }
+Value::Tag Value::tag_of(Type type) noexcept {
+  if (type == Type::number) return Tag::number;
+  if (type == Type::string) return Tag::string;
+  if (type == Type::object) return Tag::object;
+  return static_cast<Tag>(static_cast<int>(Tag::list) + static_cast<int>(type) -
+                          static_cast<int>(Type::list));
 }
-
-std::strong_ordering compare_keys(const Value& a, const Value& b) {
-  if (a.is_text() && b.is_text()) return a.as_text() <=> b.as_text();
-  if (rank(a.type()) != rank(b.type())) return rank(a.type()) <=> rank(b.type());
-  switch (rank(a.type())) {
-    case 2:
-      return a.as_uint() <=> b.as_uint();
-    case 3:
-    case 5:
-      return a.as_int() <=> b.as_int();
-    case 4:
-      return std::strong_order(a.as_double(), b.as_double());
-    default:
-      return std::strong_ordering::equal;
-  }
-}
-
-constexpr auto kBefore = [](const Value::Entry& entry, const Value& key) {
-  return compare_keys(entry.key, key) < 0;
-};
-constexpr auto kBeforeText = [](const Value::Entry& entry, std::string_view key) {
-  return entry.key.is_text() ? entry.key.as_text() < key : entry.key.is_nil();
-};
-
-// What `look` finds in one of the runs of a map; the newest ones are the shortest.
-template <class Map, class Look>
-Value::Entry* find_in(Map& map, const Look& look) {
-  auto end = map.entries.end();
-  if (map.starts != nullptr) {
-    for (std::size_t run = map.starts->size(); run-- > 0;) {
-      const auto begin = map.entries.begin() + static_cast<std::ptrdiff_t>((*map.starts)[run]);
-      if (auto* found = look(begin, end)) return found;
-      end = begin;
-    }
-  }
-  return look(map.entries.begin(), end);
-}
-
-template <class Map>
-Value::Entry* find_entry(Map& map, const Value& key) {
-  return find_in(map, [&key](auto begin, auto end) {
-    const auto at = std::lower_bound(begin, end, key, kBefore);
-    return at != end && compare_keys(at->key, key) == 0 ? &*at : nullptr;
-  });
-}
-
-// Merges the sorted entries from `right` on into those from `left` on.
-void merge_tail(std::vector<Value::Entry>& all, std::size_t left, std::size_t right) {
-  std::vector<Value::Entry> tail(std::make_move_iterator(all.begin() + static_cast<long>(right)),
-                                 std::make_move_iterator(all.end()));
-  std::size_t out = all.size(), from = right;
-  while (!tail.empty()) {
-    const bool larger = from > left && compare_keys(all[from - 1].key, tail.back().key) > 0;
-    all[--out] = larger ? std::move(all[--from]) : std::move(tail.back());
-    if (!larger) tail.pop_back();
-  }
-}
-
-// Makes one run of the runs from `first` on (0 is the first one).
-template <class Map>
-void merge_runs(Map& map, std::size_t first) {
-  while (map.starts->size() > first) {
-    const std::size_t last = map.starts->size();
-    merge_tail(map.entries, last > 1 ? (*map.starts)[last - 2] : 0, map.starts->back());
-    map.starts->pop_back();
-  }
-  if (map.starts->empty()) map.starts.reset();
-}
-
-// After an insertion: no run is longer than half of the one before.
-template <class Map>
-void balance_runs(Map& map) {
-  if (map.starts == nullptr) return;
-  const auto start = [&map](std::size_t run) { return run == 0 ? 0 : (*map.starts)[run - 1]; };
-  std::size_t first = map.starts->size();
-  while (first > 0 && 2 * (map.entries.size() - start(first)) > start(first) - start(first - 1)) {
-    --first;
-  }
-  if (first < map.starts->size()) merge_runs(map, first);
-}
-
-}  // namespace
 
 namespace {
 
 constinit thread_local std::int64_t live = 0;
+
+constexpr std::size_t kLongText = 0xFFFF;
+
+// The characters of short texts: of one byte each byte, of two the numbers from 00 to 99 and from -0
+// to -9.
+constexpr auto kBytes = [] {
+  std::array<char, 256> all{};
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(i);
+  return all;
+}();
+constexpr auto kPairs = [] {
+  std::array<char, 220> all{};
+  for (std::size_t i = 0; i < all.size() / 2; ++i) {
+    all[2 * i] = i < 100 ? static_cast<char>('0' + i / 10) : '-';
+    all[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return all;
+}();
+
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 }  // namespace
 
@@ -151,22 +64,46 @@ std::int64_t Value::live_text() noexcept {
   return live;
 }
 
-Value::Value(Type type, std::string_view text) : type_(type) {
-  live += static_cast<std::int64_t>(text.size());
-  bits_.text = new (::operator new(sizeof(Text) + text.size())) Text{1, text.size()};
-  std::copy(text.begin(), text.end(), bits_.text->data());
+Value::Value(Type type, std::string_view text, ValuePool* pool) {
+  const bool is_number = type == Type::number;
+  const std::size_t size = text.size();
+  const bool pair = size == 2 && (is_digit(text[0]) || text[0] == '-') && is_digit(text[1]);
+  if (size < 2 || pair) {
+    const int at = pair        ? (text[0] == '-' ? 10 : text[0] - '0') * 10 + (text[1] - '0')
+                   : size == 1 ? static_cast<unsigned char>(text[0])
+                               : 0;
+    bits_ = small(is_number ? Tag::short_number : Tag::short_string,
+                  static_cast<std::int64_t>(size) << 8 | at);
+    return;
+  }
+  const std::size_t front = sizeof(Head) + (size < kLongText ? 0 : sizeof(std::size_t));
+  void* block = nullptr;
+  if (pool != nullptr && front + size <= ValuePool::kMostBytes) {
+    block = pool->place(front + size, size);
+  } else {
+    block = new (::operator new(front + size))
+        Head{1, 0, static_cast<std::uint16_t>(std::min(size, kLongText))};
+    if (size >= kLongText) std::memcpy(static_cast<Head*>(block) + 1, &size, sizeof(size));
+  }
+  std::memcpy(static_cast<char*>(block) + front, text.data(), size);
+  live += static_cast<std::int64_t>(size);
+  *this = Value(is_number ? Tag::number : Tag::string, static_cast<Head*>(block));
+}
+
+Value::Value(Tag fits, Tag big, std::int64_t i) : bits_(small(fits, i)) {
+  if (as_int() != i) *this = Value(big, new Integer{{1, 0, 0}, i});
+}
+
+std::int64_t Value::big_int() const noexcept {
+  return static_cast<const Integer*>(head())->i;
 }
 
 Value Value::complex128(double re, double im) {
-  Value value(Type::complex128, std::int64_t{0});
-  value.bits_.complex = new Complex{1, re, im};
-  return value;
+  return {Tag::complex128, new Complex{{1, 0, 0}, re, im}};
 }
 
 Value Value::list(Type type, List items) {
-  Value value(type, std::int64_t{0});
-  value.bits_.items = new Items{1, std::move(items)};
-  return value;
+  return {tag_of(type), new Items{{1, 0, kOwn}, std::move(items)}};
 }
 
 Value Value::map() {
@@ -174,185 +111,200 @@ Value Value::map() {
 }
 
 Value Value::map(Type type) {
-  Value value(type, std::int64_t{0});
-  value.bits_.entries = new Entries{1, {}};
-  return value;
+  return {tag_of(type), new OwnMap{{1, 0, kOwn}, {}}};
 }
 
 Value Value::object(std::shared_ptr<Object> object) {
-  Value value(Type::object, std::int64_t{0});
-  value.bits_.held = new Held{1, std::move(object)};
-  return value;
-}
-
-Value::Value(const Value& other) noexcept : type_(other.type_), bits_(other.bits_) {
-  if (counted()) ++*bits_.count;
-}
-
-Value::Value(Value&& other) noexcept
-    : type_(std::exchange(other.type_, Type::nil)), bits_(other.bits_) {
-  other.bits_.i = 0;
+  return {Tag::object, new Held{{1, 0, 0}, std::move(object)}};
 }
 
 namespace {
 
-// What lists and maps held when they were freed, while one is being freed: they are emptied one
-// after the other, so that a chain of any depth needs no stack.
+// Lists and maps that nobody uses any more, while they are emptied: one value at a time, from the
+// last, and those in it first, so that a chain of any depth needs no stack and a list of any length
+// no room.
 thread_local List* falling = nullptr;
 
 }  // namespace
 
-void Value::free_parts() noexcept {
-  const auto keep = [](Value& part) {
-    if (part.counted() && part.type_ != Type::string && part.type_ != Type::number)
-      falling->push_back(std::move(part));
-  };
+// The last of what this list or map holds; false: it is empty.
+bool Value::take_last(Value& out) noexcept {
+  Head* const block = head();
+  const bool packed = block->size < kThawed;
   if (is_list()) {
-    for (Value& item : bits_.items->items) keep(item);
-    delete bits_.items;
-  } else {
-    for (Entry& entry : bits_.entries->entries) keep(entry.value);
-    delete bits_.entries;
+    if (packed) {
+      if (block->size == 0) return false;
+      out = std::move(reinterpret_cast<Value*>(block + 1)[--block->size]);
+      return true;
+    }
+    List& all = *own_list();
+    if (all.empty()) return false;
+    out = std::move(all.back());
+    all.pop_back();
+    return true;
   }
+  if (packed) {
+    if (block->size == 0) return false;
+    Entry& last = reinterpret_cast<Entry*>(block + 1)[--block->size];
+    out = std::move(last.value);
+    last.key = Value();
+    return true;
+  }
+  auto& all = own_map()->entries;
+  if (all.empty()) return false;
+  out = std::move(all.back().value);
+  all.pop_back();
+  return true;
+}
+
+// The block of a list or map that is empty by now.
+void Value::free_block() noexcept {
+  Head* const block = head();
+  if (block->size == kOwn) {
+    if (is_list()) {
+      delete static_cast<Items*>(block);
+    } else {
+      delete static_cast<OwnMap*>(block);
+    }
+    return;
+  }
+  if (block->size == kThawed) {
+    if (is_list()) {
+      delete own_list();
+    } else {
+      delete own_map();
+    }
+  }
+  ValuePool::let_go(block);
 }
 
 void Value::release() noexcept {
-  switch (type_) {
+  Head* const block = head();
+  switch (type()) {
+    case Type::integer:
+    case Type::int64:
+    case Type::uint64:
+      delete static_cast<Integer*>(block);
+      return;
     case Type::complex128:
-      delete bits_.complex;
+      delete static_cast<Complex*>(block);
       return;
     case Type::number:
     case Type::string:
-      live -= static_cast<std::int64_t>(bits_.text->size);
-      ::operator delete(bits_.text);
-      return;
+      live -= static_cast<std::int64_t>(size());
+      if (block->place == 0) return ::operator delete(block);
+      explicit_bzero(block + 1, block->size);
+      return ValuePool::let_go(block);
     case Type::object:
-      delete bits_.held;
+      delete static_cast<Held*>(block);
       return;
     default:
       break;
   }
-  if (falling != nullptr) return free_parts();
+  block->count = 1;  // `falling` has it until it is freed
+  if (falling != nullptr) return falling->push_back(Value(Bits{std::exchange(bits_, kNil)}));
   List all;
   falling = &all;
-  free_parts();
+  all.push_back(Value(Bits{std::exchange(bits_, kNil)}));
   while (!all.empty()) {
-    const Value next = std::move(all.back());
+    Value part;
+    if (all.back().take_last(part)) continue;  // a list or map in it comes next, by its destructor
+    Value& empty = all.back();
+    empty.free_block();
+    empty.bits_ = kNil;
     all.pop_back();
   }
   falling = nullptr;
 }
 
-Value::~Value() {
-  if (counted() && --*bits_.count == 0) release();
-}
-
 std::pair<double, double> Value::as_complex() const noexcept {
-  return {bits_.complex->re, bits_.complex->im};
+  const auto* complex = static_cast<const Complex*>(head());
+  return {complex->re, complex->im};
 }
+
 std::string_view Value::as_text() const noexcept {
-  return {bits_.text->data(), bits_.text->size};
-}
-const List& Value::items() const noexcept {
-  static const List none;
-  return bits_.items != nullptr ? bits_.items->items : none;
-}
-List& Value::items() noexcept {
-  if (bits_.items == nullptr) bits_.items = new Items{1, {}};
-  return bits_.items->items;
-}
-const std::shared_ptr<Object>& Value::as_object() const noexcept {
-  return bits_.held->object;
-}
-const std::vector<Value::Entry>& Value::entries() const noexcept {
-  static const std::vector<Entry> none;
-  if (bits_.entries == nullptr) return none;
-  if (bits_.entries->starts != nullptr) merge_runs(*bits_.entries, 0);
-  return bits_.entries->entries;
-}
-std::vector<Value::Entry>& Value::own_entries() {
-  if (bits_.entries == nullptr) bits_.entries = new Entries{1, {}};
-  return bits_.entries->entries;
-}
-
-const Value* Value::find(std::string_view key) const noexcept {
-  if (!is_map() || bits_.entries == nullptr) return nullptr;
-  const Entry* found = find_in(*bits_.entries, [key](auto begin, auto end) {
-    const auto at = std::lower_bound(begin, end, key, kBeforeText);
-    return at != end && at->key.is_text() && at->key.as_text() == key ? &*at : nullptr;
-  });
-  return found == nullptr ? nullptr : &found->value;
-}
-
-const Value* Value::find_key(const Value& key) const noexcept {
-  if (!is_map() || bits_.entries == nullptr) return nullptr;
-  const Entry* found = find_entry(*bits_.entries, key);
-  return found == nullptr ? nullptr : &found->value;
-}
-
-void Value::set_key(const Value& key, Value value) {
-  auto& all = own_entries();
-  Entries& map = *bits_.entries;
-  if (!all.empty() && compare_keys(all.back().key, key) >= 0) {
-    if (Entry* known = find_entry(map, key)) {
-      known->value = std::move(value);
-      return;
-    }
-    if (map.starts == nullptr) map.starts = std::make_unique<std::vector<std::size_t>>();
-    map.starts->push_back(all.size());
-  } else if (map.starts != nullptr) {
-    if (Entry* known = find_entry(map, key)) {  // in another run
-      known->value = std::move(value);
-      return;
-    }
+  if (tag() < Tag::number) {
+    const std::size_t size = bits_ >> 8 & 3, at = bits_ & 0xFF;
+    return {size == 2 ? kPairs.data() + 2 * at : kBytes.data() + at, size};
   }
-  all.push_back(Entry{key, std::move(value)});
-  balance_runs(map);
+  const Head* const block = head();
+  const char* const text = reinterpret_cast<const char*>(block + 1);
+  if (block->size < kLongText) return {text, block->size};
+  std::size_t size = 0;
+  std::memcpy(&size, text, sizeof(size));
+  return {text + sizeof(size), size};
 }
 
-bool Value::erase(const Value& key) {
-  auto& all = own_entries();
-  Entries& map = *bits_.entries;
-  const Entry* found = find_entry(map, key);
-  if (found == nullptr) return false;
-  const auto index = static_cast<std::size_t>(found - all.data());
-  all.erase(all.begin() + static_cast<std::ptrdiff_t>(index));
-  if (map.starts == nullptr) return true;
-  for (std::size_t& start : *map.starts) start -= start > index ? 1 : 0;
-  return true;
+List* Value::own_list() const noexcept {
+  if (!counted() || head()->size < kThawed) return nullptr;
+  Head* const block = head();
+  if (block->size == kOwn) return &static_cast<Items*>(block)->items;
+  return *reinterpret_cast<List**>(block + 1);
 }
 
-void Value::append_sorted(Value key, Value value) {
-  own_entries().push_back(Entry{std::move(key), std::move(value)});
+std::span<const Value> Value::items() const noexcept {
+  if (!counted()) return {};
+  const Head* const block = head();
+  if (block->size < kThawed) return {reinterpret_cast<const Value*>(block + 1), block->size};
+  return *own_list();
+}
+
+List& Value::own_items() {
+  if (!counted()) *this = list(type(), {});
+  if (List* own = own_list()) {
+    if (std::exchange(head()->place, std::uint16_t{0}) == kDecoded)
+      own->reserve(go_appended(own->size()));
+    return *own;
+  }
+  Head* const block = head();
+  const std::span<Value> packed(reinterpret_cast<Value*>(block + 1), block->size);
+  auto out = std::make_unique<List>();
+  out->reserve(capacity());
+  out->assign(std::make_move_iterator(packed.begin()), std::make_move_iterator(packed.end()));
+  std::ranges::destroy(packed);
+  block->size = kThawed;
+  return **new (block + 1) List*(out.release());
+}
+
+std::size_t Value::capacity() const noexcept {
+  const List* own = own_list();
+  if (own != nullptr && head()->place != kDecoded) return own->capacity();
+  return go_appended(size());  // as much as Go's decoder makes: a spew of the list shows it
+}
+
+const std::shared_ptr<Object>& Value::as_object() const noexcept {
+  return static_cast<const Held*>(head())->object;
 }
 
 std::size_t Value::size() const noexcept {
   if (is_text()) return as_text().size();
   if (is_list()) return items().size();
-  if (is_map()) return bits_.entries == nullptr ? 0 : bits_.entries->entries.size();
-  return 0;
+  if (!is_map() || !counted()) return 0;
+  const Map* const own = own_map();
+  return own != nullptr ? own->entries.size() : head()->size;
 }
 
 Value Value::deep_copy() const {
   if (is_nil_of()) return *this;
   if (is_list()) {
     List copy;
-    copy.reserve(items().capacity());
+    copy.reserve(capacity());
     for (const Value& item : items()) copy.push_back(item.deep_copy());
-    return list(type_, std::move(copy));
+    return list(type(), std::move(copy));
   }
   if (is_map()) {
-    Value copy = map(type_);
-    copy.own_entries().reserve(entries().size());
-    for (const auto& [key, value] : entries()) copy.append_sorted(key, value.deep_copy());
+    Value copy = map(type());
+    auto& all = copy.map_to_change().entries;
+    all.reserve(size());
+    for (const auto& [key, value] : entries()) all.push_back({key, value.deep_copy()});
     return copy;
   }
   return *this;
 }
 
 bool Value::deep_equal(const Value& a, const Value& b) noexcept {
-  if (a.type_ != b.type_ || a.is_nil_of() != b.is_nil_of()) return false;
-  switch (a.type_) {
+  if (a.type() != b.type() || a.is_nil_of() != b.is_nil_of()) return false;
+  switch (a.type()) {
     case Type::nil:
       return true;
     case Type::boolean:
@@ -360,9 +312,9 @@ bool Value::deep_equal(const Value& a, const Value& b) noexcept {
     case Type::int64:
     case Type::uint64:
     case Type::byte:
-      return a.bits_.i == b.bits_.i;
+      return a.as_int() == b.as_int();
     case Type::float64:
-      return a.bits_.d == b.bits_.d;
+      return a.as_double() == b.as_double();
     case Type::complex128:
       return a.as_complex() == b.as_complex();
     case Type::number:
@@ -372,17 +324,16 @@ bool Value::deep_equal(const Value& a, const Value& b) noexcept {
     case Type::strings:
     case Type::ints:
     case Type::lists:
-      return a.bits_.items == b.bits_.items || a.items() == b.items();
+      return a.is_same(b) || std::ranges::equal(a.items(), b.items());
     case Type::object:
       return a.as_object()->deep_equals(*b.as_object());
     default:
       break;
   }
-  if (a.bits_.entries == b.bits_.entries) return true;
-  return std::equal(a.entries().begin(), a.entries().end(), b.entries().begin(), b.entries().end(),
-                    [](const Entry& x, const Entry& y) {
-                      return deep_equal(x.key, y.key) && deep_equal(x.value, y.value);
-                    });
+  return a.is_same(b) ||
+         std::ranges::equal(a.entries(), b.entries(), [](const Entry& x, const Entry& y) {
+           return deep_equal(x.key, y.key) && deep_equal(x.value, y.value);
+         });
 }
 
 const Value& value_at(const Value& map, std::string_view name) {

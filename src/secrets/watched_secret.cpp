@@ -35,9 +35,10 @@ std::string advice_for(const WatchedSecret& secret) {
   return "";
 }
 
+// Not those that the redactor leaves as they are: an answer may have a million.
 void collect_values(const Value& value, std::vector<std::string_view>& out) {
   if (value.is_text()) {
-    out.push_back(value.as_text());
+    if (value.size() >= Redactor::kShortest) out.push_back(value.as_text());
   } else if (value.is_list()) {
     for (const Value& item : value.items()) collect_values(item, out);
   } else if (value.is_map()) {

@@ -326,8 +326,9 @@ Evaluation::Flow Evaluation::walk_range(const Operand& dot, const BranchNode& ra
     case Type::map:
     case Type::string_map:
     case Type::any_map: {
-      const auto entries =
-          value.entries();  // a copy of references: the map may be changed meanwhile
+      const auto held = value.entries();
+      // A copy of references: the map may be changed meanwhile.
+      const std::vector<Value::Entry> entries(held.begin(), held.end());
       any = !entries.empty();
       for (const auto& [key, member] : entries) {
         const Operand index = value.type() == Type::any_map ? Operand::element(key) : Operand(key);

@@ -3,6 +3,7 @@
 //   passed, M failed" template_vectors --time BENCH.json...  "NAME parse N ns execute N ns"
 
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -71,8 +72,8 @@ class Answers final : public tmpl::DataSource {
 Value answer_of(const Value& secret) {
   const std::string_view kind = text_at(secret, "kind");
   if (kind == "list")
-    return Value::strings(value_at(secret, "keys").is_list() ? value_at(secret, "keys").items()
-                                                             : List{});
+    return Value::strings(
+        value_at(secret, "keys").is_list() ? to_list(value_at(secret, "keys").items()) : List{});
   if (kind == "file") return Value(bytes_at(secret, "content").value_or(""));
   if (kind == "pki") {
     const Value& pki = value_at(secret, "pki");
@@ -81,7 +82,7 @@ Value answer_of(const Value& secret) {
     bundle.set("Key", Value(text_at(pki, "key")));
     bundle.set("CA", Value(text_at(pki, "ca")));
     bundle.set("CAChain", Value::strings(value_at(pki, "ca_chain").is_list()
-                                             ? value_at(pki, "ca_chain").items()
+                                             ? to_list(value_at(pki, "ca_chain").items())
                                              : List{}));
     return bundle;
   }
@@ -333,10 +334,21 @@ int run_files(int argc, char** argv) {
   return failed == 0 ? 0 : 1;
 }
 
+// The processor time of this program: on a machine that others use too, time on the wall says little.
+struct ProcessorTime {
+  using duration = std::chrono::nanoseconds;
+  using time_point = std::chrono::time_point<ProcessorTime, duration>;
+  static time_point now() {
+    timespec used{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return time_point(std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec));
+  }
+};
+
 // The least of at least three runs within about a twentieth of a second.
 template <class Work>
 double quick_nanoseconds(Work work) {
-  using Time = std::chrono::steady_clock;
+  using Time = ProcessorTime;
   double least = 1e18;
   const auto begin = Time::now();
   for (int runs = 0; runs < 3 || Time::now() - begin < std::chrono::milliseconds(50); ++runs) {
@@ -350,7 +362,7 @@ double quick_nanoseconds(Work work) {
 
 template <class Work>
 double nanoseconds(Work work) {
-  using Time = std::chrono::steady_clock;
+  using Time = ProcessorTime;
   double least = 1e18;
   for (int round = 0; round < 7; ++round) {
     long count = 0;

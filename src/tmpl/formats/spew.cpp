@@ -83,7 +83,7 @@ class Dumper {
 
 void Dumper::length(const Value& value) {
   const std::size_t size = value.size();
-  const std::size_t capacity = value.is_list() && !value.is_nil_of() ? value.items().capacity() : 0;
+  const std::size_t capacity = value.is_list() && !value.is_nil_of() ? value.capacity() : 0;
   if (size == 0 && capacity == 0) return;
   out += '(';
   if (size != 0) out += "len=" + std::to_string(size);

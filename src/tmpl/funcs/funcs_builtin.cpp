@@ -264,7 +264,7 @@ Value slice(Evaluation& e, Arguments a) {
     throw CallError{is_nil_pointer(item) ? "slice of nil pointer"
                                          : "can't slice item of type " + pointee_name(item)};
   if (item.is_text() && a.size() == 4) throw CallError{"cannot 3-index slice a string"};
-  const std::size_t room = item.is_list() ? item.items().capacity() : item.size();
+  const std::size_t room = item.is_list() ? item.capacity() : item.size();
   std::size_t bounds[3] = {0, item.size(), room};
   for (std::size_t n = 1; n < a.size(); ++n) {
     if (e.interface_argument(n)) throw CallError{"cannot index slice/array with type interface {}"};

@@ -53,7 +53,7 @@ Value with_floats(const Evaluation& e, const Value& value) {
   }
   if (value.is_list()) {
     List items;
-    items.reserve(value.items().capacity());
+    items.reserve(value.capacity());
     for (const Value& item : value.items()) items.push_back(with_floats(e, item));
     return Value::list(std::move(items));
   }

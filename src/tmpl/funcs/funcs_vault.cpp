@@ -51,7 +51,8 @@ Value go_value(const Value& member, FieldName::As as) {
     case FieldName::As::map:
       return member.is_map() ? member : Value::nil_of(Type::map);
     case FieldName::As::strings:
-      return member.is_list() ? Value::strings(member.items()) : Value::nil_of(Type::strings);
+      return member.is_list() ? Value::strings(to_list(member.items()))
+                              : Value::nil_of(Type::strings);
     case FieldName::As::time:
       return time_object_from(member.is_text() ? member.as_text() : std::string_view());
     case FieldName::As::string_map: {
@@ -72,7 +73,8 @@ class Part : public Struct {
   [[nodiscard]] std::string_view type_name() const override { return type_; }
   [[nodiscard]] bool equals(const Object& other) const override {  // the same part of one answer
     const auto* part = dynamic_cast<const Part*>(&other);
-    return part != nullptr && &part->json_.entries() == &json_.entries();
+    return part != nullptr &&
+           (part->json_.is_same(json_) || (part->json_.is_nil_of() && json_.is_nil_of()));
   }
   [[nodiscard]] std::optional<Value> field(std::string_view name) const override {
     const auto at = std::ranges::find(fields_, name, &FieldName::go);
@@ -228,7 +230,7 @@ Value secrets(Evaluation& e, Arguments a) {
   Value answer = e.ask(
       {.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
   if (!there || !answer.is_list() || answer.size() == 0) return Value::nil_of(Type::strings);
-  List names = answer.items();
+  List names = to_list(answer.items());
   std::ranges::sort(names, {}, &Value::as_text);
   return Value::strings(std::move(names));
 }

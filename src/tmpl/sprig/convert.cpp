@@ -141,7 +141,7 @@ std::string_view kind_name(const Value& value) {
   return {};
 }
 
-const List& elements(const Value& value, std::string_view complaint) {
+std::span<const Value> elements(const Value& value, std::string_view complaint) {
   if (value.is_nil()) throw CallError{kNilDereference};
   if (!value.is_list()) {
     throw CallError{std::string(complaint) + std::string(kind_name(value))};

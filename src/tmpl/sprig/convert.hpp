@@ -33,7 +33,7 @@ inline constexpr const char* kNilDereference =
 // reflect.ValueOf(value).Kind().String(); of nil "invalid".
 [[nodiscard]] std::string_view kind_name(const Value& value);
 // The elements of any list; else throws CallError(complaint + kind).
-[[nodiscard]] const List& elements(const Value& value, std::string_view complaint);
+[[nodiscard]] std::span<const Value> elements(const Value& value, std::string_view complaint);
 // sprig's `empty`: the zero value of its kind.
 [[nodiscard]] bool is_empty(const Value& value);
 

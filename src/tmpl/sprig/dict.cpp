@@ -127,7 +127,8 @@ void merge_maps(Value& into, const Value& from, bool overwrite) {
   if (from.type() == Type::any_map && into.type() != Type::any_map && from.size() != 0)
     throw CallError{
         "reflect.Value.MapIndex: value of type interface {} is not assignable to type string"};
-  const auto entries = from.entries();  // a copy of references: both may be the same map
+  // A copy of references: both may be the same map.
+  const std::vector<Value::Entry> entries(from.entries().begin(), from.entries().end());
   for (const auto& [key, value] : entries) {
     const Value* present = into.find_key(key);
     if (value.is_nil()) {

@@ -21,7 +21,7 @@ Value list(Evaluation&, Arguments a) {
 
 Value push(Evaluation&, Arguments a) {
   check_nesting(a[1]);
-  const List& all = elements(a[0], "Cannot push on type ");
+  const auto all = elements(a[0], "Cannot push on type ");
   List out;
   out.reserve(go_grown(all.size(), all.size() + 1));
   out.assign(all.begin(), all.end());
@@ -30,7 +30,7 @@ Value push(Evaluation&, Arguments a) {
 }
 Value prepend(Evaluation&, Arguments a) {
   check_nesting(a[1]);
-  const List& all = elements(a[0], "Cannot prepend on type ");
+  const auto all = elements(a[0], "Cannot prepend on type ");
   List out;
   out.reserve(all.empty() ? 1 : go_grown(1, all.size() + 1));
   out.push_back(a[1]);
@@ -42,32 +42,32 @@ Value concat(Evaluation&, Arguments a) {
   for (const Value& one : a) {
     if (!one.is_nil() && !one.is_list())
       throw CallError{"Cannot concat type " + std::string(kind_name(one)) + " as list"};
-    const List& more = elements(one, "");
+    const auto more = elements(one, "");
     out.insert(out.end(), more.begin(), more.end());
   }
   return out.empty() ? Value::nil_of(Type::list) : appended(std::move(out));
 }
 
 Value first(Evaluation&, Arguments a) {
-  const List& all = elements(a[0], "Cannot find first on type ");
+  const auto all = elements(a[0], "Cannot find first on type ");
   return all.empty() ? Value() : all.front();
 }
 Value last(Evaluation&, Arguments a) {
-  const List& all = elements(a[0], "Cannot find last on type ");
+  const auto all = elements(a[0], "Cannot find last on type ");
   return all.empty() ? Value() : all.back();
 }
 Value rest(Evaluation&, Arguments a) {
-  const List& all = elements(a[0], "Cannot find rest on type ");
+  const auto all = elements(a[0], "Cannot find rest on type ");
   if (all.empty()) return Value::nil_of(Type::list);
   return Value::list(List(all.begin() + 1, all.end()));
 }
 Value initial(Evaluation&, Arguments a) {
-  const List& all = elements(a[0], "Cannot find initial on type ");
+  const auto all = elements(a[0], "Cannot find initial on type ");
   if (all.empty()) return Value::nil_of(Type::list);
   return Value::list(List(all.begin(), all.end() - 1));
 }
 Value reverse(Evaluation&, Arguments a) {
-  const List& all = elements(a[0], "Cannot find reverse on type ");
+  const auto all = elements(a[0], "Cannot find reverse on type ");
   return Value::list(List(all.rbegin(), all.rend()));
 }
 
@@ -137,10 +137,10 @@ Value zero_of(Type type) {
 }
 // Of the list's own type, as a Go slice of a slice is: it may reach into the room behind the end.
 Value slice(Evaluation&, Arguments a) {
-  const List& all = elements(a[0], "list should be type of slice or array but ");
+  const auto all = elements(a[0], "list should be type of slice or array but ");
   if (all.empty()) return {};
   const auto size = static_cast<std::int64_t>(all.size());
-  const auto room = static_cast<std::int64_t>(all.capacity());
+  const auto room = static_cast<std::int64_t>(a[0].capacity());
   const std::int64_t start = a.size() > 1 ? to_int64(a[1]) : 0;
   const std::int64_t end = a.size() > 2 ? to_int64(a[2]) : size;
   if (start < 0 || end < start || end > room)
@@ -154,7 +154,7 @@ Value slice(Evaluation&, Arguments a) {
 
 // Go's own arithmetic in floating point: it decides what a size below 1 does.
 Value chunk(Evaluation&, Arguments a) {
-  const List& all = elements(a[1], "Cannot chunk type ");
+  const auto all = elements(a[1], "Cannot chunk type ");
   const std::int64_t size = a[0].as_int();
   const auto length = static_cast<double>(all.size());
   const std::int64_t chunks = truncated(std::floor((length - 1) / static_cast<double>(size)) + 1);
@@ -205,7 +205,7 @@ void sort_texts(List& list) {
 Value sort_alpha(Evaluation&, Arguments a) {
   if (!a[0].is_list()) return Value::strings({Value(strval(a[0]))});
   Value out = strslice(a[0]);
-  if (!out.is_nil_of()) sort_texts(out.items());
+  if (!out.is_nil_of()) sort_texts(out.own_items());
   return out;
 }
 Value join(Evaluation&, Arguments a) {

@@ -109,7 +109,7 @@ Value with_floats(const Value& value, std::string& error) {
   }
   if (value.is_list()) {
     List items;
-    items.reserve(value.items().capacity());
+    items.reserve(value.capacity());
     for (const Value& item : value.items()) items.push_back(with_floats(item, error));
     return Value::list(std::move(items));
   }

@@ -60,7 +60,7 @@ TEST_CASE("merge keys: of a list the first wins, what comes later overrides") {
 TEST_CASE("an alias is a copy of its own") {
   Value doc = yaml::read("a: &a [1]\nb: *a\n");
   Value first = *doc.find("a");
-  first.items().push_back("x");
+  first.own_items().push_back("x");
   CHECK(doc.find("b")->size() == 1);
 }
 
