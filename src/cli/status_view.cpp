@@ -163,10 +163,9 @@ class View {
     line("child", text, state == "running" ? kGreen : kYellow);
   }
 
-  [[nodiscard]] const List& list(std::string_view name) const {
-    static const List kNone;
+  [[nodiscard]] ValueItems list(std::string_view name) const {
     const Value& value = value_at(status_, name);
-    return value.is_list() ? value.items() : kNone;
+    return value.is_list() ? value.items() : ValueItems{};
   }
 
   [[nodiscard]] std::vector<Row> secret_rows() const {

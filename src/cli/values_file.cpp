@@ -197,7 +197,7 @@ std::optional<Value> ValuesFile::list(const tmpl::Dependency& dependency) const 
     const Value& keys = value.is_list()      ? value
                         : answered.is_list() ? answered
                                              : value_at(value, "keys");
-    if (plain + "/" == below && keys.is_list()) return Value::strings(to_list(keys.items()));
+    if (plain + "/" == below && keys.is_list()) return Value::strings(keys.items());
     if (!plain.starts_with(below)) continue;
     const auto slash = plain.find('/', below.size());
     names.insert(plain.substr(

@@ -242,11 +242,12 @@ List* Value::own_list() const noexcept {
   return *reinterpret_cast<List**>(block + 1);
 }
 
-std::span<const Value> Value::items() const noexcept {
+ValueItems Value::items() const noexcept {
   if (!counted()) return {};
   const Head* const block = head();
   if (block->size < kThawed) return {reinterpret_cast<const Value*>(block + 1), block->size};
-  return *own_list();
+  const List& own = *own_list();
+  return {own.data(), own.size()};
 }
 
 List& Value::own_items() {

@@ -22,6 +22,7 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,7 @@ enum class Type : std::uint8_t {
 };
 
 class Value;
+class ValueItems;
 class ValuePool;
 using List = std::vector<Value>;
 
@@ -140,7 +142,7 @@ class Value {
   [[nodiscard]] std::pair<double, double> as_complex() const noexcept;
   [[nodiscard]] std::string_view as_text() const noexcept;  // string, number
   // Until the list is changed.
-  [[nodiscard]] std::span<const Value> items() const noexcept;
+  [[nodiscard]] ValueItems items() const noexcept;
   [[nodiscard]] List& own_items();                      // to change it
   [[nodiscard]] std::size_t capacity() const noexcept;  // of a list: the room that Go's has
   [[nodiscard]] const std::shared_ptr<Object>& as_object() const noexcept;
@@ -262,14 +264,22 @@ class Value {
 };
 static_assert(sizeof(Value) == 8 && sizeof(void*) == 8);
 
+// A list's values, until it is changed.
+class ValueItems : public std::span<const Value> {
+ public:
+  ValueItems() noexcept = default;
+  ValueItems(const Value* first, std::size_t count) noexcept : span(first, count) {}
+  [[nodiscard]] const Value& at(std::size_t index) const {
+    if (index >= size()) throw std::out_of_range("Value");
+    return (*this)[index];
+  }
+  operator List() const { return {begin(), end()}; }
+};
+
 struct Value::Entry {
   Value key;
   Value value;
 };
-
-[[nodiscard]] inline List to_list(std::span<const Value> items) {
-  return {items.begin(), items.end()};
-}
 
 // What a configuration or an answer often needs: the member NAME of a map as text, or "" when it is
 // not there or no text.

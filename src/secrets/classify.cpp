@@ -180,7 +180,7 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
   switch (dependency.kind) {
     case tmpl::Dependency::Kind::list: {
       const Value& keys = value_at(data, "keys");
-      return Value::strings(keys.is_list() ? to_list(keys.items()) : List{});
+      return Value::strings(keys.is_list() ? keys.items() : List{});
     }
     case tmpl::Dependency::Kind::pki: {
       const auto block = [&data](std::string_view name) {

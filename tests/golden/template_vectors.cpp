@@ -73,7 +73,7 @@ Value answer_of(const Value& secret) {
   const std::string_view kind = text_at(secret, "kind");
   if (kind == "list")
     return Value::strings(
-        value_at(secret, "keys").is_list() ? to_list(value_at(secret, "keys").items()) : List{});
+        value_at(secret, "keys").is_list() ? value_at(secret, "keys").items() : List{});
   if (kind == "file") return Value(bytes_at(secret, "content").value_or(""));
   if (kind == "pki") {
     const Value& pki = value_at(secret, "pki");
@@ -82,7 +82,7 @@ Value answer_of(const Value& secret) {
     bundle.set("Key", Value(text_at(pki, "key")));
     bundle.set("CA", Value(text_at(pki, "ca")));
     bundle.set("CAChain", Value::strings(value_at(pki, "ca_chain").is_list()
-                                             ? to_list(value_at(pki, "ca_chain").items())
+                                             ? value_at(pki, "ca_chain").items()
                                              : List{}));
     return bundle;
   }

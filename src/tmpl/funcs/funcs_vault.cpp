@@ -51,7 +51,7 @@ Value go_value(const Value& member, FieldName::As as) {
     case FieldName::As::map:
       return member.is_map() ? member : Value::nil_of(Type::map);
     case FieldName::As::strings:
-      return member.is_list() ? Value::strings(to_list(member.items()))
+      return member.is_list() ? Value::strings(member.items())
                               : Value::nil_of(Type::strings);
     case FieldName::As::time:
       return time_object_from(member.is_text() ? member.as_text() : std::string_view());
@@ -230,7 +230,7 @@ Value secrets(Evaluation& e, Arguments a) {
   Value answer = e.ask(
       {.kind = Dependency::Kind::list, .path = path, .id = "vault.list(" + path + ")"}, there);
   if (!there || !answer.is_list() || answer.size() == 0) return Value::nil_of(Type::strings);
-  List names = to_list(answer.items());
+  List names = answer.items();
   std::ranges::sort(names, {}, &Value::as_text);
   return Value::strings(std::move(names));
 }
