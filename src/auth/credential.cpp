@@ -91,7 +91,7 @@ result<Secret> CredentialFile::read() {
   if (!content) return content;
   const auto text = trimmed(content->reveal());
   if (text.empty()) return fail(ErrorKind::config, path_ + ": the file is empty");
-  redactor().add_credential(text);
+  if (holds_ == Holds::credential) redactor().add_credential(text);
   read_ = seen_;
   if ((status.st_mode & 077) != 0 && std::exchange(warns_, false)) {
     char mode[8];

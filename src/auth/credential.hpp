@@ -24,9 +24,12 @@ using ContentId = std::uint64_t;
 // can't be used costs one read and one error, not one each time.
 class CredentialFile {
  public:
+  // What the redactor learns: the whole content, or nothing, because most of it is no secret and who
+  // reads it tells which part is.
+  enum class Holds : std::uint8_t { credential, document };
   // `warns`: that others may read the file (it is the rule for what Kubernetes mounts).
-  explicit CredentialFile(std::string path, bool warns = true)
-      : path_(std::move(path)), warns_(warns) {}
+  explicit CredentialFile(std::string path, bool warns = true, Holds holds = Holds::credential)
+      : path_(std::move(path)), warns_(warns), holds_(holds) {}
 
   // Error kind config with the path, of the file as it is now: missing, unreadable, empty, larger
   // than 64 KiB, not a regular file. The last good content stays.
@@ -51,6 +54,7 @@ class CredentialFile {
 
   std::string path_;
   bool warns_;
+  Holds holds_;
   Secret content_;
   std::optional<Identity> seen_;  // at the last look
   std::optional<Identity> read_;  // that content_ came from

@@ -33,7 +33,7 @@ void read_method_key(Reader& r, const MethodKey& key, Method& method) {
 }
 
 void wrong_method(Reader& r, const std::string& type) {
-  constexpr std::string_view kLater[] = {"aws", "gcp", "azure"};
+  constexpr std::string_view kLater[] = {"gcp", "azure"};
   constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
   const bool later = std::ranges::find(kLater, type) != std::end(kLater);
   const bool never = std::ranges::find(kNever, type) != std::end(kNever);

@@ -12,6 +12,7 @@
 #include "auth/auth_loop.hpp"
 #include "base/log.hpp"
 #include "base/task_group.hpp"
+#include "support/fake_cloud.hpp"
 #include "support/fake_http.hpp"
 #include "support/io.hpp"
 
@@ -64,6 +65,7 @@ struct Fixture {
   test::Io io;
   TempDirectory directory;
   test::FakeHttp* http = nullptr;
+  test::FakeCloud cloud;
   vault::Client client;
   config::AutoAuth config;
   StartRules rules{.outage = {}, .start_grace = 15s};
@@ -98,8 +100,10 @@ struct Fixture {
     fixture.ended_at = Clock::now();
   }
   void start() {
-    loop.emplace(client, config, rules, stop_margin, random,
-                 [this](std::string_view event, std::string_view) { alarms.emplace_back(event); });
+    loop.emplace(
+        client, config, rules, stop_margin, random,
+        [this](std::string_view event, std::string_view) { alarms.emplace_back(event); },
+        cloud.parts());
     group.spawn(keep(*this));
     io.run();
   }

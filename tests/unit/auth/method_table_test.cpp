@@ -69,6 +69,12 @@ const Row kRows[] = {
      false,
      "vault.client_cert"},
     {"cert", {}, "POST /v1/auth/cert/login", "{}", false, "proxy"},
+    {"aws",
+     {{"role", "app"}, {"access_key", "AKIDEXAMPLE"}, {"secret_key", "s"}},
+     "POST /v1/auth/aws/login",
+     nullptr,  // tests/unit/auth/method_aws_test.cpp
+     false,
+     "role \"app\" at auth/aws"},
 };
 
 config::Method method_of(const Row& row, const TempDirectory& directory) {
@@ -99,7 +105,7 @@ TEST_CASE("what each method sends") {
     fixture.start();
     CHECK(fixture.token() == "T1");
     REQUIRE(fixture.http->asked.size() == 1);
-    CHECK(fixture.http->asked[0].body == row.body);
+    if (row.body != nullptr) CHECK(fixture.http->asked[0].body == row.body);
     CHECK(fixture.http->asked[0].token.empty());
     CHECK(fixture.state().mount == std::string("auth/") + row.type);
   }
@@ -123,7 +129,7 @@ TEST_CASE("a refused login of each method: three tries, exit 77, and what to loo
 TEST_CASE("a refusal in the middle: for good, or tried again slowly where a third party is asked") {
   for (const auto& row : kRows) {
     CAPTURE(row.type);
-    CAPTURE(row.body);
+    CAPTURE(row.says);
     Fixture fixture;
     fixture.config.method = method_of(row, fixture.directory);
     fixture.http->answer(row.route, 200, granted("T1", 600, false));

@@ -1,0 +1,164 @@
+#include "auth/aws/provider.hpp"
+
+#include "auth/aws/login_request.hpp"
+#include "base/fingerprint.hpp"
+#include "base/log.hpp"
+#include "base/redactor.hpp"
+
+namespace keybearer::auth::aws {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using Kind = Source::Kind;
+
+constexpr auto kRefreshBefore = 15min;
+constexpr auto kMargin = 10s;  // a login takes some time, too
+
+std::string at_end(const Keys& keys) {
+  return keys.expires ? " at " + time_text(*keys.expires) : "";
+}
+
+}  // namespace
+
+Freshness freshness(const Keys& keys, WallTime now) {
+  if (!keys.expires) return Freshness::fresh;
+  if (*keys.expires <= now + kMargin) return Freshness::ended;
+  return *keys.expires <= now + kRefreshBefore ? Freshness::ageing : Freshness::fresh;
+}
+
+CredentialProvider::CredentialProvider(const config::Method& method, const CloudParts& cloud)
+    : method_(method),
+      cloud_(cloud),
+      http_(cloud_),
+      credentials_(credentials_path([this](const auto& name) { return variable(name.c_str()); }),
+                   true, CredentialFile::Holds::document),
+      config_(config_path([this](const auto& name) { return variable(name.c_str()); }), false,
+              CredentialFile::Holds::document) {}
+
+std::string CredentialProvider::variable(const char* name) const {
+  return cloud_.variable ? cloud_.variable(name) : "";
+}
+
+Facts CredentialProvider::facts() {
+  Facts facts{.access_key = method_.secret("access_key"),
+              .secret_key = method_.secret("secret_key"),
+              .session_token = method_.secret("session_token"),
+              .profile = method_.text("profile"),
+              .region = method_.text("region"),
+              .variable = [this](const std::string& name) { return variable(name.c_str()); },
+              .credentials_path = credentials_.path(),
+              .config_path = config_.path()};
+  // A file that is not there, or empty, has no profile in it.
+  if (!credentials_.path().empty() && credentials_.look())
+    facts.credentials = SharedFile(credentials_.content().reveal());
+  if (!config_.path().empty() && config_.look())
+    facts.config = SharedFile(config_.content().reveal());
+  return facts;
+}
+
+// The file of a web identity, of a pod's token, or of a session of single sign-on.
+result<> CredentialProvider::look_at_token() {
+  if (source_.token_file.empty()) {
+    token_.reset();
+    return {};
+  }
+  if (!token_ || token_->path() != source_.token_file) {
+    token_.emplace(source_.token_file, source_.kind == Kind::sso,
+                   source_.kind == Kind::sso ? CredentialFile::Holds::document
+                                             : CredentialFile::Holds::credential);
+  }
+  auto seen = token_->look();
+  if (seen || !token_->content().empty()) return {};
+  return std::unexpected(std::move(seen).error().within("AWS credentials: " + source_.text));
+}
+
+result<ContentId> CredentialProvider::look() {
+  auto chosen = choose_source(facts());
+  if (!chosen) return std::unexpected(std::move(chosen).error());
+  source_ = *std::move(chosen);
+  if (auto seen = look_at_token(); !seen) return std::unexpected(std::move(seen).error());
+  Secret parts(source_.text + "\n" + source_.url + "\n" + source_.role_arn + "\n" +
+               source_.token_file + "\n");
+  if (source_.keys) {
+    parts.append(source_.keys->access_key_id);
+    parts.append(source_.keys->secret_access_key->reveal());
+    if (source_.keys->session_token) parts.append(source_.keys->session_token->reveal());
+  }
+  if (source_.token) parts.append(source_.token->reveal());
+  if (token_) parts.append(token_->content().reveal());
+  content_ = fingerprint(parts.reveal());
+  return *content_;
+}
+
+asio::awaitable<result<Keys>> CredentialProvider::fetch() {
+  const std::string ca_bundle = variable("AWS_CA_BUNDLE");
+  switch (source_.kind) {
+    case Kind::web_identity:
+      co_return co_await assume_role(http_, source_, token_->content().clone(), ca_bundle);
+    case Kind::container: {
+      auto token =
+          token_ ? std::make_shared<const Secret>(token_->content().reveal()) : source_.token;
+      co_return co_await container_keys(http_, source_, std::move(token));
+    }
+    case Kind::sso: {
+      const auto session = parse_sso_token(token_->content().reveal());
+      if (!session)
+        co_return fail(ErrorKind::config, source_.token_file + ": " + session.error().text);
+      redactor().add_credential(session->token->reveal());
+      co_return co_await sso_keys(http_, source_, *session, cloud_.now(), ca_bundle);
+    }
+    case Kind::instance:
+      co_return co_await instance_.keys(source_);
+    default:
+      co_return *source_.keys;
+  }
+}
+
+asio::awaitable<result<std::shared_ptr<const Keys>>> CredentialProvider::keys() {
+  const bool same = cached_ && cached_from_ == content_;
+  const Freshness now = same ? freshness(*cached_, cloud_.now()) : Freshness::ended;
+  if (now == Freshness::fresh) co_return cached_;
+  const auto from = content_;
+  auto fetched = co_await fetch();
+  if (!fetched) {
+    // Time has passed: what was good enough may not be any more.
+    if (now == Freshness::ageing && is_outage(fetched.error().kind) &&
+        freshness(*cached_, cloud_.now()) != Freshness::ended) {
+      log::warn("credential.refresh_failed", "the AWS credentials in hand serve to their end" +
+                                                 at_end(*cached_) + ": " + fetched.error().text);
+      co_return cached_;
+    }
+    co_return std::unexpected(std::move(fetched).error());
+  }
+  redactor().add_credential(fetched->secret_access_key->reveal());
+  if (fetched->session_token) redactor().add_credential(fetched->session_token->reveal());
+  if (freshness(*fetched, cloud_.now()) == Freshness::ended) {
+    const bool asked = !source_.keys;  // a service that is behind may be right later
+    co_return std::unexpected(Error{
+        .kind = asked ? ErrorKind::bad_reply : ErrorKind::denied,
+        .text = "the AWS credentials of " + source_.text + " ended" + at_end(*fetched) +
+                ": is whatever renews them running? Ours says it is " + time_text(cloud_.now()),
+        .reason = asked ? Reason::credentials_away : Reason::none});
+  }
+  cached_ = std::make_shared<const Keys>(*std::move(fetched));
+  cached_from_ = from;
+  log::debug("credential.fetched", "AWS credentials of " + source_.text + at_end(*cached_));
+  co_return cached_;
+}
+
+asio::awaitable<result<StsEndpoint>> CredentialProvider::endpoint() {
+  const Facts known = facts();
+  auto region = region_of(known);
+  if (!region) co_return std::unexpected(std::move(region).error());
+  if (!*region && !instance_region_) {
+    const auto service = instance_service(known.variable);
+    if (!service) co_return std::unexpected(service.error());
+    auto asked = co_await instance_.region(*service, true);
+    if (!asked) co_return std::unexpected(std::move(asked).error());
+    instance_region_ = *std::move(asked);
+  }
+  co_return sts_endpoint(*region ? **region : *instance_region_, uses_fips(known));
+}
+
+}  // namespace keybearer::auth::aws
