@@ -42,6 +42,11 @@ std::string mount_path(const config::Method& method) {
   return path.starts_with("auth/") ? path : "auth/" + path;
 }
 
+bool may_have_been_done(const Error& error) {
+  const bool gateway = error.status >= 500 && error.kind != ErrorKind::sealed;
+  return error.reason == Reason::lost_answer || error.kind == ErrorKind::bad_reply || gateway;
+}
+
 // --- a credential ------------------------------------------------------------------------------
 
 Credential::Credential(const config::Method& method, std::string_view key,

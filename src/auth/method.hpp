@@ -88,6 +88,10 @@ class AuthMethodRegistration {
 // "auth/".
 [[nodiscard]] std::string mount_path(const config::Method& method);
 
+// The request went out, and what came back (half an answer, a gateway's page) does not say that the
+// server has not acted on it.
+[[nodiscard]] bool may_have_been_done(const Error& error);
+
 // A value that the configuration gives as it is or in a file: `key`, or the file of the key that
 // stands for it.
 class Credential {

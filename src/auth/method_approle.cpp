@@ -14,13 +14,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-// The request went out, and what came back (half an answer, a gateway's page) does not say that the
-// server has not acted on it.
-bool may_have_been_done(const Error& error) {
-  const bool gateway = error.status >= 500 && error.kind != ErrorKind::sealed;
-  return error.reason == Reason::lost_answer || error.kind == ErrorKind::bad_reply || gateway;
-}
-
 class AppRoleMethod : public AuthMethod {
  public:
   explicit AppRoleMethod(const config::Method& method)

@@ -14,6 +14,11 @@ const MethodKey* MethodSpec::file_of(const MethodKey& key) const {
   return found == data_.keys.end() ? nullptr : &*found;
 }
 
+const MethodKey* MethodSpec::supplier_of(const MethodKey& key) const {
+  const auto found = std::ranges::find(data_.keys, key.name, &MethodKey::supplies);
+  return found == data_.keys.end() ? nullptr : &*found;
+}
+
 const MethodKey* MethodSpec::remover_of(std::string_view key) const {
   const auto found = std::ranges::find(data_.keys, key, &MethodKey::removes);
   return found == data_.keys.end() ? nullptr : &*found;
@@ -109,7 +114,8 @@ void Method::spare_files() {
 bool Method::used_up_by_login() const {
   const MethodSpec* spec = MethodSpec::find(type);
   return spec != nullptr && std::ranges::any_of(spec->keys(), [this](const MethodKey& key) {
-           return key.used_up_by_login && has(key.name);
+           const bool on = key.type == MethodKey::Type::boolean ? flag(key.name) : has(key.name);
+           return key.used_up_by_login && on;
          });
 }
 

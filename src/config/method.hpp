@@ -41,7 +41,8 @@ struct MethodKey {
   std::string_view removes = {};  // a boolean: the file of that key is removed when it has served
   std::span<const MethodChoice> choices = {};                   // of a text; none: any value
   std::string_view (*wrong)(std::string_view value) = nullptr;  // why a text can't be; "": it can
-  bool used_up_by_login = false;  // where it is set, a login uses the credential up
+  bool used_up_by_login = false;  // where it is set (a boolean: on), a login uses the credential up
+  std::string_view supplies = {};  // a boolean: on, that key's value comes from somewhere else
 };
 
 class MethodSpec {
@@ -67,6 +68,8 @@ class MethodSpec {
   [[nodiscard]] const MethodKey* key(std::string_view name) const;
   // The file that may hold the value of `key`, or null.
   [[nodiscard]] const MethodKey* file_of(const MethodKey& key) const;
+  // The boolean that, when it is on, makes `key` unnecessary, or null.
+  [[nodiscard]] const MethodKey* supplier_of(const MethodKey& key) const;
   // The boolean that has the file of `key` removed, or null.
   [[nodiscard]] const MethodKey* remover_of(std::string_view key) const;
 

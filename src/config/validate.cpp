@@ -105,7 +105,9 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
     const MethodKey* file = spec->file_of(key);
     const std::shared_ptr<const Secret> secret = m.secret(key.name);
     const bool given = m.has(key.name) && (key.missing.size() > 0 || !secret || !secret->empty());
-    if (key.required && !given && !(file != nullptr && m.has(file->name))) {
+    const MethodKey* supplier = spec->supplier_of(key);
+    const bool supplied = supplier != nullptr && m.flag(supplier->name);
+    if (key.required && !given && !supplied && !(file != nullptr && m.has(file->name))) {
       problems.push_back(
           {place, name + ": required" + ways_to_set(*spec, key) + std::string(key.missing)});
     }

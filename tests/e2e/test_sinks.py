@@ -93,6 +93,34 @@ def test_a_wrapping_token_alone(s):
     assert s.vault.post("sys/wrapping/unwrap", token=s.read("out/token"))["data"]["token"] == login_token(s)
 
 
+def test_a_wrapped_sink_is_the_login_of_another_instance(s):
+    start(s, SINK + 'wrap_ttl = "1m"\n')
+    s.runlog.wait_starts(1, 5)
+    value = s.vault.get(KV_DATA)["data"]["data"]["value"]
+    s.write("boot/handed", s.read("out/token"))
+    text = '[vault]\naddress = "@addr@"\n[auto_auth.method]\ntype = "token_file"\ntoken_file_path = "boot/handed"\nunwrap = true\n' \
+        '[[template]]\ndestination = "out/value"\ncontents = \'{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}\'\n'
+    config = s.config(text, "other.toml")
+    assert s.start("get", "kv/app", "-c", config).wait_exit(5) == EX_CONFIG, "it would be used up"
+    other = s.start("render", "--once", "-c", config)
+    assert other.wait_exit(5) == 0 and s.read("out/value") == value, other.stderr
+    again = s.start("render", "--once", "-c", config)
+    assert again.wait_exit(5) == EX_AUTH and "somebody else has used it" in again.stderr
+
+
+def test_token_helper(s):
+    kv_base(s)
+    token = s.vault.create_token(policies=["kv-reader"], ttl="10m")
+    text = '[vault]\naddress = "@addr@"\n[auto_auth.method]\ntype = "token"\ntoken_helper = true\n'
+    config = s.config(text)
+    agent = s.start("get", "kv/app", "-c", config)
+    assert agent.wait_exit(5) == EX_CONFIG and ".vault-token" in agent.stderr
+    s.allow("home/.vault-token")
+    s.write("home/.vault-token", token + "\n")
+    agent = s.start("get", "kv/app", "-c", config)
+    assert agent.wait_exit(5) == 0 and "value" in agent.stdout
+
+
 def test_a_new_token_is_in_the_file_while_the_old_one_still_works(s):
     agent = start(s, SINK, token_ttl="4s", token_max_ttl="8s")
     s.runlog.wait_starts(1, 5)

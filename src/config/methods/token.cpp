@@ -13,10 +13,10 @@ constexpr MethodKey kKeys[] = {
      .required = true,
      .variables = kToken,
      .chooses = true},
+    {.name = "token_helper", .type = MethodKey::Type::boolean, .supplies = "token"},
 };
-constexpr std::string_view kUnsupported[] = {"token_helper"};
 
-const MethodSpec spec{{.type = "token", .keys = kKeys, .unsupported = kUnsupported, .rank = 0}};
+const MethodSpec spec{{.type = "token", .keys = kKeys, .rank = 0}};
 
 }  // namespace
 }  // namespace keybearer::config

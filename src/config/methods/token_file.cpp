@@ -11,10 +11,10 @@ constexpr MethodKey kKeys[] = {
      .required = true,
      .flag = "token-file",
      .flag_help = "log in with the token in this file"},
+    {.name = "unwrap", .type = MethodKey::Type::boolean, .used_up_by_login = true},
 };
-constexpr std::string_view kUnsupported[] = {"unwrap"};
 
-const MethodSpec spec{{.type = "token_file", .keys = kKeys, .unsupported = kUnsupported}};
+const MethodSpec spec{{.type = "token_file", .keys = kKeys}};
 
 }  // namespace
 }  // namespace keybearer::config
