@@ -177,6 +177,13 @@ contents = '{{ with secret "kv/data/app" }}{{ .Data.data.value }}{{ end }}'
     assert s.read("out/value") == value and s.vault.lookup(s.read("out/token"))
 
 
+def test_a_preview_writes_no_token(s):
+    kv_base(s)
+    config = s.config(toml(LOGIN) + SINK + '[[template]]\ndestination = "out/x"\ncontents = "x"\n')
+    for flag in ("--dry-run", "--diff"):
+        assert s.start("render", flag, "-c", config).wait_exit(5) == 0 and s.read("out/token") is None
+
+
 def test_a_reload_adds_changes_and_removes_sinks(s):
     agent = start(s, SINK + SINK.replace("token", "second"))
     s.runlog.wait_starts(1, 5)

@@ -130,13 +130,6 @@ TEST_CASE("exit_after_auth waits for the server") {
   CHECK(agent.file("token") == kFirst);
 }
 
-TEST_CASE("a preview writes no token") {
-  AgentFixture agent;
-  agent.start(Mode::render_once, "exit_after_auth = true\n" + kSink);
-  agent.io.advance(1s);
-  CHECK(agent.code == 0);
-}
-
 TEST_CASE("defaults stand in while the server is away: the child does not wait for a sink then") {
   AgentFixture agent;
   agent.server->away = ErrorKind::network;
