@@ -38,6 +38,15 @@ bool is_recent(const struct stat& status) {
   return age > -50'000'000 && age < 50'000'000;
 }
 
+// In a volume that Kubernetes mounts files are readable by design: who may enter the pod is what
+// protects them. It is known by the link ..data, which the kubelet swaps.
+bool in_kubernetes_volume(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string link = (slash == path.npos ? "" : path.substr(0, slash + 1)) + "..data";
+  struct stat status{};
+  return lstat(link.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 result<Secret> read_all(int fd, const std::string& path) {
   Secret content;
   std::array<char, 4096> buffer;
@@ -93,7 +102,7 @@ result<Secret> CredentialFile::read() {
   if (text.empty()) return fail(ErrorKind::config, path_ + ": the file is empty");
   if (holds_ == Holds::credential) redactor().add_credential(text);
   read_ = seen_;
-  if ((status.st_mode & 077) != 0 && std::exchange(warns_, false)) {
+  if ((status.st_mode & 077) != 0 && !in_kubernetes_volume(path_) && std::exchange(warns_, false)) {
     char mode[8];
     std::snprintf(mode, sizeof mode, "%04o", status.st_mode & 07777);
     log::warn("credential.insecure_mode",

@@ -27,7 +27,8 @@ class CredentialFile {
   // What the redactor learns: the whole content, or nothing, because most of it is no secret and who
   // reads it tells which part is.
   enum class Holds : std::uint8_t { credential, document };
-  // `warns`: that others may read the file (it is the rule for what Kubernetes mounts).
+  // `warns`: that others may read the file; never of one in a volume that Kubernetes mounts, where
+  // it is the rule.
   explicit CredentialFile(std::string path, bool warns = true, Holds holds = Holds::credential)
       : path_(std::move(path)), warns_(warns), holds_(holds) {}
 

@@ -60,6 +60,9 @@ Credential::Credential(const config::Method& method, std::string_view key,
     if (known != nullptr && !known->variables.empty())
       place_.append(known->variables.front()).append(" or ");
     place_.append("auto_auth.method.").append(key);
+    const config::MethodKey* named =
+        spec != nullptr && known != nullptr ? spec->variable_of(*known) : nullptr;
+    if (named != nullptr && method.has(named->name)) place_ = method.text(named->name);
     return;
   }
   file_.emplace(method.text(file_key), warns);

@@ -4,6 +4,7 @@
 // Source: Vault API, auth/cert/login.
 
 #include "auth/method.hpp"
+#include "auth/refusal.hpp"
 #include "base/fingerprint.hpp"
 #include "vault/paths.hpp"
 
@@ -11,6 +12,23 @@ namespace keybearer::auth {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr std::string_view kOfVault = "vault.client_cert";
+
+constexpr Remedy kRemedies[] = {
+    {400, "client certificate must be supplied",
+     "no client certificate reached the server: set auto_auth.method.client_cert and client_key (or "
+     "vault's), and let no proxy end TLS in between"},
+    {400, "no chain matching",
+     "the certificate in {place} does not fit the names that role \"{role}\" at {mount} allows "
+     "(common name, alternative names, organizational unit)"},
+    {400, "invalid certificate",
+     "the certificate in {place} is not signed by an authority that is registered at {mount}, or "
+     "auto_auth.method.name is another role's"},
+    {400, "", "the certificate in {place}, role \"{role}\" at {mount}"},
+    {403, "", kDenied},
+    {404, "", kDenied},
+};
 
 class CertMethod : public AuthMethod {
  public:
@@ -34,16 +52,11 @@ class CertMethod : public AuthMethod {
     auto body = name_.empty() ? Secret("{}") : vault::json_object({{"name", name_}});
     auto auth =
         co_await client.login(mount_ + "/login", std::move(body), vault_namespace_, timeout);
-    if (!auth && auth.error().status == 400) {
-      auth.error().text +=
-          "; is auto_auth.method.client_cert (or vault.client_cert) set, signed by an authority "
-          "that "
-          "is registered at " +
-          mount_ + ", and does no proxy end TLS in between?";
-    } else if (!auth && (auth.error().status == 403 || auth.error().status == 404)) {
-      auth.error().text +=
-          "; is cert mounted at " + mount_ + "? See auto_auth.method.mount_path and namespace";
-    }
+    if (!auth)
+      advise(auth.error(), kRemedies,
+             {.mount = mount_,
+              .role = name_,
+              .place = certificate_ ? certificate_->place() : kOfVault});
     co_return auth;
   }
 

@@ -1,9 +1,12 @@
-// Method "jwt": a signed token of an identity provider, as a value or in a file.
+// Method "jwt": a signed token of an identity provider, as a value, in a variable of any name, or in a
+// file.
 //
 // Source: Vault API, auth/jwt/login. Refusals may pass by themselves: the server fetches the
 // provider's keys, and the file is replaced by who writes it.
 
+#include "auth/jwt.hpp"
 #include "auth/method.hpp"
+#include "auth/refusal.hpp"
 #include "base/fingerprint.hpp"
 #include "vault/paths.hpp"
 
@@ -11,6 +14,31 @@ namespace keybearer::auth {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr Remedy kRemedies[] = {
+    {400, "could not be found", kNoSuchRole},
+    {400, "missing role", "set auto_auth.method.role: {mount} has no default_role"},
+    {400, "could not load configuration", "{mount} is not configured: `vault read {mount}/config`"},
+    {400, "token is expired",
+     "the JWT in {place} has expired: is whatever writes it running? {about}"},
+    {400, "not yet valid",
+     "the JWT in {place} is not valid yet: compare the clocks of its issuer, of this host and of the "
+     "server; {about}"},
+    {400, "audience",
+     "the JWT in {place} is for another audience than bound_audiences of role \"{role}\" at {mount}: "
+     "ask its issuer for that one (a projected volume's audience), or change the role; {about}"},
+    {400, "issuer", "the JWT in {place} has another issuer than {mount}/config allows; {about}"},
+    {400, "claim ",
+     "the JWT in {place} does not have the claims that role \"{role}\" at {mount} is bound to; {about}"},
+    {400, "fetching keys",
+     "the server can't reach the keys of the issuer (jwks_url): tried again; {about}"},
+    {400, "signature",
+     "the JWT in {place} is signed by a key that the server does not know: have the issuer's keys "
+     "rotated, or is it another cluster's? {about}"},
+    {400, "", "role \"{role}\" at {mount}, the JWT in {place}; {about}"},
+    {403, "", kDenied},
+    {404, "", kDenied},
+};
 
 class JwtMethod : public AuthMethod {
  public:
@@ -32,14 +60,12 @@ class JwtMethod : public AuthMethod {
     auto auth =
         co_await client.login(mount_ + "/login", std::move(body), vault_namespace_, timeout);
     if (auth) jwt_.remove_file();
-    if (!auth && auth.error().status == 400) {
-      auth.error().text +=
-          "; role \"" + role_ + "\" at " + mount_ + ", the JWT in " + jwt_.place() +
-          ": is whatever writes it running, and do issuer, audience and clock fit?";
-    } else if (!auth && (auth.error().status == 403 || auth.error().status == 404)) {
-      auth.error().text +=
-          "; is jwt mounted at " + mount_ + "? See auto_auth.method.mount_path and namespace";
-    }
+    if (!auth)
+      advise(auth.error(), kRemedies,
+             {.mount = mount_,
+              .role = role_,
+              .place = jwt_.place(),
+              .about = describe_jwt(jwt_.value(), wall_now())});
     co_return auth;
   }
 

@@ -4,7 +4,9 @@
 // Source: Vault API, auth/kubernetes/login. The server's 403 hides its reason and comes also when
 // its API server is away: refusals may pass by themselves.
 
+#include "auth/jwt.hpp"
 #include "auth/method.hpp"
+#include "auth/refusal.hpp"
 #include "base/fingerprint.hpp"
 #include "vault/paths.hpp"
 
@@ -12,6 +14,24 @@ namespace keybearer::auth {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr Remedy kRemedies[] = {
+    {400, "role name", kNoSuchRole},
+    {400, "", "role \"{role}\" at {mount}, the token in {place}; {about}"},
+    {403, "token is expired", "the token in {place} has expired: is the kubelet running? {about}"},
+    {403, "audience",
+     "role \"{role}\" at {mount} wants another audience than the token in {place} has: add a projected "
+     "serviceAccountToken volume with that audience, and set auto_auth.method.token_path; {about}"},
+    {403, "not authorized",
+     "the pod's service account is not among bound_service_account_names and _namespaces of role "
+     "\"{role}\" at {mount}; the token in {place}: {about}"},
+    {403, "",
+     "TokenReview refused the token in {place} for role \"{role}\", or was unreachable (the "
+     "reviewer's token expired, no system:auth-delegator, a deleted pod, the API server away: the "
+     "server's debug log has the reason), or no kubernetes method is mounted at {mount} in this "
+     "namespace; {about}"},
+    {404, "", kDenied},
+};
 
 class KubernetesMethod : public AuthMethod {
  public:
@@ -31,16 +51,12 @@ class KubernetesMethod : public AuthMethod {
     auto auth = co_await client.login(
         mount_ + "/login", vault::json_object({{"role", role_}, {"jwt", token_.value()}}),
         vault_namespace_, timeout);
-    if (!auth && auth.error().status == 403) {
-      auth.error().text +=
-          "; TokenReview refused " + token_.place() + " for role \"" + role_ +
-          "\" or was unreachable (reviewer's token expired, no system:auth-delegator, another "
-          "audience, API server away: the server's debug log has the reason), or no kubernetes "
-          "method is mounted at " +
-          mount_;
-    } else if (!auth && auth.error().status == 400) {
-      auth.error().text += "; does role \"" + role_ + "\" exist at " + mount_ + "?";
-    }
+    if (!auth)
+      advise(auth.error(), kRemedies,
+             {.mount = mount_,
+              .role = role_,
+              .place = token_.place(),
+              .about = describe_jwt(token_.value(), wall_now())});
     co_return auth;
   }
 

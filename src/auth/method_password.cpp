@@ -4,6 +4,7 @@
 // name.
 
 #include "auth/method.hpp"
+#include "auth/refusal.hpp"
 #include "base/fingerprint.hpp"
 #include "vault/paths.hpp"
 
@@ -12,37 +13,40 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr const char* kLockout = "servers also lock a user for a while after 5 wrong logins";
+constexpr Remedy kLdapRemedies[] = {
+    {400, "failed to bind as user",
+     "the password of \"{role}\" in {place} is wrong, or the directory has no such user (servers lock "
+     "a user for a while after 5 wrong logins)"},
+    {400, "error connecting to host",
+     "the server can't reach its directory (url of {mount}/config): tried again"},
+    {400, "",
+     "the password of \"{role}\" in {place} is wrong, or the server does not reach its directory"},
+    {403, "", kDenied},
+    {404, "", kDenied},
+};
+
+constexpr Remedy kUserpassRemedies[] = {
+    {400, "",
+     "put the right password of \"{role}\" at {mount} in {place} (servers lock a user for a while "
+     "after 5 wrong logins)"},
+    {500, "alias name", "{mount} can't have a user \"{role}\": see auto_auth.method.username"},
+    {403, "", kDenied},
+    {404, "", kDenied},
+};
 
 // What differs: a directory that the server asks may be away, so that its refusal may pass.
 struct Kind {
   bool refusal_is_final;
-  std::string (*refused)(const std::string& username, const std::string& place);
+  std::span<const Remedy> remedies;
 };
 
-constexpr Kind kLdap{
-    .refusal_is_final = false,
-    .refused =
-        [](const std::string& username, const std::string& place) {
-          return "; the password of \"" + username + "\" in " + place +
-                 " is wrong, or the server does not reach its directory";
-        },
-};
-
-constexpr Kind kUserpass{
-    .refusal_is_final = true,
-    .refused =
-        [](const std::string& username, const std::string& place) {
-          return "; put the right password of \"" + username + "\" in " + place +
-                 " (servers lock a user for a while after 5 wrong logins)";
-        },
-};
+constexpr Kind kLdap{.refusal_is_final = false, .remedies = kLdapRemedies};
+constexpr Kind kUserpass{.refusal_is_final = true, .remedies = kUserpassRemedies};
 
 class PasswordMethod : public AuthMethod {
  public:
   PasswordMethod(const config::Method& method, const Kind& kind)
       : kind_(kind),
-        type_(method.type),
         mount_(mount_path(method)),
         vault_namespace_(method.vault_namespace),
         username_(method.text("username")),
@@ -59,12 +63,9 @@ class PasswordMethod : public AuthMethod {
                                       vault::json_object({{"password", password_.value()}}),
                                       vault_namespace_, timeout);
     if (auth) password_.remove_file();
-    if (!auth && auth.error().status == 400) {
-      auth.error().text += kind_.refused(username_, password_.place());
-    } else if (!auth && (auth.error().status == 403 || auth.error().status == 404)) {
-      auth.error().text += "; is " + type_ + " mounted at " + mount_ +
-                           "? See auto_auth.method.mount_path and namespace (" + kLockout + ")";
-    }
+    if (!auth)
+      advise(auth.error(), kind_.remedies,
+             {.mount = mount_, .role = username_, .place = password_.place()});
     co_return auth;
   }
 
@@ -75,7 +76,6 @@ class PasswordMethod : public AuthMethod {
 
  private:
   const Kind& kind_;
-  const std::string type_;
   const std::string mount_;
   const std::optional<std::string> vault_namespace_;
   const std::string username_;

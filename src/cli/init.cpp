@@ -72,7 +72,9 @@ std::string head(const config::Config& config) {
   for (const config::MethodKey& key : spec->keys()) {
     using Type = config::MethodKey::Type;
     const bool set = method.has(key.name);
-    if ((key.type == Type::text || key.type == Type::file) && set)
+    const bool plain =
+        key.type == Type::text || key.type == Type::file || key.type == Type::variable;
+    if (plain && set)
       text += std::string(key.name) + " = " + quoted(method.text(key.name)) + "\n";
     else if (key.type == Type::secret && set && !key.variables.empty())
       text += "# " + std::string(key.name) + ": from the environment variable " +

@@ -9,14 +9,24 @@ const MethodKey* MethodSpec::key(std::string_view name) const {
   return found == data_.keys.end() ? nullptr : &*found;
 }
 
-const MethodKey* MethodSpec::file_of(const MethodKey& key) const {
-  const auto found = std::ranges::find(data_.keys, key.name, &MethodKey::instead_of);
+const MethodKey* MethodSpec::stand_in(const MethodKey& key, MethodKey::Type type) const {
+  const auto found = std::ranges::find_if(data_.keys, [&](const MethodKey& each) {
+    return each.instead_of == key.name && each.type == type;
+  });
   return found == data_.keys.end() ? nullptr : &*found;
 }
 
 const MethodKey* MethodSpec::supplier_of(const MethodKey& key) const {
   const auto found = std::ranges::find(data_.keys, key.name, &MethodKey::supplies);
   return found == data_.keys.end() ? nullptr : &*found;
+}
+
+const MethodKey* MethodSpec::file_of(const MethodKey& key) const {
+  return stand_in(key, MethodKey::Type::file);
+}
+
+const MethodKey* MethodSpec::variable_of(const MethodKey& key) const {
+  return stand_in(key, MethodKey::Type::variable);
 }
 
 const MethodKey* MethodSpec::remover_of(std::string_view key) const {

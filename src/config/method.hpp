@@ -25,11 +25,12 @@ struct MethodChoice {
 };
 
 struct MethodKey {
-  enum class Type { text, secret, file, boolean };
+  // variable: the name of an environment variable that holds the value of `instead_of`.
+  enum class Type { text, secret, file, boolean, variable };
 
   std::string_view name;
   Type type = Type::text;
-  std::string_view instead_of = {};  // this file holds the value of that key: one of the two
+  std::string_view instead_of = {};  // this file (variable) holds the value of that key: one of both
   bool required = false;             // it, or a file that holds it
   std::span<const char* const> variables = {};  // of the environment; the first that is set counts
   bool chooses = false;  // its variable chooses the method where none is configured
@@ -43,6 +44,8 @@ struct MethodKey {
   std::string_view (*wrong)(std::string_view value) = nullptr;  // why a text can't be; "": it can
   bool used_up_by_login = false;  // where it is set (a boolean: on), a login uses the credential up
   std::string_view supplies = {};  // a boolean: on, that key's value comes from somewhere else
+  std::string_view excludes = {};  // not both of them
+  bool duration = false;           // a text that is a time: "14m"
 };
 
 class MethodSpec {
@@ -70,6 +73,8 @@ class MethodSpec {
   [[nodiscard]] const MethodKey* file_of(const MethodKey& key) const;
   // The boolean that, when it is on, makes `key` unnecessary, or null.
   [[nodiscard]] const MethodKey* supplier_of(const MethodKey& key) const;
+  // The name of a variable that holds the value of `key`, or null.
+  [[nodiscard]] const MethodKey* variable_of(const MethodKey& key) const;
   // The boolean that has the file of `key` removed, or null.
   [[nodiscard]] const MethodKey* remover_of(std::string_view key) const;
 
@@ -78,6 +83,8 @@ class MethodSpec {
   [[nodiscard]] static const MethodSpec* find(std::string_view type);
 
  private:
+  [[nodiscard]] const MethodKey* stand_in(const MethodKey& key, MethodKey::Type type) const;
+
   Data data_;
   const MethodSpec* next_;
   static inline constinit const MethodSpec* first_ = nullptr;

@@ -97,11 +97,12 @@ void choose_proxy(const Environment& env, Overrides& o, Vault& vault) {
   vault.no_proxy = first("NO_PROXY", "no_proxy");
 }
 
-// A value stands for its key and for the file that may hold it.
+// A value stands for its key and for the file or variable that may hold it.
 void replace(Method& method, const MethodSpec& spec, const MethodKey& key) {
   method.erase(key.name);
   if (!key.instead_of.empty()) method.erase(key.instead_of);
-  if (const MethodKey* file = spec.file_of(key)) method.erase(file->name);
+  for (const MethodKey& other : spec.keys())
+    if (other.instead_of == key.name) method.erase(other.name);
 }
 
 // The defaults of what nobody has set, and what stands for the connection's own keys.

@@ -1,15 +1,28 @@
 #include <algorithm>
 
 #include "base/owner.hpp"
+#include "base/text.hpp"
 #include "config/method.hpp"
 #include "config/sections.hpp"
 
 namespace keybearer::config {
 namespace {
 
+// The variable that the key names, as if the key that it stands for had been written "${NAME}".
+void read_variable(Context& context, Reader& r, const MethodKey& key, Method& method) {
+  const std::string& name = method.text(key.name);
+  if (name.empty() || method.has(key.instead_of)) return;
+  const auto value = context.env(name);
+  if (!value || trimmed(*value).empty())
+    return r.problem(key.name, "the environment variable " + escaped(name) + " is not set");
+  context.credential_variables.insert(name);
+  method.set(key.instead_of, Secret(trimmed(*value)));
+}
+
 void read_method_key(Reader& r, const MethodKey& key, Method& method) {
   switch (key.type) {
     case MethodKey::Type::text:
+    case MethodKey::Type::variable:
     case MethodKey::Type::file: {
       std::string value;
       r.read(key.name, value);
@@ -32,6 +45,16 @@ void read_method_key(Reader& r, const MethodKey& key, Method& method) {
   }
 }
 
+// What a key's value must be like, and what it can't stand beside.
+void check_method_key(Reader& r, const MethodKey& key, const Method& method) {
+  for (const auto other : {key.instead_of, key.excludes})
+    if (!other.empty() && method.has(key.name) && method.has(other))
+      r.problem(key.name, "excludes " + std::string(other));
+  const std::string& text = method.text(key.name);
+  if (!key.duration || text.empty()) return;
+  if (const auto time = parse_duration(text); !time) r.problem(key.name, time.error().text);
+}
+
 void wrong_method(Reader& r, const std::string& type) {
   constexpr std::string_view kLater[] = {"gcp", "azure"};
   constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
@@ -45,16 +68,17 @@ void wrong_method(Reader& r, const std::string& type) {
                                  : ": unknown; expected " + method_types()));
 }
 
-void read_method_keys(Reader& r, Method& method) {
+void read_method_keys(Context& context, Reader& r, Method& method) {
   r.read("mount_path", method.mount_path);
   r.describe_default("mount_path", "auth/" + method.type);
   const MethodSpec* spec = MethodSpec::find(method.type);
   if (spec == nullptr) return wrong_method(r, method.type);
   for (const MethodKey& key : spec->keys()) {
     read_method_key(r, key, method);
-    if (!key.instead_of.empty() && method.has(key.name) && method.has(key.instead_of))
-      r.problem(key.name, "excludes " + std::string(key.instead_of));
+    check_method_key(r, key, method);
   }
+  for (const MethodKey& key : spec->keys())
+    if (key.type == MethodKey::Type::variable) read_variable(context, r, key, method);
   r.unsupported(spec->unsupported());
 }
 
@@ -69,7 +93,7 @@ void read_method(Context& context, Reader& auth, Method& method) {
   // Read all the same when the command line chooses another: what is wrong in it is said.
   const bool replaced = !context.method_type.empty() && method.type != context.method_type;
   if (replaced) context.with_origins = false;
-  read_method_keys(r, method);
+  read_method_keys(context, r, method);
   context.with_origins = origins;
   if (!replaced) return;
   auto vault_namespace = std::move(method.vault_namespace);

@@ -57,6 +57,7 @@ void no_control(const std::string& text, const std::string& key, const LocationO
 std::string ways_to_set(const MethodSpec& spec, const MethodKey& key) {
   std::vector<std::string> ways = {"it"};
   if (const MethodKey* file = spec.file_of(key)) ways.emplace_back(file->name);
+  if (const MethodKey* named = spec.variable_of(key)) ways.emplace_back(named->name);
   if (!key.variables.empty()) ways.emplace_back(key.variables.front());
   if (ways.size() == 1) return "";
   std::string out = "; set it";
@@ -105,6 +106,8 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
     const MethodKey* file = spec->file_of(key);
     const std::shared_ptr<const Secret> secret = m.secret(key.name);
     const bool given = m.has(key.name) && (key.missing.size() > 0 || !secret || !secret->empty());
+    const MethodKey* named = spec->variable_of(key);
+    if (named != nullptr && m.has(named->name)) continue;  // said where it was read
     const MethodKey* supplier = spec->supplier_of(key);
     const bool supplied = supplier != nullptr && m.flag(supplier->name);
     if (key.required && !given && !supplied && !(file != nullptr && m.has(file->name))) {

@@ -15,6 +15,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <functional>
 
 #include "base/log.hpp"
 #include "crypto/library.hpp"
@@ -77,10 +78,14 @@ int reason_of(const error_code& error) {
              : 0;
 }
 
+// Whether connections with our certificate may go on under these settings: not once there is another.
+using InForce = std::function<bool(const asio::ssl::context& context)>;
+
 class TlsStream final : public Stream {
  public:
-  TlsStream(std::shared_ptr<asio::ssl::context> context, TlsSocket socket)
-      : context_(std::move(context)), socket_(std::move(socket)) {}
+  // `in_force` may be empty: there is no certificate of ours.
+  TlsStream(std::shared_ptr<asio::ssl::context> context, TlsSocket socket, InForce in_force)
+      : context_(std::move(context)), socket_(std::move(socket)), in_force_(std::move(in_force)) {}
 
   asio::awaitable<result<std::size_t>> read_some(char* data, std::size_t size) override {
     error_code error;
@@ -102,7 +107,9 @@ class TlsStream final : public Stream {
     socket_.next_layer().close(ignored);
   }
   // A record that came with the last answer lies in OpenSSL's buffers, not in the socket's.
+  // A certificate that was replaced shows on the next request.
   [[nodiscard]] bool is_clean() noexcept override {
+    if (in_force_ && !in_force_(*context_)) return false;
     SSL* const ssl = socket_.native_handle();
     return socket_.next_layer().is_open() && SSL_has_pending(ssl) == 0 &&
            BIO_pending(SSL_get_rbio(ssl)) == 0 && !is_stale(socket_.next_layer().native_handle());
@@ -117,6 +124,7 @@ class TlsStream final : public Stream {
 
   std::shared_ptr<asio::ssl::context> context_;  // outlives the socket
   TlsSocket socket_;
+  InForce in_force_;
 };
 
 // What a connection found wrong with its server's certificate.
@@ -424,7 +432,14 @@ asio::awaitable<result<std::unique_ptr<Stream>>> TlsContext::handshake(asio::ip:
   }
   if (auto good = confirm_pin(ssl, impl_->options.tls_pin_sha256); !good)
     co_return std::unexpected(good.error());
-  co_return std::make_unique<TlsStream>(*context, std::move(tls));
+  InForce in_force;
+  if (!impl_->options.client_cert.empty()) {
+    in_force = [impl = impl_.get()](const asio::ssl::context& own) {
+      const auto newest = impl->current();
+      return newest && newest->get() == &own;
+    };
+  }
+  co_return std::make_unique<TlsStream>(*context, std::move(tls), std::move(in_force));
 }
 
 }  // namespace keybearer::http

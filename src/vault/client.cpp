@@ -65,6 +65,13 @@ result<Auth> auth_of(result<Reply> reply, std::string_view path) {
                           .reason = Reason::no_token_in_reply}));
 }
 
+// 400 is a no. So is the 500 of a name that the method can't have (a user "a@b" of userpass): nothing
+// outside will change it.
+bool is_login_refusal(const Error& error) {
+  if (error.status == 400) return error.kind == ErrorKind::refused;
+  return error.status == 500 && error.text.contains("failed to determine alias name");
+}
+
 // One probe of a mount that others wait for.
 struct Probe {
   Event done;
@@ -226,8 +233,7 @@ asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
             .traffic = Traffic::control,
             .latest = latest};
   auto reply = co_await impl_->send(std::move(call));
-  const bool refused = !reply && reply.error().kind == ErrorKind::refused;
-  if (refused && reply.error().status == 400) reply.error().kind = ErrorKind::denied;
+  if (!reply && is_login_refusal(reply.error())) reply.error().kind = ErrorKind::denied;
   if (!reply && reply.error().reason == Reason::no_namespace) {
     reply.error().kind = ErrorKind::config;
     reply.error().text +=

@@ -14,6 +14,8 @@ constexpr MethodKey kKeys[] = {
     {.name = "role"},  // the server may have a default one
     {.name = "jwt", .type = Type::secret, .required = true, .variables = kJwt},
     {.name = "path", .type = Type::file, .instead_of = "jwt"},
+    // For the tokens of CI systems, which choose the name.
+    {.name = "jwt_env", .type = Type::variable, .instead_of = "jwt", .excludes = "path"},
     {.name = "remove_jwt_after_reading", .type = Type::boolean, .removes = "path"},
 };
 

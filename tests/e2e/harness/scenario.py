@@ -47,7 +47,7 @@ class Scenario:
         return self._vault
 
     def use_vault(self, **options):
-        """Another kind of server: folder=..., tls=(cert, key)."""
+        """Another kind of server: folder=..., tls=(cert, key), env={...}."""
         assert not self._vault
         self._vault = Vault(self.canaries, os.path.join(self.logs, "vault.log"), **options)
         return self._vault

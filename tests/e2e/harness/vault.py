@@ -39,8 +39,9 @@ def free_port():
 class Vault:
     """In memory: a restart forgets everything. With a folder: keeps it, starts uninitialised, can be sealed."""
 
-    def __init__(self, canaries, log_path, folder=None, tls=None):
+    def __init__(self, canaries, log_path, folder=None, tls=None, env=None):
         self.canaries, self.folder, self.tls, self._log_path = canaries, folder, tls, log_path
+        self.env = env  # beside the test's own
         self.port = free_port()
         self.token = "root-canary-" + secrets.token_hex(8)
         self.unseal_keys = []
@@ -63,7 +64,8 @@ class Vault:
         if self.tls:
             command += ["-tls-cert", self.tls[0], "-tls-key", self.tls[1]]
         with open(self._log_path, "ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                             env={**os.environ, **(self.env or {})})
         if not self.tls:
             wait_for(self._serves, 20, f"the Vault server on port {self.port}", interval=0.01)
 
