@@ -56,7 +56,7 @@ Of the method token; with no method configured, they choose it.
 .Pp
 Those of [vault] and VAULT_LOG_LEVEL also exist with BAO_ for VAULT_.
 .Pp
-Our own credentials never reach the program or a command: VAULT_TOKEN, VAULT_ROLE_ID, VAULT_SECRET_ID, VAULT_JWT, VAULT_PASSWORD, their BAO_ twins,
+Our own credentials never reach the program or a command: VAULT_TOKEN, VAULT_ROLE_ID, VAULT_SECRET_ID, VAULT_JWT, VAULT_PASSWORD, their BAO_ twins, IDENTITY_HEADER, the variable that jwt_env names,
 and every variable that ${NAME} put into a credential or a header.
 .Sh SEE ALSO
 .Xr keybearer 1 ,

@@ -90,8 +90,8 @@ std::string describe_jwt(std::string_view token, WallTime wall) {
 std::string relative_time(std::int64_t at, std::int64_t now) {
   const auto away = at < now ? now - at : at - now;
   if (away == 0) return "now";
-  const std::string span = away < 120    ? std::to_string(away) + " s"
-                           : away < 7200 ? std::to_string(away / 60) + " min"
+  const std::string span = away < 120       ? std::to_string(away) + " s"
+                           : away < 7200    ? std::to_string(away / 60) + " min"
                            : away < 172'800 ? std::to_string(away / 3600) + " h"
                                             : std::to_string(away / 86'400) + " days";
   return at < now ? span + " ago" : "in " + span;

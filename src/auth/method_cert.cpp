@@ -17,7 +17,8 @@ constexpr std::string_view kOfVault = "vault.client_cert";
 
 constexpr Remedy kRemedies[] = {
     {400, "client certificate must be supplied",
-     "no client certificate reached the server: set auto_auth.method.client_cert and client_key (or "
+     "no client certificate reached the server: set auto_auth.method.client_cert and client_key "
+     "(or "
      "vault's), and let no proxy end TLS in between"},
     {400, "no chain matching",
      "the certificate in {place} does not fit the names that role \"{role}\" at {mount} allows "
@@ -26,8 +27,8 @@ constexpr Remedy kRemedies[] = {
      "the certificate in {place} is not signed by an authority that is registered at {mount}, or "
      "auto_auth.method.name is another role's"},
     {400, "", "the certificate in {place}, role \"{role}\" at {mount}"},
-    {403, "", kDenied},
-    {404, "", kDenied},
+    {403, "", kHiddenReason},
+    {404, "", kHiddenReason},
 };
 
 class CertMethod : public AuthMethod {

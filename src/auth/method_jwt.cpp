@@ -22,22 +22,25 @@ constexpr Remedy kRemedies[] = {
     {400, "token is expired",
      "the JWT in {place} has expired: is whatever writes it running? {about}"},
     {400, "not yet valid",
-     "the JWT in {place} is not valid yet: compare the clocks of its issuer, of this host and of the "
+     "the JWT in {place} is not valid yet: compare the clocks of its issuer, of this host and of "
+     "the "
      "server; {about}"},
     {400, "audience",
-     "the JWT in {place} is for another audience than bound_audiences of role \"{role}\" at {mount}: "
+     "the JWT in {place} is for another audience than bound_audiences of role \"{role}\" at "
+     "{mount}: "
      "ask its issuer for that one (a projected volume's audience), or change the role; {about}"},
     {400, "issuer", "the JWT in {place} has another issuer than {mount}/config allows; {about}"},
     {400, "claim ",
-     "the JWT in {place} does not have the claims that role \"{role}\" at {mount} is bound to; {about}"},
+     "the JWT in {place} does not have the claims that role \"{role}\" at {mount} is bound to; "
+     "{about}"},
     {400, "fetching keys",
      "the server can't reach the keys of the issuer (jwks_url): tried again; {about}"},
     {400, "signature",
      "the JWT in {place} is signed by a key that the server does not know: have the issuer's keys "
      "rotated, or is it another cluster's? {about}"},
     {400, "", "role \"{role}\" at {mount}, the JWT in {place}; {about}"},
-    {403, "", kDenied},
-    {404, "", kDenied},
+    {403, "", kHiddenReason},
+    {404, "", kHiddenReason},
 };
 
 class JwtMethod : public AuthMethod {

@@ -20,7 +20,8 @@ constexpr Remedy kRemedies[] = {
     {400, "", "role \"{role}\" at {mount}, the token in {place}; {about}"},
     {403, "token is expired", "the token in {place} has expired: is the kubelet running? {about}"},
     {403, "audience",
-     "role \"{role}\" at {mount} wants another audience than the token in {place} has: add a projected "
+     "role \"{role}\" at {mount} wants another audience than the token in {place} has: add a "
+     "projected "
      "serviceAccountToken volume with that audience, and set auto_auth.method.token_path; {about}"},
     {403, "not authorized",
      "the pod's service account is not among bound_service_account_names and _namespaces of role "
@@ -30,7 +31,7 @@ constexpr Remedy kRemedies[] = {
      "reviewer's token expired, no system:auth-delegator, a deleted pod, the API server away: the "
      "server's debug log has the reason), or no kubernetes method is mounted at {mount} in this "
      "namespace; {about}"},
-    {404, "", kDenied},
+    {404, "", kHiddenReason},
 };
 
 class KubernetesMethod : public AuthMethod {

@@ -15,14 +15,15 @@ namespace asio = boost::asio;
 
 constexpr Remedy kLdapRemedies[] = {
     {400, "failed to bind as user",
-     "the password of \"{role}\" in {place} is wrong, or the directory has no such user (servers lock "
+     "the password of \"{role}\" in {place} is wrong, or the directory has no such user (servers "
+     "lock "
      "a user for a while after 5 wrong logins)"},
     {400, "error connecting to host",
      "the server can't reach its directory (url of {mount}/config): tried again"},
     {400, "",
      "the password of \"{role}\" in {place} is wrong, or the server does not reach its directory"},
-    {403, "", kDenied},
-    {404, "", kDenied},
+    {403, "", kHiddenReason},
+    {404, "", kHiddenReason},
 };
 
 constexpr Remedy kUserpassRemedies[] = {
@@ -30,8 +31,8 @@ constexpr Remedy kUserpassRemedies[] = {
      "put the right password of \"{role}\" at {mount} in {place} (servers lock a user for a while "
      "after 5 wrong logins)"},
     {500, "alias name", "{mount} can't have a user \"{role}\": see auto_auth.method.username"},
-    {403, "", kDenied},
-    {404, "", kDenied},
+    {403, "", kHiddenReason},
+    {404, "", kHiddenReason},
 };
 
 // What differs: a directory that the server asks may be away, so that its refusal may pass.

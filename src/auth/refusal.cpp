@@ -6,9 +6,10 @@ namespace keybearer::auth {
 namespace {
 
 std::string filled_in(std::string_view text, const RefusalFacts& facts) {
-  const std::pair<std::string_view, std::string_view> values[] = {
-      {"{mount}", facts.mount}, {"{role}", facts.role}, {"{place}", facts.place},
-      {"{about}", facts.about}};
+  const std::pair<std::string_view, std::string_view> values[] = {{"{mount}", facts.mount},
+                                                                  {"{role}", facts.role},
+                                                                  {"{place}", facts.place},
+                                                                  {"{about}", facts.about}};
   std::string out;
   while (!text.empty()) {
     const auto* const found = std::ranges::find_if(

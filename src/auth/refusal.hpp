@@ -32,7 +32,7 @@ struct RefusalFacts {
 inline constexpr std::string_view kNoSuchRole =
     "role \"{role}\" does not exist at {mount}: `vault list {mount}/role` shows which do";
 // Of a 403 or 404 at a login path, which hide their reasons.
-inline constexpr std::string_view kDenied =
+inline constexpr std::string_view kHiddenReason =
     "is there a method of this type at {mount}? See auto_auth.method.mount_path and namespace; "
     "servers also refuse a name that is locked for a while after 5 wrong logins, and an address "
     "outside the role's token_bound_cidrs";

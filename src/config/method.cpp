@@ -9,7 +9,7 @@ const MethodKey* MethodSpec::key(std::string_view name) const {
   return found == data_.keys.end() ? nullptr : &*found;
 }
 
-const MethodKey* MethodSpec::stand_in(const MethodKey& key, MethodKey::Type type) const {
+const MethodKey* MethodSpec::substitute_of(const MethodKey& key, MethodKey::Type type) const {
   const auto found = std::ranges::find_if(data_.keys, [&](const MethodKey& each) {
     return each.instead_of == key.name && each.type == type;
   });
@@ -22,11 +22,11 @@ const MethodKey* MethodSpec::supplier_of(const MethodKey& key) const {
 }
 
 const MethodKey* MethodSpec::file_of(const MethodKey& key) const {
-  return stand_in(key, MethodKey::Type::file);
+  return substitute_of(key, MethodKey::Type::file);
 }
 
 const MethodKey* MethodSpec::variable_of(const MethodKey& key) const {
-  return stand_in(key, MethodKey::Type::variable);
+  return substitute_of(key, MethodKey::Type::variable);
 }
 
 const MethodKey* MethodSpec::remover_of(std::string_view key) const {

@@ -30,8 +30,9 @@ struct MethodKey {
 
   std::string_view name;
   Type type = Type::text;
-  std::string_view instead_of = {};  // this file (variable) holds the value of that key: one of both
-  bool required = false;             // it, or a file that holds it
+  std::string_view instead_of =
+      {};                 // this file (variable) holds the value of that key: one of both
+  bool required = false;  // it, or a file that holds it
   std::span<const char* const> variables = {};  // of the environment; the first that is set counts
   bool chooses = false;  // its variable chooses the method where none is configured
   std::string_view flag = {}, flag_help = {};
@@ -83,7 +84,7 @@ class MethodSpec {
   [[nodiscard]] static const MethodSpec* find(std::string_view type);
 
  private:
-  [[nodiscard]] const MethodKey* stand_in(const MethodKey& key, MethodKey::Type type) const;
+  [[nodiscard]] const MethodKey* substitute_of(const MethodKey& key, MethodKey::Type type) const;
 
   Data data_;
   const MethodSpec* next_;

@@ -56,15 +56,12 @@ void check_method_key(Reader& r, const MethodKey& key, const Method& method) {
 }
 
 void wrong_method(Reader& r, const std::string& type) {
-  constexpr std::string_view kLater[] = {"gcp", "azure"};
   constexpr std::string_view kNever[] = {"kerberos", "oci", "cf", "alicloud"};
-  const bool later = std::ranges::find(kLater, type) != std::end(kLater);
   const bool never = std::ranges::find(kNever, type) != std::end(kNever);
   r.ignore_unknown_keys();
   if (type.empty()) return r.problem("type", "required; expected " + method_types());
   r.problem("type", "auth method \"" + escaped(type) + "\"" +
-                        (later   ? ": not supported yet"
-                         : never ? ": not supported"
+                        (never ? ": not supported"
                                  : ": unknown; expected " + method_types()));
 }
 

@@ -58,7 +58,8 @@ TEST_CASE("what is no JWT is none") {
 }
 
 TEST_CASE("what is said of a JWT: its claims and times, never the token itself") {
-  CHECK(described(R"({"iss":"https://issuer","sub":"system:serviceaccount:ns1:app","aud":"vault"})") ==
+  CHECK(described(
+            R"({"iss":"https://issuer","sub":"system:serviceaccount:ns1:app","aud":"vault"})") ==
         "its aud = [\"vault\"], iss = \"https://issuer\", sub = \"system:serviceaccount:ns1:app\"; "
         "our clock says 2026-11-30T00:53:20Z");
   CHECK(described(R"({"exp":1795999700})")
@@ -66,7 +67,8 @@ TEST_CASE("what is said of a JWT: its claims and times, never the token itself")
   CHECK(described(R"({"exp":1796000060})").contains("expires at 2026-11-30T00:54:20Z (in 60 s);"));
   CHECK(described(R"({"nbf":1796000130})")
             .contains("valid only from 2026-11-30T00:55:30Z (in 2 min)"));
-  const auto hostile = described(R"({"iss":"a\nb\u001b[31m","sub":")" + std::string(5000, 'x') + "\"}");
+  const auto hostile =
+      described(R"({"iss":"a\nb\u001b[31m","sub":")" + std::string(5000, 'x') + "\"}");
   CHECK(hostile.find_first_of("\n\x1b") == std::string::npos);
   CHECK(hostile.size() < 600);
   CHECK_FALSE(hostile.contains("c2lnbmF0dXJl"));

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -279,6 +280,84 @@ TEST_CASE("a method can be copied and compared; its secrets are shared") {
   CHECK_FALSE(copy.used_up_by_login());
   copy.set("secret_id_response_wrapping_path", std::string("auth/approle/role/app/secret-id"));
   CHECK(copy.used_up_by_login());
+}
+
+// What a configuration of `type` with these keys says, as one text; "" when it is good.
+std::string problems_of(Fixture& fixture, const std::string& type, const std::string& keys) {
+  fixture.input.paths = {
+      fixture.write("agent.toml", "[auto_auth.method]\ntype = \"" + type + "\"\n" + keys)};
+  const auto loaded = load(fixture.input);
+  return loaded ? "" : fixture.said(loaded.error());
+}
+
+TEST_CASE(
+    "a JWT from a variable of any name: taken, kept from the program, and nothing beside it") {
+  Fixture fixture;
+  fixture.env = {{"CI_ID_TOKEN", " a.b.c\n"}, {"EMPTY", " "}};
+  fixture.input.paths = {fixture.write(
+      "agent.toml", "[auto_auth.method]\ntype = \"jwt\"\njwt_env = \"CI_ID_TOKEN\"\n")};
+  const auto loaded = load(fixture.input);
+  REQUIRE(loaded);
+  const Config& config = loaded->config;
+  REQUIRE(config.auto_auth.method.secret("jwt"));
+  CHECK(config.auto_auth.method.secret("jwt")->reveal() == "a.b.c");
+  CHECK(std::ranges::count(config.credential_variables, "CI_ID_TOKEN") == 1);
+  for (const Origin& origin : loaded->origins) CHECK_FALSE(origin.value.contains("a.b.c"));
+
+  const std::string file = fixture.write("jwt", "x");
+  const std::pair<std::string, const char*> rows[] = {
+      {"jwt_env = \"NOT_SET\"", "jwt_env: the environment variable NOT_SET is not set"},
+      {"jwt_env = \"EMPTY\"", "jwt_env: the environment variable EMPTY is not set"},
+      {"jwt_env = \"CI_ID_TOKEN\"\njwt = \"x.y.z\"", "jwt_env: excludes jwt"},
+      {"jwt_env = \"CI_ID_TOKEN\"\npath = \"" + file + "\"", "jwt_env: excludes path"},
+      {"role = \"app\"", "jwt: required; set it, path, jwt_env, or VAULT_JWT"},
+  };
+  for (const auto& [keys, says] : rows) {
+    CAPTURE(keys);
+    CHECK(problems_of(fixture, "jwt", keys).contains(says));
+  }
+}
+
+TEST_CASE("VAULT_JWT comes before the variable that the configuration names") {
+  Fixture fixture;
+  fixture.env = {{"CI_ID_TOKEN", "a.b.c"}, {"VAULT_JWT", "d.e.f"}};
+  fixture.input.paths = {fixture.write(
+      "agent.toml", "[auto_auth.method]\ntype = \"jwt\"\njwt_env = \"CI_ID_TOKEN\"\n")};
+  const auto loaded = load(fixture.input);
+  REQUIRE(loaded);
+  CHECK(loaded->config.auto_auth.method.secret("jwt")->reveal() == "d.e.f");
+  CHECK_FALSE(loaded->config.auto_auth.method.has("jwt_env"));
+}
+
+TEST_CASE("gcp and azure: what must be there, and what can't be") {
+  Fixture fixture;
+  struct {
+    const char* type;
+    const char* keys;
+    const char* says;
+  } rows[] = {
+      {"gcp", "role = \"r\"", ""},
+      {"gcp", "", "auto_auth.method.role: required"},
+      {"gcp", "role = \"r\"\nlogin_type = \"iam\"\njwt_exp = \"10m\"", ""},
+      {"gcp", "role = \"r\"\nlogin_type = \"vm\"", "\"vm\": expected \"gce\" or \"iam\""},
+      {"gcp", "role = \"r\"\njwt_exp = \"soon\"", "auto_auth.method.jwt_exp: "},
+      {"gcp", "role = \"r\"\ncredentials = \"/nowhere/key\"", "credentials: /nowhere/key"},
+      {"gcp", "role = \"r\"\nrsource = \"x\"", "unknown key"},
+      {"azure", "role = \"r\"\nresource = \"x\"", ""},
+      {"azure", "role = \"r\"", "auto_auth.method.resource: required"},
+      {"azure", "role = \"r\"\nresource = \"x\"\nclient_id = \"a\"\nobject_id = \"b\"",
+       "object_id: excludes client_id"},
+      {"azure", "role = \"r\"\nresource = \"x\"\nfederated_token_file = \"/nowhere/t\"",
+       "federated_token_file: /nowhere/t"},
+      {"kerberos", "", "\"kerberos\": not supported\n"},
+  };
+  for (const auto& [type, keys, says] : rows) {
+    CAPTURE(type);
+    CAPTURE(keys);
+    const auto text = problems_of(fixture, type, keys);
+    CAPTURE(text);
+    CHECK((*says == '\0' ? text.empty() : text.contains(says)));
+  }
 }
 
 }  // namespace

@@ -7,11 +7,17 @@
 namespace keybearer {
 namespace {
 
-TEST_CASE("base64url: the examples of RFC 4648 section 10 and RFC 7515 appendix C, without padding") {
+TEST_CASE(
+    "base64url: the examples of RFC 4648 section 10 and RFC 7515 appendix C, without padding") {
   const std::pair<std::string, const char*> rows[] = {
-      {"", ""},           {"f", "Zg"},       {"fo", "Zm8"},
-      {"foo", "Zm9v"},    {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"},
-      {"foobar", "Zm9vYmFy"}, {"\x03\xec\xff\xe0\xc1", "A-z_4ME"},
+      {"", ""},
+      {"f", "Zg"},
+      {"fo", "Zm8"},
+      {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"},
+      {"fooba", "Zm9vYmE"},
+      {"foobar", "Zm9vYmFy"},
+      {"\x03\xec\xff\xe0\xc1", "A-z_4ME"},
   };
   for (const auto& [bytes, text] : rows) {
     CHECK(base64url(bytes) == text);
