@@ -79,6 +79,14 @@ Exit codes: the program's own, 128 + n when signal n ended it, 126 or 127 when i
   77 not permitted  78 configuration
 )";
 
+// Below the help of all commands: how it can log in.
+std::string footer_with_methods() {
+  std::string out = "\nLogs in by (auto_auth.method.type):\n ";
+  for (const config::MethodSpec* spec : config::MethodSpec::all())
+    out.append(" ").append(spec->type());
+  return out + "\n" + kFooter;
+}
+
 std::optional<std::string> environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr) return std::nullopt;
@@ -270,7 +278,7 @@ void add_helpers(CLI::App& app, CommandLine& line) {
 }
 
 void describe(CLI::App& app, CommandLine& line) {
-  app.footer(kFooter);
+  app.footer(footer_with_methods());
   app.set_version_flag("--version", "keybearer " KEYBEARER_VERSION);
   add_run(app, line);
   line.render_command =

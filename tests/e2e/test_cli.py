@@ -156,6 +156,8 @@ def test_usage(s, args, code, said):
 def test_help_and_options_before_the_command(s):
     assert "Usage: keybearer" in keybearer(s)[1]
     assert keybearer(s, "help")[0] == 0 and "render" in keybearer(s, "help")[1]
+    methods = keybearer(s, "--help")[1].split("auto_auth.method.type):\n")[1].split("\n")[0].split()
+    assert {"approle", "azure", "cert", "gcp", "jwt", "kubernetes", "ldap", "token", "token_file", "userpass"} <= set(methods)
     assert "--diff" in keybearer(s, "help", "render")[1] and keybearer(s, "help", "nope")[0] == EX_USAGE
     s.write("agent.toml", "[env]\nA = 'x'\n")
     code, out, _ = keybearer(s, "-c", "agent.toml", "check", env={"VAULT_TOKEN": "x"})
