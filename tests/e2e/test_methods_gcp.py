@@ -189,16 +189,19 @@ def test_gcp_refused(s, google, case):
     assert not any(token in agent.stderr for token in google.given)
 
 
+OTHERS_KEY = f'login_type = "iam"\ncredentials = "boot/key.json"\nservice_account = "{ACCOUNT}"\niam_endpoint = "@google@"\n'
+
+
 @pytest.mark.parametrize("keys, fault, says", [
-    (GCE, (404, "not found"), ["no service account", "auto_auth.method.service_account"]),
-    (IAM, (403, {"error": {"code": 403, "message": "Permission 'iam.serviceAccounts.signJwt' denied\nmore"}}),
+    ("", (404, "not found"), ["no service account", "auto_auth.method.service_account"]),
+    (OTHERS_KEY, (403, {"error": {"code": 403, "message": "Permission 'iam.serviceAccounts.signJwt' denied\nmore"}}),
      ["Permission 'iam.serviceAccounts.signJwt' denied", "serviceAccountTokenCreator"]),
 ])
 def test_gcp_google_says_no(s, google, keys, fault, says):
     gcp_base(s, google, "gce")
+    google.key_file(s, google.signer, client_email="other@project-1.iam.gserviceaccount.com")
     google.fault = fault
-    agent = start(s, keys + f'service_account = "{ACCOUNT}"\niam_endpoint = "{google.url}"\ncredentials = "boot/key.json"\n'
-                  if google.key_file(s, google.signer, client_email="other@x") and keys == IAM else keys, env=at(google))
+    agent = start(s, GCE + keys.replace("@google@", google.url), env=at(google))
     assert agent.wait_exit(20) == EX_AUTH
     assert all(text in agent.stderr for text in says), agent.stderr
     assert s.tap.count("auth/gcp/login") == 0
