@@ -61,8 +61,7 @@ void wrong_method(Reader& r, const std::string& type) {
   r.ignore_unknown_keys();
   if (type.empty()) return r.problem("type", "required; expected " + method_types());
   r.problem("type", "auth method \"" + escaped(type) + "\"" +
-                        (never ? ": not supported"
-                                 : ": unknown; expected " + method_types()));
+                        (never ? ": not supported" : ": unknown; expected " + method_types()));
 }
 
 void read_method_keys(Context& context, Reader& r, Method& method) {
