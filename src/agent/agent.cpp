@@ -13,11 +13,13 @@
 #include "agent/lifecycle.hpp"
 #include "agent/notifier.hpp"
 #include "agent/reload.hpp"
+#include "agent/routes.hpp"
 #include "agent/service_status.hpp"
 #include "agent/settings.hpp"
 #include "agent/snapshot.hpp"
 #include "agent/token_sinks.hpp"
 #include "agent/wait_report.hpp"
+#include "base/exit_code.hpp"
 #include "base/log.hpp"
 #include "base/log_events.hpp"
 #include "base/loop_guard.hpp"
@@ -39,6 +41,7 @@ constexpr Duration kMinNotifyTime = 1s;       // notifications have at least thi
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
 constexpr Duration kRotateLimit = 30s;        // an answer to `rotate` waits no longer
 constexpr std::size_t kEventsKept = 50;
+constexpr Duration kRequestGrace = 5s;  // requests to our listeners have it, at the end
 
 bool is_once(Mode mode) {
   return mode == Mode::run_once || mode == Mode::render_once || mode == Mode::preview;
@@ -174,6 +177,7 @@ struct ShutdownParts {
   auth::AuthLoop& auth;
   secrets::SecretStore& secrets;
   Notifier& notifier;
+  serve::Listeners& listeners;
 };
 
 awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
@@ -188,7 +192,9 @@ awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
   if (Clock::now() + 100ms < deadline) co_await parts.auth.revoke();
 }
 
+// What programs have asked for is answered with the token that is then revoked.
 awaitable<void> revoke_and_notify(ShutdownParts parts) {
+  co_await parts.listeners.stop(kRequestGrace);
   const Instant deadline = Clock::now() + kRevocations;
   co_await within(kRevocations, revoke(parts, deadline));
   co_await parts.notifier.finish(std::max(deadline - Clock::now(), kMinNotifyTime));
@@ -308,6 +314,17 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
        .failed = [&](int code, const Error& reason) { lifecycle.end(code, reason); },
        .notify = notify});
 
+  serve::Proxy proxy(session, login_of(auth), config->api_proxy);
+  serve::Router router;
+  add_routes(router, {.proxy = proxy, .quit = [&] { lifecycle.on_stop(); }});
+  serve::Listeners listeners(executor, router);
+  if (mode != Mode::render_once && mode != Mode::preview) {
+    if (auto ok = listeners.configure(config->listeners, config->vault.vault_namespace); !ok) {
+      log::error("listener.failed", ok.error().text);
+      co_return kConfig;
+    }
+  }
+
   const OwnWordsOf own_words(delivery);
   const SnapshotSources sources{facts, session, auth, secrets, delivery, child};
   ServiceStatus service(manager, [&] { return take_snapshot(sources); });
@@ -328,10 +345,10 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                          [&] {
                            service.cleaning_up(kRevocations + kMinNotifyTime);
                            return revoke_and_notify(
-                               {*config, mode, client, auth, secrets, notifier});
+                               {*config, mode, client, auth, secrets, notifier, listeners});
                          }});
-  const ReloadTargets reload_targets{parts, mode,     session, auth,    secrets,
-                                     sinks, delivery, child,   notifier};
+  const ReloadTargets reload_targets{parts,    mode,  session,  auth,      secrets, sinks,
+                                     delivery, child, notifier, listeners, proxy};
   Reloader reloader(reload_targets, {.begin = [&] { service.reloading(); },
                                      .ended =
                                          [&](const ReloadReport& report) {

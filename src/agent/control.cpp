@@ -24,8 +24,9 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
-constexpr Duration kStartFirst = 100ms;  // the child's start goes before the socket
-constexpr Duration kLookAgain = 20ms;    // for what came of a rotation, while somebody waits
+constexpr Duration kStartFirst = 100ms;        // the child's start goes before the socket
+constexpr std::size_t kMostAsked = 64 * 1024;  // bytes of a request
+constexpr Duration kLookAgain = 20ms;          // for what came of a rotation, while somebody waits
 
 bool is_template(const config::Template& spec, std::string_view name) {
   const auto file = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
@@ -110,10 +111,19 @@ void remove_stale(const std::string& socket) {
     if (other != socket && !is_live(other)) unlink(other.c_str());
 }
 
+// The file's mode says so, too; whoever got past it, is told by the kernel.
+awaitable<void> for_owner(http::Exchange& exchange, const http::Handler& answer) {
+  const auto& who = exchange.peer().credentials;
+  if (who && (who->uid == 0 || who->uid == geteuid())) co_return co_await answer(exchange);
+  exchange.close_after();
+  (void)co_await exchange.respond(
+      http::error_response(403, "only for the user that runs keybearer, and root"));
+}
+
 using Listening = std::unique_ptr<http::Server>;
 
 result<Listening> listen_at(const asio::any_io_executor& executor, const std::string& socket,
-                            const http::Server::Handler& handler) {
+                            const http::Handler& handler) {
   const auto slash = socket.rfind('/');
   const std::string above = slash == socket.npos ? "." : socket.substr(0, std::max(slash, 1UL));
   auto directory = open_directory(above, {}, Missing::make);
@@ -122,7 +132,8 @@ result<Listening> listen_at(const asio::any_io_executor& executor, const std::st
                              socket.substr(slash == socket.npos ? 0 : slash + 1));
   if (!url) return std::unexpected(std::move(url).error());
   auto server = std::make_unique<http::Server>(
-      executor, http::ServerOptions{.address = std::move(*url), .max_connections = 16}, handler);
+      executor, http::ServerOptions{.address = std::move(*url), .limits = {.max_connections = 16}},
+      handler);
   if (auto listening = server->listen(); !listening)
     return std::unexpected(std::move(listening).error());
   return server;
@@ -175,8 +186,13 @@ awaitable<void> serve_control(config::Control control, std::string name,
   if (!control.enabled) co_return;
   (void)co_await ready.wait(0, Clock::now() + kStartFirst);
   const auto executor = co_await asio::this_coro::executor;
-  const http::Server::Handler handler = [&actions](http::ServerRequest request) {
-    return serve::control(actions, std::move(request));
+  const http::Handler answer = http::whole_bodies(
+      [&actions](http::ServerRequest request) {
+        return serve::control(actions, std::move(request));
+      },
+      kMostAsked);
+  const http::Handler handler = [&answer](http::Exchange& exchange) {
+    return for_owner(exchange, answer);
   };
   Listening server;
   std::string reason;

@@ -40,9 +40,17 @@ ReloadReport reload(const ReloadTargets& targets) {
     (section.effect == config::Effect::live ? report.changed : report.needs_restart)
         .emplace_back(section.name);
   }
+  const auto reject = [&](const config::SourceLocation& place, const std::string& why) {
+    report.problems.push_back({place, why});
+    log::error("config.reload_failed", why + "; the running one stays in force");
+  };
+  if (auto open = targets.listeners.configure(now.listeners, now.vault.vault_namespace); !open) {
+    reject(now.listeners.front().place, open.error().text);
+    return report;
+  }
   if (auto taken = targets.auth.configure(auth_settings(now, targets.mode)); !taken) {
-    report.problems.push_back({now.auto_auth.method.place, taken.error().text});
-    log::error("config.reload_failed", taken.error().text + "; the running one stays in force");
+    reject(now.auto_auth.method.place, taken.error().text);
+    (void)targets.listeners.configure(old.listeners, old.vault.vault_namespace);
     return report;
   }
   if (now.log_level) log::set_level(*now.log_level);
@@ -54,6 +62,7 @@ ReloadReport reload(const ReloadTargets& targets) {
   log::set_rotation(log_rotation(now));
   withhold_variables(now.credential_variables);
   targets.notifier.configure(now.notify);
+  targets.proxy.configure(now.api_proxy);
   if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);
   targets.delivery.replace(std::move(*loaded));
   report.applied = true;

@@ -16,6 +16,8 @@
 #include "base/event.hpp"
 #include "child/supervisor.hpp"
 #include "secrets/secret_store.hpp"
+#include "serve/listener.hpp"
+#include "serve/proxy.hpp"
 #include "vault/session.hpp"
 
 namespace keybearer {
@@ -31,6 +33,8 @@ struct ReloadTargets {
   DeliveryLoop& delivery;
   child::Supervisor* supervisor;  // null: no child
   Notifier& notifier;
+  serve::Listeners& listeners;
+  serve::Proxy& proxy;
 };
 
 // What came of it, for the log and for who asked.

@@ -31,6 +31,8 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       live("exec", a.exec == b.exec && a.credential_variables == b.credential_variables),
       live("outage", a.outage == b.outage),
       once("control", a.control == b.control),
+      live("listener", a.listeners == b.listeners),
+      live("api_proxy", a.api_proxy == b.api_proxy),
   };
 }
 

@@ -115,7 +115,7 @@ const std::vector<std::string>& known_keys() {
       context.env = [](const std::string&) { return std::optional<std::string>("x"); };
       const auto sample = toml::parse(
           "[auto_auth.method]\ntype = \"" + std::string(method->type()) +
-              "\"\n[[secret]]\nlease = {}\n[[template]]\nexec = {}\n[[env_from]]\n[env.NAME]\n",
+              "\"\n[[secret]]\nlease = {}\n[[template]]\nexec = {}\n[[env_from]]\n[[listener]]\nagent_api = {}\n[env.NAME]\n",
           std::string("sample"));
       Config config;
       if (sample) read_all_sections(context, sample.table(), config);

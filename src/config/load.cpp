@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "config/files.hpp"
+#include "config/read_listener.hpp"
 #include "config/method.hpp"
 #include "config/sections.hpp"
 #include "config/validate.hpp"
@@ -26,6 +27,8 @@ void read_all_sections(Context& context, const toml::table& table, Config& confi
   read_env_from(context, top, config);
   read_outage(context, top, config.outage);
   read_control(context, top, config.control);
+  read_listeners(context, top, config);
+  read_api_proxy(context, top, config.api_proxy);
 }
 
 namespace {

@@ -79,9 +79,10 @@ int serve(const Options& options) {
   server_options.address = *url;
   if (any_port) server_options.address.port = "0";
 
-  http::Server server(context.get_executor(), server_options, [&core](http::ServerRequest request) {
-    return answer(&core, std::move(request));
-  });
+  http::Server server(context.get_executor(), server_options,
+                      http::whole_bodies([&core](http::ServerRequest request) {
+                        return answer(&core, std::move(request));
+                      }));
   if (const auto listening = server.listen(); !listening) {
     return fail_with(listening.error().kind == ErrorKind::config ? kUsageError : kUnavailable,
                      listening.error());

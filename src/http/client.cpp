@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/timer.hpp"
 #include "http/deadline.hpp"
+#include "http/pooled_client.hpp"
 #include "http/redirect.hpp"
 #include "http/response_parser.hpp"
 #include "http/stream.hpp"
@@ -23,105 +24,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration kIdleLimit = 60s;  // an unused connection is closed after this
 constexpr Duration kFreshlyUsed = 1s;
-constexpr std::size_t kReadSize = 16 * 1024;  // the buffer lives only while an answer is read
 
-struct Idle {
-  std::unique_ptr<Stream> stream;
-  Instant since;
-};
-
-// The connections to one server, at most so many at a time; who waits is served in order.
-struct Pool {
-  std::vector<Idle> idle;
-  int in_use = 0;
-  std::deque<Timer*> waiting;
-};
-
-struct Answer {
-  Response response;
-  std::string location;
-  bool keep_alive = false;
-  std::size_t server = 0;  // whose it is
-};
-
-// How far an exchange came.
-struct Progress {
-  std::size_t written = 0;
-  bool answer_begun = false;
-};
-
-// One request's unit of what its gate counts: held from enter() until the request goes out.
-class Permit {
- public:
-  explicit Permit(Gate* gate) : gate_(gate) {}
-  Permit(const Permit&) = delete;
-  Permit& operator=(const Permit&) = delete;
-  ~Permit() {
-    if (held_) gate_->give_back();
-  }
-  [[nodiscard]] awaitable<result<>> get(Instant latest) {
-    if (gate_ == nullptr || held_) co_return result<>{};
-    auto entered = co_await gate_->enter(latest);
-    held_ = entered.has_value();
-    co_return entered;
-  }
-  void spend() { held_ = false; }
-
- private:
-  Gate* gate_;
-  bool held_ = false;
-};
-
-class PooledClient final : public Client {
- public:
-  PooledClient(asio::any_io_executor executor, ClientOptions options)
-      : options_(std::move(options)),
-        tls_(options_),
-        proxies_(options_.addresses.size()),
-        pools_(options_.addresses.size()),
-        sweeper_(executor) {}
-
-  awaitable<result<Response>> send(Request request) override;
-  const Url& address() const override { return options_.addresses[current_]; }
-
- private:
-  // A place among the connections to one server, given back when it goes out of scope.
-  struct Place {
-    PooledClient* client;
-    std::size_t server;
-    Place(PooledClient* c, std::size_t s) : client(c), server(s) {}
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-    ~Place() { client->leave(server); }
-  };
-
-  awaitable<result<>> enter(std::size_t server, Limit limit);
-  void leave(std::size_t server);
-  awaitable<result<Answer>> ask_server(std::size_t server, const Request& request, Limit limit,
-                                       Permit& permit);
-  awaitable<result<Answer>> send_to(std::size_t server, const Request& request,
-                                    const std::string& target, Limit limit, Permit& permit);
-  awaitable<result<Answer>> exchange(Stream& stream, std::string_view bytes, Limit limit,
-                                     const Request& request, Progress& progress);
-  std::unique_ptr<Stream> take_idle(std::size_t server, bool repeatable);
-  void keep_idle(std::size_t server, std::unique_ptr<Stream> stream);
-  void sweep_later();
-  [[nodiscard]] result<> know_proxies();
-  void note_failover(std::size_t server, std::size_t before);
-  [[nodiscard]] result<Secret> bytes_of(const Request& request, std::size_t server,
-                                        const std::string& target) const;
-
-  ClientOptions options_;
-  TlsContext tls_;
-  Resolver resolver_;
-  std::vector<std::optional<Proxy>> proxies_;  // by address; set up at the first request
-  std::optional<Error> proxy_fault_;
-  bool proxies_known_ = false;
-  std::vector<Pool> pools_;
-  std::size_t current_ = 0;
-  Timer sweeper_;
-  bool sweeping_ = false;
-};
+}  // namespace
 
 bool has_line_break(std::string_view text) {
   return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
@@ -172,9 +76,10 @@ result<Secret> PooledClient::bytes_of(const Request& request, std::size_t server
   return out;
 }
 
-awaitable<result<>> PooledClient::enter(std::size_t server, Limit limit) {
-  if (pools_[server].in_use < options_.max_connections) {
-    ++pools_[server].in_use;
+awaitable<result<>> PooledClient::enter(std::size_t server, Limit limit, Lane lane) {
+  Pool::Share& share = pools_[server].shares[static_cast<int>(lane)];
+  if (share.in_use < options_.max_connections) {
+    ++share.in_use;
     co_return result<>{};
   }
   Timer turn(co_await asio::this_coro::executor, limit.at);
@@ -182,8 +87,8 @@ awaitable<result<>> PooledClient::enter(std::size_t server, Limit limit) {
     std::deque<Timer*>& waiting;
     Timer* turn;
     ~Queued() { std::erase(waiting, turn); }
-  } queued{pools_[server].waiting, &turn};
-  pools_[server].waiting.push_back(&turn);
+  } queued{share.waiting, &turn};
+  share.waiting.push_back(&turn);
   error_code error;
   co_await turn.async_wait(asio::redirect_error(asio::use_awaitable, error));
   // leave() takes us out of the queue when it hands its place over.
@@ -192,21 +97,21 @@ awaitable<result<>> PooledClient::enter(std::size_t server, Limit limit) {
   const bool cancelled =
       (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
   if (cancelled) {
-    if (ours) leave(server);
+    if (ours) leave(server, lane);
     throw boost::system::system_error(asio::error::operation_aborted);
   }
   if (ours) co_return result<>{};
   co_return std::unexpected(limit.passed("all connections are in use"));
 }
 
-void PooledClient::leave(std::size_t server) {
-  Pool& pool = pools_[server];
-  if (pool.waiting.empty()) {
-    --pool.in_use;
+void PooledClient::leave(std::size_t server, Lane lane) {
+  Pool::Share& share = pools_[server].shares[static_cast<int>(lane)];
+  if (share.waiting.empty()) {
+    --share.in_use;
     return;
   }
-  Timer* next = pool.waiting.front();
-  pool.waiting.pop_front();
+  Timer* next = share.waiting.front();
+  share.waiting.pop_front();
   next->cancel();
 }
 
@@ -250,11 +155,15 @@ void PooledClient::sweep_later() {
   });
 }
 
+namespace {
+
 Error speaks_https() {
   return {.kind = ErrorKind::tls,
           .text = "the server speaks https: write https:// in vault.address (VAULT_ADDR)",
           .reason = Reason::tls_mismatch};
 }
+
+}  // namespace
 
 awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_view bytes,
                                                  Limit limit, const Request& request,
@@ -307,6 +216,8 @@ Error lost(Error error) {
   return error;
 }
 
+namespace {
+
 // What a proxy or a TLS server says to plain http in the place of an answer.
 result<Answer> of_plain_http(result<Answer> answer, const Proxy* proxy) {
   const Response& response = answer->response;
@@ -318,6 +229,8 @@ result<Answer> of_plain_http(result<Answer> answer, const Proxy* proxy) {
   }
   return std::unexpected(speaks_https());
 }
+
+}  // namespace
 
 awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Request& request,
                                                 const std::string& target, Limit limit,
@@ -365,6 +278,8 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
   }
 }
 
+namespace {
+
 // Could another server do better (standby, sealed, throttled, no answer), and may it be asked?
 bool should_fail_over(const result<Answer>& answer, bool repeatable) {
   if (!answer)
@@ -383,6 +298,8 @@ bool is_down(const result<Answer>& answer) {
   const int status = answer->response.status;
   return status == 412 || status == 472 || status == 473 || (status >= 502 && status <= 504);
 }
+
+}  // namespace
 
 // One address, and where it redirects to.
 awaitable<result<Answer>> PooledClient::ask_server(std::size_t server, const Request& request,
@@ -454,8 +371,6 @@ awaitable<result<Response>> PooledClient::send(Request request) {
   if (!best) co_return std::unexpected(std::move(best.error()));
   co_return std::move(best->response);
 }
-
-}  // namespace
 
 std::unique_ptr<Client> make_client(asio::any_io_executor executor, ClientOptions options) {
   return std::make_unique<PooledClient>(std::move(executor), std::move(options));

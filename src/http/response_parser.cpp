@@ -5,6 +5,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 #include <new>
+#include <utility>
 
 namespace keybearer::http {
 namespace {
@@ -30,6 +31,8 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
   Response response;
   std::string location;
   bool too_large = false;
+  bool keep_headers = false;
+  Headers headers = {};
 
  private:
   using View = boost::beast::string_view;
@@ -39,6 +42,7 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
     const std::string_view text(value.data(), value.size());
     if (!wanted_header_.empty() && boost::beast::iequals(as_sent, wanted_header_))
       response.wanted_header = text;
+    if (keep_headers) headers.emplace_back(std::string(as_sent.data(), as_sent.size()), text);
     if (name == beast_http::field::location) location = text;
     if (name == beast_http::field::content_type) response.content_type = text;
     if (name == beast_http::field::retry_after) {
@@ -47,12 +51,12 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
   }
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& error) override {
-    if (!length) return;
+    if (!length || keep_headers) return;
     if (*length > max_body_) return refuse(error);
     response.body.reserve(static_cast<std::size_t>(*length));
   }
   std::size_t on_body_impl(View body, error_code& error) override {
-    if (body.size() > max_body_ - response.body.size()) {
+    if (!keep_headers && body.size() > max_body_ - response.body.size()) {
       refuse(error);
       return 0;
     }
@@ -105,7 +109,9 @@ result<std::size_t> ResponseParser::take_in(std::string_view bytes) {
     }
     if (error) return fail(ErrorKind::bad_reply, "not an HTTP answer: " + error.message());
     if (reader_->is_done() && reader_->response.status / 100 == 1) {
+      if (reader_->response.status == 101 && upgrade_) return used;
       reader_ = std::make_unique<Reader>(max_body_, head_only_, wanted_header_);
+      reader_->keep_headers = keep_all_;
     } else if (n == 0) {
       break;
     }
@@ -118,6 +124,26 @@ bool ResponseParser::ended() {
   if (!reader_->is_header_done()) return false;
   if (!done()) reader_->put_eof(error);
   return !error && done();
+}
+
+void ResponseParser::keep_all(bool upgrade) {
+  keep_all_ = reader_->keep_headers = true;
+  upgrade_ = upgrade;
+}
+bool ResponseParser::header_done() const {
+  const int status = reader_->response.status;
+  return reader_->is_header_done() && (status / 100 != 1 || (status == 101 && upgrade_));
+}
+std::optional<std::uint64_t> ResponseParser::content_length() const {
+  const auto length = reader_->content_length();
+  return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
+}
+Secret ResponseParser::take_piece() {
+  return std::exchange(reader_->response.body, Secret());
+}
+
+Headers ResponseParser::take_headers() {
+  return std::move(reader_->headers);
 }
 
 bool ResponseParser::done() const {

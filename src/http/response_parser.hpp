@@ -6,11 +6,14 @@
 // connection.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "http/client.hpp"
+#include "http/message.hpp"
 
 namespace keybearer::http {
 
@@ -29,6 +32,14 @@ class ResponseParser {
   // The server closed the connection in an orderly way: was that the end of the answer?
   [[nodiscard]] bool ended();
 
+  // For an answer that is passed on as it comes: all headers are kept, and the body is taken away
+  // piece by piece; its size is not limited. Before put(). `upgrade`: a 101 ends the parsing.
+  void keep_all(bool upgrade);
+  [[nodiscard]] bool header_done() const;
+  [[nodiscard]] std::optional<std::uint64_t> content_length() const;
+  [[nodiscard]] Secret take_piece();
+  [[nodiscard]] Headers take_headers();
+
   [[nodiscard]] bool done() const;
   [[nodiscard]] int status() const;  // 0: not known yet
   [[nodiscard]] bool keep_alive() const;
@@ -40,7 +51,7 @@ class ResponseParser {
   [[nodiscard]] result<std::size_t> take_in(std::string_view bytes);
 
   std::size_t max_body_;
-  bool head_only_;
+  bool head_only_, keep_all_ = false, upgrade_ = false;
   std::string wanted_header_;
   std::unique_ptr<Reader> reader_;
 };

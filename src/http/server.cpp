@@ -1,185 +1,158 @@
 #include "http/server.hpp"
 
 #include <fcntl.h>
-#include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <array>
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/system/system_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 #include <list>
 
 #include "base/log.hpp"
 #include "base/task_group.hpp"
 #include "base/timer.hpp"
-#include "http/deadline.hpp"
-#include "http/request_parser.hpp"
+#include "http/connection.hpp"
+#include "http/listen.hpp"
+#include "json/json.hpp"
 
 namespace keybearer::http {
 namespace {
 
 namespace asio = boost::asio;
+using asio::awaitable;
 using boost::system::error_code;
-using Protocol = asio::generic::stream_protocol;
-using Acceptor = asio::basic_socket_acceptor<Protocol>;
+using Socket = asio::generic::stream_protocol::socket;
 
-constexpr std::size_t kReadSize = 16 * 1024;
-constexpr Duration kAcceptPause{
-    100};  // after an accept that failed, such as for lack of descriptors
+constexpr Duration kAcceptPause{100};  // after an accept that failed: no descriptors, for example
 
-std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 204:
-      return "No Content";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 413:
-      return "Content Too Large";
-    case 415:
-      return "Unsupported Media Type";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Status";
-  }
+std::string address_text(const asio::generic::stream_protocol::endpoint& endpoint) {
+  asio::ip::tcp::endpoint tcp;
+  std::memcpy(tcp.data(), endpoint.data(), endpoint.size());
+  tcp.resize(endpoint.size());
+  auto address = tcp.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  return address.to_string();
 }
 
-std::string http_date() {
-  const time_t now = std::chrono::system_clock::to_time_t(wall_now());
-  tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 40> text{};
-  strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  return text.data();
-}
-
-Secret bytes_of(const ServerResponse& response, bool head_only, bool keep_alive) {
-  Secret out;
-  out.reserve(512 + response.body.size());
-  const auto add = [&out](std::string_view name, std::string_view value) {
-    out.append(name);
-    out.append(": ");
-    out.append(value);
-    out.append("\r\n");
-  };
-  out.append("HTTP/1.1 " + std::to_string(response.status) + " ");
-  out.append(reason_phrase(response.status));
-  out.append("\r\n");
-  add("Date", http_date());
-  for (const auto& [name, value] : response.headers) add(name, value);
-  if (!keep_alive) add("Connection", "close");
-  const bool body_allowed = response.status != 204 && response.status != 304;
-  if (body_allowed) {
-    if (!response.body.empty()) add("Content-Type", response.content_type);
-    add("Content-Length", std::to_string(response.body.size()));
-  }
-  out.append("\r\n");
-  if (body_allowed && !head_only) out.append(response.body.reveal());
-  return out;
-}
-
-// The address as the kernel takes it. Only loopback: there is no TLS here.
-result<Protocol::endpoint> endpoint_of(const Url& url) {
-  if (url.scheme == Url::Scheme::unix_socket) {
-    return asio::local::stream_protocol::endpoint(url.socket_path);
+Peer peer_of(Socket& socket, bool local) {
+  Peer peer;
+  if (local) {
+    ucred who{};
+    socklen_t size = sizeof who;
+    const int fd = socket.native_handle();
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return peer;
+    std::vector<gid_t> groups(64);
+    socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) != 0) bytes = 0;
+    groups.resize(bytes / sizeof(gid_t));
+    peer.credentials = {who.uid, who.gid, who.pid, std::move(groups)};
+    return peer;
   }
   error_code error;
-  const auto address =
-      asio::ip::make_address(url.host == "localhost" ? "127.0.0.1" : url.host, error);
-  if (error || !address.is_loopback() || url.scheme != Url::Scheme::http) {
-    return fail(ErrorKind::config,
-                url.text() + ": listens on loopback addresses only, such as 127.0.0.1:8200");
-  }
-  return asio::ip::tcp::endpoint(address, static_cast<std::uint16_t>(std::stoul(url.port)));
+  const auto remote = socket.remote_endpoint(error);
+  if (!error) peer.address = address_text(remote);
+  const auto here = socket.local_endpoint(error);
+  if (!error) peer.reached = address_text(here);
+  return peer;
 }
 
-// A socket file that nobody listens on any more is in the way.
-void remove_stale_socket(const std::string& path) {
-  struct stat info{};
-  if (lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  const asio::local::stream_protocol::endpoint endpoint(path);
-  const bool alive = connect(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 ||
-                     errno != ECONNREFUSED;
-  close(fd);
-  if (!alive) unlink(path.c_str());
+// No coroutine for who can't be served: the answer fits into the socket's buffer, or is lost.
+void turn_away(Socket& socket) noexcept {
+  constexpr std::string_view kAnswer =
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nX-Keybearer-Error: limit\r\n"
+      "Content-Type: application/json\r\nContent-Length: 63\r\nConnection: close\r\n\r\n"
+      "{\"errors\":[\"keybearer: too many connections to this listener\"]}";
+  (void)send(socket.native_handle(), kAnswer.data(), kAnswer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  shutdown(socket.native_handle(), SHUT_WR);
 }
 
 }  // namespace
 
-std::string_view ServerRequest::header(std::string_view name) const {
-  for (const auto& [key, value] : headers) {
-    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) {
-      return value;
-    }
+std::string Peer::text() const {
+  std::string text;
+  if (credentials) {
+    text = "uid:" + std::to_string(credentials->uid) + " pid:" + std::to_string(credentials->pid);
+  } else {
+    text = address;
   }
-  return {};
+  if (certificate) text += " CN=" + certificate->common_name;
+  return text;
+}
+
+std::string_view ServerRequest::header(std::string_view name) const {
+  const std::string* value = find_header(headers, name);
+  return value != nullptr ? std::string_view(*value) : std::string_view{};
+}
+
+ServerResponse error_response(int status, std::string_view text) {
+  return {.status = status, .body = Secret("{\"errors\":[" + json::quote(text) + "]}\n")};
 }
 
 struct Server::Impl {
-  struct Connection {
-    Protocol::socket socket;
-    bool busy = false;  // a request has been read and is not yet answered
+  struct Place {
+    std::unique_ptr<Connection> connection = {};  // null: in its TLS handshake
+  };
+  // Replaced as a whole; requests under way keep the one they began with.
+  struct Settings {
+    ServerLimits limits;
+    std::shared_ptr<TlsServerContext> tls;
+    Handler handler;
   };
 
-  Impl(asio::any_io_executor executor_in, ServerOptions options_in, Handler handler_in)
+  Impl(asio::any_io_executor executor_in, ServerOptions o, Handler handler)
       : executor(std::move(executor_in)),
-        options(std::move(options_in)),
-        handler(std::move(handler_in)),
+        address(std::move(o.address)),
+        loopback_only(o.loopback_only),
+        owner(o.socket),
+        settings(std::make_shared<const Settings>(
+            Settings{o.limits, std::move(o.tls), std::move(handler)})),
         acceptor(executor),
         tasks(executor) {}
 
-  asio::awaitable<void> accept_all();
-  asio::awaitable<void> serve(std::list<Connection>::iterator connection);
-  asio::awaitable<bool> serve_one(Connection& connection, std::string& pending);
-  asio::awaitable<int> read_request(Connection& connection, std::string& pending,
-                                    RequestParser& parser);
-  asio::awaitable<bool> answer(Connection& connection, ServerResponse response, bool head_only,
-                               bool keep);
-  asio::awaitable<ServerResponse> handle(ServerRequest request);
+  [[nodiscard]] bool local() const { return address.scheme == Url::Scheme::unix_socket; }
+  awaitable<void> accept_all();
+  awaitable<void> serve(Socket socket);
+  // By the settings of when the request came, not of when the connection began to wait for it.
+  static awaitable<void> handle(Exchange* exchange, std::shared_ptr<const Settings> settings) {
+    co_await settings->handler(*exchange);
+  }
+  [[nodiscard]] bool make_room();
 
   asio::any_io_executor executor;
-  ServerOptions options;
-  Handler handler;
+  Url address;
+  bool loopback_only;
+  SocketOwner owner;
+  SocketFile file;
+  std::shared_ptr<const Settings> settings;
   Acceptor acceptor;
-  std::list<Connection> connections;
-  Event ended;
+  std::list<Place> places;
+  ServerStats stats;
   TaskGroup tasks;
   bool stopping = false;
+  Handler on_request = [this](Exchange& exchange) { return handle(&exchange, settings); };
 };
 
-asio::awaitable<void> Server::Impl::accept_all() {
+// The longest waiting gives way; who has a request under way stays.
+bool Server::Impl::make_room() {
+  if (tasks.live() <= static_cast<std::size_t>(settings->limits.max_connections)) return true;
+  Place* longest = nullptr;
+  for (Place& place : places) {
+    if (place.connection == nullptr || place.connection->busy()) continue;
+    if (longest == nullptr ||
+        place.connection->waiting_since() < longest->connection->waiting_since())
+      longest = &place;
+  }
+  if (longest == nullptr) return false;
+  ++stats.connections_evicted;
+  longest->connection->stop();
+  return true;
+}
+
+awaitable<void> Server::Impl::accept_all() {
   while (!stopping) {
-    const auto seen = ended.generation();
-    if (connections.size() >= static_cast<std::size_t>(options.max_connections)) {
-      co_await ended.wait(seen);
-      continue;
-    }
     error_code error;
     auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (stopping) break;
@@ -188,158 +161,100 @@ asio::awaitable<void> Server::Impl::accept_all() {
       continue;
     }
     fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-    if (options.address.scheme == Url::Scheme::http)
-      socket.set_option(asio::ip::tcp::no_delay(true), error);
-    connections.push_back({std::move(socket)});
-    tasks.spawn(serve(std::prev(connections.end())));
+    ++stats.connections;
+    if (!make_room()) {
+      ++stats.connections_refused;
+      turn_away(socket);
+      continue;
+    }
+    if (!local()) socket.set_option(asio::ip::tcp::no_delay(true), error);
+    tasks.spawn(serve(std::move(socket)));
   }
 }
 
-asio::awaitable<void> Server::Impl::serve(std::list<Connection>::iterator connection) {
+awaitable<void> Server::Impl::serve(Socket socket) {
+  const auto place = places.emplace(places.end());
   struct Leave {
     Impl* impl;
-    std::list<Connection>::iterator connection;
+    std::list<Place>::iterator place;
     ~Leave() {
-      impl->connections.erase(connection);
-      impl->ended.set();
+      --impl->stats.open;
+      impl->places.erase(place);
     }
-  } leave{this, connection};
-  std::string pending;  // bytes of the next request
-  while (co_await serve_one(*connection, pending) && !stopping) {
-  }
-}
-
-// 0: a whole request; -1: the client went away or stayed silent; else the status to answer.
-asio::awaitable<int> Server::Impl::read_request(Connection& connection, std::string& pending,
-                                                RequestParser& parser) {
-  bool begun = !pending.empty();
-  auto limit = Limit::in(begun ? options.request_timeout : options.idle_timeout);
-  auto guard = std::make_unique<Deadline<Protocol::socket>>(executor, limit.at, connection.socket);
-  while (true) {
-    if (!pending.empty()) {
-      const auto used = parser.put(pending);
-      if (!used) co_return used.error().status;
-      pending.erase(0, *used);
-      if (parser.done()) co_return 0;
-    }
-    const std::size_t had = pending.size();
-    if (had > options.max_header) co_return 431;
-    pending.resize(had + kReadSize);
+  } const leave{this, place};
+  ++stats.open;
+  Peer peer = peer_of(socket, local());
+  if (local() && !peer.credentials) co_return;
+  std::unique_ptr<Stream> stream;
+  const auto tls = settings->tls;
+  if (tls != nullptr && !local()) {
     error_code error;
-    const std::size_t n = co_await connection.socket.async_read_some(
-        asio::buffer(pending.data() + had, kReadSize),
-        asio::redirect_error(asio::use_awaitable, error));
-    pending.resize(had + n);
-    if (error) co_return -1;
-    if (!begun) {
-      begun = true;
-      guard = std::make_unique<Deadline<Protocol::socket>>(
-          executor, Clock::now() + options.request_timeout, connection.socket);
+    const auto protocol = peer.address.contains(':') ? asio::ip::tcp::v6() : asio::ip::tcp::v4();
+    const int fd = socket.release(error);
+    auto made = co_await tls->handshake(asio::ip::tcp::socket(executor, protocol, fd), peer,
+                                        Limit::in(settings->limits.header_timeout));
+    if (!made) {
+      ++stats.tls_failures;
+      log::debug("listener.tls_failed", made.error().text, {{"peer", peer.text()}});
+      co_return;
     }
+    stream = *std::move(made);
+  } else {
+    stream = make_plain_stream(std::move(socket));
   }
-}
-
-asio::awaitable<bool> Server::Impl::serve_one(Connection& connection, std::string& pending) {
-  RequestParser parser(options.max_header, options.max_body);
-  const int status = co_await read_request(connection, pending, parser);
-  if (status < 0) co_return false;
-  connection.busy = true;
-  if (status > 0) {
-    co_return co_await answer(connection,
-                              ServerResponse{.status = status, .body = Secret("{\"errors\":[]}\n")},
-                              false, false);
+  place->connection = std::make_unique<Connection>(std::move(stream), std::move(peer),
+                                                   local() || tls != nullptr, stats);
+  while (!stopping) {
+    if (!co_await place->connection->serve_one(settings->limits, on_request)) break;
   }
-  const bool keep = parser.keep_alive();
-  auto request = parser.take();
-  const bool head_only = request.method == "HEAD";
-  auto response = co_await handle(std::move(request));
-  const bool kept = co_await answer(connection, std::move(response), head_only, keep && !stopping);
-  connection.busy = false;
-  co_return kept;
-}
-
-asio::awaitable<ServerResponse> Server::Impl::handle(ServerRequest request) {
-  try {
-    co_return co_await handler(std::move(request));
-  } catch (const boost::system::system_error& error) {
-    if (error.code() == asio::error::operation_aborted) throw;
-    log::error("listener.bug", "a request could not be answered", {{"reason", error.what()}});
-  } catch (const std::exception& error) {
-    log::error("listener.bug", "a request could not be answered", {{"reason", error.what()}});
-  }
-  co_return ServerResponse{.status = 500, .body = Secret("{\"errors\":[\"internal error\"]}\n")};
-}
-
-asio::awaitable<bool> Server::Impl::answer(Connection& connection, ServerResponse response,
-                                           bool head_only, bool keep) {
-  const Secret bytes = bytes_of(response, head_only, keep);
-  const Deadline guard(executor, Clock::now() + options.write_timeout, connection.socket);
-  error_code error;
-  co_await asio::async_write(connection.socket, asio::buffer(bytes.reveal()),
-                             asio::redirect_error(asio::use_awaitable, error));
-  co_return keep && !error;
 }
 
 Server::Server(asio::any_io_executor executor, ServerOptions options, Handler handler)
     : impl_(std::make_unique<Impl>(std::move(executor), std::move(options), std::move(handler))) {}
 
 Server::~Server() {
-  if (impl_->acceptor.is_open() && impl_->options.address.scheme == Url::Scheme::unix_socket) {
-    unlink(impl_->options.address.socket_path.c_str());
-  }
+  impl_->file.remove();
 }
 
 result<> Server::listen() {
-  Url& url = impl_->options.address;
-  const auto endpoint = endpoint_of(url);
-  if (!endpoint) return std::unexpected(endpoint.error());
-  const bool local = url.scheme == Url::Scheme::unix_socket;
-  if (local) remove_stale_socket(url.socket_path);
-
-  Acceptor& acceptor = impl_->acceptor;
-  error_code error;
-  acceptor.open(endpoint->protocol(), error);
-  if (!error) fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC);
-  if (!error && !local) acceptor.set_option(Acceptor::reuse_address(true), error);
-  const mode_t mask = local ? umask(0177) : 0;  // the socket's file is 0600 from the start
-  if (!error) acceptor.bind(*endpoint, error);
-  if (local) umask(mask);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    error_code ignored;
-    acceptor.close(ignored);
-    return fail(ErrorKind::io, "listen on " + url.text() + ": " + error.message());
-  }
-  if (!local) {
-    const auto bound = acceptor.local_endpoint(error);
-    asio::ip::tcp::endpoint tcp;
-    std::memcpy(tcp.data(), bound.data(), bound.size());
-    tcp.resize(bound.size());
-    url.port = std::to_string(tcp.port());
-  }
-  return {};
+  return listen_on(impl_->acceptor, impl_->address, impl_->loopback_only, impl_->owner,
+                   impl_->file);
 }
 
 const Url& Server::address() const {
-  return impl_->options.address;
+  return impl_->address;
 }
 
-asio::awaitable<void> Server::run() {
+awaitable<void> Server::run() {
   impl_->tasks.spawn(impl_->accept_all());
   co_await impl_->tasks.join();
+}
+
+void Server::configure(ServerLimits limits, std::shared_ptr<TlsServerContext> tls,
+                       Handler handler) {
+  impl_->settings = std::make_shared<const Impl::Settings>(
+      Impl::Settings{limits, std::move(tls), std::move(handler)});
+}
+
+result<> Server::set_socket_owner(const SocketOwner& owner) {
+  if (!impl_->local() || owner == impl_->owner) return {};
+  if (auto set = set_owner(impl_->address.socket_path, owner, impl_->file); !set) return set;
+  impl_->owner = owner;
+  return {};
 }
 
 void Server::stop() {
   impl_->stopping = true;
   error_code ignored;
-  if (impl_->options.address.scheme == Url::Scheme::unix_socket && impl_->acceptor.is_open()) {
-    unlink(impl_->options.address.socket_path.c_str());
-  }
+  impl_->file.remove();
   impl_->acceptor.close(ignored);
-  impl_->ended.set();
-  for (auto& connection : impl_->connections) {
-    if (!connection.busy) connection.socket.close(ignored);
+  for (auto& place : impl_->places) {
+    if (place.connection != nullptr) place.connection->stop();
   }
+}
+
+const ServerStats& Server::stats() const {
+  return impl_->stats;
 }
 
 }  // namespace keybearer::http

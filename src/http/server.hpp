@@ -1,18 +1,24 @@
 #pragma once
-// A small HTTP/1.1 server on loopback TCP or a unix socket: one coroutine per connection, one
-// handler for all requests.
+// An HTTP/1.1 server on TCP, TLS or a unix socket: one coroutine per connection, one handler for
+// all requests, bodies streamed both ways.
 //
 //     Server server(executor, {.address = *parse_url("http://127.0.0.1:0")}, handler);
 //     if (auto ok = server.listen(); !ok) ...
 //     co_await server.run();          // until stop() or cancelled; then no connection is left
 //
-// Limits guard against clients that are broken, slow or greedy: what is over one is answered 400,
-// 408, 413 or 431, or just closed. RFC 9112.
+// A handler gets an Exchange: it reads the body as far as it wants, and answers with respond() (all
+// at once) or begin(), write()..., finish(). whole_bodies() makes one of a function from request to
+// response. What the parser refuses (message.hpp), what is too slow or too large is answered 400,
+// 408, 413 or 431 with {"errors": [...]}, and the connection ends. When all places are taken, the
+// connection that has been without a request for longest gives way; where all are busy, the new one
+// is answered 503. RFC 9110, 9112.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,14 +26,18 @@
 
 #include "base/error.hpp"
 #include "base/secret.hpp"
-#include "http/client.hpp"
+#include "http/message.hpp"
+#include "http/peer.hpp"
+#include "http/stream.hpp"
+#include "http/tls_server.hpp"
+#include "http/url.hpp"
 
 namespace keybearer::http {
 
 struct ServerRequest {
   std::string method;
   std::string target;  // as it came: path and query, escaped
-  std::vector<std::pair<std::string, std::string>> headers = {};
+  Headers headers = {};
   Secret body = {};
 
   // The first header of that name (no case), or "".
@@ -37,38 +47,122 @@ struct ServerRequest {
 struct ServerResponse {
   int status = 200;
   std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers = {};
+  Headers headers = {};
   Secret body = {};  // not sent with 204, nor in answer to HEAD
 };
+// {"errors":["TEXT"]}, as Vault says it.
+[[nodiscard]] ServerResponse error_response(int status, std::string_view text);
+
+struct ResponseHead {
+  int status = 200;
+  Headers headers = {};                      // with Content-Type; without framing and Connection
+  std::optional<std::uint64_t> length = {};  // none: chunked, or until the connection ends (1.0)
+};
+
+struct ServerLimits {
+  HeadLimits head = {};
+  std::size_t max_body = 32u << 20;  // of read_all() and whole_bodies()
+  int max_connections = 256;
+  Duration header_timeout = std::chrono::seconds(10);    // from the head's first byte to its last
+  Duration idle_timeout = std::chrono::seconds(90);      // between requests
+  Duration progress_timeout = std::chrono::seconds(30);  // of a body that does not move, either way
+};
+
+// Counted since the start.
+struct ServerStats {
+  std::uint64_t connections = 0;          // accepted
+  std::uint64_t connections_refused = 0;  // 503: all places were busy
+  std::uint64_t connections_evicted = 0;  // idle ones that gave way
+  std::uint64_t tls_failures = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t malformed = 0;  // refused by the parser
+  std::uint64_t timeouts = 0;
+  std::uint64_t responses[6] = {};  // by the first digit of their status
+  std::size_t open = 0;             // connections now
+};
+
+class Connection;
+
+// One request and its answer. Lives in the connection's coroutine, as long as the handler runs.
+class Exchange {
+ public:
+  explicit Exchange(Connection& connection, RequestHead head)
+      : head_(std::move(head)), connection_(connection) {}
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  [[nodiscard]] const RequestHead& head() const { return head_; }
+  [[nodiscard]] const Peer& peer() const;
+  // The connection is TLS, or a unix socket: nobody on the way reads along.
+  [[nodiscard]] bool is_private() const;
+
+  // The next piece of the body, good until the next call; empty: its end. Error.status: 400, 408;
+  // the client has gone: network.
+  [[nodiscard]] boost::asio::awaitable<result<std::string_view>> read();
+  // What is left of it. Also 413.
+  [[nodiscard]] boost::asio::awaitable<result<Secret>> read_all(std::size_t limit);
+
+  // The whole answer. Errors: the client has gone or takes nothing.
+  [[nodiscard]] boost::asio::awaitable<result<>> respond(ServerResponse response);
+  [[nodiscard]] boost::asio::awaitable<result<>> begin(ResponseHead head);
+  [[nodiscard]] boost::asio::awaitable<result<>> write(std::string_view piece);
+  // An answer that was begun and not finished ends such that the client knows: it was cut.
+  [[nodiscard]] boost::asio::awaitable<result<>> finish();
+  [[nodiscard]] bool begun() const { return begun_; }
+  [[nodiscard]] int status() const { return status_; }
+
+  // Runs a task, cancelled when the client leaves: then false.
+  [[nodiscard]] boost::asio::awaitable<bool> unless_client_leaves(
+      boost::asio::awaitable<void> task);
+  // After begin() with 101: the connection itself, and what the client has sent already.
+  [[nodiscard]] Stream& tunnel();
+  [[nodiscard]] std::string take_unread();
+  // The connection ends with this answer.
+  void close_after() { head_.keep_alive = false; }
+
+ private:
+  friend class Connection;
+  RequestHead head_;
+  Connection& connection_;
+  bool begun_ = false, finished_ = false, chunked_ = false, tunnelled_ = false;
+  bool bodyless_ = false;  // the answer has no body, whatever is written
+  int status_ = 0;
+  std::optional<std::uint64_t> left_ = {};  // of a body with a length
+};
+
+// Owns nothing of the exchange; an exception is answered 500.
+using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
+using WholeHandler = std::function<boost::asio::awaitable<ServerResponse>(ServerRequest)>;
+[[nodiscard]] Handler whole_bodies(WholeHandler handler, std::size_t max_body = 32u << 20);
 
 struct ServerOptions {
-  Url address;  // http with a loopback address (port 0: any that is free), or a unix socket
-  std::size_t max_header = 16 * 1024;
-  std::size_t max_body = 32u << 20;
-  int max_connections = 256;                            // more wait in the kernel's queue
-  Duration request_timeout = std::chrono::seconds(30);  // from its first byte to its last
-  Duration idle_timeout = std::chrono::seconds(90);     // between requests
-  Duration write_timeout = std::chrono::seconds(30);    // of one answer
+  Url address;  // http (port 0: any that is free) or a unix socket
+  bool loopback_only = true;
+  SocketOwner socket = {};                          // of a unix socket
+  std::shared_ptr<TlsServerContext> tls = nullptr;  // over TCP
+  ServerLimits limits = {};
 };
 
 class Server {
  public:
-  // An exception of the handler is answered 500.
-  using Handler = std::function<boost::asio::awaitable<ServerResponse>(ServerRequest)>;
-
   Server(boost::asio::any_io_executor executor, ServerOptions options, Handler handler);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Errors: config (not a loopback address), io (address in use, no such folder). A unix socket is
-  // made 0600; a stale one is replaced.
+  // Errors: config (not a loopback address, not a socket in the way), io (address in use, a live
+  // socket, no such directory).
   [[nodiscard]] result<> listen();
   // Where it listens, with the port that it got.
   [[nodiscard]] const Url& address() const;
   [[nodiscard]] boost::asio::awaitable<void> run();
+  // For connections and requests from now on.
+  void configure(ServerLimits limits, std::shared_ptr<TlsServerContext> tls, Handler handler);
+  // Mode and owner of the socket's file, from now on.
+  [[nodiscard]] result<> set_socket_owner(const SocketOwner& owner);
   // No new connections and requests; requests in progress are still answered.
   void stop();
+  [[nodiscard]] const ServerStats& stats() const;
 
  private:
   struct Impl;

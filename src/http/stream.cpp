@@ -1,6 +1,7 @@
 #include "http/stream.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -15,6 +16,7 @@
 
 #include "base/event.hpp"
 #include "http/deadline.hpp"
+#include "http/socket_end.hpp"
 
 namespace keybearer::http {
 namespace {
@@ -60,6 +62,17 @@ class PlainStream final : public Stream {
   [[nodiscard]] bool is_clean() noexcept override {
     return socket_.is_open() && !is_stale(socket_.native_handle());
   }
+  void cancel() noexcept override {
+    error_code ignored;
+    socket_.cancel(ignored);
+  }
+  asio::awaitable<void> peer_left() override { return wait_until_left(socket_); }
+  asio::awaitable<void> end_sending() override {
+    shutdown(socket_.native_handle(), SHUT_WR);
+    co_return;
+  }
+  void reset() noexcept override { reset_socket(socket_); }
+  asio::awaitable<void> drain() override { return drain_socket(socket_); }
 
  private:
   Socket socket_;
@@ -167,6 +180,15 @@ asio::awaitable<result<asio::ip::tcp::socket>> connect_tcp(Addresses addresses, 
 }
 
 }  // namespace
+
+std::unique_ptr<Stream> make_plain_stream(asio::generic::stream_protocol::socket socket) {
+  return std::make_unique<PlainStream<asio::generic::stream_protocol::socket>>(std::move(socket));
+}
+
+bool peer_has_left(int fd) noexcept {
+  pollfd entry{fd, POLLRDHUP, 0};
+  return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
 
 bool is_stale(int fd) noexcept {
   char byte = 0;

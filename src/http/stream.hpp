@@ -3,6 +3,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstddef>
 #include <memory>
@@ -27,6 +28,16 @@ class Stream {
                                                                std::size_t& written) = 0;
   // Ends whatever is in progress; also what a deadline does.
   virtual void close() noexcept = 0;
+  // What is in progress ends with an error, and the connection stays open.
+  virtual void cancel() noexcept = 0;
+  // Returns when the peer has closed the connection or its sending side.
+  [[nodiscard]] virtual boost::asio::awaitable<void> peer_left() = 0;
+  // Tells the peer that no more comes. A TLS peer may take its time to answer.
+  [[nodiscard]] virtual boost::asio::awaitable<void> end_sending() = 0;
+  // Reads what still comes, and drops it, until the peer closes.
+  [[nodiscard]] virtual boost::asio::awaitable<void> drain() = 0;
+  // Closes such that the peer learns that what it has is not the whole.
+  virtual void reset() noexcept = 0;
   // Open, and nothing unread lies on it: neither in the socket nor in a layer above. Only then may
   // another answer be read from it.
   [[nodiscard]] virtual bool is_clean() noexcept = 0;
@@ -34,6 +45,11 @@ class Stream {
 
 // Has the peer closed it, or sent something that nobody asked for? Then it can't be used again.
 [[nodiscard]] bool is_stale(int fd) noexcept;
+
+// Over a TCP or unix socket that is connected.
+[[nodiscard]] std::unique_ptr<Stream> make_plain_stream(
+    boost::asio::generic::stream_protocol::socket socket);
+[[nodiscard]] bool peer_has_left(int fd) noexcept;
 
 // To the first address of the host that takes the connection; through `proxy` unless it is null
 // (https by CONNECT; http requests then need the absolute form). Errors: network, timeout, tls;

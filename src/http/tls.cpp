@@ -24,6 +24,7 @@
 #include "http/peer_name.hpp"
 #include "http/stream.hpp"
 #include "http/tls_files.hpp"
+#include "http/tls_stream.hpp"
 
 namespace keybearer::http {
 
@@ -40,92 +41,6 @@ namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-using TlsSocket = asio::ssl::stream<asio::ip::tcp::socket>;
-
-Error tls_error(std::string text, Reason reason = Reason::none) {
-  return {.kind = ErrorKind::tls, .text = std::move(text), .reason = reason};
-}
-
-// What the server thinks of our side, as its alert says; "": it was none of that.
-std::string_view refusal_of(int reason) {
-  switch (reason) {
-    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-      return "the server asks for a client certificate, or for TLS settings that we don't have: "
-             "set "
-             "vault.client_cert and client_key (VAULT_CLIENT_CERT, VAULT_CLIENT_KEY)";
-    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
-    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
-    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
-      return "the server does not accept the client certificate: renew vault.client_cert, or have "
-             "its "
-             "authority added on the server";
-    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-      return "the server speaks no TLS version that is allowed (vault.tls_min_version)";
-    default:
-      return {};
-  }
-}
-
-int reason_of(const error_code& error) {
-  return error.category() == asio::error::get_ssl_category()
-             ? ERR_GET_REASON(static_cast<unsigned long>(error.value()))
-             : 0;
-}
-
-// Whether connections with our certificate may go on under these settings: not once there is another.
-using InForce = std::function<bool(const asio::ssl::context& context)>;
-
-class TlsStream final : public Stream {
- public:
-  // `in_force` may be empty: there is no certificate of ours.
-  TlsStream(std::shared_ptr<asio::ssl::context> context, TlsSocket socket, InForce in_force)
-      : context_(std::move(context)), socket_(std::move(socket)), in_force_(std::move(in_force)) {}
-
-  asio::awaitable<result<std::size_t>> read_some(char* data, std::size_t size) override {
-    error_code error;
-    const std::size_t n = co_await socket_.async_read_some(
-        asio::buffer(data, size), asio::redirect_error(asio::use_awaitable, error));
-    if (error == asio::error::eof) co_return 0;
-    if (error) co_return broken(error);
-    co_return n;
-  }
-  asio::awaitable<result<>> write(std::string_view bytes, std::size_t& written) override {
-    error_code error;
-    written = co_await asio::async_write(socket_, asio::buffer(bytes),
-                                         asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return broken(error);
-    co_return result<>{};
-  }
-  void close() noexcept override {
-    error_code ignored;
-    socket_.next_layer().close(ignored);
-  }
-  // A record that came with the last answer lies in OpenSSL's buffers, not in the socket's.
-  // A certificate that was replaced shows on the next request.
-  [[nodiscard]] bool is_clean() noexcept override {
-    if (in_force_ && !in_force_(*context_)) return false;
-    SSL* const ssl = socket_.native_handle();
-    return socket_.next_layer().is_open() && SSL_has_pending(ssl) == 0 &&
-           BIO_pending(SSL_get_rbio(ssl)) == 0 && !is_stale(socket_.next_layer().native_handle());
-  }
-
- private:
-  static std::unexpected<Error> broken(const error_code& error) {
-    if (const auto refusal = refusal_of(reason_of(error)); !refusal.empty())
-      return std::unexpected(tls_error(std::string(refusal), Reason::tls_files));
-    return fail(ErrorKind::network, "the TLS connection broke: " + error.message());
-  }
-
-  std::shared_ptr<asio::ssl::context> context_;  // outlives the socket
-  TlsSocket socket_;
-  InForce in_force_;
-};
 
 // What a connection found wrong with its server's certificate.
 struct Finding {
@@ -243,22 +158,6 @@ std::string verify_failure(long code, const PeerName& peer, const Finding& findi
   }
 }
 
-struct Stamp {
-  timespec changed{};
-  ino_t inode = 0;
-  off_t size = 0;
-  friend bool operator==(const Stamp& a, const Stamp& b) {
-    return a.changed.tv_sec == b.changed.tv_sec && a.changed.tv_nsec == b.changed.tv_nsec &&
-           a.inode == b.inode && a.size == b.size;
-  }
-};
-
-Stamp stamp_of(const std::string& path) {
-  struct stat info{};
-  if (path.empty() || stat(path.c_str(), &info) != 0) return {};
-  return {info.st_mtim, info.st_ino, info.st_size};
-}
-
 // The connection asks for this name's certificate, and for no other.
 result<> expect_peer(SSL* ssl, const PeerName& peer) {
   X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);
@@ -325,9 +224,9 @@ result<> confirm_pin(SSL* ssl, const std::vector<std::string>& pins) {
 struct TlsContext::Impl {
   const ClientOptions& options;
   std::shared_ptr<asio::ssl::context> context;
-  std::array<Stamp, 4> stamps;
+  std::array<FileStamp, 4> stamps;
 
-  [[nodiscard]] std::array<Stamp, 4> stamps_now() const {
+  [[nodiscard]] std::array<FileStamp, 4> stamps_now() const {
     return {stamp_of(options.ca_cert), stamp_of(options.ca_path), stamp_of(options.client_cert),
             stamp_of(options.client_key)};
   }
@@ -390,12 +289,12 @@ Error handshake_error(const error_code& error, SSL* ssl, const PeerName& peer,
     std::string failure = verify_failure(SSL_get_verify_result(ssl), peer, finding);
     if (!failure.empty()) return tls_error(std::move(failure), Reason::tls_certificate);
   }
-  const int reason = reason_of(error);
+  const int reason = tls_reason(error);
   if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
     return tls_error("the server does not speak TLS: is it http:// in vault.address (VAULT_ADDR)?",
                      Reason::tls_mismatch);
   }
-  if (const auto refusal = refusal_of(reason); !refusal.empty())
+  if (const auto refusal = tls_refusal(reason); !refusal.empty())
     return tls_error(std::string(refusal), Reason::tls_files);
   return tls_error("TLS handshake failed: " + error.message());
 }
@@ -439,7 +338,7 @@ asio::awaitable<result<std::unique_ptr<Stream>>> TlsContext::handshake(asio::ip:
       return newest && newest->get() == &own;
     };
   }
-  co_return std::make_unique<TlsStream>(*context, std::move(tls), std::move(in_force));
+  co_return make_tls_stream(*context, std::move(tls), std::move(in_force));
 }
 
 }  // namespace keybearer::http

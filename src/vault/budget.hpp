@@ -50,10 +50,16 @@ class Budget {
     fixed_ = fixed;
   }
 
+  // The default follows the secrets that the configuration names and says nothing of the requests of
+  // other programs: only a number that was set counts those too.
+  [[nodiscard]] bool counts(Traffic traffic) const {
+    return traffic != Traffic::proxy || config_.requests_per_minute.has_value();
+  }
   // When a request of this class may go out, if nobody comes before: `now`, or later. Reads leave a
   // tenth of the burst to `control`.
   [[nodiscard]] Instant next(Traffic traffic, Instant now) {
     fill(now);
+    if (!counts(traffic)) return now;
     const double wanted = traffic == Traffic::control ? 1.0 : 1.0 + reserve();
     if (units_ >= wanted - kRounding) return now;
     return now + std::max(Duration(1),

@@ -131,7 +131,7 @@ struct Session::Impl {
       }
       (void)co_await waiting.turn.wait(seen, std::min(at, give_up_at));
     }
-    budget.take(Clock::now());
+    if (budget.counts(traffic)) budget.take(Clock::now());
     ++stats.sent[index(traffic)];
     if (traffic != Traffic::control) proxy_next = traffic == Traffic::secrets;
     co_return result<>{};
@@ -149,7 +149,7 @@ struct Session::Impl {
       return impl.enter(traffic, latest, std::min(limit, give_up_at));
     }
     void give_back() noexcept override {
-      impl.budget.give_back();
+      if (impl.budget.counts(traffic)) impl.budget.give_back();
       --impl.stats.sent[index(traffic)];
       impl.call_next();
     }
@@ -222,6 +222,18 @@ awaitable<result<http::Response>> Session::send(http::Request request, Traffic t
   impl->count(response);
   if (response) impl->obey(*response);
   co_return response;
+}
+
+awaitable<result<StreamAnswer>> Session::open(http::StreamRequest request, Traffic traffic,
+                                              Instant give_up_at) {
+  Impl* const impl = impl_.get();
+  Impl::Turnstile gate(*impl, traffic, Instant{}, give_up_at);
+  request.gate = &gate;
+  auto http = impl->http;
+  auto opened = co_await http::open(*http, std::move(request));
+  ++(opened ? impl->stats.answered : impl->stats.failed);
+  if (!opened) co_return std::unexpected(std::move(opened).error());
+  co_return StreamAnswer{std::move(http), *std::move(opened)};
 }
 
 void Session::reopen() {

@@ -20,6 +20,7 @@
 #include "base/secret.hpp"
 #include "config/config.hpp"
 #include "http/client.hpp"
+#include "http/stream_client.hpp"
 #include "vault/budget.hpp"
 
 namespace keybearer::vault {
@@ -40,6 +41,12 @@ struct SessionStats {
   std::uint64_t succeeded = 0, refused = 0, erred = 0;  // of the answered: 2xx and 3xx, 4xx, 5xx
   std::optional<Instant> reachable_since;               // unset: the last request got no answer
   std::string error;                                    // of that one
+};
+
+// An answer that is still coming, and the client that its connection belongs to.
+struct StreamAnswer {
+  std::shared_ptr<http::Client> client;
+  std::unique_ptr<http::Incoming> incoming;
 };
 
 class Session {
@@ -65,6 +72,11 @@ class Session {
   [[nodiscard]] boost::asio::awaitable<result<http::Response>> send(
       http::Request request, Traffic traffic, Instant latest = Instant::max(),
       Instant give_up_at = Instant::max());
+
+  // The same for what is passed through in pieces. What the server asked for with Retry-After is its
+  // client's business: it neither holds such requests back nor does their answer close for others.
+  [[nodiscard]] boost::asio::awaitable<result<StreamAnswer>> open(
+      http::StreamRequest request, Traffic traffic, Instant give_up_at = Instant::max());
 
   // Somebody wants an answer now (rotate, HUP, a new token): waits that the server asked for end.
   // The budget still holds.

@@ -43,7 +43,7 @@ struct House {
   bool ended = false;
 
   explicit House(ServerOptions options = {.address = any_port()})
-      : server(loop.context.get_executor(), std::move(options), echo) {
+      : server(loop.context.get_executor(), std::move(options), http::whole_bodies(echo, 1000)) {
     REQUIRE(server.listen());
     asio::co_spawn(loop.context, server.run(), [this](std::exception_ptr) { ended = true; });
   }
@@ -103,22 +103,25 @@ TEST_CASE("a HEAD is answered without a body") {
 }
 
 TEST_CASE("what is over a limit or no HTTP is refused and the connection closed") {
-  House house({.address = any_port(), .max_header = 1000, .max_body = 10});
+  House house({.address = any_port(), .limits = {.head = {.bytes = 1000}}});
   CHECK(house.talk("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
   CHECK(house.talk("GET / HTTP/1.1\r\nX: " + std::string(2000, 'x') + "\r\n\r\n")
             .starts_with("HTTP/1.1 431 "));
-  CHECK(house.talk("PUT / HTTP/1.1\r\nContent-Length: 11\r\n\r\n12345678901")
+  CHECK(house.talk("PUT / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'x'))
             .starts_with("HTTP/1.1 413 "));
-  CHECK(
-      house
-          .talk("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n")
-          .starts_with("HTTP/1.1 413 "));
+  CHECK(house
+            .talk("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
+                  std::string(1001, 'x') + "\r\n0\r\n\r\n")
+            .starts_with("HTTP/1.1 413 "));
 }
 
-TEST_CASE("a client that stays silent or slow is dropped") {
-  House house({.address = any_port(), .request_timeout = 20ms, .idle_timeout = 20ms});
+TEST_CASE("a client that stays silent is dropped, one that is slow is told so") {
+  House house({.address = any_port(),
+               .limits = {.header_timeout = 20ms, .idle_timeout = 20ms, .progress_timeout = 20ms}});
   CHECK(house.talk("").empty());
-  CHECK(house.talk("GET / HT").empty());
+  CHECK(house.talk("GET / HT").starts_with("HTTP/1.1 408 "));
+  CHECK(house.talk("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+            .starts_with("HTTP/1.1 408 "));
 }
 
 TEST_CASE("a bug in a handler is a 500 and the server goes on") {
@@ -147,34 +150,42 @@ TEST_CASE("stop answers what is in progress and closes what is idle") {
   CHECK(idle.empty());
 }
 
-TEST_CASE("connections over the limit wait for their turn") {
-  House house({.address = any_port(), .max_connections = 1});
-  int done = 0;
-  for (int i = 0; i < 3; ++i) {
-    asio::co_spawn(
-        house.loop.context,
-        house.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "never"),
-        [&done](std::exception_ptr, std::string got) {
-          CHECK(got.starts_with("HTTP/1.1 200 "));
-          ++done;
-        });
-  }
-  while (done < 3 && house.loop.context.run_one_for(5s) != 0) {
-  }
-  CHECK(done == 3);
+TEST_CASE("over the limit the idle give way, and where all are busy the new one is told so") {
+  House house({.address = any_port(), .limits = {.max_connections = 1}});
+  std::string idle = "open", slow;
+  const auto keep = [](std::string& where) {
+    return [&where](std::exception_ptr, std::string got) { where = std::move(got); };
+  };
+  asio::co_spawn(house.loop.context, house.exchange("GET / HTT", "never"), keep(idle));
+  while (house.server.stats().open == 0) house.loop.context.run_one_for(5s);
+  CHECK(house.talk("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 200 "));
+  CHECK(house.server.stats().connections_evicted == 1);
+  asio::co_spawn(
+      house.loop.context,
+      house.exchange("GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "never"),
+      keep(slow));
+  while (house.server.stats().requests < 2) house.loop.context.run_one_for(5s);
+  const std::string refused = house.talk("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(refused.starts_with("HTTP/1.1 503 "));
+  CHECK(refused.find("X-Keybearer-Error: limit") != std::string::npos);
+  while (slow.empty()) house.loop.context.run_one_for(5s);
+  CHECK(slow.starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("only loopback is listened on, and a port in use is said so") {
   Loop loop;
   for (const char* text :
        {"http://0.0.0.0:1", "http://10.0.0.1:1", "http://[::]:1", "https://127.0.0.1:1"}) {
-    Server server(loop.context.get_executor(), {.address = *http::parse_url(text)}, echo);
+    Server server(loop.context.get_executor(), {.address = *http::parse_url(text)},
+                  http::whole_bodies(echo));
     const auto listening = server.listen();
     REQUIRE_FALSE(listening);
     CHECK(listening.error().kind == ErrorKind::config);
   }
   House house;
-  Server second(loop.context.get_executor(), {.address = house.server.address()}, echo);
+  Server second(loop.context.get_executor(), {.address = house.server.address()},
+                http::whole_bodies(echo));
   const auto listening = second.listen();
   REQUIRE_FALSE(listening);
   CHECK(listening.error().text.find("in use") != std::string::npos);
@@ -202,7 +213,7 @@ TEST_CASE("a unix socket is ours alone, replaces a stale one and goes with the s
     CHECK(response->body.reveal() == "GET /x  ");
     Loop other;
     Server second(other.context.get_executor(), {.address = *http::parse_url("unix://" + path)},
-                  echo);
+                  http::whole_bodies(echo));
     CHECK_FALSE(second.listen());
   }
   struct stat info{};

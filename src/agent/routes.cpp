@@ -1,0 +1,45 @@
+#include "agent/routes.hpp"
+
+#include "base/log.hpp"
+
+namespace keybearer {
+namespace {
+
+using boost::asio::awaitable;
+
+// As Vault Agent's: 404 unless it is enabled, 405 but for POST, 200 without a body.
+awaitable<void> answer_quit(http::Exchange& exchange, bool enabled,
+                            const std::function<void()>& quit) {
+  const bool post = exchange.head().method == "POST";
+  const int status = !enabled ? 404 : !post ? 405 : 200;
+  (void)co_await exchange.respond({.status = status});
+  if (status != 200) co_return;
+  log::info("agent.stopping", "stopping", {{"asked_by", exchange.peer().text()}});
+  quit();
+}
+
+}  // namespace
+
+serve::Login login_of(auth::AuthLoop& auth) {
+  return {.changed = auth.changed(),
+          .accessor = [&auth] { return auth.state().accessor; },
+          .mount = [&auth] { return auth.state().mount; },
+          .trouble =
+              [&auth] {
+                const auto& trouble = auth.state().trouble;
+                return trouble ? trouble->text : std::string();
+              },
+          .token_is_good = [&auth] { return auth.token_is_good(); }};
+}
+
+void add_routes(serve::Router& router, RouteParts parts) {
+  router.add({.path = "/v1/*", .methods = {}, .handler = parts.proxy.handler()});
+  const auto quit = std::make_shared<const std::function<void()>>(std::move(parts.quit));
+  router.add({.path = "/agent/v1/quit",
+              .methods = {},
+              .handler = [quit](http::Exchange& exchange, const serve::Request& request) {
+                return answer_quit(exchange, request.rules.quit_enabled(), *quit);
+              }});
+}
+
+}  // namespace keybearer

@@ -1,0 +1,76 @@
+#pragma once
+// /v1/*: requests of programs to the server, with our token where they have none.
+//
+//     Proxy proxy(session, login, config.api_proxy);
+//     router.add({.path = "/v1/*", .methods = {}, .handler = proxy.handler()});
+//
+// Bodies pass in pieces both ways. What the server says is passed on as it came; what we say
+// ourselves is {"errors": ["keybearer: ..."]} with X-Keybearer-Error. Nothing is repeated but reads,
+// once; a client that leaves takes its request upstream along. Which token: serve/token_guard.
+// One executor, one thread. Session and what Login refers to must outlive it.
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "base/event.hpp"
+#include "config/config.hpp"
+#include "serve/router.hpp"
+#include "serve/token_guard.hpp"
+#include "vault/session.hpp"
+
+namespace keybearer::serve {
+
+// Our login, as auth/ has it.
+struct Login {
+  Event& changed;                         // after every change of what follows
+  std::function<std::string()> accessor;  // of the token in force
+  std::function<std::string()> mount;     // "auth/approle"
+  std::function<std::string()> trouble;   // why there is none yet; "" when nothing is known
+  // After a 403: false when the token is gone, and another is being fetched.
+  std::function<boost::asio::awaitable<bool>()> token_is_good;
+};
+
+struct ProxyStats {
+  std::uint64_t success = 0, client_error = 0, error = 0;    // by the answer: < 400, 4xx, 5xx
+  std::map<std::string, std::uint64_t, std::less<>> failed;  // ours: upstream, timeout, auth, limit
+  std::uint64_t refused = 0;                                 // to keep the token ours
+  std::uint64_t leaks_stopped = 0;  // answers that held our token or accessor
+  std::uint64_t cancelled = 0;      // the client left
+};
+
+class Proxy {
+ public:
+  Proxy(vault::Session& session, Login login, config::ApiProxy config)
+      : session_(session), login_(std::move(login)), config_(config) {}
+
+  [[nodiscard]] RouteHandler handler();
+  void configure(config::ApiProxy config) { config_ = config; }
+  [[nodiscard]] const ProxyStats& stats() const { return stats_; }
+
+ private:
+  struct Job;
+  static boost::asio::awaitable<void> serve(Proxy* proxy, http::Exchange* exchange,
+                                            const Request* request);
+  boost::asio::awaitable<void> run(Job* job);
+  boost::asio::awaitable<bool> prepare(Job& job);
+  boost::asio::awaitable<bool> wait_for_token(Job& job, const vault::Token& gone);
+  boost::asio::awaitable<result<vault::StreamAnswer>> ask(Job& job);
+  boost::asio::awaitable<bool> token_died(Job& job, http::Incoming& incoming);
+  boost::asio::awaitable<void> relay(Job& job, http::Incoming& incoming);
+  boost::asio::awaitable<void> relay_whole(Job& job, http::Incoming& incoming, Secret body);
+  boost::asio::awaitable<void> relay_pieces(Job& job, http::Incoming& incoming, Secret first,
+                                            bool ended);
+  boost::asio::awaitable<void> tunnel(Job& job, http::Incoming& incoming);
+  boost::asio::awaitable<void> refuse(Job& job, Refusal refusal);
+  boost::asio::awaitable<void> fail(Job& job, const Error& error);
+
+  vault::Session& session_;
+  Login login_;
+  config::ApiProxy config_;
+  ProxyStats stats_;
+};
+
+}  // namespace keybearer::serve

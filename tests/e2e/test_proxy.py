@@ -1,0 +1,746 @@
+"""The proxy of [[listener]], point by point (the numbers are those of the check-list in tests/e2e/README.md): requests in, answers and the
+journal of a recording server out. The cache's points are in test_proxy_cache.py, those with real clients in test_proxy_clients.py."""
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import EX_CONFIG, wait_for
+from harness.stub import ACCESSOR, PROGRAM, TOKEN, Front, Stub, UnixConnection, reply
+
+OK = reply(body={"data": {"value": "v"}})
+GUARD = "X-Vault-Request: true\r\n"
+
+
+@pytest.fixture
+def stub():
+    server = Stub()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def front(stub, tmp_path):
+    """front(...) starts keybearer before the stub."""
+    made = []
+
+    def start(**how):
+        made.append(Front(tmp_path, how.pop("server", stub), **how))
+        return made[-1]
+    yield start
+    for each in made:
+        log = each.log
+        each.close()
+        assert "AddressSanitizer" not in log and "agent.bug" not in log, log[-3000:]
+        assert TOKEN not in log, "the token is in the log"
+
+
+def request(method="GET", target="/v1/kv/x", headers="", body="", version="1.1", host="localhost"):
+    return f"{method} {target} HTTP/{version}\r\nHost: {host}\r\n{GUARD}{headers}\r\n{body}".encode("latin-1")
+
+
+# --- the token ---------------------------------------------------------------------------------------------------------------------------
+
+LEAKS = {
+    "lookup": reply(body={"data": {"id": TOKEN, "accessor": "x"}}),
+    "accessor": reply(body={"data": {"accessor": ACCESSOR}}),
+    "deep": reply(body={"auth": {"list": [{"a": {"b": TOKEN}}]}}),
+    "in a text": reply(400, {"errors": [f"bad token {TOKEN} given"]}),
+    "escaped": reply(body='{"data": {"id": "' + "".join(f"\\u{ord(c):04x}" for c in TOKEN) + '"}}'),
+    "wrapped": reply(body={"wrap_info": {"token": "hvs.w", "wrapped_accessor": ACCESSOR}}),
+    "chunked": reply(headers=[("Transfer-Encoding", "chunked"), ("Content-Type", "application/json")], length=False)
+    + b'f\r\n{"data":{"id":"\r\n' + f"{len(TOKEN):x}\r\n{TOKEN}\r\n".encode() + b'3\r\n"}}\r\n0\r\n\r\n',
+    "text": reply(body=f"token: {TOKEN}", headers=[("Content-Type", "text/plain")]),
+}
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+@pytest.mark.parametrize("path", ["/v1/auth/token/lookup", "/v1/ns/auth/token/lookup/", "/v1/kv/data/x", "/v1/sys/wrapping/unwrap"])
+def test_01_never_shows_its_token(front, stub, kind, path):
+    stub.on(f"POST {path}", LEAKS[kind])
+    answer = front().ask("POST", path, {})
+    assert answer.status == 502 and answer.header("X-Keybearer-Error"), answer
+    assert TOKEN.encode() not in answer.body and ACCESSOR.encode() not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/v1/auth/token/lookup-self", "/v1/auth/token/lookup-self/", "/v1/ns1/auth/token/lookup-self",
+                                  "/v1/auth/token/%6cookup-self"])
+def test_01_own_lookup_is_stripped(front, stub, path):
+    stub.on(f"GET {path}", lambda r, c: reply(body={"data": {"id": r.header("X-Vault-Token"), "accessor": ACCESSOR, "ttl": 77}}))
+    stub.on("POST /v1/auth/token/renew-self", lambda r, c: reply(
+        body={"auth": {"client_token": r.header("X-Vault-Token"), "accessor": ACCESSOR, "lease_duration": 78}}))
+    f = front()
+    answer = f.get(path)
+    if answer.status == 200:
+        assert answer.json["data"] == {"ttl": 77}
+    assert TOKEN.encode() not in answer.body and ACCESSOR.encode() not in answer.body
+    assert f.ask("POST", "/v1/auth/token/renew-self", {}).json["auth"] == {"client_token": "", "accessor": "", "lease_duration": 78}
+
+
+def test_01_a_long_answer_is_cut_before_the_token(front, stub):
+    def drip(_, connection):
+        connection.sendall(reply(headers=[("Transfer-Encoding", "chunked"), ("Content-Type", "application/json")], length=False))
+        for piece in ("x" * 70000, TOKEN[:20]):
+            connection.sendall(f"{len(piece):x}\r\n{piece}\r\n".encode())
+        time.sleep(0.05)  # noqa: the two halves must arrive apart
+        rest = TOKEN[20:]
+        connection.sendall(f"{len(rest):x}\r\n{rest}\r\n0\r\n\r\n".encode())
+    stub.on("GET /v1/kv/x", drip)
+    got = front().raw(request(headers="Connection: close\r\n"))
+    assert b"200" in got and TOKEN[:20].encode() not in got and not got.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("header", [("X-Vault-Token", "mine"), ("Authorization", "Bearer mine")])
+def test_02_a_token_of_the_clients_own_wins(front, stub, header):
+    stub.on("GET /v1/kv/x", reply(403, {"errors": ["permission denied"]}))
+    answer = front().get("/v1/kv/x", dict([header]))
+    assert answer.status == 403 and answer.header("X-Keybearer-Error") is None
+    [seen] = stub.seen("GET /v1/kv/x")
+    assert seen.all(header[0]) == [header[1]] and TOKEN not in str(seen.headers)
+
+
+def test_03_force_drops_both_headers_but_the_credential_of_a_login(front, stub):
+    f = front(config='[api_proxy]\nuse_auto_auth_token = "force"\n')
+    f.get("/v1/kv/x", {"X-Vault-Token": "mine", "Authorization": "Bearer mine"})
+    f.ask("POST", "/v1/auth/jwt/login", {"role": "r"}, {"Authorization": "Bearer svid"})
+    one, login = stub.seen("GET /v1/kv/x")[0], stub.seen("POST /v1/auth/jwt/login")[0]
+    assert one.all("X-Vault-Token") == [TOKEN] and one.header("Authorization") is None
+    assert login.header("Authorization") == "Bearer svid" and login.header("X-Vault-Token") is None
+
+
+OPEN = ["auth/jwt/login", "auth/userpass/login/bob", "ns1/auth/ldap/login/bob", "sys/health", "sys/seal-status", "sys/init", "sys/leader",
+        "sys/wrapping/lookup", "sys/unseal"]
+
+
+@pytest.mark.parametrize("mode", ["false", "true", '"force"'])
+def test_04_no_token_of_ours_where_none_is_wanted(front, stub, mode):
+    f = front(config=f"[api_proxy]\nuse_auto_auth_token = {mode}\n")
+    for path in OPEN:
+        f.ask("POST", f"/v1/{path}", {})
+    f.get("/v1/kv/x")
+    f.get("/v1/kv/x", {"X-Vault-Token": ""})
+    for seen in stub.journal:
+        if any(path in seen.target for path in OPEN):
+            assert seen.header("X-Vault-Token") is None, seen
+    assert [r.header("X-Vault-Token") for r in stub.seen("GET /v1/kv/x")] == [None if mode == "false" else TOKEN] * 2
+
+
+REVOKE = [("auth/token/revoke-self", {}), ("auth/token/revoke-self/", None), ("ns/auth/token/revoke-self", {}),
+          ("auth/token/revoke", {"token": TOKEN}), ("auth/token/revoke-orphan", {"token": TOKEN}),
+          ("auth/token/revoke-accessor", {"accessor": ACCESSOR}), (f"auth/token/revoke/{TOKEN}", None),
+          ("auth/token/revoke", '{"token": "' + "".join(f"\\u{ord(c):04x}" for c in TOKEN) + '"}'),
+          ("auth/token/%72evoke-self", {}), ("sys/leases/revoke-prefix/auth/approle/login", None), ("sys/leases/revoke-prefix/auth", None),
+          ("sys/leases/revoke-force/auth/approle", None), ("sys/leases/revoke", {"lease_id": "auth/approle/login/h123"}),
+          ("sys/revoke-prefix/auth/approle/", None), ("sys/revoke/auth/approle/login/h1", None)]
+
+
+@pytest.mark.parametrize("path,body", REVOKE)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_05_its_own_token_is_not_revoked(front, stub, path, body, method):
+    f = front()
+    assert f.ask(method, f"/v1/{path}", body).status == 403
+    assert not [r for r in stub.seen() if "revoke" in r.target or "%72" in r.target]
+
+
+def test_05_other_revocations_pass(front, stub):
+    f = front()
+    for path, body in (("auth/token/revoke", {"token": "other"}), ("auth/token/revoke-accessor", {"accessor": "other"}),
+                       ("sys/leases/revoke", {"lease_id": "database/creds/app/1"}), ("sys/leases/revoke-prefix/database/creds", None)):
+        f.ask("PUT", f"/v1/{path}", body)
+    assert f.ask("PUT", "/v1/auth/token/revoke-self", {}, {"X-Vault-Token": "mine"}).status == 204
+    assert len(stub.seen()) == 5
+
+
+@pytest.mark.parametrize("path", ["auth/token/lookup-self", "auth/token/create", "ns/auth/token/lookup-self", "auth/token/lookup"])
+def test_06_answers_about_its_token_are_not_wrapped(front, stub, path):
+    assert front().ask("POST", f"/v1/{path}", {}, {"X-Vault-Wrap-TTL": "60s"}).status == 403
+    assert not stub.seen()
+
+
+def test_06_tokens_are_made_of_it_only_by_a_rule(front, stub, tmp_path):
+    stub.on("POST /v1/auth/token/create", reply(body={"auth": {"client_token": "hvs.child"}}))
+    f = front()
+    assert f.ask("POST", "/v1/auth/token/create", {}).status == 403 and not stub.seen()
+    assert f.ask("POST", "/v1/auth/token/create", {}, {"X-Vault-Token": "mine"}).status == 200
+    f.write("[api_proxy]\nallow_token_creation = true\n")
+    f.reload()
+    assert f.ask("POST", "/v1/auth/token/create", {}).status == 200
+
+
+def test_07_waits_for_the_first_login_then_503(front, stub):
+    stub.login_error = reply(503, {"errors": ["Vault is sealed"]})
+    f = front()
+    begin = time.monotonic()
+    answer = f.get("/v1/kv/x")
+    assert answer.status == 503 and answer.header("Retry-After") == "1" and answer.header("X-Keybearer-Error") == "auth"
+    assert 4.5 < time.monotonic() - begin < 7 and "not logged in yet" in answer.errors[0]
+    stub.on("GET /v1/kv/x", OK)
+    timer = threading.Timer(1, lambda: setattr(stub, "login_error", None))
+    timer.start()
+    wait_for(lambda: f.get("/v1/kv/x").status == 200, 20)
+    assert not [r for r in stub.seen("GET /v1/kv/x") if r.header("X-Vault-Token") is None]
+    assert f.get("/v1/sys/health").status == 200
+
+
+def test_08_logs_in_again_once_when_its_token_dies(front, stub):
+    stub.on("GET /v1/kv/x", OK)
+    f = front()
+    assert f.get("/v1/kv/x").status == 200
+    stub.gone.add(stub.token)
+    begin = time.monotonic()
+    assert f.get("/v1/kv/x").status == 200
+    assert time.monotonic() - begin < 2 and stub.logins == 2
+    assert f.get("/v1/kv/x").status == 200 and stub.logins == 2
+    stub.on("GET /v1/kv/denied", reply(403, {"errors": ["permission denied"]}))
+    assert f.get("/v1/kv/denied").errors == ["permission denied"] and stub.logins == 2
+
+
+# --- requests ----------------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("target", ["/v1/a%20b?z=1&a=%2f..&a=%20", "/v1/caf%C3%A9", "/v1/kv/x/", "/v1/a%252fb", "/v1/x?b=2&a=1", "/v1/%61",
+                                    "/v1/x?", "/v1/x?list=true&q=a+b"])
+def test_09_path_and_query_go_out_byte_for_byte(front, stub, target):
+    front().get(target)
+    assert [r.target for r in stub.seen()] == [target]
+
+
+@pytest.mark.parametrize("path", ["app/%2e%2e/other", "app/../other", "app/./x", "app//x", "app%2f..%2fother", "a%2Fb", "a%5cb", "a%00b",
+                                  "a%0d%0ab", "..", "a/%2E%2e", "%ff", "a%zz"])
+def test_10_odd_paths_are_refused(front, stub, path):
+    answer = front().get(f"/v1/{path}")
+    assert answer.status == 400 and "bad path" in answer.errors[0] and not stub.seen()
+
+
+def test_11_methods(front, stub):
+    f = front()
+    for method in ("LIST", "SCAN", "PATCH", "HEAD", "DELETE", "PUT"):
+        stub.on(f"{method} /v1/kv/x", OK if method != "HEAD" else reply(headers=[("X-A", "b")]))
+        body, headers = ('{"a":1}', {"Content-Type": "application/merge-patch+json"}) if method == "PATCH" else (None, {})
+        assert f.ask(method, "/v1/kv/x", body, headers).status == 200
+    assert [r.method for r in stub.seen()] == ["LIST", "SCAN", "PATCH", "HEAD", "DELETE", "PUT"]
+    patch = stub.seen("PATCH /v1/kv/x")[0]
+    assert patch.header("Content-Type") == "application/merge-patch+json" and patch.body == b'{"a":1}'
+    assert [f.ask(m, "/v1/kv/x").status for m in ("TRACE", "OPTIONS", "BREW", "CONNECT")] == [405] * 4
+    assert len(stub.seen()) == 6
+
+
+def test_12_hop_by_hop_headers_stay(front, stub):
+    stub.on("GET /v1/kv/x", reply(body={}, headers=[
+        ("Connection", "X-Down"), ("X-Down", "1"), ("Keep-Alive", "timeout=9"), ("Proxy-Authenticate", "Basic"), ("Set-Cookie", "a=b"),
+        ("X-Vault-Token", "leak"), ("Trailer", "X"), ("Retry-After", "7"), ("X-Vault-Index", "i"), ("Access-Control-Allow-Origin", "*"),
+        ("Strict-Transport-Security", "max-age=1"), ("X-Ratelimit-Limit", "5"), ("Cache-Control", "no-store"), ("Warning", "199 - x")]))
+    answer = front().get("/v1/kv/x", {
+        "Connection": "X-Up, keep-alive", "X-Up": "1", "Keep-Alive": "1", "TE": "trailers", "Proxy-Authorization": "Basic eDp5",
+        "Proxy-Connection": "x", "Cookie": "a=b", "User-Agent": "me/1"})
+    up = stub.seen()[0]
+    for name in ("X-Up", "Keep-Alive", "TE", "Proxy-Authorization", "Proxy-Connection", "Cookie", "Connection", "Upgrade"):
+        assert up.header(name) is None, name
+    assert up.header("User-Agent").startswith("keybearer/") and up.header("User-Agent").endswith("; me/1")
+    for name in ("X-Down", "Keep-Alive", "Proxy-Authenticate", "Set-Cookie", "X-Vault-Token", "Trailer", "Access-Control-Allow-Origin",
+                 "Strict-Transport-Security"):
+        assert answer.header(name) is None, name
+    for name, value in (("Retry-After", "7"), ("X-Vault-Index", "i"), ("X-Ratelimit-Limit", "5"), ("Cache-Control", "no-store"),
+                        ("Warning", "199 - x"), ("Content-Type", "application/json")):
+        assert answer.header(name) == value
+
+
+def test_13_vaults_headers_pass(front, stub):
+    headers = {"X-Vault-Namespace": "ns1/", "X-Vault-Wrap-TTL": "60s", "X-Vault-Index": "i", "X-Vault-Forward": "active-node",
+               "X-Vault-Inconsistent": "fail", "X-Vault-MFA": "m:1", "X-Vault-Policy-Override": "true",
+               "X-Vault-No-Request-Forwarding": "true"}
+    f = front(config="", listener='namespace = "own"\n[[listener]]\naddress = "127.0.0.1:PORT"\n'.replace('namespace = "own"\n', ""))
+    f.get("/v1/kv/x", headers)
+    up = stub.seen()[0]
+    assert {name: up.header(name) for name in headers} == headers and up.all("X-Vault-Request") == ["true"]
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 412, 502])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_14_a_write_goes_out_once(front, stub, method, status):
+    stub.on(f"{method} /v1/kv/x", reply(status, {"errors": ["no"]}, [("Retry-After", "9")]))
+    answer = front().ask(method, "/v1/kv/x", {"a": 1})
+    assert (answer.status, answer.errors, answer.header("Retry-After")) == (status, ["no"], "9") and len(stub.seen()) == 1
+
+
+def test_14_a_write_whose_answer_is_lost_is_not_sent_again(front, stub):
+    stub.on("POST /v1/kv/x", lambda r, c: None)
+    answer = front().ask("POST", "/v1/kv/x", {"a": 1})
+    assert answer.status == 502 and len(stub.seen()) == 1
+
+
+def test_15_a_read_is_sent_again_at_most_once_and_elsewhere(front, stub, tmp_path):
+    stub.on("GET /v1/kv/x", lambda r, c: None)
+    f = front()
+    assert f.get("/v1/kv/x").status == 502 and len(stub.seen("GET /v1/kv/x")) == 2
+    f.close()
+    other = Stub()
+    other.on("GET /v1/kv/x", OK)
+    f.address = f'{stub.address}", "{other.address}'
+    f.write()
+    with open(f.path, encoding="utf-8") as file:
+        text = file.read().replace(f'address = "{f.address}"', f'address = ["{stub.address}", "{other.address}"]', 1)
+    with open(f.path, "w", encoding="utf-8") as file:
+        file.write(text)
+    open(f.err, "w", encoding="ascii").close()
+    f.start()
+    f.wait_ready()
+    before = len(stub.seen("GET /v1/kv/x"))
+    assert f.get("/v1/kv/x").status == 200
+    assert len(stub.seen("GET /v1/kv/x")) - before == 1 and len(other.seen("GET /v1/kv/x")) == 1
+    other.close()
+
+
+SMUGGLING = [
+    request("POST", headers="Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", body="0\r\n\r\n"),
+    request("POST", headers="Content-Length: 3\r\nContent-Length: 3\r\n", body="abc"),
+    request("POST", headers="Content-Length: 3, 3\r\n", body="abc"),
+    request("POST", headers="Transfer-Encoding: chunked\r\n", body="zz\r\nabc\r\n0\r\n\r\n"),
+    request("POST", headers="Transfer-Encoding: chunked\r\n", body="3\r\nabcd\r\n0\r\n\r\n"),
+    request("POST", headers="Transfer-Encoding: xchunked\r\n", body="3\r\nabc\r\n0\r\n\r\n"),
+    request("POST", headers="Transfer-Encoding : chunked\r\n", body="0\r\n\r\n"),
+    request(headers="X-A: 1\r\n folded\r\n"),
+    request(headers="X-A: 1\nX-B: 2\r\n"),
+    request(headers="X-A: 1\rX-B: 2\r\n"),
+    request().replace(b"\r\n", b"\n"),
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00",
+    request(target="/v1/a b"),
+    request(headers="X[]: 1\r\n"),
+    request(headers="X-Vault-Namespace: a\r\nX-Vault-Namespace: b\r\n"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SMUGGLING)))
+def test_16_what_is_not_clear_is_400_and_the_end(front, stub, number):
+    got = front().raw(SMUGGLING[number] + request(target="/v1/smuggled"))
+    assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1 ") == 1, got
+    assert b'{"errors":[' in got and not stub.seen("GET /v1/smuggled")
+
+
+def test_17_pipelined_requests_are_answered_in_order(front, stub):
+    for n in range(20):
+        stub.on(f"GET /v1/kv/{n}", reply(body={"n": n}))
+    stub.on("GET /v1/kv/0", lambda r, c: time.sleep(0.1) or reply(body={"n": 0}))  # noqa
+    data = b"".join(request(target=f"/v1/kv/{n}") for n in range(19)) + request(target="/v1/kv/19", headers="Connection: close\r\n")
+    got = front().raw(data)
+    assert [int(part.split(b"}")[0]) for part in got.split(b'{"n": ')[1:]] == list(range(20))
+
+
+def test_18_expect_continue_old_clients_and_close(front, stub):
+    stub.on("POST /v1/kv/x", lambda r, c: reply(body={"len": len(r.body)}))
+    stub.on("GET /v1/kv/x", OK)
+    stub.on("GET /v1/kv/c", reply(headers=[("Transfer-Encoding", "chunked")], length=False) + b"3\r\nabc\r\n0\r\n\r\n")
+    f = front()
+    with socket.create_connection(("127.0.0.1", f.port), timeout=10) as c:
+        c.sendall(request("POST", headers="Expect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n"))
+        assert c.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        c.sendall(b"abc")
+        assert b'{"len": 3}' in c.recv(1000)
+    # Refused before the body is asked for.
+    got = f.raw(request("POST", "/v1/a//b", "Expect: 100-continue\r\nContent-Length: 3\r\n"))
+    assert got.startswith(b"HTTP/1.1 400 ")
+    got = f.raw(request(version="1.0"))
+    assert got.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in got
+    got = f.raw(request(target="/v1/kv/c", version="1.0"))
+    assert got.endswith(b"\r\n\r\nabc") and b"chunked" not in got
+    assert b"Connection: keep-alive" in f.raw(request(version="1.0", headers="Connection: keep-alive\r\n"), until=b"}}")
+    assert f.raw(request(headers="Connection: close\r\n")).count(b"HTTP/1.1 200") == 1
+
+
+def test_19_host(front, stub, tmp_path):
+    stub.on("GET /v1/kv/x", OK)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\n[[listener]]\ntype = "unix"\naddress = "FOLDER/s"\n')
+    assert f.raw(b"GET /v1/kv/x HTTP/1.1\r\n" + GUARD.encode() + b"\r\n", until=b"}").startswith(b"HTTP/1.1 400 ")
+    for host in (b"Host: \r\n", b""):
+        with socket.socket(socket.AF_UNIX) as c:
+            c.connect(str(tmp_path / "s"))
+            c.sendall(b"GET /v1/kv/x HTTP/1.1\r\n" + host + b"\r\n")
+            assert c.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_20_a_client_that_leaves_cancels_its_request(front, stub):
+    left = threading.Event()
+
+    def wait(_, connection):
+        connection.settimeout(10)
+        try:
+            if connection.recv(1) == b"":
+                left.set()
+        except OSError:
+            left.set()
+    stub.on("GET /v1/kv/x", wait)
+    f = front()
+    with socket.create_connection(("127.0.0.1", f.port)) as c:
+        c.sendall(request())
+        wait_for(lambda: stub.seen("GET /v1/kv/x"), 5)
+    assert left.wait(5)
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("status,body", [(400, {"errors": ["bad"]}), (403, {"errors": ["permission denied"]}), (404, {"errors": []}),
+                                         (500, {"errors": ["internal"]}), (503, {"errors": ["Vault is sealed"]}), (429, {"errors": []}),
+                                         (405, {"errors": ["unsupported"]})])
+def test_21_errors_of_the_server_pass_unchanged(front, stub, status, body):
+    stub.on("GET /v1/kv/x", reply(status, body, [("Retry-After", "3")]))
+    answer = front().get("/v1/kv/x", {"X-Vault-Token": "mine"})
+    assert (answer.status, answer.json, answer.header("Retry-After")) == (status, body, "3")
+    assert answer.header("X-Keybearer-Error") is None
+
+
+def test_22_the_server_away_and_too_slow(front, stub):
+    stub.on("GET /v1/kv/slow", lambda r, c: time.sleep(4) or OK)  # noqa: longer than the time limit
+    f = front(login='timeout = "1s"\n[auto_auth.method]\ntype = "approle"\nrole_id_file_path = "role_id"\n'
+                    'secret_id_file_path = "secret_id"\nremove_secret_id_file_after_reading = false\n')
+    begin = time.monotonic()
+    answer = f.ask("POST", "/v1/kv/slow", {})
+    stub.on("POST /v1/kv/slow", lambda r, c: time.sleep(4) or OK)  # noqa
+    answer = f.ask("POST", "/v1/kv/slow", {})
+    assert answer.status == 504 and answer.header("X-Keybearer-Error") == "timeout" and time.monotonic() - begin < 4
+    stub.close()
+    begin = time.monotonic()
+    answer = wait_for(lambda: (a := f.get("/v1/kv/x")).status == 502 and a, 5)
+    assert "connection refused" in answer.errors[0] and f"127.0.0.1:{stub.port} unreachable" in answer.errors[0]
+    assert answer.header("X-Keybearer-Error") == "upstream" and time.monotonic() - begin < 2
+
+
+def test_23_its_own_errors_are_json_and_marked(front, stub):
+    stub.on("POST /v1/kv/x", lambda r, c: None)
+    answer = front().ask("POST", "/v1/kv/x", {})
+    assert list(answer.json) == ["errors"] and answer.errors[0].startswith("keybearer: ")
+    assert answer.header("Content-Type") == "application/json" and answer.header("X-Keybearer-Error") == "upstream"
+
+
+def test_24_204_has_no_body(front, stub):
+    stub.on("PUT /v1/kv/x", reply(204))
+    got = front().raw(request("PUT", headers="Content-Length: 0\r\nConnection: close\r\n"))
+    assert got.startswith(b"HTTP/1.1 204 ") and got.endswith(b"\r\n\r\n") and b"Content-Length" not in got and b"chunked" not in got
+
+
+def test_25_gzip_stays_intact(front, stub):
+    packed = subprocess.run(["gzip", "-c"], input=b'{"data":{}}', capture_output=True, check=True).stdout
+    stub.on("GET /v1/kv/x", reply(body=packed, headers=[("Content-Encoding", "gzip"), ("Content-Type", "application/json")]))
+    stub.on("GET /v1/auth/token/lookup-accessor", reply(body=packed, headers=[("Content-Encoding", "gzip")]))
+    f = front()
+    answer = f.get("/v1/kv/x", {"Accept-Encoding": "gzip"})
+    assert answer.body == packed and answer.header("Content-Encoding") == "gzip"
+    assert stub.seen()[0].header("Accept-Encoding") == "gzip"
+    assert f.get("/v1/auth/token/lookup-accessor", {"Accept-Encoding": "gzip"}).status == 502
+
+
+def test_26_chunks_pass_as_they_come(front, stub):
+    go = threading.Event()
+
+    def drip(_, connection):
+        connection.sendall(reply(headers=[("Transfer-Encoding", "chunked"), ("Content-Type", "text/plain")], length=False))
+        connection.sendall(b"5\r\nfirst\r\n")
+        go.wait(10)
+        connection.sendall(b"4\r\nlast\r\n0\r\n\r\n")
+    stub.on("GET /v1/sys/monitor", drip)
+    f = front()
+    with socket.create_connection(("127.0.0.1", f.port), timeout=5) as c:
+        c.sendall(request(target="/v1/sys/monitor", headers="Connection: close\r\n"))
+        got = b""
+        while b"first" not in got:  # before the rest was sent at all
+            got += c.recv(1000)
+        go.set()
+        while (piece := c.recv(1000)):
+            got += piece
+    assert got.endswith(b"4\r\nlast\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_27_a_cut_answer_never_looks_complete(front, stub, framing, version):
+    def cut(_, connection):
+        big = b"x" * 100000
+        if framing == "length":
+            connection.sendall(reply(headers=[("Content-Length", "200000")], length=False) + big)
+        else:
+            connection.sendall(reply(headers=[("Transfer-Encoding", "chunked")], length=False) + b"186a0\r\n" + big + b"\r\n")
+    stub.on("GET /v1/kv/x", cut)
+    got = front().raw(request(version=version))
+    assert got.endswith(b"<reset>") or (version == "1.1" and not got.endswith(b"0\r\n\r\n"))
+    if version == "1.0" and framing == "chunked":
+        assert got.endswith(b"<reset>")
+
+
+# --- guards ------------------------------------------------------------------------------------------------------------------------------
+
+def test_44_the_header_guard(front, stub):
+    f = front()
+    for headers in ({}, {"X-Vault-Request": "false"}, {"X-Vault-Request": ""}):
+        answer = f.get("/v1/kv/x", headers, guard=False)
+        assert answer.status == 412 and "X-Vault-Request" in answer.errors[0]
+    assert f.ask("POST", "/agent/v1/quit", guard=False).status == 412 and not stub.seen()
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Host": "evil.example:8200"}, {"Origin": "http://evil.example"},
+                                     {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"X-Forwarded-For": "1.2.3.4"},
+                                     {"Forwarded": "for=1.2.3.4"}, {"X-Real-IP": "1.2.3.4"}])
+def test_45_rebinding_other_origins_and_proxies(front, stub, headers):
+    lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items() if k != "Host")
+    got = front().raw(request(headers=lines, host=headers.get("Host", "localhost")), until=b"}")
+    assert got.startswith(b"HTTP/1.1 403 ") and not stub.seen()
+
+
+def test_46_no_cors(front, stub):
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nallow_origins = ["http://ui.local"]\n')
+    stub.on("GET /v1/kv/x", OK)
+    for answer in (f.ask("OPTIONS", "/v1/kv/x", headers={"Origin": "http://ui.local", "Access-Control-Request-Method": "GET"}),
+                   f.get("/v1/kv/x", {"Origin": "http://ui.local"})):
+        assert not [k for k, _ in answer.headers if k.lower().startswith("access-control")]
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("listener,text", [
+    ('address = "0.0.0.0:8200"', "can be reached from elsewhere"), ('address = "[::]:8200"', "can be reached from elsewhere"),
+    ('address = "10.0.0.1:8200"\ntls_disable = true\ntls_cert_file = "x"\ntls_key_file = "y"', "can be reached from elsewhere"),
+    ('address = "8200"', "bad address"), ('address = "example.com:8200"', "bad address"), ('type = "unix"', "required"),
+    ('tls_require_and_verify_client_cert = true\ntls_cert_file = "a"\ntls_key_file = "b"', "needs tls_client_ca_file"),
+    ('tls_cert_file = "a"', "go together"), ('allow = ["kv/x"]', "expected a method and a path"), ('allow_uids = [1]', "is for a unix socket"),
+    ('role = "other"', "expected one of"), ('max_conections = 3', "did you mean")])
+def test_47_what_can_not_be_is_said_at_the_start(tmp_path, listener, text):
+    path = tmp_path / "agent.toml"
+    path.write_text(f'[vault]\naddress = "http://127.0.0.1:1"\n[[listener]]\n{listener}\n')
+    done = subprocess.run([PROGRAM, "check", "-c", path], env={"VAULT_TOKEN": "x"}, capture_output=True, text=True, check=False)
+    assert done.returncode == EX_CONFIG and text in done.stderr and f"{path}:" in done.stderr, done.stderr
+
+
+def unix_listener(**keys):
+    return '[[listener]]\ntype = "unix"\naddress = "FOLDER/s"\n' + "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items())
+
+
+def test_48_unix_sockets(front, stub, tmp_path):
+    stub.on("GET /v1/kv/x", OK)
+    path = str(tmp_path / "s")
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(path)
+    stale.close()
+    f = front(listener=unix_listener(socket_mode="0666"))
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+    connection = UnixConnection(path, timeout=5)
+    connection.request("GET", "/v1/kv/x")
+    assert connection.getresponse().status == 200
+    second = tmp_path / "second"
+    second.mkdir()
+    text = open(f.path, encoding="ascii").read()
+    (second / "agent.toml").write_text(text.replace('role_id"', f'{tmp_path}/role_id"').replace(f"{tmp_path}/role_id_file", "role_id_file"))
+    done = subprocess.run([PROGRAM, "render", "-c", second / "agent.toml"], cwd=tmp_path, capture_output=True, text=True, timeout=20,
+                          check=False)
+    assert done.returncode == EX_CONFIG and "in use" in done.stderr, done.stderr
+    assert os.path.exists(path)
+    assert f.stop() == 0 and not os.path.exists(path)
+
+
+def test_48_what_is_no_socket_stays(front, stub, tmp_path):
+    (tmp_path / "s").write_text("precious")
+    f = front(listener=unix_listener(), wait=False)
+    assert f.process.wait(10) == EX_CONFIG and "not a socket" in f.log
+    assert (tmp_path / "s").read_text() == "precious"
+
+
+def test_49_peer_credentials(front, stub, tmp_path):
+    os.chmod(tmp_path, 0o755)
+    for part in tmp_path.parents:
+        if str(part).startswith("/tmp/") and part != tmp_path:
+            os.chmod(part, 0o755)
+    for name in ("a", "b"):
+        stub.on(f"GET /v1/kv/{name}", OK)
+    listener = unix_listener(socket_mode="0666", allow_uids=[0, 1234]) + (
+        'allow = [{ who = "uid:1234", rules = ["GET kv/a"] }, { who = "gid:77", rules = ["GET kv/b"] }, { who = "uid:0", rules = ["* *"] }]\n')
+    f = front(listener=listener)
+
+    def as_user(uid, gid, path, groups=()):
+        code = (f"import os,socket\nos.setgroups({list(groups)!r}); os.setgid({gid}); os.setuid({uid})\nc=socket.socket(socket.AF_UNIX)\n"
+                f"c.connect({str(tmp_path / 's')!r})\nc.sendall(b'GET {path} HTTP/1.1\\r\\n\\r\\n')\nprint(c.recv(99).split()[1].decode())\n")
+        return int(subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert as_user(1234, 1234, "/v1/kv/a") == 200
+    assert as_user(1234, 1234, "/v1/kv/b") == 403
+    assert as_user(1234, 77, "/v1/kv/b") == 200
+    assert as_user(1234, 1234, "/v1/kv/b", [77]) == 200
+    assert as_user(1235, 77, "/v1/kv/b") == 403
+    assert as_user(0, 0, "/v1/kv/b") == 200
+    assert "uid:1235" in f.log
+
+
+def test_51_rules_and_the_dry_run(front, stub):
+    for path in ("kv/data/app/x", "kv/data/other"):
+        stub.on(f"GET /v1/{path}", OK)
+    rules = '[[listener]]\naddress = "127.0.0.1:PORT"\nallow = ["GET kv/data/app/*", "LIST kv/metadata/+"]\n'
+    f = front(listener=rules)
+    assert f.get("/v1/kv/data/app/x").status == 200
+    for target, status in (("kv/data/other", 403), ("kv/data/app/%2e%2e/other", 400), ("kv/data/app%2f..%2fother", 400),
+                           ("kv/data/app/x?list=true", 403), ("kv/metadata/app?list=true", 404), ("kv/metadata/a/b?list=true", 403)):
+        assert f.get(f"/v1/{target}").status == status, target
+    assert f.get("/v1/kv/data/app/x", {"X-Vault-Namespace": "other"}).status == 403
+    assert '"event":"listener.refused"' in f.log and '"check":"allow"' in f.log
+    f.write(listener=rules + 'allow_mode = "log"\n')
+    f.reload()
+    assert f.get("/v1/kv/data/other").status == 200 and '"event":"listener.would_refuse"' in f.log
+
+
+def test_52_slow_and_endless_clients_hurt_nobody(front, stub):
+    stub.on("GET /v1/kv/x", OK)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nmax_connections = 64\nheader_timeout = "1s"\nprogress_timeout = "1s"\n')
+    before = f.status("VmRSS")
+    slow = []
+    for n in range(200):
+        c = socket.create_connection(("127.0.0.1", f.port))
+        c.sendall(b"GET /v1/kv/x HTTP/1.1\r\nHost: localhost\r\nX-A: " + b"a" * (n % 50))
+        slow.append(c)
+        if n % 20 == 0:
+            assert f.get("/v1/kv/x").status == 200
+    assert f.raw(b"GET / HTTP/1.1\r\nX: " + b"x" * (1 << 20)).startswith(b"HTTP/1.1 431 ")
+    assert f.raw(request("POST", headers="Content-Length: 9999\r\n", body="abc")).startswith(b"HTTP/1.1 408 ")
+    c = socket.create_connection(("127.0.0.1", f.port), timeout=10)
+    c.sendall(request("POST", headers="Transfer-Encoding: chunked\r\n"))
+    got = b""
+    try:
+        while not got:
+            c.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+            c.settimeout(0.001)
+            try:
+                got = c.recv(1000)
+            except TimeoutError:
+                pass
+            c.settimeout(10)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert not got or got.startswith(b"HTTP/1.1 413 ")
+    assert f.get("/v1/kv/x").status == 200
+    assert f.status("VmRSS") - before < 16 * 1024
+    for each in slow:
+        each.close()
+
+
+def test_52_the_rate_of_a_peer(front, stub):
+    stub.on("GET /v1/kv/x", OK)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nrate_limit = 5\n')
+    answers = [f.get("/v1/kv/x") for _ in range(30)]
+    refused = [a for a in answers if a.status == 503]
+    assert 10 <= len(refused) <= 20 and all(a.header("Retry-After") and a.header("X-Keybearer-Error") == "limit" for a in refused)
+
+
+def test_53_quit(front, stub):
+    f = front()
+    assert [f.ask(m, "/agent/v1/quit").status for m in ("GET", "POST")] == [404, 404]
+    f.write(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nagent_api = { enable_quit = true }\n')
+    f.reload()
+    assert f.get("/agent/v1/quit").status == 405
+    both = f.raw(2 * request("POST", "/agent/v1/quit", "Content-Length: 0\r\n"))
+    assert both.startswith(b"HTTP/1.1 200 ")
+    assert f.process.wait(10) == 0
+
+
+# --- operation ---------------------------------------------------------------------------------------------------------------------------
+
+def test_56_sigterm_finishes_what_is_under_way_and_then_revokes(front, stub):
+    go = threading.Event()
+    stub.on("GET /v1/kv/x", lambda r, c: go.wait(10) and OK)
+    f = front()
+    got = []
+    asking = threading.Thread(target=lambda: got.append(f.get("/v1/kv/x")))
+    asking.start()
+    wait_for(lambda: stub.seen("GET /v1/kv/x"), 5)
+    f.process.send_signal(signal.SIGTERM)
+    with socket.socket() as probe:
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", f.port)) != 0, 5)
+        del probe
+    assert not [r for r in stub.journal if "revoke-self" in r.target]
+    go.set()
+    asking.join(10)
+    assert got[0].status == 200 and f.process.wait(10) == 0
+    assert [r for r in stub.journal if "revoke-self" in r.target]
+
+
+def test_57_a_reload_drops_no_request(front, stub, tmp_path):
+    stub.on("GET /v1/kv/x", OK)
+    f = front()
+    bad, end = [], threading.Event()
+
+    def ask():
+        connection = f.connection()
+        while not end.is_set():
+            try:
+                if (answer := f.get("/v1/kv/x", connection=connection)).status != 200:
+                    bad.append(answer)
+            except Exception as error:  # pylint: disable=broad-except
+                bad.append(error)
+                connection = f.connection()
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for n in range(3):
+        f.write(listener=f'[[listener]]\naddress = "127.0.0.1:PORT"\nmax_connections = {100 + n}\n' + (unix_listener() if n % 2 else ""))
+        f.reload()
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert not bad, bad[:3]
+    assert len(stub.seen("GET /v1/kv/x")) > 20
+
+
+def test_58_one_line_per_request_at_debug(front, stub):
+    stub.on("GET /v1/kv/x", OK)
+    f = front()
+    before = len(f.log.splitlines())
+    for _ in range(10):
+        f.get("/v1/kv/x")
+    wait_for(lambda: f.log.count('"event":"listener.request"') == 10, 5, lambda: f.log)
+    assert len(f.log.splitlines()) - before == 10
+
+
+def test_large_bodies_pass_with_flat_memory(front, stub):
+    size = 64 << 20
+    got = [0]
+
+    def take(piece):
+        got[0] += len(piece)
+
+    def restore(_, connection):
+        return reply(204)
+    restore.consume = take
+
+    def snapshot(_, connection):
+        connection.sendall(reply(headers=[("Content-Length", str(size)), ("Content-Type", "application/gzip")], length=False))
+        piece = b"x" * 65536
+        for _ in range(size // len(piece)):
+            connection.sendall(piece)
+    stub.on("GET /v1/sys/storage/raft/snapshot", snapshot)
+    stub.on("POST /v1/sys/storage/raft/snapshot", restore)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nallow = ["GET,POST sys/storage/raft/snapshot", "GET,POST kv/*"]\n')
+    f.get("/v1/kv/x")
+    before = f.status("VmRSS")
+    answer = f.get("/v1/sys/storage/raft/snapshot")
+    assert len(answer.body) == size
+    assert f.ask("POST", "/v1/sys/storage/raft/snapshot", b"x" * size).status == 204 and got[0] == size
+    assert f.ask("POST", "/v1/kv/x", b"x" * (2 << 20)).status == 413
+    assert f.status("VmHWM") - before < 4096, (before, f.status("VmHWM"))
+
+
+def test_websockets_pass_where_a_rule_names_them(front, stub):
+    def events(request_, connection):
+        assert request_.header("Connection") == "Upgrade" and request_.header("Sec-WebSocket-Key") == "k"
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        connection.sendall(connection.recv(100).upper())
+    stub.on("GET /v1/sys/events/subscribe/kv", events)
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n"
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nallow = ["GET sys/events/subscribe/*"]\n')
+    with socket.create_connection(("127.0.0.1", f.port), timeout=10) as c:
+        c.sendall(request(target="/v1/sys/events/subscribe/kv", headers=upgrade))
+        got = b""
+        while not got.endswith(b"hello"):
+            got += c.recv(1000)
+        assert got.startswith(b"HTTP/1.1 101 ")
+        c.sendall(b"abc")
+        assert c.recv(100) == b"ABC" and c.recv(100) == b""
+    f.write(listener='[[listener]]\naddress = "127.0.0.1:PORT"\n')
+    f.reload()
+    assert f.raw(request(target="/v1/sys/events/subscribe/kv", headers=upgrade), until=b"}").startswith(b"HTTP/1.1 501 ")
