@@ -87,7 +87,8 @@ TEST_CASE("a mistake is named with its place, key and what was expected") {
        "listener.tls_require_and_verify_client_cert: needs tls_client_ca_file"},
       {"[[listener]]\ntls_client_ca_file = \"c\"", "needs tls_cert_file and tls_key_file"},
       {"[[listener]]\ntype = \"unix\"", "listener.address: required: the path of the socket"},
-      {"[[listener]]\ntype = \"unix\"\naddress = \"s\"\ntls_cert_file = \"c\"\ntls_key_file = \"k\"",
+      {"[[listener]]\ntype = \"unix\"\naddress = \"s\"\ntls_cert_file = \"c\"\ntls_key_file = "
+       "\"k\"",
        "there is no TLS on a unix socket"},
       {"[[listener]]\nallow_uids = [0]", "listener.allow_uids: is for a unix socket"},
       {"[[listener]]\nallow = [\"kv/x\"]", "expected a method and a path"},
@@ -352,7 +353,6 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "template_config.max_stale = \"1h\"",
       "cache = {}",
       "state.path = \"x\"",
-      "control.socket = \"x\"",
       "metrics.enabled = true",
   };
   for (const std::string& row : rows) {

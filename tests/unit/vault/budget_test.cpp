@@ -64,6 +64,14 @@ TEST_CASE("the defaults follow what is named until they are fixed; a set number 
   CHECK(set.per_minute() == 60);
 }
 
+TEST_CASE("the default does not count the requests of other programs") {
+  Budget budget({}, 0, t0);
+  for (int i = 0; i < 10'000; ++i) CHECK(budget.next(Traffic::proxy, t0) == t0);
+  CHECK_FALSE(budget.counts(Traffic::proxy));
+  CHECK(greedy(budget, Traffic::control, t0, t0) == 20);
+  CHECK(Budget({.requests_per_minute = 60, .burst = 5}, 0, t0).counts(Traffic::proxy));
+}
+
 TEST_CASE("more room does not bring back what was spent") {
   Budget budget({}, 0, t0);
   CHECK(greedy(budget, Traffic::control, t0, t0) == 20);
