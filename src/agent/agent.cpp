@@ -178,6 +178,8 @@ struct ShutdownParts {
   secrets::SecretStore& secrets;
   Notifier& notifier;
   serve::Listeners& listeners;
+  serve::Cache& cache;
+  lease::Revocations& revocations;
 };
 
 awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
@@ -195,6 +197,8 @@ awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
 // What programs have asked for is answered with the token that is then revoked.
 awaitable<void> revoke_and_notify(ShutdownParts parts) {
   co_await parts.listeners.stop(kRequestGrace);
+  const bool revokes = parts.config.lease.revoke_on_exit.value_or(true);
+  co_await parts.cache.stop(revokes ? &parts.revocations : nullptr);
   const Instant deadline = Clock::now() + kRevocations;
   co_await within(kRevocations, revoke(parts, deadline));
   co_await parts.notifier.finish(std::max(deadline - Clock::now(), kMinNotifyTime));
@@ -314,7 +318,9 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
        .failed = [&](int code, const Error& reason) { lifecycle.end(code, reason); },
        .notify = notify});
 
-  serve::Proxy proxy(session, login_of(auth), config->api_proxy);
+  serve::Cache cache(executor, client, parts.random);
+  cache.configure(config->cache, config->lease);
+  serve::Proxy proxy(session, login_of(auth), config->api_proxy, cache);
   serve::Router router;
   add_routes(router, {.proxy = proxy, .quit = [&] { lifecycle.on_stop(); }});
   serve::Listeners listeners(executor, router);
@@ -344,11 +350,11 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                      .clean_up =
                          [&] {
                            service.cleaning_up(kRevocations + kMinNotifyTime);
-                           return revoke_and_notify(
-                               {*config, mode, client, auth, secrets, notifier, listeners});
+                           return revoke_and_notify({*config, mode, client, auth, secrets, notifier,
+                                                     listeners, cache, revocations});
                          }});
-  const ReloadTargets reload_targets{parts,    mode,  session,  auth,      secrets, sinks,
-                                     delivery, child, notifier, listeners, proxy};
+  const ReloadTargets reload_targets{parts, mode,  session,  auth,      secrets, sinks, delivery,
+                                     child, notifier, listeners, proxy, cache};
   Reloader reloader(reload_targets, {.begin = [&] { service.reloading(); },
                                      .ended =
                                          [&](const ReloadReport& report) {
@@ -387,6 +393,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   lifecycle.spawn(follow_token(auth, secrets, sinks, delivery));
   lifecycle.spawn(sinks.run());
   lifecycle.spawn(secrets.run());
+  if (!is_once_render(mode)) lifecycle.spawn(cache.run());
   lifecycle.spawn(revocations.run());
   lifecycle.spawn(delivery.run());
   lifecycle.spawn(hooks.run());

@@ -63,6 +63,7 @@ ReloadReport reload(const ReloadTargets& targets) {
   withhold_variables(now.credential_variables);
   targets.notifier.configure(now.notify);
   targets.proxy.configure(now.api_proxy);
+  targets.cache.configure(now.cache, now.lease);
   if (targets.supervisor != nullptr) targets.supervisor->configure(now.exec);
   targets.delivery.replace(std::move(*loaded));
   report.applied = true;

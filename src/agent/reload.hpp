@@ -35,6 +35,7 @@ struct ReloadTargets {
   Notifier& notifier;
   serve::Listeners& listeners;
   serve::Proxy& proxy;
+  serve::Cache& cache;
 };
 
 // What came of it, for the log and for who asked.

@@ -24,6 +24,7 @@ serve::Login login_of(auth::AuthLoop& auth) {
   return {.changed = auth.changed(),
           .accessor = [&auth] { return auth.state().accessor; },
           .mount = [&auth] { return auth.state().mount; },
+          .number = [&auth] { return auth.state().token_number; },
           .trouble =
               [&auth] {
                 const auto& trouble = auth.state().trouble;
@@ -34,6 +35,8 @@ serve::Login login_of(auth::AuthLoop& auth) {
 
 void add_routes(serve::Router& router, RouteParts parts) {
   router.add({.path = "/v1/*", .methods = {}, .handler = parts.proxy.handler()});
+  for (const char* path : {"/agent/v1/cache-clear", "/proxy/v1/cache-clear"})
+    router.add({.path = path, .methods = {}, .handler = parts.proxy.clear_handler()});
   const auto quit = std::make_shared<const std::function<void()>>(std::move(parts.quit));
   router.add({.path = "/agent/v1/quit",
               .methods = {},

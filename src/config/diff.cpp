@@ -33,6 +33,7 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       once("control", a.control == b.control),
       live("listener", a.listeners == b.listeners),
       live("api_proxy", a.api_proxy == b.api_proxy),
+      live("cache", a.cache == b.cache),
   };
 }
 

@@ -29,6 +29,7 @@ void read_all_sections(Context& context, const toml::table& table, Config& confi
   read_control(context, top, config.control);
   read_listeners(context, top, config);
   read_api_proxy(context, top, config.api_proxy);
+  read_cache(context, top, config.cache);
 }
 
 namespace {

@@ -218,7 +218,6 @@ void read_cache(Context& context, Reader& top, Cache& cache) {
   Reader r(context, table, "cache");
   r.read("kv_ttl", cache.kv_ttl);
   r.read("lists", cache.lists);
-  r.read("tokens", cache.tokens);
   int entries = static_cast<int>(cache.max_entries);
   r.read("max_entries", entries, 1, 1'000'000);
   cache.max_entries = static_cast<std::size_t>(entries);
@@ -227,6 +226,7 @@ void read_cache(Context& context, Reader& top, Cache& cache) {
   r.describe_default("check_interval", "never");
   r.read("max_stale", cache.max_stale);
   r.describe_default("max_stale", "none");
+  r.unsupported({"tokens"});
 }
 
 }  // namespace keybearer::config

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/task_group.hpp"
 #include "serve/forward.hpp"
+#include "serve/proxy_job.hpp"
 
 namespace keybearer::serve {
 namespace {
@@ -26,73 +27,7 @@ std::string_view below_v1(const Target& target) {
   return path;
 }
 
-class WholeBody final : public http::BodySource {
- public:
-  explicit WholeBody(Secret bytes) : bytes_(std::move(bytes)) {}
-  awaitable<result<std::string_view>> read() override {
-    co_return std::exchange(read_, true) ? std::string_view{} : bytes_.reveal();
-  }
-  bool rewind() override {
-    read_ = false;
-    return true;
-  }
-  [[nodiscard]] const Secret& bytes() const { return bytes_; }
-
- private:
-  Secret bytes_;
-  bool read_ = false;
-};
-
-// The client's, as it comes; what is wrong with it is the client's fault and not the server's.
-class ClientBody final : public http::BodySource {
- public:
-  ClientBody(http::Exchange& exchange, std::size_t limit) : exchange_(exchange), left_(limit) {}
-  awaitable<result<std::string_view>> read() override {
-    auto piece = co_await exchange_.read();
-    if (piece && piece->size() > left_) {
-      Error error{ErrorKind::refused,
-                  "the request's body is too large (listener.max_request_size)"};
-      error.status = 413;
-      piece = std::unexpected(std::move(error));
-    }
-    if (!piece) {
-      failure = piece.error();
-      co_return piece;
-    }
-    left_ -= piece->size();
-    co_return piece;
-  }
-  std::optional<Error> failure = {};
-
- private:
-  http::Exchange& exchange_;
-  std::size_t left_;
-};
-
 }  // namespace
-
-struct Proxy::Job {
-  http::Exchange& exchange;
-  const Request& request;
-  std::string_view path;  // below /v1/
-  Credential credential = Credential::none;
-  vault::Token token = {};  // ours, when it goes out with it
-  std::string accessor = {}, mount = {};
-  std::unique_ptr<WholeBody> whole = {};
-  std::unique_ptr<ClientBody> streamed = {};
-  std::string upgrade = {};
-
-  [[nodiscard]] const http::RequestHead& head() const { return exchange.head(); }
-  [[nodiscard]] bool ours() const { return credential == Credential::ours; }
-  [[nodiscard]] bool repeatable() const {
-    const auto& method = head().method;
-    return !head().has_body() &&
-           (method == "GET" || method == "HEAD" || method == "LIST" || method == "SCAN");
-  }
-  [[nodiscard]] OwnLogin own(const vault::Token& in_force) const {
-    return {in_force != nullptr ? in_force->reveal() : std::string_view{}, accessor, mount};
-  }
-};
 
 RouteHandler Proxy::handler() {
   return [this](http::Exchange& exchange, const Request& request) {
@@ -107,7 +42,11 @@ awaitable<void> Proxy::serve(Proxy* proxy, http::Exchange* exchange, const Reque
 
 awaitable<void> Proxy::run(Job* job) {
   if (!co_await prepare(*job)) co_return;
+  if (cache_.enabled() && is_cacheable_request(job->head(), job->request.asked.method, job->path) &&
+      co_await run_cached(*job))
+    co_return;
   auto answer = co_await ask(*job);
+  if (!answer) observe(*job, 500, "", Clock::now());  // it may have been done all the same
   if (job->streamed != nullptr && job->streamed->failure) {
     const Error& failure = *job->streamed->failure;
     job->exchange.close_after();
@@ -291,6 +230,7 @@ awaitable<void> Proxy::relay_whole(Job& job, http::Incoming& incoming, Secret bo
                 .check = "token"});
     }
   }
+  observe(job, incoming.status, body.reveal(), incoming.asked);
   (void)co_await incoming.read();  // gives the connection back
   if (job.head().method == "HEAD") {
     if (auto begun =
@@ -303,6 +243,7 @@ awaitable<void> Proxy::relay_whole(Job& job, http::Incoming& incoming, Secret bo
 }
 
 awaitable<void> Proxy::relay_pieces(Job& job, http::Incoming& incoming, Secret first, bool ended) {
+  observe(job, incoming.status, "", incoming.asked);
   std::optional<LeakScanner> scanner;
   if (job.ours()) scanner.emplace(job.own(job.token));
   const auto cut = [&] {

@@ -17,6 +17,7 @@
 
 #include "base/event.hpp"
 #include "config/config.hpp"
+#include "serve/cache.hpp"
 #include "serve/router.hpp"
 #include "serve/token_guard.hpp"
 #include "vault/session.hpp"
@@ -28,6 +29,7 @@ struct Login {
   Event& changed;                         // after every change of what follows
   std::function<std::string()> accessor;  // of the token in force
   std::function<std::string()> mount;     // "auth/approle"
+  std::function<std::uint64_t()> number;  // grows with each login
   std::function<std::string()> trouble;   // why there is none yet; "" when nothing is known
   // After a 403: false when the token is gone, and another is being fetched.
   std::function<boost::asio::awaitable<bool>()> token_is_good;
@@ -43,15 +45,18 @@ struct ProxyStats {
 
 class Proxy {
  public:
-  Proxy(vault::Session& session, Login login, config::ApiProxy config)
-      : session_(session), login_(std::move(login)), config_(config) {}
+  Proxy(vault::Session& session, Login login, config::ApiProxy config, Cache& cache)
+      : session_(session), login_(std::move(login)), config_(config), cache_(cache) {}
 
   [[nodiscard]] RouteHandler handler();
+  // POST /agent/v1/cache-clear.
+  [[nodiscard]] RouteHandler clear_handler();
   void configure(config::ApiProxy config) { config_ = config; }
   [[nodiscard]] const ProxyStats& stats() const { return stats_; }
 
  private:
   struct Job;
+  struct Outgoing;
   static boost::asio::awaitable<void> serve(Proxy* proxy, http::Exchange* exchange,
                                             const Request* request);
   boost::asio::awaitable<void> run(Job* job);
@@ -64,12 +69,21 @@ class Proxy {
   boost::asio::awaitable<void> relay_pieces(Job& job, http::Incoming& incoming, Secret first,
                                             bool ended);
   boost::asio::awaitable<void> tunnel(Job& job, http::Incoming& incoming);
+  [[nodiscard]] std::shared_ptr<const Outgoing> outgoing(const Job& job) const;
+  boost::asio::awaitable<bool> run_cached(Job& job);
+  boost::asio::awaitable<void> respond(Job& job, const Served& served);
+  static boost::asio::awaitable<Fetched> fetch(Proxy* proxy, std::shared_ptr<const Outgoing> out);
+  static boost::asio::awaitable<result<std::string>> current_version(
+      Proxy* proxy, std::shared_ptr<const Outgoing> out, std::string metadata);
+  static boost::asio::awaitable<void> clear_cache(Proxy* proxy, http::Exchange* exchange);
+  void observe(const Job& job, int status, std::string_view answer, Instant asked);
   boost::asio::awaitable<void> refuse(Job& job, Refusal refusal);
   boost::asio::awaitable<void> fail(Job& job, const Error& error);
 
   vault::Session& session_;
   Login login_;
   config::ApiProxy config_;
+  Cache& cache_;
   ProxyStats stats_;
 };
 

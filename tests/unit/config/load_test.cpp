@@ -351,7 +351,7 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "exec.overlap = true",
       "exec.watchdog = true",
       "template_config.max_stale = \"1h\"",
-      "cache = {}",
+      "cache.tokens = true",
       "state.path = \"x\"",
       "metrics.enabled = true",
   };

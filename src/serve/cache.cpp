@@ -1,0 +1,351 @@
+#include "serve/cache.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "crypto/digest.hpp"
+#include "json/json.hpp"
+#include "tmpl/formats/go_json_error.hpp"
+
+namespace keybearer::serve {
+namespace {
+
+using boost::asio::awaitable;
+using namespace std::chrono_literals;
+
+constexpr Duration kEndedCheck = 1min;  // what nobody asks for any more goes this late
+constexpr Duration kTakesLong = 1s;  // between two steps of one lease, whatever its schedule says
+
+}  // namespace
+
+struct Cache::Flight {
+  Event done;
+  std::optional<Served> served = {};
+};
+
+std::string token_digest(std::string_view token) {
+  return token.empty() ? std::string() : sha256_hex(token);
+}
+
+Cache::Cache(boost::asio::any_io_executor executor, vault::Client& client, Random& random)
+    : executor_(executor), client_(client), random_(random), tasks_(executor) {}
+Cache::~Cache() = default;
+
+void Cache::configure(const config::Cache& config, const config::Lease& lease) {
+  config_ = config;
+  lease_ = lease;
+  lease_.check_interval = config.check_interval;
+  core_.configure({.max_entries = config.max_entries,
+                   .max_bytes = config.max_size,
+                   .kv_ttl = config.kv_ttl,
+                   .min_remaining = lease.min_remaining,
+                   .max_stale = config.max_stale});
+  if (!config.enabled) core_.drop_all();
+  changed_.set();
+}
+
+// --- asking --------------------------------------------------------------------------------------
+
+Served Cache::from_entry(const CacheEntry& entry, bool stale) const {
+  const Instant now = Clock::now();
+  Served served{.answer = {.status = entry.status,
+                           .headers = entry.headers,
+                           .body = entry.body,
+                           .asked = entry.asked},
+                .hit = true,
+                .stale = stale,
+                .age = now - (entry.what.kind == Cached::lease ? entry.asked : entry.checked)};
+  if (entry.end)
+    served.answer.body = std::make_shared<const Secret>(
+        with_duration(entry.body->reveal(), entry.what, *entry.end - now));
+  return served;
+}
+
+void Cache::keep(const std::string& key, const About& about, const Fetched& fetched) {
+  const Instant now = Clock::now();
+  CacheEntry entry{.path = about.path,
+                   .token = about.token,
+                   .maker = about.maker,
+                   .what = judge_answer(about.method, about.raw_path, about.query, fetched.status,
+                                        fetched.headers, fetched.body->reveal(), config_),
+                   .status = fetched.status,
+                   .headers = fetched.headers,
+                   .body = fetched.body,
+                   .asked = fetched.asked,
+                   .checked = fetched.asked};
+  if (entry.what.kind == Cached::no) return core_.passed(key);
+  const CachedAnswer what = entry.what;
+  if (what.kind == Cached::lease) entry.end = fetched.asked + what.ttl;
+  if (!core_.stored(key, std::move(entry), now)) return;
+  if (what.kind != Cached::lease || about.maker == 0 || about.own_namespace) return;
+  lease::SecretSchedule schedule({lease_, {}, {1s, 1min}}, random_.fraction());
+  const auto step =
+      schedule.answered({.kind = what.renewable ? lease::Kind::dynamic : lease::Kind::non_renewable,
+                         .ttl = what.ttl,
+                         .renewable = what.renewable},
+                        now, fetched.asked);
+  renewals_.insert_or_assign(what.lease_id, Renewal{schedule, step, about.path});
+  changed_.set();
+}
+
+awaitable<void> Cache::fly(Cache* cache, std::string key, About about, Fetch fetch, Compare compare,
+                           std::string metadata, std::string version,
+                           std::shared_ptr<Flight> flight) {
+  struct Landing {  // whatever happens, nobody waits for ever
+    Cache* cache;
+    const std::string& key;
+    std::shared_ptr<Flight> flight;
+    // Cleared, and asked again since: the key is another flight's.
+    [[nodiscard]] bool superseded() const {
+      const auto found = cache->flights_.find(key);
+      return found == cache->flights_.end() || found->second != flight;
+    }
+    ~Landing() {
+      if (!flight->served) {
+        if (!superseded()) cache->core_.failed(key);
+        flight->served.emplace();
+        flight->served->answer.error = Error{ErrorKind::cancelled, "cancelled"};
+      }
+      if (!superseded()) cache->flights_.erase(key);
+      flight->done.set();
+    }
+  } const landing{cache, key, flight};
+  const Instant began = Clock::now();
+  if (!metadata.empty()) {
+    const auto now = co_await compare(std::move(metadata));
+    if (now && !version.empty() && *now == version && !landing.superseded() &&
+        cache->core_.unchanged(key, began)) {
+      if (const CacheEntry* entry = cache->core_.find(key)) {
+        flight->served = cache->from_entry(*entry, false);
+        co_return;
+      }
+    }
+  }
+  Fetched fetched = co_await fetch();
+  if (landing.superseded()) {
+    flight->served = Served{.answer = std::move(fetched)};
+    co_return;
+  }
+  // A server that is away, or sealed, takes nothing back of what it said.
+  const bool away =
+      fetched.error || fetched.status == 502 || fetched.status == 503 || fetched.status == 504;
+  if (away) {
+    const CacheEntry* const old = cache->core_.stale(key, Clock::now());
+    const std::optional<Served> last =
+        old != nullptr ? std::optional(cache->from_entry(*old, true)) : std::nullopt;
+    cache->core_.failed(key);
+    flight->served = last ? *last : Served{.answer = std::move(fetched)};
+    co_return;
+  }
+  if (fetched.too_large || fetched.leaks)
+    cache->core_.passed(key);
+  else
+    cache->keep(key, about, fetched);
+  flight->served = Served{.answer = std::move(fetched)};
+}
+
+awaitable<Served> Cache::get(std::string key, About about, Fetch fetch, Compare compare) {
+  const auto verdict = core_.ask(key, Clock::now(), about.maker);
+  if (verdict.action == CacheAction::serve) co_return from_entry(*verdict.entry, false);
+  std::shared_ptr<Flight> flight;
+  if (verdict.action == CacheAction::join && flights_.contains(key)) {
+    flight = flights_[key];
+  } else {
+    flight = std::make_shared<Flight>();
+    flights_[key] = flight;
+    const bool compares = verdict.action == CacheAction::compare && verdict.entry != nullptr;
+    tasks_.spawn(fly(this, key, std::move(about), std::move(fetch), std::move(compare),
+                     compares ? verdict.entry->what.metadata : "",
+                     compares ? verdict.entry->what.version : "", flight));
+  }
+  while (!flight->served) co_await flight->done.wait(flight->done.generation());
+  co_return *flight->served;
+}
+
+// --- what goes by --------------------------------------------------------------------------------
+
+void Cache::observe(std::string_view method, std::string_view path, std::string_view request_body,
+                    int status, std::string_view answer, Instant asked) {
+  if (status >= 300 && status < 500) return;  // refused: nothing was done
+  using What = Eviction::What;
+  const Eviction eviction = eviction_of(method, path, request_body);
+  switch (eviction.what) {
+    case What::nothing:
+      return;
+    case What::lease:
+      core_.drop_lease(eviction.value);
+      break;
+    case What::lease_prefix:
+      core_.drop_lease_prefix(eviction.value);
+      break;
+    case What::tokens:
+      // Which leases end with it only the server knows: all that were not taken with our own token.
+      core_.drop_clients();
+      break;
+    case What::renewed: {
+      const auto parsed = json::parse(answer);
+      const auto ttl = parsed ? int_at(*parsed, "lease_duration") : 0;
+      if (ttl > 0) core_.renewed(eviction.value, std::chrono::seconds(ttl), asked);
+      const auto renewal = renewals_.find(eviction.value);
+      if (ttl > 0 && renewal != renewals_.end())
+        renewal->second.step =
+            renewal->second.schedule.renewed(std::chrono::seconds(ttl), Clock::now(), asked);
+      break;
+    }
+    case What::path: {
+      core_.drop_path(eviction.value, true);
+      // A write to a version's metadata, its deletion and the like change what data/ gives.
+      for (const char* part : {"/metadata/", "/delete/", "/undelete/", "/destroy/"}) {
+        const auto at = eviction.value.find(part);
+        if (at == std::string::npos || at == 0) continue;
+        core_.drop_path(eviction.value.substr(0, at) + "/data/" +
+                            eviction.value.substr(at + std::string_view(part).size()),
+                        true);
+      }
+      break;
+    }
+  }
+  forget_gone_leases();
+  changed_.set();
+}
+
+Cache::Cleared Cache::clear(std::string_view body, std::string_view own_accessor) {
+  const auto bad = [](int status, const std::string& why) { return Cleared{status, why}; };
+  if (body.empty()) return bad(400, "failed to parse JSON input: empty JSON provided");
+  const auto parsed = json::parse(body);
+  if (!parsed) return bad(400, "failed to parse JSON input: " + tmpl::go_json_error(body));
+  const std::string_view type = text_at(*parsed, "type"), value = text_at(*parsed, "value");
+  const auto missing = [&](const char* what) {
+    return bad(500, "failed to clear cache: " + std::string(what) + " not provided");
+  };
+  if (type.empty()) return bad(400, "failed to parse clear input: no type provided");
+  if (!enabled()) return {};
+  if (type == "all") {
+    core_.drop_all();
+  } else if (type == "request_path") {
+    if (value.empty()) return missing("request path");
+    std::string_view prefix = value;
+    if (prefix.starts_with("/v1/")) prefix.remove_prefix(4);
+    while (prefix.starts_with('/')) prefix.remove_prefix(1);
+    std::string_view ns = text_at(*parsed, "namespace");
+    while (ns.ends_with('/')) ns.remove_suffix(1);
+    const bool root = ns.empty() || ns == "root";
+    core_.drop_path((root ? "" : std::string(ns) + "/") + std::string(prefix), false);
+  } else if (type == "lease") {
+    if (value.empty()) return missing("lease");
+    core_.drop_lease(value);
+  } else if (type == "token") {
+    if (value.empty()) return missing("token");
+    core_.drop_token(token_digest(value));
+  } else if (type == "token_accessor") {
+    if (value.empty()) return missing("token accessor");
+    if (value == own_accessor) core_.drop_ours();
+  } else {
+    return bad(400, "failed to clear cache: invalid type provided");
+  }
+  forget_gone_leases();
+  return {};
+}
+
+// --- leases --------------------------------------------------------------------------------------
+
+void Cache::forget_gone_leases() {
+  std::vector<std::string_view> kept;
+  for (const CacheEntry* entry : core_.leases()) kept.push_back(entry->what.lease_id);
+  std::ranges::sort(kept);
+  std::erase_if(renewals_, [&](const auto& renewal) {
+    return !std::ranges::binary_search(kept, std::string_view(renewal.first));
+  });
+}
+
+Instant Cache::next_due() const {
+  Instant at = renewals_.empty() && core_.size() == 0 ? Instant::max() : Clock::now() + kEndedCheck;
+  for (const auto& [id, renewal] : renewals_) at = std::min(at, renewal.step.at);
+  return at;
+}
+
+awaitable<void> Cache::renew(std::string lease_id) {
+  const auto before = renewals_.find(lease_id);
+  if (before == renewals_.end()) co_return;
+  before->second.step.at = Instant::max();
+  const auto renewed = co_await client_.renew_lease(lease_id, lease_.increment);
+  const auto found = renewals_.find(lease_id);
+  if (found == renewals_.end()) co_return;
+  const Instant now = Clock::now();
+  if (renewed) {
+    core_.renewed(lease_id, renewed->ttl, renewed->asked);
+    found->second.step = found->second.schedule.renewed(renewed->ttl, now, renewed->asked);
+    log::debug("cache.renewed", "cached lease renewed", {{"path", found->second.path}});
+  } else if (is_outage(renewed.error().kind)) {
+    found->second.step =
+        found->second.schedule.failed(now, random_.fraction(), renewed.error().retry_after);
+  } else {  // gone, or not ours to renew: what nobody can vouch for is not served
+    log::debug("cache.dropped", "a cached lease is not renewed any more",
+               {{"path", found->second.path}});
+    core_.drop_lease(lease_id);
+    renewals_.erase(found);
+  }
+}
+
+awaitable<void> Cache::look_up(std::string lease_id) {
+  const auto before = renewals_.find(lease_id);
+  if (before == renewals_.end()) co_return;
+  before->second.step.at = Instant::max();
+  const auto looked = co_await client_.lookup_lease(lease_id);
+  const auto found = renewals_.find(lease_id);
+  if (found == renewals_.end()) co_return;
+  if (looked || is_outage(looked.error().kind)) {
+    found->second.step = found->second.schedule.lookup_done(Clock::now());
+  } else if (looked.error().kind == ErrorKind::denied) {
+    found->second.schedule.disable_lookup();
+    found->second.step = found->second.schedule.lookup_done(Clock::now());
+  } else {
+    core_.drop_lease(lease_id);
+    renewals_.erase(found);
+  }
+}
+
+awaitable<void> Cache::run() {
+  for (;;) {
+    const auto seen = changed_.generation();
+    const Instant now = Clock::now();
+    core_.drop_ended(now);
+    forget_gone_leases();
+    std::vector<std::pair<std::string, lease::Step::Do>> due;
+    for (auto& [id, renewal] : renewals_) {
+      if (renewal.step.at > now) continue;
+      due.emplace_back(id, renewal.step.what);
+      renewal.step.at = now + kTakesLong;
+    }
+    for (const auto& [id, what] : due) {
+      using Do = lease::Step::Do;
+      if (what == Do::renew) {
+        tasks_.spawn(renew(id));
+      } else if (what == Do::lookup) {
+        tasks_.spawn(look_up(id));
+      } else {  // time for another one: who asks next gets it
+        core_.drop_lease(id);
+        renewals_.erase(id);
+      }
+    }
+    (void)co_await changed_.wait(seen, next_due());
+  }
+}
+
+awaitable<void> Cache::stop(lease::Revocations* revocations) {
+  tasks_.cancel();
+  co_await tasks_.join();
+  if (revocations == nullptr) co_return;
+  std::vector<std::string> seen;
+  for (const CacheEntry* entry : core_.leases()) {
+    if (entry->maker == 0 || std::ranges::find(seen, entry->what.lease_id) != seen.end()) continue;
+    seen.push_back(entry->what.lease_id);
+    revocations->retire({.secret = "cache",
+                         .path = entry->path,
+                         .lease_id = entry->what.lease_id,
+                         .token = client_.token(),
+                         .end = entry->end});
+  }
+}
+
+}  // namespace keybearer::serve

@@ -1,0 +1,124 @@
+#pragma once
+// The cache of [cache]: what the core decides, carried out. One request for all who ask the same at
+// the same time; renewals, look-ups and ends of the leases that are kept.
+//
+//     auto served = co_await cache.get(key, about, fetch, compare);
+//
+// Fetches belong to the cache and not to who asked first: that one may leave. One executor, one
+// thread; client must outlive it, and stop() come before its end.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/event.hpp"
+#include "base/random.hpp"
+#include "base/task_group.hpp"
+#include "config/config.hpp"
+#include "lease/revocations.hpp"
+#include "lease/secret_schedule.hpp"
+#include "serve/cache_core.hpp"
+#include "vault/client.hpp"
+
+namespace keybearer::serve {
+
+// An answer, or why there is none.
+struct Fetched {
+  int status = 0;
+  http::Headers headers = {};  // as they may be passed on
+  std::shared_ptr<const Secret> body = {};
+  Instant asked{};
+  std::optional<Error> error = {};
+  bool too_large = false;  // not read: who asked fetches it without the cache
+  bool leaks = false;      // holds our token: for nobody
+};
+
+// How an answer came to who asked.
+struct Served {
+  Fetched answer;
+  bool hit = false, stale = false;
+  Duration age{};
+};
+
+class Cache {
+ public:
+  using Fetch = std::function<boost::asio::awaitable<Fetched>()>;
+  // The version at the server now; "": it can't be told; an Error: the server is away.
+  using Compare = std::function<boost::asio::awaitable<result<std::string>>(std::string metadata)>;
+  // What an entry is known by, beside its key.
+  struct About {
+    std::string method, path, raw_path, query;  // `path` with the client's namespace
+    std::string token;                          // its digest
+    std::uint64_t maker = 0;                    // number of our login; 0: a client's own token
+    bool own_namespace = false;                 // the client named one
+  };
+
+  Cache(boost::asio::any_io_executor executor, vault::Client& client, Random& random);
+  ~Cache();
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  void configure(const config::Cache& config, const config::Lease& lease);
+  [[nodiscard]] bool enabled() const { return config_.enabled; }
+
+  [[nodiscard]] boost::asio::awaitable<Served> get(std::string key, About about, Fetch fetch,
+                                                   Compare compare);
+  // A request that may have ended or renewed something has been answered (or its answer was lost).
+  void observe(std::string_view method, std::string_view path, std::string_view request_body,
+               int status, std::string_view answer, Instant asked);
+  // POST /agent/v1/cache-clear, as Vault Agent has it: status, and an error's text.
+  struct Cleared {
+    int status = 200;
+    std::string error = {};
+  };
+  [[nodiscard]] Cleared clear(std::string_view body, std::string_view own_accessor);
+
+  // Renewals and ends, until cancelled.
+  [[nodiscard]] boost::asio::awaitable<void> run();
+  // No fetch is left; the leases that our token took go to `revocations`.
+  [[nodiscard]] boost::asio::awaitable<void> stop(lease::Revocations* revocations);
+
+  [[nodiscard]] const CacheStats& stats() const { return core_.stats(); }
+  [[nodiscard]] std::size_t entries() const { return core_.size(); }
+  [[nodiscard]] std::size_t bytes() const { return core_.bytes(); }
+
+ private:
+  struct Flight;
+  struct Renewal {
+    lease::SecretSchedule schedule;
+    lease::Step step;
+    std::string path;
+  };
+
+  static boost::asio::awaitable<void> fly(Cache* cache, std::string key, About about, Fetch fetch,
+                                          Compare compare, std::string metadata,
+                                          std::string version, std::shared_ptr<Flight> flight);
+  [[nodiscard]] Served from_entry(const CacheEntry& entry, bool stale) const;
+  void keep(const std::string& key, const About& about, const Fetched& fetched);
+  boost::asio::awaitable<void> renew(std::string lease_id);
+  boost::asio::awaitable<void> look_up(std::string lease_id);
+  [[nodiscard]] Instant next_due() const;
+  void forget_gone_leases();
+
+  boost::asio::any_io_executor executor_;
+  vault::Client& client_;
+  Random& random_;
+  config::Cache config_;
+  config::Lease lease_;
+  CacheCore core_{{}};
+  std::map<std::string, std::shared_ptr<Flight>> flights_;
+  std::map<std::string, Renewal> renewals_;  // by lease id
+  Event changed_;
+  TaskGroup tasks_;
+};
+
+// How tokens are known: never by themselves.
+[[nodiscard]] std::string token_digest(std::string_view token);
+
+}  // namespace keybearer::serve

@@ -1,0 +1,187 @@
+#include "serve/cache_core.hpp"
+
+#include <algorithm>
+
+namespace keybearer::serve {
+namespace {
+
+// A bookkeeping share of each entry, so that many small ones count, too.
+constexpr std::size_t kOverhead = 512;
+
+std::size_t size_of(const CacheEntry& entry) {
+  std::size_t size = kOverhead + entry.path.size() + entry.what.lease_id.size();
+  if (entry.body != nullptr) size += entry.body->size();
+  for (const auto& [name, value] : entry.headers) size += name.size() + value.size() + 64;
+  return size;
+}
+
+}  // namespace
+
+void CacheCore::configure(CacheLimits limits) {
+  limits_ = limits;
+  make_room();
+}
+
+CacheState CacheCore::state(const std::string& key) const {
+  const auto found = states_.find(key);
+  return found == states_.end() ? CacheState::absent : found->second;
+}
+
+const CacheEntry* CacheCore::find(const std::string& key) const {
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? nullptr : &found->second.entry;
+}
+
+CacheCell CacheCore::step(const std::string& key, CacheEvent event) {
+  const CacheCell cell = cache_cell(state(key), event);
+  if (cell.next == CacheState::absent)
+    states_.erase(key);
+  else
+    states_[key] = cell.next;
+  if (cell.action == CacheAction::forget) {
+    if (const auto slot = entries_.find(key); slot != entries_.end()) erase(slot);
+  }
+  return cell;
+}
+
+void CacheCore::erase(Slots::iterator slot) {
+  bytes_ -= slot->second.size;
+  used_.erase(slot->second.used);
+  entries_.erase(slot);
+  ++stats_.dropped;
+}
+
+CacheCore::Verdict CacheCore::ask(const std::string& key, Instant now, std::uint64_t maker) {
+  if (const auto slot = entries_.find(key); slot != entries_.end()) {
+    const CacheEntry& entry = slot->second.entry;
+    const bool ended = entry.end && *entry.end - now < limits_.min_remaining;
+    const bool others = entry.what.kind == Cached::lease && entry.maker != maker;
+    if ((ended || others) && state(key) == CacheState::fresh) {
+      step(key, CacheEvent::dropped);
+    } else {
+      if (entry.what.kind != Cached::lease && now >= entry.checked + limits_.kv_ttl)
+        step(key, CacheEvent::aged);
+      used_.splice(used_.begin(), used_, slot->second.used);
+    }
+  }
+  const CacheCell cell = step(key, CacheEvent::ask);
+  ++(cell.action == CacheAction::serve  ? stats_.hits
+     : cell.action == CacheAction::join ? stats_.joined
+                                        : stats_.misses);
+  if (cell.action == CacheAction::compare) ++stats_.compared;
+  return {cell.action, find(key)};
+}
+
+const CacheEntry* CacheCore::stale(const std::string& key, Instant now) const {
+  const CacheEntry* const entry = find(key);
+  if (entry == nullptr || entry->what.kind == Cached::lease || !limits_.max_stale) return nullptr;
+  return now <= entry->checked + limits_.kv_ttl + *limits_.max_stale ? entry : nullptr;
+}
+
+bool CacheCore::stored(const std::string& key, CacheEntry entry, Instant now) {
+  const std::size_t size = size_of(entry);
+  const bool ended = entry.end && *entry.end - now < limits_.min_remaining;
+  const bool too_large = size > limits_.max_bytes / 4;
+  if (ended || too_large) {
+    passed(key);
+    return false;
+  }
+  if (step(key, CacheEvent::stored).action != CacheAction::keep) return false;
+  if (const auto old = entries_.find(key); old != entries_.end()) erase(old);
+  const auto [slot, made] = entries_.emplace(key, Slot{std::move(entry), size});
+  (void)made;
+  used_.push_front(&slot->first);
+  slot->second.used = used_.begin();
+  bytes_ += size;
+  ++stats_.stored;
+  make_room();
+  return true;
+}
+
+void CacheCore::passed(const std::string& key) {
+  step(key, CacheEvent::passed);
+}
+void CacheCore::failed(const std::string& key) {
+  step(key, CacheEvent::failed);
+}
+
+bool CacheCore::unchanged(const std::string& key, Instant now) {
+  if (step(key, CacheEvent::unchanged).action != CacheAction::extend) return false;
+  if (const auto slot = entries_.find(key); slot != entries_.end())
+    slot->second.entry.checked = now;
+  return true;
+}
+
+void CacheCore::renewed(std::string_view lease_id, Duration ttl, Instant asked) {
+  for (auto& [key, slot] : entries_) {
+    if (slot.entry.what.lease_id != lease_id || lease_id.empty()) continue;
+    slot.entry.end = asked + ttl;
+  }
+}
+
+// What gives way: what was used longest ago. Requests under way go on.
+void CacheCore::make_room() {
+  while (!used_.empty() && (entries_.size() > limits_.max_entries || bytes_ > limits_.max_bytes)) {
+    const std::string key = *used_.back();
+    step(key, CacheEvent::dropped);
+    ++stats_.evicted;
+    --stats_.dropped;
+  }
+}
+
+template <class Test>
+std::size_t CacheCore::drop_if(Test test) {
+  std::vector<std::string> keys;
+  for (const auto& [key, slot] : entries_)
+    if (test(slot.entry)) keys.push_back(key);
+  for (const std::string& key : keys) step(key, CacheEvent::dropped);
+  return keys.size();
+}
+
+std::size_t CacheCore::drop_lease(std::string_view lease_id) {
+  return drop_if([&](const CacheEntry& entry) {
+    return !lease_id.empty() && entry.what.lease_id == lease_id;
+  });
+}
+std::size_t CacheCore::drop_lease_prefix(std::string_view prefix) {
+  while (prefix.starts_with('/')) prefix.remove_prefix(1);
+  return drop_if([&](const CacheEntry& entry) {
+    return !entry.what.lease_id.empty() && entry.what.lease_id.starts_with(prefix);
+  });
+}
+std::size_t CacheCore::drop_path(std::string_view prefix, bool exact) {
+  return drop_if([&](const CacheEntry& entry) {
+    return exact ? entry.path == prefix : entry.path.starts_with(prefix);
+  });
+}
+std::size_t CacheCore::drop_token(std::string_view token) {
+  return drop_if([&](const CacheEntry& entry) { return entry.token == token; });
+}
+std::size_t CacheCore::drop_clients() {
+  return drop_if([](const CacheEntry& entry) { return entry.maker == 0; });
+}
+std::size_t CacheCore::drop_ours() {
+  return drop_if([](const CacheEntry& entry) { return entry.maker != 0; });
+}
+// Also what is under way: its answer is for those who wait, and not kept.
+std::size_t CacheCore::drop_all() {
+  const std::size_t had = drop_if([](const CacheEntry&) { return true; });
+  std::vector<std::string> keys;
+  for (const auto& [key, state] : states_) keys.push_back(key);
+  for (const std::string& key : keys) step(key, CacheEvent::dropped);
+  return had;
+}
+std::size_t CacheCore::drop_ended(Instant now) {
+  return drop_if([&](const CacheEntry& entry) {
+    return entry.end && *entry.end - now < limits_.min_remaining;
+  });
+}
+
+std::vector<const CacheEntry*> CacheCore::leases() const {
+  std::vector<const CacheEntry*> out;
+  for (const auto& [key, slot] : entries_)
+    if (!slot.entry.what.lease_id.empty()) out.push_back(&slot.entry);
+  return out;
+}
+
+}  // namespace keybearer::serve

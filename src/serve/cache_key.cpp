@@ -1,0 +1,183 @@
+#include "serve/cache_key.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "crypto/digest.hpp"
+#include "json/json.hpp"
+
+namespace keybearer::serve {
+namespace {
+
+std::string_view without_slashes(std::string_view text) {
+  while (text.starts_with('/')) text.remove_prefix(1);
+  while (text.ends_with('/')) text.remove_suffix(1);
+  return text;
+}
+
+std::string sorted_query(std::string_view query) {
+  std::vector<std::string_view> items;
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    if (end != 0) items.push_back(query.substr(0, end));
+    query.remove_prefix(end == query.npos ? query.size() : end + 1);
+  }
+  // By name; what has the same name stays in its order.
+  std::ranges::sort(items, {}, [](std::string_view item) {
+    return std::pair(item.substr(0, item.find('=')), item.data());
+  });
+  std::string out;
+  for (const auto item : items) (out += item) += '&';
+  return out;
+}
+
+// The span of the top level's number "lease_duration".
+std::pair<std::size_t, std::size_t> find_duration(std::string_view body) {
+  constexpr std::string_view kName = "lease_duration\"";
+  int depth = 0;
+  for (std::size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+    if (c != '"') continue;
+    std::size_t end = i + 1;
+    while (end < body.size() && body[end] != '"') end += body[end] == '\\' ? 2 : 1;
+    if (depth == 1 && body.substr(i + 1).starts_with(kName)) {
+      std::size_t at = body.find_first_not_of(" \t\r\n", end + 1);
+      if (at == body.npos || body[at] != ':') return {};
+      at = body.find_first_not_of(" \t\r\n", at + 1);
+      const std::size_t last = at == body.npos ? at : body.find_first_not_of("0123456789", at);
+      return last == body.npos || last == at ? std::pair<std::size_t, std::size_t>{}
+                                             : std::pair{at, last - at};
+    }
+    i = end;
+  }
+  return {};
+}
+
+// "kv/metadata/app" of "kv/data/app": a wrong guess costs a request and no more.
+std::string metadata_path(std::string_view path) {
+  const auto at = path.find("/data/");
+  if (at == path.npos || at == 0) return {};
+  return std::string(path.substr(0, at)) + "/metadata/" + std::string(path.substr(at + 6));
+}
+
+CachedAnswer judge_secret(std::string_view path, std::string_view query, const Value& answer,
+                          const config::Cache& config) {
+  CachedAnswer out;
+  const Value& data = value_at(answer, "data");
+  out.lease_id = text_at(answer, "lease_id");
+  out.ttl = std::chrono::seconds(int_at(answer, "lease_duration"));
+  out.renewable = bool_at(answer, "renewable");
+  if (!out.lease_id.empty()) {
+    if (out.ttl > Duration::zero()) out.kind = Cached::lease;
+    return out;
+  }
+  if (config.kv_ttl <= Duration::zero()) return out;
+  const Value& metadata = value_at(data, "metadata");
+  const std::int64_t version = int_at(metadata, "version");
+  if (version > 0 && value_at(data, "data").is_map()) {
+    out.kind = Cached::kv;
+    out.version = std::to_string(version);
+    if (query.empty()) out.metadata = metadata_path(path);
+  } else if (text_at(answer, "mount_type") == "kv" || out.ttl > Duration::zero() ||
+             path.starts_with("sys/internal/ui/mounts/")) {
+    out.kind = Cached::kv;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string cache_key(const KeyParts& parts) {
+  std::string text;
+  const auto add = [&text](std::string_view part) {
+    text += std::to_string(part.size());
+    text += ':';
+    text += part;
+  };
+  add(parts.method);
+  add(parts.path);
+  add(sorted_query(parts.query));
+  const auto body = json::parse(parts.body);
+  add(body ? json::write(*body) : parts.body);
+  add(without_slashes(parts.vault_namespace));
+  add(parts.token);
+  add(parts.wrap_ttl);
+  return sha256_hex(text);
+}
+
+bool is_cacheable_request(const http::RequestHead& head, std::string_view method,
+                          std::string_view path) {
+  if ((method != "GET" && method != "LIST") || head.method == "HEAD" || head.has_body())
+    return false;
+  for (const char* name : {"X-Vault-Wrap-TTL", "X-Vault-Index", "X-Vault-Forward", "Range",
+                           "X-Vault-Inconsistent", "X-Vault-MFA", "Upgrade"}) {
+    if (!head.header(name).empty()) return false;
+  }
+  if (is_below(path, "auth")) return false;
+  return !is_below(path, "sys") || path.starts_with("sys/internal/ui/mounts/");
+}
+
+CachedAnswer judge_answer(std::string_view method, std::string_view path, std::string_view query,
+                          int status, const http::Headers& headers, std::string_view body,
+                          const config::Cache& config) {
+  if (status != 200) return {};
+  const std::string* const type = http::find_header(headers, "Content-Type");
+  if (type == nullptr || !type->starts_with("application/json")) return {};
+  if (http::find_header(headers, "Content-Encoding") != nullptr) return {};
+  const auto answer = json::parse(body);
+  if (!answer || !answer->is_map()) return {};
+  if (value_at(*answer, "auth").is_map() || value_at(*answer, "wrap_info").is_map()) return {};
+  CachedAnswer out;
+  if (method == "LIST") {
+    if (config.lists && config.kv_ttl > Duration::zero()) out.kind = Cached::list;
+  } else {
+    out = judge_secret(path, query, *answer, config);
+  }
+  if (out.kind == Cached::lease) std::tie(out.duration_at, out.duration_size) = find_duration(body);
+  return out;
+}
+
+Secret with_duration(std::string_view body, const CachedAnswer& answer, Duration left) {
+  if (answer.duration_size == 0) return Secret(body);
+  Secret out;
+  out.reserve(body.size() + 8);
+  out.append(body.substr(0, answer.duration_at));
+  out.append(std::to_string(std::chrono::floor<std::chrono::seconds>(left).count()));
+  out.append(body.substr(answer.duration_at + answer.duration_size));
+  return out;
+}
+
+Eviction eviction_of(std::string_view method, std::string_view path, std::string_view body) {
+  using What = Eviction::What;
+  const auto behind = [path](std::string_view folder) -> std::optional<std::string> {
+    const auto at = path.find(folder);
+    const bool starts = at == 0 || (at != path.npos && path[at - 1] == '/');
+    const std::size_t end = at + folder.size();
+    if (!starts || (end != path.size() && path[end] != '/')) return std::nullopt;
+    return end == path.size() ? std::string() : std::string(path.substr(end + 1));
+  };
+  if (method == "GET" || method == "LIST" || method == "HEAD" || method == "SCAN") return {};
+  for (const char* folder : {"sys/leases/revoke-prefix", "sys/leases/revoke-force",
+                             "sys/revoke-prefix", "sys/revoke-force"}) {
+    if (auto prefix = behind(folder)) return {What::lease_prefix, *std::move(prefix)};
+  }
+  for (const char* folder : {"sys/leases/revoke", "sys/revoke", "sys/leases/renew", "sys/renew"}) {
+    auto id = behind(folder);
+    if (!id) continue;
+    if (id->empty()) {
+      const auto parsed = json::parse(body);
+      if (parsed) *id = text_at(*parsed, "lease_id");
+    }
+    const bool renews = std::string_view(folder).ends_with("renew");
+    return {renews ? What::renewed : What::lease, *std::move(id)};
+  }
+  if (is_below(path, "auth/token")) {
+    if (path.find("revoke") != path.npos) return {What::tokens, {}};
+    return {};
+  }
+  if (is_below(path, "auth") || is_below(path, "sys")) return {};
+  return {What::path, std::string(path)};  // a write: what was read there may be another now
+}
+
+}  // namespace keybearer::serve

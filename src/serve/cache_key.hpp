@@ -1,0 +1,57 @@
+#pragma once
+// What makes two requests the same, and what an answer is for the cache. Pure.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/secret.hpp"
+#include "base/time.hpp"
+#include "config/config.hpp"
+#include "http/message.hpp"
+#include "serve/token_guard.hpp"
+
+namespace keybearer::serve {
+
+// Method, path, parameters in order of their names, the body's JSON value, namespace, token and wrap
+// TTL; nothing else. A digest: no part of it can be read back.
+struct KeyParts {
+  std::string_view method, path, query, body, vault_namespace, token, wrap_ttl;
+};
+[[nodiscard]] std::string cache_key(const KeyParts& parts);
+
+// May the answer be kept or shared at all? Reads of secrets; nothing below auth/ or sys/, but the
+// KV preflight; nothing wrapped, upgraded or of a client that cares for the server's state.
+[[nodiscard]] bool is_cacheable_request(const http::RequestHead& head, std::string_view method,
+                                        std::string_view path);
+
+enum class Cached { no, lease, kv, list };
+
+struct CachedAnswer {
+  Cached kind = Cached::no;
+  std::string lease_id = {};
+  Duration ttl{};  // of a lease
+  bool renewable = false;
+  std::string version = {};   // of KV v2; empty: not told
+  std::string metadata = {};  // the path to compare at: "kv/metadata/app"; empty: none
+  // Where the number of the top level's lease_duration stands in the body; both 0: nowhere.
+  std::size_t duration_at = 0, duration_size = 0;
+};
+// `method`, `path`: as rules see them, the path without a namespace.
+[[nodiscard]] CachedAnswer judge_answer(std::string_view method, std::string_view path,
+                                        std::string_view query, int status,
+                                        const http::Headers& headers, std::string_view body,
+                                        const config::Cache& config);
+// The same body with what is left of the lease.
+[[nodiscard]] Secret with_duration(std::string_view body, const CachedAnswer& answer,
+                                   Duration left);
+
+// What a request through the proxy takes out of the cache (rows of the peers' omissions).
+struct Eviction {
+  enum class What { nothing, lease, lease_prefix, renewed, path, tokens } what = What::nothing;
+  std::string value = {};
+};
+[[nodiscard]] Eviction eviction_of(std::string_view method, std::string_view path,
+                                   std::string_view body);
+
+}  // namespace keybearer::serve
