@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import threading
@@ -744,3 +745,82 @@ def test_websockets_pass_where_a_rule_names_them(front, stub):
     f.write(listener='[[listener]]\naddress = "127.0.0.1:PORT"\n')
     f.reload()
     assert f.raw(request(target="/v1/sys/events/subscribe/kv", headers=upgrade), until=b"}").startswith(b"HTTP/1.1 501 ")
+
+
+# --- TLS ---------------------------------------------------------------------------------------------------------------------------------
+
+class Authority:
+    """A small CA for listeners and clients, by openssl(1)."""
+
+    def __init__(self, folder, name="ca"):
+        self.folder, self.cert, self.key = str(folder), f"{folder}/{name}.pem", f"{folder}/{name}.key"
+        self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key, "-out", self.cert,
+                 "-days", "2", "-subj", f"/CN={name}")
+        self.number = 1
+
+    def run(self, *args):
+        subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True)
+
+    def issue(self, name, usage, san, days="1", cn=None):
+        self.number += 1
+        self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                 "-subj", f"/CN={cn or name}")
+        with open(f"{self.folder}/ext", "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={san}\nextendedKeyUsage={usage}\n")
+        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", self.cert, "-CAkey", self.key, "-set_serial", str(self.number), "-days", days,
+                 "-extfile", "ext", "-out", f"{name}.pem")
+        return f"{self.folder}/{name}.pem", f"{self.folder}/{name}.key"
+
+
+def tls_ask(front, authority, client=None, path="/v1/kv/x"):
+    context = ssl.create_default_context(cafile=authority.cert)
+    if client:
+        context.load_cert_chain(*client)
+    with socket.create_connection(("127.0.0.1", front.port), timeout=10) as raw:
+        with context.wrap_socket(raw, server_hostname="localhost") as c:
+            c.sendall(request(target=path, headers="Connection: close\r\n"))
+            got = b""
+            while (piece := c.recv(65536)):
+                got += piece
+            return int(got.split()[1]), c.getpeercert()["serialNumber"]
+
+
+def test_50_tls_clients_revocation_and_reload(front, stub, tmp_path):
+    for name in ("x", "y"):
+        stub.on(f"GET /v1/kv/{name}", OK)
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    ca = Authority(tls)
+    server = ca.issue("server", "serverAuth", "DNS:localhost,IP:127.0.0.1")
+    good = ca.issue("pos-1", "clientAuth", "URI:spiffe://d/ns/app")
+    other = ca.issue("pos-2", "clientAuth", "DNS:pos-2")
+    ended = ca.issue("old", "clientAuth", "DNS:old", days="-1")
+    wrong = ca.issue("web", "serverAuth", "DNS:web")
+    (tls / "foreign").mkdir()
+    foreign = Authority(tls / "foreign").issue("pos-1", "clientAuth", "URI:spiffe://d/ns/app")
+    (tls / "index.txt").write_text("")
+    (tls / "crlnumber").write_text("01\n")
+    (tls / "ca.cnf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=1\n")
+    crl = ["ca", "-config", "ca.cnf", "-gencrl", "-cert", ca.cert, "-keyfile", ca.key, "-out", "crl.pem"]
+    ca.run(*crl)
+    f = front(listener=f'[[listener]]\naddress = "127.0.0.1:PORT"\ntls_cert_file = "{server[0]}"\ntls_key_file = "{server[1]}"\n'
+                       f'tls_client_ca_file = "{ca.cert}"\ntls_require_and_verify_client_cert = true\ntls_crl_file = "{tls}/crl.pem"\n'
+                       'allow = [{ who = ["spiffe://d/ns/app"], rules = ["GET kv/x"] }, { who = "CN=pos-2", rules = ["GET kv/y"] }]\n')
+    status, serial = tls_ask(f, ca, good)
+    assert status == 200 and tls_ask(f, ca, good, "/v1/kv/y")[0] == 403
+    assert tls_ask(f, ca, other, "/v1/kv/y")[0] == 200 and tls_ask(f, ca, other)[0] == 403
+    for client in (None, ended, wrong, foreign):
+        with pytest.raises((ssl.SSLError, ConnectionError, IndexError)):
+            tls_ask(f, ca, client)
+    ca.run("ca", "-config", "ca.cnf", "-revoke", good[0], "-cert", ca.cert, "-keyfile", ca.key)
+    ca.run(*crl)
+    with pytest.raises((ssl.SSLError, ConnectionError, IndexError)):
+        tls_ask(f, ca, good)
+    assert tls_ask(f, ca, other, "/v1/kv/y")[0] == 200
+    ca.issue("server", "serverAuth", "DNS:localhost,IP:127.0.0.1")  # in its place
+    assert tls_ask(f, ca, other, "/v1/kv/y")[1] != serial
+    with open(server[0], "w", encoding="ascii") as file:
+        file.write("broken")
+    assert tls_ask(f, ca, other, "/v1/kv/y")[0] == 200 and "listener.tls_reload_failed" in f.log
+    # Plain text on it gets no answer, and a half handshake holds nobody up.
+    assert b"HTTP/1.1 200" not in f.raw(request())
