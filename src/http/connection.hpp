@@ -22,6 +22,7 @@ class Connection {
   void stop() noexcept;
 
   [[nodiscard]] bool busy() const { return busy_; }
+  [[nodiscard]] bool stopped() const { return stopping_; }
   [[nodiscard]] Instant waiting_since() const { return waiting_since_; }
 
  private:

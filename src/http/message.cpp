@@ -203,7 +203,7 @@ result<std::optional<RequestHead>> HeadReader::read(std::string_view bytes) {
       scanned_ = bytes.size() - (bytes.ends_with('\r') && bytes.size() > scanned_ ? 1 : 0);
       return std::nullopt;
     }
-    const bool empty_line = *end > begin && bytes.substr(*end - 2, 2) == "\r\n";
+    const bool empty_line = *end >= begin + 2 && bytes.substr(*end - 2, 2) == "\r\n";
     scanned_ = *end + 2;
     if (!empty_line) continue;
     size_ = scanned_;

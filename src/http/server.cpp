@@ -140,7 +140,8 @@ bool Server::Impl::make_room() {
   if (tasks.live() <= static_cast<std::size_t>(settings->limits.max_connections)) return true;
   Place* longest = nullptr;
   for (Place& place : places) {
-    if (place.connection == nullptr || place.connection->busy()) continue;
+    if (place.connection == nullptr || place.connection->busy() || place.connection->stopped())
+      continue;
     if (longest == nullptr ||
         place.connection->waiting_since() < longest->connection->waiting_since())
       longest = &place;

@@ -65,6 +65,7 @@ awaitable<void> Proxy::run(Job* job) {
                                        .check = "auth",
                                        .headers = {{"Retry-After", "1"}}});
     }
+    answer->incoming.reset();
     answer = co_await ask(*job);
     if (!answer) co_return co_await fail(*job, answer.error());
   }
@@ -196,6 +197,10 @@ awaitable<void> Proxy::relay(Job& job, http::Incoming& incoming) {
   const std::size_t whole = self ? kMostRewritten : kWholeAnswer;
   const bool wait =
       self || (job.ours() && incoming.length.value_or(0) > 0 && *incoming.length <= whole);
+  // A stream of logs or events may stay silent for long: its head does not wait for it.
+  const std::string* const type = http::find_header(incoming.headers, "Content-Type");
+  if (!incoming.length && (type == nullptr || !type->contains("json")))
+    co_return co_await relay_pieces(job, incoming, Secret(), false);
   Secret body;
   bool ended = false;
   while (!ended && (body.empty() || wait) && body.size() <= whole) {

@@ -113,6 +113,8 @@ TEST_CASE("the corpus of request smuggling is refused with 400") {
       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
       "\x16\x03\x01\x02",
       "\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+      "A\r\n\r\n",
+      "\r\nA\r\n\r\n",
   };
   for (const std::string& row : rows) {
     CAPTURE(row);
