@@ -321,18 +321,24 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
   serve::Cache cache(executor, client, parts.random);
   cache.configure(config->cache, config->lease);
   serve::Proxy proxy(session, login_of(auth), config->api_proxy, cache);
+  const SnapshotSources sources{facts, session, auth, secrets, delivery, child};
+  const serve::Inspected inspected{
+      .snapshot = [&] { return take_snapshot(sources); },
+      .metrics =
+          [&delivery] { return delivery.rendering().config->metrics.enabled.value_or(true); }};
   serve::Router router;
-  add_routes(router, {.proxy = proxy, .quit = [&] { lifecycle.on_stop(); }});
+  add_routes(router,
+             {.proxy = proxy, .inspected = inspected, .quit = [&] { lifecycle.on_stop(); }});
   serve::Listeners listeners(executor, router);
   if (mode != Mode::render_once && mode != Mode::preview) {
     if (auto ok = listeners.configure(config->listeners, config->vault.vault_namespace); !ok) {
       log::error("listener.failed", ok.error().text);
       co_return kConfig;
     }
+    facts.listeners = listeners.addresses();
   }
 
   const OwnWordsOf own_words(delivery);
-  const SnapshotSources sources{facts, session, auth, secrets, delivery, child};
   ServiceStatus service(manager, [&] { return take_snapshot(sources); });
   lifecycle.connect({.stop_child = [&] { supervisor->stop(); },
                      .begin_ending =
@@ -359,10 +365,11 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                                      .ended =
                                          [&](const ReloadReport& report) {
                                            facts.reload_failed = !report.applied;
+                                           facts.listeners = listeners.addresses();
                                            service.reloaded();
                                          }});
   const serve::ControlActions control_actions{
-      .snapshot = [&] { return take_snapshot(sources); },
+      .inspected = inspected,
       .rotate =
           [&](serve::RotateRequest wanted) {
             return rotate(secrets, delivery, std::move(wanted), kRotateLimit);

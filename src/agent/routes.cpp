@@ -18,6 +18,13 @@ awaitable<void> answer_quit(http::Exchange& exchange, bool enabled,
   quit();
 }
 
+// Its own parameters: the coroutine lives on without whoever made it.
+awaitable<http::ServerResponse> show(std::shared_ptr<const serve::Inspected> inspected,
+                                     http::ServerRequest request) {
+  auto shown = serve::inspect(*inspected, request);
+  co_return shown ? std::move(*shown) : http::error_response(404, "no such path");
+}
+
 }  // namespace
 
 serve::Login login_of(auth::AuthLoop& auth) {
@@ -37,6 +44,16 @@ void add_routes(serve::Router& router, RouteParts parts) {
   router.add({.path = "/v1/*", .methods = {}, .handler = parts.proxy.handler()});
   for (const char* path : {"/agent/v1/cache-clear", "/proxy/v1/cache-clear"})
     router.add({.path = path, .methods = {}, .handler = parts.proxy.clear_handler()});
+  const auto inspected = std::make_shared<const serve::Inspected>(std::move(parts.inspected));
+  for (const std::string& path : serve::inspection_paths()) {
+    router.add({.path = path,
+                .open = true,
+                .handler = serve::simple(http::whole_bodies(
+                    [inspected](http::ServerRequest request) {
+                      return show(inspected, std::move(request));
+                    },
+                    0))});
+  }
   const auto quit = std::make_shared<const std::function<void()>>(std::move(parts.quit));
   router.add({.path = "/agent/v1/quit",
               .methods = {},

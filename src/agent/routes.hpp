@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "auth/auth_loop.hpp"
+#include "serve/inspection.hpp"
 #include "serve/listener.hpp"
 #include "serve/proxy.hpp"
 #include "serve/router.hpp"
@@ -12,6 +13,7 @@ namespace keybearer {
 
 struct RouteParts {
   serve::Proxy& proxy;
+  serve::Inspected inspected;  // health, metrics, page
   std::function<void()> quit;  // POST /agent/v1/quit, where agent_api.enable_quit allows it
 };
 // What the proxy needs to know of our login.

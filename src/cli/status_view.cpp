@@ -296,8 +296,9 @@ class View {
       out += painted(cell);
       if (last) break;
       const std::size_t width = std::max(widths[i], columns(cell.text)) + 2;
-      out.append(width - columns(cell.text), ' ');
       used += width;
+      if (used + 2 > all) break;  // there is no room for another
+      out.append(width - columns(cell.text), ' ');
     }
     return out;
   }

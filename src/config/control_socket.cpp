@@ -120,7 +120,9 @@ std::vector<std::string> sockets_beside(const std::string& socket) {
   for (std::string& other : sockets_in(slash == socket.npos ? "." : socket.substr(0, slash))) {
     const std::string_view rest =
         std::string_view(other).substr(std::min(begin.size(), other.size()));
-    if (other.starts_with(begin) && rest.find_first_not_of("0123456789") == rest.find(kSuffix))
+    const auto digits = rest.find_first_not_of("0123456789");
+    if (other.starts_with(begin) && digits > 0 &&
+        rest.substr(std::min(digits, rest.size())) == kSuffix)
       all.push_back(std::move(other));
   }
   return all;

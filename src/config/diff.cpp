@@ -30,6 +30,7 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       live("env_from", a.env_from == b.env_from),
       live("exec", a.exec == b.exec && a.credential_variables == b.credential_variables),
       live("outage", a.outage == b.outage),
+      live("metrics", a.metrics == b.metrics),
       once("control", a.control == b.control),
       live("listener", a.listeners == b.listeners),
       live("api_proxy", a.api_proxy == b.api_proxy),

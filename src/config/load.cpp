@@ -26,6 +26,7 @@ void read_all_sections(Context& context, const toml::table& table, Config& confi
   read_exec(context, top, config.exec);
   read_env_from(context, top, config);
   read_outage(context, top, config.outage);
+  read_metrics(context, top, config.metrics);
   read_control(context, top, config.control);
   read_listeners(context, top, config);
   read_api_proxy(context, top, config.api_proxy);

@@ -49,13 +49,19 @@ void read_general(Reader& r, Config& config) {
   r.describe_default("log_file", "standard error");
   r.read("hardening", config.hardening);
   read_log_rotation(r, config.log_rotate);
-  r.unsupported({"state", "metrics"});
+  r.unsupported({"state"});
 }
 
 void read_notify(Context& context, Reader& top, Notify& notify) {
   Reader r(context, top.table("notify"), "notify");
   r.read("command", notify.command);
   r.read("timeout", notify.timeout);
+}
+
+void read_metrics(Context& context, Reader& top, Metrics& metrics) {
+  Reader r(context, top.table("metrics"), "metrics");
+  r.read("enabled", metrics.enabled);
+  r.describe_default("enabled", "true with a listener");
 }
 
 void read_control(Context& context, Reader& top, Control& control) {

@@ -24,6 +24,7 @@ void read_env(Context& context, Reader& top, Config& config);
 void read_env_from(Context& context, Reader& top, Config& config);
 void read_exec(Context& context, Reader& top, Exec& exec);
 void read_outage(Context& context, Reader& top, Outage& outage);
+void read_metrics(Context& context, Reader& top, Metrics& metrics);
 void read_control(Context& context, Reader& top, Control& control);
 // A value of [env] or of `values`: template text, or a table. `variable`: of [env], with its own
 // keys.

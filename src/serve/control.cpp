@@ -67,13 +67,8 @@ awaitable<http::ServerResponse> control(const ControlActions& actions,
   if (path == "/status") {
     if (!get) co_return method_not_allowed("GET");
     const bool ids = has_parameter(request.target, "show_ids");
-    co_return json_response(
-        200, status_json(actions.snapshot(), ids ? Audience::owner_ids : Audience::owner));
-  }
-  if (path == "/livez") co_return get ? livez() : method_not_allowed("GET");
-  if (path == "/readyz") {
-    if (!get) co_return method_not_allowed("GET");
-    co_return readyz(actions.snapshot(), has_parameter(request.target, "verbose"));
+    co_return json_response(200, status_json(actions.inspected.snapshot(),
+                                             ids ? Audience::owner_ids : Audience::owner));
   }
   if (path == "/rotate")
     co_return post ? co_await rotate(actions, request) : method_not_allowed("POST");
@@ -83,6 +78,7 @@ awaitable<http::ServerResponse> control(const ControlActions& actions,
     actions.stop();
     co_return json_response(202, "{\"stopping\":true}\n");
   }
+  if (auto shown = inspect(actions.inspected, request)) co_return std::move(*shown);
   co_return errors_response(404, "no such path");
 }
 

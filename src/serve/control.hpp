@@ -1,6 +1,6 @@
 #pragma once
-// What the control socket answers: GET /status, GET /readyz, POST /rotate, /reload, /stop. Who may
-// ask is the server's business (0600, peer credentials). Answers are JSON; an error is
+// What the control socket answers: GET /status, POST /rotate, /reload, /stop, and what inspection.hpp
+// has. Who may ask is the server's business (0600, peer credentials). Answers are JSON; an error is
 // {"errors": [...]}, as Vault's.
 
 #include <boost/asio/awaitable.hpp>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "http/server.hpp"
+#include "serve/inspection.hpp"
 #include "serve/snapshot.hpp"
 
 namespace keybearer::serve {
@@ -34,7 +35,7 @@ struct ReloadOutcome {
 
 // All of it must outlive the handler's last answer.
 struct ControlActions {
-  std::function<Snapshot()> snapshot = {};
+  Inspected inspected = {};  // /livez, /readyz, /metrics, the page ...
   // Error: there is no such secret or template.
   std::function<boost::asio::awaitable<result<std::vector<Rotated>>>(RotateRequest)> rotate = {};
   std::function<boost::asio::awaitable<ReloadOutcome>()> reload = {};

@@ -3,6 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "json/json.hpp"
+#include "serve/texts.hpp"
 
 namespace keybearer::serve {
 namespace {
@@ -38,26 +44,34 @@ double unix_seconds(WallTime at) {
          1000;
 }
 
-// One metric with its HELP and TYPE lines, which come once, and only with a sample.
+struct Sample {
+  std::string suffix;  // of the name: "_bucket"
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::string value;
+};
+
+// One metric, with its samples. Its lines come once, and only with a sample.
+struct Metric {
+  std::string_view name, type, help;
+  std::vector<Sample> samples = {};
+};
+
+// Adds its metric at its end.
 class Family {
  public:
-  Family(std::string& out, std::string_view name, std::string_view type, std::string_view help)
-      : out_(out), name_(name), type_(type), help_(help) {}
+  Family(std::vector<Metric>& out, std::string_view name, std::string_view type,
+         std::string_view help)
+      : out_(out), metric_{name, type, help} {}
+  ~Family() {
+    if (!metric_.samples.empty()) out_.push_back(std::move(metric_));
+  }
+  Family(const Family&) = delete;
 
   template <class Number>
   void add(const Labels& labels, Number value, std::string_view suffix = "") {
-    if (!std::exchange(begun_, true)) {
-      out_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name_, help_, name_, type_);
-    }
-    out_ += name_;
-    out_ += suffix;
-    char before = '{';
-    for (const auto& [label, text] : labels) {
-      out_ += fmt::format("{}{}=\"{}\"", before, label, escaped(text));
-      before = ',';
-    }
-    if (!labels.empty()) out_ += '}';
-    out_ += ' ' + number(value) + '\n';
+    Sample sample{.suffix = std::string(suffix), .labels = {}, .value = number(value)};
+    for (const auto& [label, text] : labels) sample.labels.emplace_back(label, text);
+    metric_.samples.push_back(std::move(sample));
   }
   void add(std::string_view label, const Outcomes& counted, Labels labels = {}) {
     labels.emplace_back(label, "success");
@@ -69,9 +83,8 @@ class Family {
   }
 
  private:
-  std::string& out_;
-  std::string_view name_, type_, help_;
-  bool begun_ = false;
+  std::vector<Metric>& out_;
+  Metric metric_;
 };
 
 // Several secrets of one path (other versions, other arguments of a write) are one series.
@@ -98,7 +111,7 @@ std::map<std::string, PathStats> by_path(const std::vector<Snapshot::Secret>& se
   return all;
 }
 
-void add_token(std::string& out, const Snapshot& s) {
+void add_token(std::vector<Metric>& out, const Snapshot& s) {
   Family attempts(out, "keybearer_auth_attempts_total", "counter", "Logins, by method and result.");
   for (const auto& [method, counted] : s.token.attempts)
     attempts.add("result", counted, {{"method", method}});
@@ -114,7 +127,7 @@ void add_token(std::string& out, const Snapshot& s) {
       .add("result", s.token.renewals);
 }
 
-void add_secrets(std::string& out, const Snapshot& s) {
+void add_secrets(std::vector<Metric>& out, const Snapshot& s) {
   const auto all = by_path(s.secrets);
   Family fetches(out, "keybearer_secret_fetch_total", "counter",
                  "Reads of a secret, comparisons of its version too, by result.");
@@ -135,7 +148,7 @@ void add_secrets(std::string& out, const Snapshot& s) {
   for (const auto& [path, stats] : all) generation.add({{"secret", path}}, stats.generation);
 }
 
-void add_histogram(std::string& out, const Histogram& times) {
+void add_histogram(std::vector<Metric>& out, const Histogram& times) {
   Family family(out, "keybearer_secret_fetch_duration_seconds", "histogram",
                 "How long reads of secrets took.");
   std::uint64_t all = 0;
@@ -149,7 +162,7 @@ void add_histogram(std::string& out, const Histogram& times) {
   family.add({}, all, "_count");
 }
 
-void add_files(std::string& out, const Snapshot& s) {
+void add_files(std::vector<Metric>& out, const Snapshot& s) {
   Family renders(out, "keybearer_render_total", "counter",
                  "Renderings of a file that were brought to the disk, by result.");
   for (const Snapshot::File& file : s.files) {
@@ -159,7 +172,7 @@ void add_files(std::string& out, const Snapshot& s) {
   }
 }
 
-void add_child(std::string& out, const Snapshot::Child& child) {
+void add_child(std::vector<Metric>& out, const Snapshot::Child& child) {
   Family(out, "keybearer_child_up", "gauge", "1 while the program runs.")
       .add({}, std::uint64_t{child.alive ? 1U : 0U});
   Family restarts(out, "keybearer_child_restarts_total", "counter",
@@ -176,7 +189,7 @@ void add_child(std::string& out, const Snapshot::Child& child) {
       .add({}, child.roll_backs);
 }
 
-void add_requests(std::string& out, const Snapshot::Requests& r) {
+void add_requests(std::vector<Metric>& out, const Snapshot::Requests& r) {
   Family requests(out, "keybearer_requests_total", "counter",
                   "Requests to the server, by result: 2xx, 4xx, 5xx, or no answer.");
   requests.add({{"result", "success"}}, r.succeeded);
@@ -188,7 +201,7 @@ void add_requests(std::string& out, const Snapshot::Requests& r) {
       .add({}, r.throttled);
 }
 
-void add_process(std::string& out, const ProcessUsage& process) {
+void add_process(std::vector<Metric>& out, const ProcessUsage& process) {
   const auto gauge = [&out](std::string_view name, std::string_view help, auto value) {
     Family(out, name, "gauge", help).add({}, value);
   };
@@ -200,10 +213,8 @@ void add_process(std::string& out, const ProcessUsage& process) {
   gauge("process_max_fds", "Limit of open file descriptors.", process.max_descriptors);
 }
 
-}  // namespace
-
-std::string prometheus(const Snapshot& s, const ProcessUsage& process) {
-  std::string out;
+std::vector<Metric> collect(const Snapshot& s, const ProcessUsage& process) {
+  std::vector<Metric> out;
   Family(out, "keybearer_build_info", "gauge", "Always 1; the version is its label.")
       .add({{"version", s.instance.version}}, std::uint64_t{1});
   add_token(out, s);
@@ -222,6 +233,61 @@ std::string prometheus(const Snapshot& s, const ProcessUsage& process) {
   Family(out, "process_start_time_seconds", "gauge", "When this process was started.")
       .add({}, unix_seconds(s.wall_at(s.instance.started)));
   return out;
+}
+
+Value labels_of(const Sample& sample) {
+  Value labels = Value::map();
+  for (const auto& [label, text] : sample.labels) labels.set(label, text);
+  return labels;
+}
+
+}  // namespace
+
+std::string prometheus(const Snapshot& snapshot, const ProcessUsage& process) {
+  std::string out;
+  for (const Metric& metric : collect(snapshot, process)) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.help, metric.name,
+                       metric.type);
+    for (const Sample& sample : metric.samples) {
+      out += metric.name;
+      out += sample.suffix;
+      char before = '{';
+      for (const auto& [label, text] : sample.labels) {
+        out += fmt::format("{}{}=\"{}\"", before, label, escaped(text));
+        before = ',';
+      }
+      if (!sample.labels.empty()) out += '}';
+      out += ' ' + sample.value + '\n';
+    }
+  }
+  return out;
+}
+
+std::string agent_metrics_json(const Snapshot& snapshot, const ProcessUsage& process) {
+  List gauges, counters;
+  for (const Metric& metric : collect(snapshot, process)) {
+    if (metric.type == "histogram") continue;
+    for (const Sample& sample : metric.samples) {
+      Value one = Value::map();
+      one.set("Name", metric.name);
+      one.set("Labels", labels_of(sample));
+      const Value value = sample.value == "+Inf" ? Value() : Value::number(sample.value);
+      if (metric.type == "gauge") {
+        one.set("Value", value);
+        gauges.push_back(std::move(one));
+        continue;
+      }
+      for (const char* name : {"Count", "Sum"}) one.set(name, value);
+      counters.push_back(std::move(one));
+    }
+  }
+  Value out = Value::map();
+  out.set("Timestamp", rfc3339(snapshot.wall));
+  out.set("Gauges", Value::list(std::move(gauges)));
+  out.set("Counters", Value::list(std::move(counters)));
+  out.set("Points", Value::list({}));
+  out.set("Samples", Value::list({}));
+  return json::write(out) + "\n";
 }
 
 }  // namespace keybearer::serve

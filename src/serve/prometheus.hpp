@@ -12,5 +12,8 @@ namespace keybearer::serve {
 
 inline constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 [[nodiscard]] std::string prometheus(const Snapshot& snapshot, const ProcessUsage& process);
+// The same in the form of Vault Agent's /agent/v1/metrics without ?format=prometheus: gauges and
+// counters, since the start.
+[[nodiscard]] std::string agent_metrics_json(const Snapshot& snapshot, const ProcessUsage& process);
 
 }  // namespace keybearer::serve

@@ -1,4 +1,5 @@
 """status, rotate, reload, stop and the service manager's protocol, from outside: as a user, a probe and systemd see them."""
+import datetime
 import fcntl
 import json
 import os
@@ -201,12 +202,12 @@ def test_rotate(s):
     assert len(s.runlog.starts()) == 2 and agent.alive
 
 
-def test_rotate_of_a_lease_is_an_overlap(s):
+def database(s, ttl="10m"):
     s.vault.database(s.pg, "database")
-    s.vault.dynamic("app", "10m", "20m", mount="database")
-    s.vault.policy("db", "database/creds/app", **{"sys/leases/revoke": ["update"]})
+    s.vault.dynamic("app", ttl, "20m", mount="database")
+    s.vault.policy("db", "database/creds/app", "kv/data/*", **{"sys/leases/revoke": ["update"]})
     login_files(s, "app", "db", token_ttl="30m")
-    text = toml(LOGIN) + '''
+    return toml(LOGIN) + '''
 [lease]
 drain = "2s"
 [env]
@@ -214,12 +215,56 @@ DB_USER = "vault:database/creds/app#username"
 [exec]
 command = @app@
 debounce = "0s"
-'''
+'''.replace("@app@", s.app_toml())
+
+
+def moment(text):
+    """Seconds since 1970 of RFC 3339, whatever its fraction."""
+    return datetime.datetime.fromisoformat(re.sub(r"(\.\d{3})\d*", r"\1", text).replace("Z", "+00:00")).timestamp()
+
+
+def test_s0_09_live_ttl(s):
+    """S0-09: what is shown falls in real time, without a request; after the end exactly 0, and expired."""
+    s.start("run", "-c", s.config(database(s, ttl="8s").replace("[lease]", "[lease]\nrenew_at = 0.9")))
+    s.runlog.wait_starts(1, 10)
+    one = lambda: status_of(s)["secrets"][0]  # noqa: E731
+    first, begin = one()["ttl"], time.monotonic()
+    asked = s.tap.count()
+    second = wait_for(lambda: (lambda now: now if first - now > 2 else None)(one()["ttl"]), 6)
+    assert abs((first - second) - (time.monotonic() - begin)) < 1 and s.tap.count() == asked
+    s.tap.refuse()
+    ended = wait_for(lambda: (lambda now: now if now["state"] == "expired" else None)(one()), 20)
+    assert ended["ttl"] == 0 and ended["lease_ends_in"] == 0
+    assert keybearer(s, "status", "--ready")[0] == 1
+
+
+def test_s2_04_lease_tracking_and_s2_33_kinds(s):
+    """S2-04: who has which lease, when does it end. S2-33: kind, life and next action at a glance."""
+    s.vault.kv2("kv")
+    s.vault.put(KV_DATA, {"value": s.canary("kv-value")})
+    text = database(s).replace("[exec]", 'KV = "vault:kv/app#value"\n[exec]')
+    s.start("run", "-c", s.config(text))
+    s.runlog.wait_starts(1, 10)
+    seen = {one["path"]: one for one in status_of(s, "--show-ids")["secrets"]}
+    lease = next(one for path, one in seen.items() if path.startswith("database/"))
+    listed = s.vault.raw("LIST", "sys/leases/lookup/database/creds/app")[1]["data"]["keys"]
+    assert lease["lease_id"] in [f"database/creds/app/{key}" for key in listed] and lease["renewable"] is True
+    looked = s.vault.post("sys/leases/lookup", {"lease_id": lease["lease_id"]})["data"]
+    assert abs(moment(lease["lease_ends"]) - moment(looked["expire_time"])) < 1.5
+    hidden = {one["path"]: one for one in status_of(s)["secrets"]}
+    assert all(one["lease_id"] is None for one in hidden.values()) and any(one["lease"] for one in hidden.values())
+    assert {one["kind"]: one["next_action"] for one in seen.values()} == {"dynamic": "renew", "kv": "compare"}
+    out = keybearer(s, "status")[1]
+    assert re.search(r"database/creds/app +dynamic +fresh .* renew in \d+m", out), out
+
+
+def test_rotate_of_a_lease_is_an_overlap(s):
+    text = database(s)
 
     def leases():
         status, answer = s.vault.raw("LIST", "sys/leases/lookup/database/creds/app")
         return answer["data"]["keys"] if status == 200 else []
-    s.start("run", "-c", s.config(text.replace("@app@", s.app_toml())))
+    s.start("run", "-c", s.config(text))
     s.runlog.wait_starts(1, 10)
     first = leases()
     code, out, _ = keybearer(s, "rotate", "database/creds/app")

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import threading
 
 
 class _Connection(http.client.HTTPConnection):
@@ -45,3 +46,40 @@ def replies(folder):
                 yield path + target, ask(path, target=target)[1]
             except OSError:  # it ends, or was killed
                 pass
+
+
+class OverTcp:
+    """The control socket as http://127.0.0.1:PORT, for a browser."""
+
+    def __init__(self, path):
+        self.path = path
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(self.path)
+            except OSError:
+                client.close()
+                continue
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, target):
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()

@@ -257,12 +257,57 @@ TEST_CASE("other paths and methods") {
   agent.use_control();
   agent.start(Mode::run, kControlled);
   agent.live(200ms, 10ms);
-  CHECK(ask(agent, "GET", "/").status == 404);
+  CHECK(ask(agent, "GET", "/other").status == 404);
   CHECK(ask(agent, "GET", "/stop").status == 405);
   CHECK(ask(agent, "POST", "/status").status == 405);
   CHECK(ask(agent, "GET", "/rotate").status == 405);
   CHECK(ask(agent, "DELETE", "/reload").status == 405);
   CHECK_FALSE(agent.code);
+}
+
+TEST_CASE("health, metrics and page, of the whole agent; with metrics off the others stay") {
+  AgentFixture agent;
+  agent.use_control();
+  agent.start(Mode::run, kControlled);
+  agent.live(200ms, 10ms);
+  CHECK(ask(agent, "GET", "/startupz").status == 200);
+  const Answer metrics = ask(agent, "GET", "/metrics");
+  for (const char* line :
+       {"keybearer_auth_attempts_total{method=\"approle\",result=\"success\"} 1",
+        "keybearer_secret_fetch_total{secret=\"kv/data/app\",result=\"success\"} 1",
+        "keybearer_child_up 1", "keybearer_secret_fetch_duration_seconds_count 2",
+        "keybearer_config_reload_success 1", "keybearer_rollback_total 0"}) {
+    CAPTURE(line);
+    CHECK(metrics.body.find(std::string(line) + "\n") != std::string::npos);
+  }
+  const Answer page = ask(agent, "GET", "/");
+  CHECK(page.body.starts_with("<!doctype html>"));
+  CHECK(page.body.find("kv/data/app") != std::string::npos);
+  CHECK(bool_at(ask(agent, "GET", "/?format=json").json(), "ready"));
+  CHECK(ask(agent, "GET", "/agent/v1/metrics?format=prometheus").body.starts_with("# HELP"));
+  CHECK(value_at(ask(agent, "GET", "/agent/v1/metrics").json(), "Gauges").size() > 5);
+  CHECK(ask(agent, "POST", "/metrics").status == 405);
+  agent.configure(std::string(kControlled) + "[metrics]\nenabled = false\n");
+  CHECK(ask(agent, "POST", "/reload").status == 200);
+  CHECK(ask(agent, "GET", "/metrics").status == 404);
+  CHECK(ask(agent, "GET", "/readyz").status == 200);
+}
+
+TEST_CASE("restarts and ends of the child are counted, by reason") {
+  AgentFixture agent;
+  agent.use_control();
+  agent.start(Mode::run, kControlled);
+  agent.live(200ms, 10ms);
+  agent.server->kv["kv/app"] = {2, R"({"key":"canary-2","other":"canary-o"})"};
+  CHECK(ask(agent, "POST", "/rotate", R"({"secret":"kv/app"})").status == 200);
+  agent.live(2s, 50ms);
+  const Answer metrics = ask(agent, "GET", "/metrics");
+  CHECK(metrics.body.find("keybearer_child_restarts_total{reason=\"secret\"} 1\n") !=
+        std::string::npos);
+  CHECK(metrics.body.find("keybearer_child_exit_total{kind=\"signal\",code=\"15\"} 1\n") !=
+        std::string::npos);
+  CHECK(metrics.body.find("keybearer_secret_generation{secret=\"kv/data/app\"} 2\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("a live instance's socket is not taken; a stale one is replaced") {

@@ -55,6 +55,8 @@ TEST_CASE("each section tells by itself whether it changed, and what a change as
       {"[env]", "[[env_from]]\nsecret = \"kv/a\"\n[env]", "env_from"},
       {"[\"a\"]", "[\"a\", \"b\"]", "exec"},
       {kName, top("outage.on_start = \"fail\""), "outage"},
+      {kName, top("metrics.enabled = false"), "metrics"},
+      {kName, top("control.enabled = false"), "control", Effect::restart},
   };
   const Config before = parsed(kOld);
   for (const Row& row : rows) {

@@ -353,7 +353,6 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "template_config.max_stale = \"1h\"",
       "cache.tokens = true",
       "state.path = \"x\"",
-      "metrics.enabled = true",
   };
   for (const std::string& row : rows) {
     House house;

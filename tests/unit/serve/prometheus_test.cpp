@@ -82,7 +82,7 @@ TEST_CASE("samples") {
     CHECK(text.find(std::string(line) + "\n") != std::string::npos);
   }
   // 2026-11-29T12:40:00Z
-  CHECK(text.find("keybearer_token_expiry_timestamp_seconds 1796042400") != std::string::npos);
+  CHECK(text.find("keybearer_token_expiry_timestamp_seconds 1795956000") != std::string::npos);
 }
 
 TEST_CASE("the histogram's buckets are cumulative and end with +Inf and the count") {
