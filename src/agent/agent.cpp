@@ -17,6 +17,7 @@
 #include "agent/service_status.hpp"
 #include "agent/settings.hpp"
 #include "agent/snapshot.hpp"
+#include "agent/state_keeper.hpp"
 #include "agent/token_sinks.hpp"
 #include "agent/wait_report.hpp"
 #include "base/exit_code.hpp"
@@ -37,6 +38,7 @@ using asio::awaitable;
 using namespace std::chrono_literals;
 
 constexpr Duration kRevocations = 5s;         // all of them together, at the end
+constexpr Duration kLastSave = 2s;            // of the state, before them
 constexpr Duration kMinNotifyTime = 1s;       // notifications have at least this long, after them
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
 constexpr Duration kRotateLimit = 30s;        // an answer to `rotate` waits no longer
@@ -69,10 +71,11 @@ awaitable<void> authenticate(auth::AuthLoop& auth, const DeliveryLoop& delivery,
 }
 
 awaitable<void> follow_token(auth::AuthLoop& auth, secrets::SecretStore& secrets, TokenSinks& sinks,
-                             const DeliveryLoop& delivery) {
+                             const DeliveryLoop& delivery, StateKeeper* keeper) {
   std::uint64_t number = 0;
   for (;;) {
     const auto seen = auth.changed().generation();
+    if (keeper != nullptr) keeper->touch();
     const auto now = auth.state().token_number;
     if (std::exchange(number, now) != now) {
       secrets.token_changed();
@@ -109,6 +112,12 @@ awaitable<void> report_waits(secrets::SecretStore& secrets, const DeliveryLoop& 
 
 awaitable<void> supervise(child::Supervisor& supervisor, Lifecycle& lifecycle) {
   lifecycle.on_child_ended(co_await supervisor.run());
+}
+
+// Whether the token of the last run is still known to the server, once one was resumed.
+awaitable<void> check_resumed_token(auth::AuthLoop& auth) {
+  while (auth.state().token_number == 0) co_await auth.changed().wait(auth.changed().generation());
+  if (auth.state().logins == 0) (void)co_await auth.token_is_good();
 }
 
 // The server's version, for the log and the status; after the start, so that nothing waits for it.
@@ -180,13 +189,15 @@ struct ShutdownParts {
   serve::Listeners& listeners;
   serve::Cache& cache;
   lease::Revocations& revocations;
+  StateKeeper* keeper;  // null: no [state]
 };
 
 awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
   if (parts.client.token() == nullptr || parts.auth.state().phase == auth::TokenState::Phase::lost)
     co_return;
-  if (parts.config.lease.revoke_on_exit.value_or(parts.mode != Mode::render_once)) {
-    if (co_await parts.secrets.revoke_all(deadline) == lease::Revoked::timed_out) {
+  const bool leases = revokes_leases(parts.config, parts.mode);
+  if (leases || parts.keeper != nullptr) {
+    if (co_await parts.secrets.revoke_all(deadline, leases) == lease::Revoked::timed_out) {
       log::warn("lease.revoke_timeout",
                 "revoking the leases took too long: what is left ends with the token");
     }
@@ -194,11 +205,24 @@ awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
   if (Clock::now() + 100ms < deadline) co_await parts.auth.revoke();
 }
 
+// Before anything is revoked, so that no state ever names what is gone.
+awaitable<void> save_state(const ShutdownParts& parts) {
+  const bool leases = revokes_leases(parts.config, parts.mode);
+  co_await parts.keeper->save_last(
+      {.token = *auth_settings(parts.config, parts.mode).revoke_on_exit,
+       .lease =
+           [&](const lease::SavedSecret& saved) {
+             return parts.secrets.revokes(saved.ids.front(), leases);
+           }},
+      Clock::now() + kLastSave);
+}
+
 // What programs have asked for is answered with the token that is then revoked.
 awaitable<void> revoke_and_notify(ShutdownParts parts) {
   co_await parts.listeners.stop(kRequestGrace);
-  const bool revokes = parts.config.lease.revoke_on_exit.value_or(true);
+  const bool revokes = revokes_leases(parts.config, parts.mode);
   co_await parts.cache.stop(revokes ? &parts.revocations : nullptr);
+  if (parts.keeper != nullptr) co_await save_state(parts);
   const Instant deadline = Clock::now() + kRevocations;
   co_await within(kRevocations, revoke(parts, deadline));
   co_await parts.notifier.finish(std::max(deadline - Clock::now(), kMinNotifyTime));
@@ -269,11 +293,33 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                        .num_retries = config->vault.retry.num_retries},
                       has_child(mode) ? config->exec.longest_stop() : Duration(0), parts.random,
                       notify, cloud_parts(*config, parts.environment, parts.make_cloud_http));
-  secrets::SecretStore secrets(executor, client, revocations,
-                               secrets::settings_of(*config, is_once(mode)), parts.random,
-                               {.token_is_good = [&auth] { return auth.token_is_good(); },
-                                .alarm = notify,
-                                .token_is_limited = [&auth] { return auth.state().limited; }});
+  std::unique_ptr<StateKeeper> keeper;
+  secrets::SecretStore secrets(
+      executor, client, revocations, secrets::settings_of(*config, is_once(mode)), parts.random,
+      {.token_is_good = [&auth] { return auth.token_is_good(); },
+       .alarm = notify,
+       .token_is_limited = [&auth] { return auth.state().limited; },
+       .fatal =
+           [&lifecycle](const Error& error) {
+             lifecycle.end(exit_code(error), Error{error.kind, error.text + " (secret.on_error)"});
+           },
+       .state_changed =
+           [&keeper] {
+             if (keeper) keeper->touch();
+           },
+       .value_seen =
+           [&keeper] {
+             if (keeper) keeper->touch_later();
+           }});
+  if (mode != Mode::preview) {
+    auto opened = StateKeeper::open(*config);
+    if (!opened) {
+      log::error("agent.exit", opened.error().text, {{"code", std::to_string(kConfig)}});
+      co_return kConfig;
+    }
+    keeper = std::move(*opened);
+  }
+  if (keeper) keeper->resume(auth, secrets, revocations, notify);
   delivery::Files files;
   delivery::Hooks hooks(executor, parts.random, [&files](const std::string& destination) {
     files.action_done(destination);
@@ -357,10 +403,10 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
                          [&] {
                            service.cleaning_up(kRevocations + kMinNotifyTime);
                            return revoke_and_notify({*config, mode, client, auth, secrets, notifier,
-                                                     listeners, cache, revocations});
+                                                     listeners, cache, revocations, keeper.get()});
                          }});
-  const ReloadTargets reload_targets{parts, mode,  session,  auth,      secrets, sinks, delivery,
-                                     child, notifier, listeners, proxy, cache};
+  const ReloadTargets reload_targets{parts,    mode,  session,  auth,      secrets, sinks,
+                                     delivery, child, notifier, listeners, proxy,   cache};
   Reloader reloader(reload_targets, {.begin = [&] { service.reloading(); },
                                      .ended =
                                          [&](const ReloadReport& report) {
@@ -397,8 +443,12 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
     lifecycle.end(exit_code(writable.error()), writable.error());
   else
     lifecycle.spawn(authenticate(auth, delivery, lifecycle));
-  lifecycle.spawn(follow_token(auth, secrets, sinks, delivery));
+  lifecycle.spawn(follow_token(auth, secrets, sinks, delivery, keeper.get()));
   lifecycle.spawn(sinks.run());
+  if (keeper) {
+    lifecycle.spawn(keeper->run());
+    lifecycle.spawn(check_resumed_token(auth));
+  }
   lifecycle.spawn(secrets.run());
   if (!is_once_render(mode)) lifecycle.spawn(cache.run());
   lifecycle.spawn(revocations.run());

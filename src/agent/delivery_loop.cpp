@@ -98,11 +98,14 @@ awaitable<void> DeliveryLoop::gather_first_answers(Instant wake) {
 
 awaitable<void> DeliveryLoop::pass() {
   if (stopping_) co_return;
+  if (const std::string paths = links_.secrets.must_stop(); with_child() && !paths.empty())
+    links_.supervisor->hold("too old (max_stale): " + paths);
   const auto rendering = rendering_;
   // A reload may come during each wait: then the next pass has the new templates.
   const auto outdated = [&] { return stopping_ || rendering != rendering_; };
   const bool use_defaults = !ready_ && should_use_defaults(start_rules_, start_facts());
   if (use_defaults) links_.secrets.use_defaults();
+  if (!ready_ && should_use_state(start_rules_, start_facts())) links_.secrets.use_state();
   evaluation_ = co_await evaluate(use_defaults);
   if (outdated()) co_return;
   if (ready_ && links_.secrets.reject(evaluation_.used)) {
@@ -336,6 +339,7 @@ void DeliveryLoop::accepted(child::Desired set) {
     callbacks_.notify("child.refused", taken.error().text);
     return;
   }
+  if (links_.secrets.must_stop().empty()) links_.supervisor->release();
   in_force(id);
 }
 

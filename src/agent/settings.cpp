@@ -19,15 +19,27 @@ config::OnChange default_action(const config::Exec& exec) {
   return {config::OnChange::Action::none, 0};
 }
 
+namespace {
+
+bool revokes_by_default(const config::Config& config, Mode mode) {
+  return mode != Mode::render_once && config.state.path.empty();
+}
+
+}  // namespace
+
 config::AutoAuth auth_settings(const config::Config& config, Mode mode) {
   config::AutoAuth auth = config.auto_auth;
-  auth.revoke_on_exit = auth.revoke_on_exit.value_or(mode != Mode::render_once);
+  auth.revoke_on_exit = auth.revoke_on_exit.value_or(revokes_by_default(config, mode));
   return auth;
 }
 
 log::Rotation log_rotation(const config::Config& config) {
   const config::Config::LogRotate& rotate = config.log_rotate;
   return {.bytes = rotate.bytes, .age = rotate.duration, .max_files = rotate.max_files};
+}
+
+bool revokes_leases(const config::Config& config, Mode mode) {
+  return config.lease.revoke_on_exit.value_or(revokes_by_default(config, mode));
 }
 
 std::string instance_id(const config::Config& config) {

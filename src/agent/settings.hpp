@@ -13,6 +13,9 @@ namespace keybearer {
 // What a change of something asks of the child, when nothing else is said of it.
 [[nodiscard]] config::OnChange default_action(const config::Exec& exec);
 // [auto_auth] with the mode's own defaults.
+// Whether leases are revoked at the exit, where a secret does not say otherwise: not by `render
+// --once`, and not with [state], from which a restart goes on with them.
+[[nodiscard]] bool revokes_leases(const config::Config& config, Mode mode);
 [[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Mode mode);
 [[nodiscard]] log::Rotation log_rotation(const config::Config& config);
 // This keybearer among others: name and host.

@@ -21,12 +21,23 @@ const SecretFact* find(const StartFacts& facts, const std::string& id) {
 
 }  // namespace
 
-bool should_use_defaults(const StartRules& rules, const StartFacts& facts) {
-  if (rules.outage.on_start != OnStart::use_default || facts.now < facts.begun + kDefaultsAfter)
-    return false;
+namespace {
+
+bool server_is_away(const StartFacts& facts) {
+  if (facts.now < facts.begun + kDefaultsAfter) return false;
   if (!facts.has_token) return facts.token_failure && is_outage(facts.token_failure->kind);
   return std::ranges::any_of(facts.secrets,
                              [](const SecretFact& s) { return !s.has_value && s.failing; });
+}
+
+}  // namespace
+
+bool should_use_defaults(const StartRules& rules, const StartFacts& facts) {
+  return rules.outage.on_start == OnStart::use_default && server_is_away(facts);
+}
+
+bool should_use_state(const StartRules& rules, const StartFacts& facts) {
+  return rules.outage.on_start == OnStart::use_state && server_is_away(facts);
 }
 
 std::vector<Error> start_failures(const StartRules& rules, const StartFacts& facts) {

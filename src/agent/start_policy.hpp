@@ -43,6 +43,8 @@ struct StartFacts {
 
 // outage.on_start = "default": the server did not answer for a second.
 [[nodiscard]] bool should_use_defaults(const StartRules& rules, const StartFacts& facts);
+// outage.on_start = "state": likewise, with the last good values.
+[[nodiscard]] bool should_use_state(const StartRules& rules, const StartFacts& facts);
 constexpr Duration kDefaultsAfter = std::chrono::seconds(1);
 
 // Why the start is over, the reason first; empty: it is not.

@@ -18,49 +18,54 @@ constexpr Duration kWatchClosely = 1s;    // when only new credentials can help
 
 // Rows: states; columns: due, new_credentials, granted, refused, unanswered, renewed,
 // renewal_refused, renewal_denied, renewal_unanswered, token_good, token_invalid, reconfigured,
-// stop. What comes of an earlier step, after its state was left, is ignored.
+// stop, resumed. What comes of an earlier step, after its state was left, is ignored.
 #define FSM(handler) &AuthFsm::handler
 const AuthFsm::Handler AuthFsm::kTable[kStates][kAuthEvents] = {
     // starting
     {FSM(start_due), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(forget), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(forget), FSM(stop), FSM(resume)},
     // logging_in
     {FSM(ignore), FSM(ignore), FSM(adopt), FSM(start_refused), FSM(start_unanswered), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(remember), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(remember), FSM(stop),
+     FSM(ignore)},
     // holding
     {FSM(holding_due), FSM(take_new), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(invalid), FSM(take_new), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(invalid), FSM(take_new), FSM(stop),
+     FSM(ignore)},
     // renewing
     {FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(renewed),
      FSM(renewal_refused), FSM(renewal_denied), FSM(renewal_unanswered), FSM(ignore), FSM(invalid),
-     FSM(remember), FSM(stop)},
+     FSM(remember), FSM(stop), FSM(ignore)},
     // verifying
     {FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(renewal_refused), FSM(invalid), FSM(remember), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(renewal_refused), FSM(invalid), FSM(remember), FSM(stop),
+     FSM(ignore)},
     // adopting
     {FSM(ignore), FSM(ignore), FSM(adopt), FSM(new_refused), FSM(new_unanswered), FSM(ignore),
      FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(invalid_in_login), FSM(remember),
-     FSM(stop)},
+     FSM(stop), FSM(ignore)},
     // ending
     {FSM(ending_due), FSM(take_new), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(invalid), FSM(take_new), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(invalid), FSM(take_new), FSM(stop),
+     FSM(ignore)},
     // replacing
     {FSM(ignore), FSM(ignore), FSM(adopt), FSM(replacement_refused), FSM(replacement_unanswered),
      FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(invalid_in_login),
-     FSM(remember), FSM(stop)},
+     FSM(remember), FSM(stop), FSM(ignore)},
     // without_token
     {FSM(without_due), FSM(without_new), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(forget), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(forget), FSM(stop),
+     FSM(ignore)},
     // relogging
     {FSM(ignore), FSM(ignore), FSM(adopt), FSM(relogin_refused), FSM(relogin_unanswered),
      FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(remember),
-     FSM(stop)},
+     FSM(stop), FSM(ignore)},
     // lost
     {FSM(ignore), FSM(without_new), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(without_new), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(without_new), FSM(stop), FSM(ignore)},
     // ended
     {FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore),
-     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(stop)},
+     FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(ignore), FSM(stop), FSM(ignore)},
 };
 #undef FSM
 
@@ -94,9 +99,18 @@ bool AuthFsm::has_token() const {
   return has_token_ && state_ != State::ended;
 }
 
+// A start from defaults or from the last good values does not hang on the login: what it still
+// waits for is the agent's to say.
 Instant AuthFsm::start_deadline() const {
-  const auto& timeout = rules_.start.outage.start_timeout;
-  return timeout ? began_ + *timeout : Instant::max();
+  const config::Outage& outage = rules_.start.outage;
+  const bool waits = outage.on_start == config::Outage::OnStart::wait ||
+                     outage.on_start == config::Outage::OnStart::fail;
+  return waits && outage.start_timeout ? began_ + *outage.start_timeout : Instant::max();
+}
+
+std::optional<lease::TokenSchedule::Saved> AuthFsm::save() const {
+  if (!has_token_) return std::nullopt;
+  return schedule_.save(step_.at);
 }
 
 AuthFsm::Wait AuthFsm::wait() const {
@@ -229,6 +243,14 @@ void AuthFsm::stop(const AuthEvent&) {
 void AuthFsm::start_due(const AuthEvent& event) {
   if (event.now >= start_deadline()) return finish(End::start_timeout);
   if (event.now >= next_login_) state_ = State::logging_in;
+}
+
+void AuthFsm::resume(const AuthEvent& event) {
+  obtained_ = event.now;
+  has_token_ = true;
+  schedule_ = lease::TokenSchedule(token_rules(event.reusable && event.content), jitter_);
+  state_ = State::holding;
+  follow(schedule_.resume(*event.saved, event.now));
 }
 
 void AuthFsm::start_refused(const AuthEvent& event) {

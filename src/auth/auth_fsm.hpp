@@ -79,6 +79,7 @@ struct AuthEvent {
     token_invalid,  // revoked, expired or used up; at any time
     reconfigured,   // another method, or other credentials by configuration
     stop,
+    resumed,  // the token of the last run is at hand, and lives
   };
   Kind kind;
   Instant now;
@@ -93,8 +94,9 @@ struct AuthEvent {
   // What a login would send now, and whether a content that was accepted may be sent again.
   std::optional<ContentId> content = {};
   bool reusable = true;
+  std::optional<lease::TokenSchedule::Saved> saved = {};  // resumed
 };
-inline constexpr int kAuthEvents = 13;
+inline constexpr int kAuthEvents = 14;
 
 // What the loop does at once, in order.
 enum class Action : std::uint8_t {
@@ -146,6 +148,8 @@ class AuthFsm {
     return now >= next_login_ && attempts_.untried(content);
   }
   [[nodiscard]] const lease::TokenSchedule& schedule() const { return schedule_; }
+  // Of the token in force, also after a stop; nullopt: there is none.
+  [[nodiscard]] std::optional<lease::TokenSchedule::Saved> save() const;
   [[nodiscard]] Instant next_login() const { return next_login_; }
   [[nodiscard]] Instant next_renewal() const { return step_.at; }
   [[nodiscard]] Instant start_deadline() const;
@@ -161,6 +165,7 @@ class AuthFsm {
   void remember(const AuthEvent& event);
   void stop(const AuthEvent& event);
   void start_due(const AuthEvent& event);
+  void resume(const AuthEvent& event);
   void start_refused(const AuthEvent& event);
   void start_unanswered(const AuthEvent& event);
   void adopt(const AuthEvent& event);

@@ -7,8 +7,11 @@
 #include "auth/identity.hpp"
 #include "auth/method.hpp"
 #include "auth/own_token.hpp"
+#include "base/log.hpp"
 #include "base/loop_guard.hpp"
+#include "base/redactor.hpp"
 #include "base/timer.hpp"
+#include "crypto/digest.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -21,6 +24,7 @@ using Phase = TokenState::Phase;
 
 constexpr Duration kCheckInterval = 10s;  // between two look-ups of the token
 constexpr Duration kLeastAnswerTime = 250ms;
+constexpr Duration kLeastLeftToResume = 1s;
 
 std::optional<Duration> time_until(Instant at) {
   if (at == Instant::max()) return std::nullopt;
@@ -69,6 +73,8 @@ struct AuthLoop::Impl {
   AuthLog log = {};
 
   std::optional<Error> last_error = {};  // of a login or a renewal
+
+  std::optional<lease::SavedToken> saved = {};  // of the last run, until run() takes it
 
   bool login_in_flight = false;
   std::optional<ContentId> known_content = {};  // what a login would send
@@ -231,6 +237,72 @@ struct AuthLoop::Impl {
     current = {};
   }
 
+  // --- from one run to the next ------------------------------------------------------------------
+
+  // What tells one login from another, without its secrets: those may be replaced.
+  std::string login_id() const {
+    std::string text = config.method.type + '\n' + mount_path(config.method) + '\n' +
+                       config.method.vault_namespace.value_or(client.session().vault_namespace());
+    for (const std::string_view each : config.method.texts())
+      text += '\n' + std::to_string(each.size()) + ':' + std::string(each);
+    return sha256_hex(text);
+  }
+
+  void resume() {
+    if (!saved) return;
+    const lease::SavedToken token = *std::exchange(saved, std::nullopt);
+    const auto left = token.schedule.end.value_or(Instant::max()) - Clock::now();
+    const char* why = !method->owns_token()        ? "the token is given to us now"
+                      : token.login != login_id()  ? "another login is configured now"
+                      : left <= kLeastLeftToResume ? "it has ended meanwhile"
+                                                   : nullptr;
+    if (why != nullptr) {
+      log::info("state.token_dropped", "the saved token is not used",
+                {{"reason", why}, {"next", "login"}});
+      return;
+    }
+    state.mount = mount_path(config.method);
+    state.accessor = token.accessor;
+    state.entity_id = token.entity_id;
+    state.policies = token.policies;
+    state.limited = token.limited;
+    state.renewable = token.renewable;
+    ++state.token_number;
+    redactor().add_credential(token.token->reveal());
+    current = {.token = token.token, .end = token.schedule.end, .batch = token.type == "batch"};
+    client.set_token(token.token);
+    log::info(
+        "token.resumed", "the token of the last run is used again",
+        {{"accessor", token.accessor},
+         {"ttl", token.schedule.end
+                     ? std::to_string(std::chrono::ceil<std::chrono::seconds>(left).count()) + "s"
+                     : "unlimited"}});
+    known_content = content_now();
+    const auto told = fsm->handle({.kind = Kind::resumed,
+                                   .now = Clock::now(),
+                                   .content = known_content,
+                                   .reusable = method->reusable(),
+                                   .saved = token.schedule});
+    Outcome none;
+    for (const Action action : told) execute(action, none);
+    publish();
+  }
+
+  std::optional<lease::SavedToken> save() const {
+    if (saved) return saved;
+    const auto schedule = fsm ? fsm->save() : std::nullopt;
+    if (!schedule || !current.token) return std::nullopt;
+    return lease::SavedToken{.login = login_id(),
+                             .token = current.token,
+                             .accessor = state.accessor,
+                             .entity_id = state.entity_id,
+                             .type = current.batch ? "batch" : "service",
+                             .policies = state.policies,
+                             .renewable = state.renewable,
+                             .limited = state.limited,
+                             .schedule = *schedule};
+  }
+
   // --- what takes time -------------------------------------------------------------------------
 
   asio::awaitable<result<vault::Auth>> send_login(std::optional<Duration> limit) {
@@ -389,6 +461,7 @@ struct AuthLoop::Impl {
       ~Stop() { (void)impl.fsm->handle({.kind = Kind::stop, .now = Clock::now()}); }
     };
     const Stop stop{*this};
+    resume();
     LoopGuard guard(co_await asio::this_coro::executor, "auth");
     while (fsm->state() != State::ended) {
       guard.round();
@@ -454,6 +527,12 @@ AuthLoop::~AuthLoop() = default;
 
 asio::awaitable<Error> AuthLoop::run() {
   return impl_->run();
+}
+void AuthLoop::resume(lease::SavedToken saved) {
+  impl_->saved = std::move(saved);
+}
+std::optional<lease::SavedToken> AuthLoop::save() const {
+  return impl_->save();
 }
 result<> AuthLoop::configure(config::AutoAuth config) {
   return impl_->configure(std::move(config));

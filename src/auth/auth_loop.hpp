@@ -32,6 +32,7 @@
 #include "base/outcomes.hpp"
 #include "base/random.hpp"
 #include "config/config.hpp"
+#include "lease/saved.hpp"
 #include "vault/client.hpp"
 
 namespace keybearer::auth {
@@ -75,6 +76,13 @@ class AuthLoop {
   // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an
   // outage kind (69). Ends by exception when cancelled.
   [[nodiscard]] boost::asio::awaitable<Error> run();
+
+  // Before run(): begins with the token of the last run ([state]), if it lives and was got by the
+  // login that is configured now; else it is dropped, with a line that says why. Whether the server
+  // still knows it is found by token_is_good().
+  void resume(lease::SavedToken saved);
+  // The token in force, as a restart resumes it; nullopt: none, or it is not ours to keep.
+  [[nodiscard]] std::optional<lease::SavedToken> save() const;
 
   // Another section, at a reload: rules hold from the next answer on; other credentials are tried at
   // once, and the token in force stays until they have given another. Error kind config: the method

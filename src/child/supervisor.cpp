@@ -87,6 +87,14 @@ void Supervisor::forward_signal(int signal) {
   run_fsm(SupervisorFsm::SignalReceived{signal});
 }
 
+void Supervisor::hold(const std::string& reason) {
+  run_fsm(SupervisorFsm::HoldRequested{reason});
+}
+
+void Supervisor::release() {
+  run_fsm(SupervisorFsm::Released{});
+}
+
 void Supervisor::stop() {
   run_fsm(SupervisorFsm::StopRequested{});
 }

@@ -49,6 +49,9 @@ class Supervisor {
   // One of ours that reached us: to the program, if exec.forward_signals and exec.hup say so.
   void forward_signal(int signal);
   [[nodiscard]] bool forwards(int signal) const;
+  // The program is stopped in order, and none is started until release(): then with the newest set.
+  void hold(const std::string& reason);
+  void release();
   void stop();  // again: a second's grace; a third time: kill
 
   // Until the program has ended for good: keybearer's exit code. Throws only when cancelled.

@@ -58,35 +58,35 @@ struct SupervisorFsm::Table {
   // clang-format off
   static constexpr std::array<std::array<Handler, kEvents>, kStates> cells{{
       // SetDesired, Started, StartFailed, Exited,
-      // TreeExited, Timer, SignalReceived, StopRequested
+      // TreeExited, Timer, SignalReceived, StopRequested, HoldRequested, Released
       {&F::first_set, &F::unexpected, &F::unexpected, &F::unexpected,  // idle
-       &F::ignore, &F::ignore, &F::queue_signal, &F::stop_unstarted},
+       &F::ignore, &F::ignore, &F::queue_signal, &F::stop_unstarted, &F::hold, &F::start_released},
       {&F::remember_set, &F::on_started, &F::on_start_failed, &F::unexpected,  // starting
-       &F::ignore, &F::ignore, &F::queue_signal, &F::stop_when_started},
+       &F::ignore, &F::ignore, &F::queue_signal, &F::stop_when_started, &F::hold, &F::release},
       {&F::remember_set, &F::stop_started, &F::on_start_failed, &F::unexpected,  // starting_to_exit
-       &F::ignore, &F::ignore, &F::ignore, &F::ignore},
+       &F::ignore, &F::ignore, &F::ignore, &F::ignore, &F::ignore, &F::ignore},
       {&F::compare_set, &F::unexpected, &F::unexpected, &F::on_exit,  // running
-       &F::ignore, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit},
+       &F::ignore, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit, &F::hold_running, &F::release},
       {&F::compare_set, &F::unexpected, &F::unexpected, &F::main_process_ended,  // background
-       &F::daemon_ended, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit},
+       &F::daemon_ended, &F::deliver_and_apply, &F::send_signal, &F::begin_to_exit, &F::hold_running, &F::release},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // lingering
-       &F::nothing_lingers, &F::still_lingering, &F::queue_signal, &F::begin_to_exit},
+       &F::nothing_lingers, &F::still_lingering, &F::queue_signal, &F::begin_to_exit, &F::hold, &F::release},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_as_told,  // stopping_to_restart
-       &F::ignore, &F::escalate, &F::queue_signal, &F::exit_instead_of_restart},
+       &F::ignore, &F::escalate, &F::queue_signal, &F::exit_instead_of_restart, &F::hold, &F::release},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_when_killed,  // killing_to_restart
-       &F::ignore, &F::kill_again, &F::queue_signal, &F::exit_instead_of_restart},
+       &F::ignore, &F::kill_again, &F::queue_signal, &F::exit_instead_of_restart, &F::hold, &F::release},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // waiting_to_restart
-       &F::next_start, &F::escalate, &F::queue_signal, &F::exit_instead_of_restart},
+       &F::next_start, &F::escalate, &F::queue_signal, &F::exit_instead_of_restart, &F::hold, &F::release},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_as_told,  // stopping_to_exit
-       &F::ignore, &F::escalate, &F::send_signal, &F::hurry},
+       &F::ignore, &F::escalate, &F::send_signal, &F::hurry, &F::ignore, &F::ignore},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::exited_when_killed,  // killing_to_exit
-       &F::ignore, &F::kill_again, &F::ignore, &F::ignore},
+       &F::ignore, &F::kill_again, &F::ignore, &F::ignore, &F::ignore, &F::ignore},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // waiting_to_exit
-       &F::finish_with_code, &F::escalate, &F::ignore, &F::hurry},
+       &F::finish_with_code, &F::escalate, &F::ignore, &F::hurry, &F::ignore, &F::ignore},
       {&F::remember_set, &F::unexpected, &F::unexpected, &F::unexpected,  // backing_off
-       &F::ignore, &F::start_after_pause, &F::queue_signal, &F::finish_now},
+       &F::ignore, &F::start_after_pause, &F::queue_signal, &F::finish_now, &F::hold, &F::release},
       {&F::ignore, &F::unexpected, &F::ignore, &F::ignore,  // done
-       &F::ignore, &F::ignore, &F::ignore, &F::ignore},
+       &F::ignore, &F::ignore, &F::ignore, &F::ignore, &F::ignore, &F::ignore},
   }};
   // clang-format on
 
@@ -218,6 +218,11 @@ void SupervisorFsm::apply_changes(Actions& actions, Instant now) {
 // Start and end.
 
 Actions SupervisorFsm::start() {
+  if (held_) {
+    start_at_.reset();
+    state_ = State::idle;
+    return {};
+  }
   first_change_.reset();
   debounce_until_.reset();
   start_at_.reset();
@@ -239,7 +244,40 @@ Actions SupervisorFsm::on_started(const Event&, Instant now) {
   note_applied();
   deliver_at_.reset();
   if (!queued_signals_.empty()) deliver_at_ = now + kSignalDelay;
+  if (held_) {  // meanwhile
+    Actions actions;
+    begin_stop(actions, true, now);
+    return actions;
+  }
   return schedule_change(now);  // what came while it was being started
+}
+
+Actions SupervisorFsm::hold(const Event& event, Instant) {
+  if (std::exchange(held_, true)) return {};
+  return {
+      Log{log::Level::warn, "child.held", "not started: " + std::get<HoldRequested>(event).reason}};
+}
+
+Actions SupervisorFsm::hold_running(const Event& event, Instant now) {
+  if (std::exchange(held_, true)) return {};
+  Actions actions{
+      Log{log::Level::warn, "child.held", "stopped: " + std::get<HoldRequested>(event).reason}};
+  first_change_.reset();
+  debounce_until_.reset();
+  begin_stop(actions, true, now);
+  return actions;
+}
+
+Actions SupervisorFsm::release(const Event&, Instant) {
+  held_ = false;
+  return {};
+}
+
+Actions SupervisorFsm::start_released(const Event&, Instant) {
+  if (!std::exchange(held_, false) || desired_.id == 0) return {};
+  Actions actions{Log{log::Level::info, "child.released", "the values are good again: starting"}};
+  for (Action& action : start()) actions.push_back(std::move(action));
+  return actions;
 }
 
 Actions SupervisorFsm::stop_started(const Event& event, Instant now) {

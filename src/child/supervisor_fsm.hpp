@@ -7,6 +7,7 @@
 //     running --change, debounced--> stopping_to_restart --exited--> waiting_to_restart
 //     running --exited--> waiting_to_restart or waiting_to_exit (what it left behind is stopped)
 //     waiting_to_restart --tree exited--> starting, or backing_off --timer--> starting
+//     any --hold--> stopping_to_restart --tree exited--> idle --release--> starting
 //     any --stop--> ..._to_exit --tree exited--> done
 //
 // A program that goes into the background ends while others of its tree go on: with exec.forking
@@ -93,7 +94,7 @@ struct SupervisorStats {
 class SupervisorFsm {
  public:
   enum class State {
-    idle,              // no set yet
+    idle,              // no set yet, or held
     starting,          // Start is under way
     starting_to_exit,  // and stop came meanwhile
     running,
@@ -134,8 +135,13 @@ class SupervisorFsm {
     int signal;
   };
   struct StopRequested {};  // first: in order; second: 1 s more; third: kill
+  // Nothing runs until it is released.
+  struct HoldRequested {
+    std::string reason;
+  };
+  struct Released {};
   using Event = std::variant<SetDesired, Started, StartFailed, Exited, TreeExited, Timer,
-                             SignalReceived, StopRequested>;
+                             SignalReceived, StopRequested, HoldRequested, Released>;
   static constexpr std::size_t kEvents = std::variant_size_v<Event>;
 
   // `random` in [0, 1): this instance's jitter of back-offs.
@@ -210,6 +216,10 @@ class SupervisorFsm {
   Actions exit_instead_of_restart(const Event&, Instant);
   Actions hurry(const Event&, Instant);
   Actions finish_now(const Event&, Instant);
+  Actions hold(const Event&, Instant);
+  Actions hold_running(const Event&, Instant);
+  Actions release(const Event&, Instant);
+  Actions start_released(const Event&, Instant);
 
   [[nodiscard]] bool program_lives() const;
   void store(const SetDesired& set);
@@ -247,6 +257,7 @@ class SupervisorFsm {
   std::optional<Instant> deliver_at_;  // of those
   Instant started_at_{};
   std::optional<ExitStatus> last_exit_;
+  bool held_ = false;
   bool in_background_ = false;  // it runs, or is stopped, as a daemon
   int code_ = 0;
   int starts_ = 0;

@@ -187,7 +187,7 @@ Actions SupervisorFsm::queue_signal(const Event& event, Instant) {
 // Stop.
 
 Actions SupervisorFsm::stop_unstarted(const Event&, Instant) {
-  return finish(75);  // EX_TEMPFAIL: it never started
+  return finish(starts_ > 0 ? 0 : 75);  // held, or EX_TEMPFAIL: it never started
 }
 
 Actions SupervisorFsm::finish_now(const Event&, Instant) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "agent/settings.hpp"
+#include "agent/state_keeper.hpp"
 #include "base/log.hpp"
 #include "base/redactor.hpp"
 #include "cli/commands.hpp"
@@ -95,6 +96,8 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
   config::Input all = input;
   all.extra_checks = [&](const config::Config& config, bool wrong) {
     auto problems = input.offline ? std::vector<config::Problem>{} : server_problems(config);
+    if (auto state = input.offline || wrong ? result<>{} : check_state(config); !state)
+      problems.push_back({config.state.place, state.error().text});
     if (!wrong && problems.empty() && templates == Templates::parsed_later) return problems;
     for (config::Problem& problem : template_problems(config))
       problems.push_back(std::move(problem));

@@ -174,8 +174,8 @@ struct Lease {
 
 enum class OnError { keep, use_default, exit };
 
-// [[secret]]: how one path is treated; `lease`, `interval` and `stale` have the file's own defaults
-// already merged in.
+// [[secret]]: how one path is treated; what [lease] and [template_config] say of all is already
+// merged in.
 struct SecretRule {
   std::string path;
   std::string name;
@@ -189,6 +189,8 @@ struct SecretRule {
   Lease lease;
   Stale stale = {};
   OnError on_error = OnError::keep;
+  Duration start_grace = 15s;
+  bool exit_on_retry_failure = true;
   DeclaredAt place;
   friend bool operator==(const SecretRule&, const SecretRule&) = default;
 };

@@ -35,6 +35,7 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       live("listener", a.listeners == b.listeners),
       live("api_proxy", a.api_proxy == b.api_proxy),
       live("cache", a.cache == b.cache),
+      once("state", a.state == b.state),
   };
 }
 

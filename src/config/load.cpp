@@ -31,6 +31,7 @@ void read_all_sections(Context& context, const toml::table& table, Config& confi
   read_listeners(context, top, config);
   read_api_proxy(context, top, config.api_proxy);
   read_cache(context, top, config.cache);
+  read_state(context, top, config.state);
 }
 
 namespace {

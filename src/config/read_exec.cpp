@@ -66,16 +66,33 @@ void read_exec(Context& context, Reader& top, Exec& exec) {
 
 void read_outage(Context& context, Reader& top, Outage& outage) {
   Reader r(context, top.table("outage"), "outage");
-  const toml::node* node = r.find("on_start");
-  if (node != nullptr && node->value<std::string_view>() == "state")
-    r.problem("on_start", "\"state\": not supported yet");
-  else
-    r.read_choice("on_start", outage.on_start,
-                  {{"wait", Outage::OnStart::wait},
-                   {"fail", Outage::OnStart::fail},
-                   {"default", Outage::OnStart::use_default}});
+  r.read_choice("on_start", outage.on_start,
+                {{"wait", Outage::OnStart::wait},
+                 {"fail", Outage::OnStart::fail},
+                 {"default", Outage::OnStart::use_default},
+                 {"state", Outage::OnStart::use_state}});
   r.read("start_timeout", outage.start_timeout);
   r.describe_default("start_timeout", "none; 1m with --once");
+}
+
+void read_state(Context& context, Reader& top, State& state) {
+  Reader r(context, top.table("state"), "state");
+  state.place = r.place();
+  r.read("path", state.path);
+  r.describe_default("path", "none");
+  r.read("key_file", state.key_file);
+  const bool from = r.has("key_from");
+  r.read_choice("key_from", state.key_from,
+                {{"file", State::KeyFrom::file}, {"systemd", State::KeyFrom::systemd}});
+  if (r.raw() == nullptr) return;
+  const bool systemd = state.key_from == State::KeyFrom::systemd;
+  if (state.path.empty()) r.problem("path", "required");
+  if (state.path.ends_with('/')) r.problem("path", "expected a file, not a directory");
+  if (systemd && !state.key_file.empty()) r.problem("key_file", "excludes key_from = \"systemd\"");
+  if (!systemd && state.key_file.empty())
+    r.problem(from ? "key_from" : "key_file",
+              "the key is missing: key_file = \"PATH\" (32 bytes, in another directory), or "
+              "key_from = \"systemd\"");
 }
 
 }  // namespace keybearer::config

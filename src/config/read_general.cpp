@@ -49,7 +49,6 @@ void read_general(Reader& r, Config& config) {
   r.describe_default("log_file", "standard error");
   r.read("hardening", config.hardening);
   read_log_rotation(r, config.log_rotate);
-  r.unsupported({"state"});
 }
 
 void read_notify(Context& context, Reader& top, Notify& notify) {

@@ -37,6 +37,9 @@ void read_secret(Context& context, const toml::table& table, const std::string& 
   rule.place = r.place();
   rule.interval = config.template_config.static_secret_render_interval;
   rule.lease = config.lease;
+  rule.stale = config.template_config.stale;
+  rule.start_grace = config.template_config.start_grace;
+  rule.exit_on_retry_failure = config.template_config.exit_on_retry_failure;
   const std::size_t before = context.problems.size();
   r.read("path", rule.path);
   while (rule.path.starts_with('/')) rule.path.erase(0, 1);
@@ -54,8 +57,14 @@ void read_secret(Context& context, const toml::table& table, const std::string& 
     read_lease(lease_reader, rule.lease);
   }
   read_lease(r, rule.lease);
-  r.unsupported(
-      {"on_error", "namespace", "max_stale", "on_stale", "start_grace", "exit_on_retry_failure"});
+  r.read("namespace", rule.vault_namespace);
+  r.describe_default("namespace", "vault.namespace");
+  read_stale(r, rule.stale);
+  r.read_choice(
+      "on_error", rule.on_error,
+      {{"keep", OnError::keep}, {"default", OnError::use_default}, {"exit", OnError::exit}});
+  r.read("start_grace", rule.start_grace);
+  r.read("exit_on_retry_failure", rule.exit_on_retry_failure);
   config.secrets.push_back(std::move(rule));
 }
 

@@ -121,7 +121,15 @@ void read_template_config(Context& context, Reader& top, TemplateConfig& config)
   r.read("start_grace", config.start_grace);
   r.read("exit_on_retry_failure", config.exit_on_retry_failure);
   r.read("allow_plugin", config.allow_plugin);
-  r.unsupported({"max_stale", "on_stale"});
+  read_stale(r, config.stale);
+}
+
+void read_stale(Reader& r, Stale& stale) {
+  r.read("max_stale", stale.max_stale);
+  r.describe_default("max_stale", "none");
+  r.read_choice(
+      "on_stale", stale.on_stale,
+      {{"keep", OnStale::keep}, {"stop", OnStale::stop}, {"default", OnStale::use_default}});
 }
 
 void read_templates(Context& context, Reader& top, Config& config) {

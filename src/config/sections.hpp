@@ -7,7 +7,7 @@ namespace keybearer::config {
 
 void read_all_sections(Context& context, const toml::table& table, Config& config);
 
-inline constexpr const char* kRevokes = "true, with render --once false";
+inline constexpr const char* kRevokes = "true; false with render --once and with [state]";
 
 void read_general(Reader& top, Config& config);
 void read_notify(Context& context, Reader& top, Notify& notify);
@@ -18,6 +18,8 @@ void read_template_config(Context& context, Reader& top, TemplateConfig& config)
 void read_lease_table(Context& context, Reader& top, Lease& lease);
 // After [lease] and [template_config], whose values a secret has unless it says otherwise.
 void read_secrets(Context& context, Reader& top, Config& config);
+void read_stale(Reader& r, Stale& stale);  // max_stale and on_stale
+void read_state(Context& context, Reader& top, State& state);
 void read_templates(Context& context, Reader& top, Config& config);
 void read_env(Context& context, Reader& top, Config& config);
 // After [exec], which says what names are allowed.

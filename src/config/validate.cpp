@@ -234,9 +234,10 @@ void check_sinks(const Config& config, Problems& problems) {
   }
 }
 
-// The path, the version and what is written to it tell one secret from another.
+// The namespace, the path, the version and what is written to it tell one secret from another.
 std::string identity_of(const SecretRule& rule) {
-  std::string out = plain_path(rule.path) + '\n' + rule.version;
+  std::string out =
+      plain_path(rule.path) + '\n' + rule.version + '\n' + rule.vault_namespace.value_or("");
   for (const auto& [key, value] : rule.data) out += '\n' + key + '\n' + value;
   return out;
 }
@@ -255,8 +256,12 @@ void check_secrets(const Config& config, Problems& problems) {
     if (!rule.name.empty() && !names.insert(rule.name).second) {
       problems.push_back({rule.place, "secret.name: \"" + escaped(rule.name) + "\" is used twice"});
     }
-    if (!rule.defaults.empty() && !rule.optional) {
-      problems.push_back({rule.place, "secret.defaults: needs optional = true"});
+    const bool used = rule.optional || rule.on_error == OnError::use_default ||
+                      rule.stale.on_stale == OnStale::use_default;
+    if (!rule.defaults.empty() && !used) {
+      problems.push_back({rule.place,
+                          "secret.defaults: needs optional = true, on_error = \"default\" or "
+                          "on_stale = \"default\""});
     }
   }
 }
@@ -301,6 +306,11 @@ void validate(const Config& config, const LocationOf& place, Scope scope, Proble
     problems.push_back(
         {place("exec.working_directory"),
          "exec.working_directory: " + escaped(folder) + ": No such file or directory"});
+  }
+  if (config.outage.on_start == Outage::OnStart::use_state && config.state.path.empty()) {
+    problems.push_back(
+        {place("outage.on_start"),
+         "outage.on_start: \"state\" needs [state], where the last good values are kept"});
   }
   const Exec& exec = config.exec;
   require_at_most(place, "exec.debounce", exec.debounce, "exec.debounce_max", exec.debounce_max,

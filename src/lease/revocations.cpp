@@ -64,6 +64,12 @@ Instant Revocations::earliest_expiry() const {
   return end;
 }
 
+std::vector<Superseded> Revocations::save() const {
+  std::vector<Superseded> all;
+  for (const Held& held : leases_) all.push_back(held.what);
+  return all;
+}
+
 Instant Revocations::next_at() const {
   Instant next = Instant::max();
   for (const Held& held : leases_) {
@@ -114,7 +120,7 @@ awaitable<void> Revocations::revoke_due(std::list<Held>::iterator due) {
     due->revoke_at = Clock::now() + due->backoff.next(0.5);
     co_return;
   }
-  const auto revoked = co_await revoke(client_, due->what.lease_id, due->what.token);
+  const auto revoked = co_await revoke(client_, due->what);
   const Superseded& what = due->what;
   if (revoked) {
     log::info("lease.revoked", "the superseded credentials are revoked",
@@ -130,15 +136,15 @@ awaitable<void> Revocations::revoke_due(std::list<Held>::iterator due) {
   leases_.erase(due);
 }
 
-awaitable<result<>> Revocations::revoke(vault::Client& client, std::string lease_id,
-                                        vault::Token token) {
-  if (lease_id.empty()) co_return co_await client.revoke_self(std::move(token));
-  co_return co_await client.revoke_lease(std::move(lease_id), client.token());
+awaitable<result<>> Revocations::revoke(vault::Client& client, Superseded what) {
+  vault::Client& there = client.in_namespace(what.vault_namespace);
+  if (what.lease_id.empty()) co_return co_await there.revoke_self(std::move(what.token));
+  co_return co_await there.revoke_lease(std::move(what.lease_id), client.token());
 }
 
 awaitable<void> Revocations::revoke_last(vault::Client& client, Superseded what,
                                          std::shared_ptr<Round> round) {
-  const auto revoked = co_await revoke(client, what.lease_id, what.token);
+  const auto revoked = co_await revoke(client, what);
   if (!revoked && revoked.error().kind == ErrorKind::timeout) co_return;  // counted as unanswered
   ++round->done;
   if (revoked) {

@@ -26,6 +26,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/backoff.hpp"
 #include "base/event.hpp"
@@ -45,8 +46,9 @@ struct Superseded {
   std::string path;              // for logs
   std::string lease_id;          // empty: `token` itself is revoked
   vault::Token token = {};
-  std::optional<Instant> end = {};  // of the lease; nullopt: none
-  Duration drain{};                 // from when its successor is in use
+  std::optional<Instant> end = {};                  // of the lease; nullopt: none
+  Duration drain{};                                 // from when its successor is in use
+  std::optional<std::string> vault_namespace = {};  // else the client's
 };
 
 enum class Revoked { all, some, timed_out };
@@ -63,6 +65,8 @@ class Revocations {
   void applied(const InUse& oldest);
   // The earliest end of what has a successor that is not in use yet; Instant::max(): none.
   [[nodiscard]] Instant earliest_expiry() const;
+  // All that is held, for a restart of keybearer.
+  [[nodiscard]] std::vector<Superseded> save() const;
   [[nodiscard]] std::size_t size() const { return leases_.size(); }
 
   // Revokes when it is time, until cancelled.
@@ -81,8 +85,7 @@ class Revocations {
   [[nodiscard]] Instant next_at() const;
   void drop_expired();
   boost::asio::awaitable<void> revoke_due(std::list<Held>::iterator due);
-  static boost::asio::awaitable<result<>> revoke(vault::Client& client, std::string lease_id,
-                                                 vault::Token token);
+  static boost::asio::awaitable<result<>> revoke(vault::Client& client, Superseded what);
   static boost::asio::awaitable<void> revoke_last(vault::Client& client, Superseded what,
                                                   std::shared_ptr<Round> round);
 

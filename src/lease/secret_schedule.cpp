@@ -188,4 +188,16 @@ Step SecretSchedule::configure(ScheduleRules rules, Instant now) {
   return lookup_done(now);
 }
 
+Step SecretSchedule::resume(const Saved& saved, Instant now) {
+  lifetime_ = saved.lifetime;
+  end_ = saved.end;
+  granted_at_ = saved.granted_at;
+  granted_ = saved.granted;
+  max_granted_ = saved.max_granted;
+  pending_ = saved.pending;
+  rotation_ = saved.rotation;
+  answered_once_ = true;
+  return configure(rules_, now);
+}
+
 }  // namespace keybearer::lease

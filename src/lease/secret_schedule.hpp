@@ -68,6 +68,16 @@ struct Step {
 
 class SecretSchedule {
  public:
+  // What a restart of keybearer needs of it.
+  struct Saved {
+    Lifetime lifetime;
+    std::optional<Instant> end;
+    Instant granted_at{};
+    Duration granted{}, max_granted{};
+    Step pending;
+    Instant rotation{};
+  };
+
   // `jitter` in [0, 1): this secret's place in the jitter ranges (leases and intervals: up to 10 %
   // earlier).
   explicit SecretSchedule(ScheduleRules rules, double jitter)
@@ -83,6 +93,12 @@ class SecretSchedule {
   void disable_lookup() { rules_.lease.check_interval.reset(); }
   // Other rules, from a reload: what is planned is planned again by them, without a request.
   [[nodiscard]] Step configure(ScheduleRules rules, Instant now);
+
+  [[nodiscard]] Saved save() const {
+    return {lifetime_, end_, granted_at_, granted_, max_granted_, pending_, rotation_};
+  }
+  // As it was when it was saved, planned by the rules of now, which may be others.
+  [[nodiscard]] Step resume(const Saved& saved, Instant now);
 
   [[nodiscard]] const Lifetime& lifetime() const { return lifetime_; }
   [[nodiscard]] std::optional<Instant> end() const { return end_; }

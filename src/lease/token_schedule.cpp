@@ -70,6 +70,15 @@ void TokenSchedule::configure(TokenRules rules) {
   rules_ = rules;
 }
 
+TokenStep TokenSchedule::resume(const Saved& saved, Instant now) {
+  end_ = saved.end;
+  ttl_ = saved.ttl;
+  max_granted_ = saved.max_granted;
+  if (!end_) return {};
+  if (saved.ending) return last_step(now, saved.due);
+  return {TokenStep::Do::renew, saved.due};
+}
+
 TokenStep TokenSchedule::last_step(Instant now, Instant login_at) {
   ending_ = true;
   if (rules_.relogin) return {TokenStep::Do::login, login_at};

@@ -59,6 +59,17 @@ class TokenSchedule {
   // From the next answer on; what the token is good for stays known.
   void configure(TokenRules rules);
 
+  // What a restart of keybearer needs of it.
+  struct Saved {
+    std::optional<Instant> end;
+    Duration ttl{}, max_granted{};
+    bool ending = false;
+    Instant due = Instant::max();  // of the step that was planned
+  };
+  [[nodiscard]] Saved save(Instant due) const { return {end_, ttl_, max_granted_, ending_, due}; }
+  // As it was when it was saved.
+  [[nodiscard]] TokenStep resume(const Saved& saved, Instant now);
+
   [[nodiscard]] bool ending() const { return ending_; }  // it can't be renewed any further
   [[nodiscard]] std::optional<Instant> end() const { return end_; }  // nullopt: never
   [[nodiscard]] Duration ttl() const { return ttl_; }                // of the last answer

@@ -7,16 +7,28 @@
 
 namespace keybearer::render {
 
+namespace {
+
+result<tmpl::Dependency> dependency_of(const config::SecretRule& rule) {
+  if (rule.data.empty()) {
+    auto read = tmpl::literal_dependency(rule.path);
+    if (!read || rule.version.empty()) return read;
+    return tmpl::of_version(*std::move(read), rule.version);
+  }
+  if (auto good = tmpl::check_path(rule.path); !good) return std::unexpected(good.error());
+  return tmpl::write_dependency(rule.path, {rule.data.begin(), rule.data.end()});
+}
+
+}  // namespace
+
 result<tmpl::Dependency> dependency_of(const config::Config& config, const std::string& secret) {
   for (const config::SecretRule& rule : config.secrets) {
     if (rule.name != secret || secret.empty()) continue;
-    if (rule.data.empty()) {
-      auto read = tmpl::literal_dependency(rule.path);
-      if (!read || rule.version.empty()) return read;
-      return tmpl::of_version(*std::move(read), rule.version);
-    }
-    if (auto good = tmpl::check_path(rule.path); !good) return std::unexpected(good.error());
-    return tmpl::write_dependency(rule.path, {rule.data.begin(), rule.data.end()});
+    auto dependency = dependency_of(rule);
+    if (!dependency || !rule.vault_namespace) return dependency;
+    dependency->vault_namespace = rule.vault_namespace;
+    dependency->id += " in " + *rule.vault_namespace;
+    return dependency;
   }
   return tmpl::literal_dependency(secret);
 }
@@ -39,12 +51,17 @@ bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks,
     same = source.generation(used_[i].dependency) == used_[i].generation;
   if (!same && !endless_) evaluate(source, stop);
 
-  // A default stands in at the start only: it never replaces a value that is in force.
+  // A default stands in at the start only: it never replaces a value that is in force, unless that
+  // one is not to be used any more.
+  const bool withheld = std::ranges::any_of(missing_, [&](const tmpl::Dependency& dependency) {
+    return source.absence(dependency) == tmpl::DataSource::Absence::withheld;
+  });
   const bool nothing_coming =
       !missing_.empty() && std::ranges::all_of(missing_, [&](const tmpl::Dependency& dependency) {
         return use_fallbacks || source.absence(dependency) != tmpl::DataSource::Absence::pending;
       });
-  if ((fallback_ || optional_) && !has_value_ && (nothing_coming || missing_key_)) {
+  const bool instead = withheld && fallback_ && !fell_back_;
+  if (instead || ((fallback_ || optional_) && !has_value_ && (nothing_coming || missing_key_))) {
     take(Secret(fallback_.value_or("")));
     if (!fallback_) value_ = nullptr;
     sources_.clear();

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "secrets/classify.hpp"
+#include "secrets/resume.hpp"
 
 namespace keybearer::secrets {
 
@@ -73,8 +74,19 @@ lease::Step discard(WatchContext& context, const WatchedSecret& secret, const va
                               .lease_id = reply.lease.id,
                               .token = reply.auth ? reply.auth->token : nullptr,
                               .end = end,
-                              .drain = {}});
+                              .drain = {},
+                              .vault_namespace = secret.rule.vault_namespace});
   return {};
+}
+
+// Maps merge what was put into them when they are first read (json/value.hpp): once it is
+// published, threads only read it.
+void settle(const Value& value) {
+  if (value.is_list()) {
+    for (const Value& item : value.items()) settle(item);
+  } else if (value.is_map()) {
+    for (const auto& [key, member] : value.entries()) settle(member);
+  }
 }
 
 void serve_new(WatchContext& context, WatchedSecret& secret, Value value, bool leased) {
@@ -82,6 +94,8 @@ void serve_new(WatchContext& context, WatchedSecret& secret, Value value, bool l
       before != nullptr && !leased && !secret.previous)
     secret.previous = *before;
   secret.status.fetched = true;
+  secret.withheld.reset();
+  settle(value);
   serve(context, secret, Current{{.value = std::make_shared<const Value>(std::move(value))}});
 }
 
@@ -100,6 +114,7 @@ lease::Step accept_reply(WatchContext& context, WatchedSecret& secret, vault::Re
   if (secret.dropped) return discard(context, secret, reply, reply.asked + lifetime.ttl);
 
   Value value = value_of(secret.dependency, reply);
+  serve_resumed(context, secret);  // what the last run had is what it is compared with
   const auto* current = std::get_if<Current>(&secret.served);
   const bool same =
       current != nullptr && !leased && same_content(lifetime.kind, *current->value, value);
@@ -130,6 +145,7 @@ lease::Step accept_reply(WatchContext& context, WatchedSecret& secret, vault::Re
                 {{"path", status.path}, {"warning", warning}});
   }
   set_state(context, secret, Status::State::fresh, {});
+  leased || !same ? context.callbacks.state_changed() : context.callbacks.value_seen();
   return step;
 }
 

@@ -62,7 +62,7 @@ awaitable<bool> issuer_fits(WatchContext& context, const WatchedSecret& secret,
   const std::string path =
       issuer_path(secret.dependency.path, argument(secret.dependency, "issuer_ref"));
   if (path.empty() || !by_file) co_return by_file;
-  const std::string issuer = co_await context.issuers.get(context.client, path);
+  const std::string issuer = co_await context.issuers.get(client_of(context, secret), path);
   co_return issuer.empty() || tmpl::is_issued_by(bundle.cert, issuer);
 }
 

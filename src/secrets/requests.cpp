@@ -33,21 +33,23 @@ const std::string& path_of(const WatchedSecret& secret) {
 // the server did not like them plain.
 awaitable<result<vault::Reply>> write(WatchContext& context, WatchedSecret& secret) {
   const std::string path = path_of(secret);
-  auto written = co_await context.client.write(path, body_of(secret), last_moment(secret));
+  auto written =
+      co_await client_of(context, secret).write(path, body_of(secret), last_moment(secret));
   const bool plain = !secret.wrapped && secret.dependency.kind == Kinds::write;
   if (written || !plain || is_outage(written.error().kind)) co_return written;
-  const auto mount = co_await context.client.mount_of(path);
+  const auto mount = co_await client_of(context, secret).mount_of(path);
   if (!mount || mount->type != "kv" || mount->kv_version != 2) co_return written;
   secret.data_path = with_data(path, mount->path);
   secret.wrapped = true;
-  co_return co_await context.client.write(secret.data_path, body_of(secret));
+  co_return co_await client_of(context, secret).write(secret.data_path, body_of(secret));
 }
 
 awaitable<result<vault::Reply>> read(WatchContext& context, const WatchedSecret& secret,
                                      std::string path) {
   const std::string& version = pinned_version(secret);
-  co_return co_await context.client.read(
-      std::move(path), version.empty() ? std::string{} : "version=" + version, last_moment(secret));
+  co_return co_await client_of(context, secret)
+      .read(std::move(path), version.empty() ? std::string{} : "version=" + version,
+            last_moment(secret));
 }
 
 // Its mount is not known (no right to ask): an answer that names the version decides, and data/ is
@@ -98,7 +100,7 @@ Instant last_moment(const WatchedSecret& secret) {
 
 awaitable<result<>> resolve_path(WatchContext& context, WatchedSecret& secret) {
   const std::string& path = secret.dependency.path;
-  const auto mount = co_await context.client.mount_of(path);
+  const auto mount = co_await client_of(context, secret).mount_of(path);
   if (!mount) {
     if (is_outage(mount.error().kind)) co_return std::unexpected(mount.error());
     co_return result<>{};  // asked again next time
@@ -115,7 +117,7 @@ awaitable<result<vault::Reply>> fetch_once(WatchContext& context, WatchedSecret&
     case Kinds::pki:
       return write(context, secret);
     case Kinds::list:
-      return context.client.list(path_of(secret));
+      return client_of(context, secret).list(path_of(secret));
     default:
       if (secret.data_path.empty()) return read_by_answer(context, secret);
       return read(context, secret, secret.data_path);
@@ -134,7 +136,7 @@ bool may_be_elsewhere(Assumed assumed, const Error& error) {
 awaitable<result<vault::Reply>> fetch_from_mount(WatchContext& context, WatchedSecret& secret) {
   auto reply = co_await fetch_once(context, secret);
   if (reply || !may_be_elsewhere(secret.assumed, reply.error())) co_return reply;
-  const auto mount = co_await context.client.mount_of(secret.dependency.path);
+  const auto mount = co_await client_of(context, secret).mount_of(secret.dependency.path);
   if (!mount) co_return reply;  // asked again next time
   secret.assumed = Assumed::no;
   const std::string before = secret.data_path;

@@ -6,6 +6,7 @@
 #include "base/redactor.hpp"
 #include "config/scalars.hpp"
 #include "json/json.hpp"
+#include "secrets/resume.hpp"
 #include "secrets/watched_secret.hpp"
 #include "secrets/watcher.hpp"
 
@@ -45,6 +46,10 @@ struct SecretStore::Impl : WatchContext {
     return secret.look && Clock::now() - secret.look->sent < kJustLooked;
   }
   [[nodiscard]] Snapshot::Item item_of(const WatchedSecret& secret) const;
+  [[nodiscard]] bool join_saved(const std::string& id);
+  void resume(WatchedSecret& secret);
+  void retire(const lease::SavedSecret& old);
+  void let_go_of_saved();
   void drop(WatchedSecret& secret);
 };
 
@@ -65,6 +70,7 @@ void SecretStore::require(const tmpl::Dependency& dependency) {
       files.push_back(dependency.destination);
     return;
   }
+  if (impl_->join_saved(dependency.id)) return announce(*impl_);
   auto secret = std::make_shared<WatchedSecret>(dependency, rule_for(impl_->settings, dependency),
                                                 impl_->settings.retry, impl_->random.fraction());
   if (const auto twin = twin_of(*impl_, *secret)) {
@@ -83,7 +89,89 @@ void SecretStore::require(const tmpl::Dependency& dependency) {
     return;
   }
   ++impl_->pending;
+  impl_->resume(*secret);
   impl_->watchers.spawn(watch(*impl_, std::move(secret)));
+}
+
+// --- from one run to the next ---
+
+void SecretStore::resume(std::vector<lease::SavedSecret> saved) {
+  for (lease::SavedSecret& each : saved) {
+    const auto shared = std::make_shared<const lease::SavedSecret>(std::move(each));
+    for (const std::string& id : shared->ids) impl_->saved.emplace(id, shared);
+  }
+}
+
+// Another spelling of what is resumed already (kv/app and kv/data/app): the server need not be
+// asked.
+bool SecretStore::Impl::join_saved(const std::string& id) {
+  const auto known = saved.find(id);
+  if (known == saved.end()) return false;
+  for (const std::string& other : known->second->ids) {
+    const auto at = secrets.find(other);
+    if (at == secrets.end() || at->second->data_path != known->second->data_path) continue;
+    secrets.emplace(id, at->second);
+    return true;
+  }
+  return false;
+}
+
+void SecretStore::Impl::resume(WatchedSecret& secret) {
+  const auto known = saved.find(secret.status.id);
+  if (known == saved.end()) return;
+  if (can_resume(secret, *known->second)) return secrets::resume(secret, *known->second);
+  log::info("state.secret_dropped", "it has ended, or is asked for otherwise now",
+            {{"path", secret.status.path}});
+  retire(*known->second);
+}
+
+void SecretStore::Impl::retire(const lease::SavedSecret& old) {
+  if (!old.leased()) return;
+  revocations.retire({.secret = old.ids.front(),
+                      .path = old.data_path,
+                      .lease_id = old.lease_id,
+                      .token = old.issued_token,
+                      .end = old.schedule.end,
+                      .vault_namespace = old.vault_namespace});
+}
+
+void SecretStore::use_state() {
+  const Error away{ErrorKind::network, "not asked for yet: the value is the last run's"};
+  impl_->for_each([&](WatchedSecret& secret) {
+    if (secret.resumed) {
+      serve_resumed(*impl_, secret);
+      set_state(*impl_, secret, Status::State::failing, secret.status.error.value_or(away));
+      secret.wakeup.set();  // it may be too old already
+    } else if (secret.rule.optional && secret.held() == nullptr) {
+      apply_defaults(*impl_, secret);
+    }
+  });
+}
+
+bool SecretStore::revokes(const std::string& id, bool by_default) const {
+  const WatchedSecret* secret = impl_->find(id);
+  return secret != nullptr && secret->rule.lease.revoke_on_exit.value_or(by_default);
+}
+
+std::vector<lease::SavedSecret> SecretStore::save() const {
+  std::map<const WatchedSecret*, lease::SavedSecret> all;
+  impl_->for_each([&all](const WatchedSecret& secret) {
+    if (auto saved = saved_of(secret)) {
+      saved->ids.push_back(secret.status.id);
+      all.emplace(&secret, std::move(*saved));
+    }
+  });
+  for (const auto& [id, secret] : impl_->secrets) {
+    const auto at = all.find(secret.get());
+    if (at != all.end() && id != secret->status.id) at->second.ids.push_back(id);
+  }
+  std::vector<lease::SavedSecret> out;
+  for (auto& [secret, saved] : all) out.push_back(std::move(saved));
+  // Not asked for (yet): kept for as long as it may be.
+  for (const auto& [id, saved] : impl_->saved) {
+    if (id == saved->ids.front() && !impl_->secrets.contains(id)) out.push_back(*saved);
+  }
+  return out;
 }
 
 void SecretStore::retain(const std::set<std::string>& ids) {
@@ -98,6 +186,16 @@ void SecretStore::retain(const std::set<std::string>& ids) {
     at = stays ? std::next(at) : impl_->secrets.erase(at);
     if (!kept.contains(secret.get())) impl_->drop(*secret);
   }
+  impl_->let_go_of_saved();
+}
+
+// What the last run had and nothing asks for any more.
+void SecretStore::Impl::let_go_of_saved() {
+  for (const auto& [id, old] : std::exchange(saved, {})) {
+    const bool claimed = std::ranges::any_of(
+        old->ids, [this](const std::string& each) { return secrets.contains(each); });
+    if (!claimed && id == old->ids.front()) retire(*old);
+  }
 }
 
 // Its watcher ends by itself, and with it the memory; an answer that is on its way is discarded.
@@ -109,6 +207,7 @@ void SecretStore::Impl::drop(WatchedSecret& secret) {
   log::debug("secret.dropped", "no template asks for it any more", {{"path", secret.status.path}});
   secret.ticket.give_back();
   secret.wakeup.set();
+  callbacks.state_changed();
   redactor().retire(secret.dependency.id);
   announce(*this);
 }
@@ -133,6 +232,7 @@ Snapshot::Item SecretStore::Impl::item_of(const WatchedSecret& secret) const {
     item.value = held->value;
     item.generation = held->generation;
   }
+  if (secret.withheld) item.absence = tmpl::DataSource::Absence::withheld;
   if (secret.status.fetched) return item;
   if (secret.status.state == Status::State::absent)
     item.absence = tmpl::DataSource::Absence::absent;
@@ -277,6 +377,15 @@ bool SecretStore::missing_key(const std::vector<std::string>& ids) {
   return any;
 }
 
+std::string SecretStore::must_stop() const {
+  std::string paths;
+  impl_->for_each([&paths](const WatchedSecret& secret) {
+    if (secret.stale && secret.rule.stale.on_stale == config::OnStale::stop)
+      paths += (paths.empty() ? "" : ", ") + secret.status.path;
+  });
+  return paths;
+}
+
 void SecretStore::commit() {
   impl_->client.session().fix_budget();
   impl_->for_each([](WatchedSecret& secret) { secret.previous.reset(); });
@@ -319,9 +428,11 @@ awaitable<void> SecretStore::run() {
   co_await impl_->watchers.join();
 }
 
-awaitable<lease::Revoked> SecretStore::revoke_all(Instant deadline) {
-  impl_->for_each([this](WatchedSecret& secret) {
-    if (secret.rule.lease.revoke_on_exit.value_or(true)) retire_lease(*impl_, secret, true);
+awaitable<lease::Revoked> SecretStore::revoke_all(Instant deadline, bool by_default) {
+  impl_->for_each([&](WatchedSecret& secret) {
+    if (!secret.rule.lease.revoke_on_exit.value_or(by_default)) return;
+    if (secret.leased()) secret.revoked = true;
+    retire_lease(*impl_, secret, true);
     secret.status.lease_id.clear();
     secret.issued_token.reset();
   });

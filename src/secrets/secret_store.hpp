@@ -23,6 +23,7 @@
 #include "base/random.hpp"
 #include "config/config.hpp"
 #include "lease/revocations.hpp"
+#include "lease/saved.hpp"
 #include "lease/secret_schedule.hpp"
 #include "secrets/snapshot.hpp"
 #include "tmpl/template.hpp"
@@ -69,6 +70,7 @@ struct Settings {
   std::vector<config::SecretRule> rules;
   config::Interval interval;
   config::Lease lease;
+  config::Stale stale;
   config::Retry retry;
   Duration start_grace = std::chrono::seconds(15);
   bool exit_on_retry_failure = true;
@@ -83,6 +85,12 @@ struct Callbacks {
   std::function<void(std::string_view event, std::string_view reason)> alarm;
   // The token can be used so many times only: none is spent on looking for changes.
   std::function<bool()> token_is_limited = [] { return false; };
+  // on_error = "exit": the server has it no more, or refuses it.
+  std::function<void(const Error& error)> fatal = [](const Error&) {};
+  // What save() gives has changed.
+  std::function<void()> state_changed = [] {};
+  // Only when a value was last seen to be in force.
+  std::function<void()> value_seen = [] {};
 };
 
 class SecretStore {
@@ -91,6 +99,17 @@ class SecretStore {
               lease::Revocations& revocations, Settings settings, Random& random,
               Callbacks callbacks);
   ~SecretStore();
+
+  // What the last run had ([state]); before anything is required. It is served when the server says
+  // that it is still so: what has a version is compared, a lease is looked up; nothing is issued.
+  void resume(std::vector<lease::SavedSecret> saved);
+  // What has not been confirmed yet is served as it was: the server is away
+  // (outage.on_start = "state").
+  void use_state();
+  // Whether revoke_all(deadline, by_default) ends its lease.
+  [[nodiscard]] bool revokes(const std::string& id, bool by_default) const;
+  // What a restart resumes from.
+  [[nodiscard]] std::vector<lease::SavedSecret> save() const;
 
   // Starts its watcher if there is none.
   void require(const tmpl::Dependency& dependency);
@@ -117,6 +136,8 @@ class SecretStore {
   // These lack a key that is used: they are looked at again with growing pauses, where that issues
   // nothing. False: none of them can be.
   bool missing_key(const std::vector<std::string>& ids);
+  // Whose values are too old for the child to run on (on_stale = "stop"): their paths; "": none.
+  [[nodiscard]] std::string must_stop() const;
   // The newest values are good: reject() can't bring back what was before.
   void commit();
   // Optional secrets that could not be asked for count as absent.
@@ -145,8 +166,10 @@ class SecretStore {
 
   // The watchers, until cancelled.
   [[nodiscard]] boost::asio::awaitable<void> run();
-  // Revokes the leases that are ours and what is superseded. After run() has been cancelled.
-  [[nodiscard]] boost::asio::awaitable<lease::Revoked> revoke_all(Instant deadline);
+  // Revokes the leases that are ours, as lease.revoke_on_exit says or `by_default`, and what is
+  // superseded. After run() has been cancelled.
+  [[nodiscard]] boost::asio::awaitable<lease::Revoked> revoke_all(Instant deadline,
+                                                                  bool by_default = true);
 
  private:
   struct Impl;

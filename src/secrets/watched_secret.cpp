@@ -65,6 +65,7 @@ Settings settings_of(const config::Config& config, bool once) {
   return {.rules = config.secrets,
           .interval = config.template_config.static_secret_render_interval,
           .lease = config.lease,
+          .stale = config.template_config.stale,
           .retry = config.vault.retry,
           .start_grace = config.template_config.start_grace,
           .exit_on_retry_failure = config.template_config.exit_on_retry_failure,
@@ -75,9 +76,7 @@ Settings settings_of(const config::Config& config, bool once) {
 
 WatchedSecret::WatchedSecret(tmpl::Dependency d, config::SecretRule r, const config::Retry& retry,
                              double jitter)
-    : dependency(std::move(d)),
-      rule(std::move(r)),
-      schedule({rule.lease, rule.interval, {retry.min_backoff, retry.max_backoff}}, jitter) {
+    : dependency(std::move(d)), rule(std::move(r)), schedule(schedule_rules(rule, retry), jitter) {
   // [[secret]] data: what a template reads is written.
   if (dependency.kind == Kinds::read && !rule.data.empty()) {
     dependency.kind = Kinds::write;
@@ -95,6 +94,13 @@ void WatchedSecret::note_rule() {
   status.max_stale = rule.stale.max_stale;
 }
 
+// A value is never older than max_stale without somebody having asked.
+lease::ScheduleRules schedule_rules(const config::SecretRule& rule, const config::Retry& retry) {
+  config::Interval interval = rule.interval;
+  if (rule.stale.max_stale) interval.every = std::min(interval.every, *rule.stale.max_stale);
+  return {rule.lease, interval, {retry.min_backoff, retry.max_backoff}};
+}
+
 const Held* WatchedSecret::held() const {
   if (const auto* current = std::get_if<Current>(&served)) return current;
   return std::get_if<Default>(&served);
@@ -110,6 +116,10 @@ WatchContext::WatchContext(boost::asio::any_io_executor executor, vault::Client&
       limit(settings.concurrent),
       watchers(std::move(executor)) {}
 
+vault::Client& client_of(WatchContext& context, const WatchedSecret& secret) {
+  return context.client.in_namespace(secret.rule.vault_namespace);
+}
+
 void announce(WatchContext& context) {
   context.snapshot.reset();
   context.changed.set();
@@ -118,6 +128,12 @@ void announce(WatchContext& context) {
 void set_state(WatchContext& context, WatchedSecret& secret, State state,
                std::optional<Error> error) {
   const State before = std::exchange(secret.status.state, state);
+  if (state == State::fresh) {
+    if (std::exchange(secret.stale, false)) announce(context);
+    if (auto good = std::exchange(secret.withheld, std::nullopt);
+        good && !std::holds_alternative<Current>(secret.served))
+      serve(context, secret, std::move(*good));
+  }
   secret.status.error = std::move(error);
   secret.status.advice = secret.status.error ? advice_for(secret) : "";
   if (before == state) return;
@@ -166,15 +182,37 @@ void apply_defaults(WatchContext& context, WatchedSecret& secret) {
   serve(context, secret, Default{{.value = std::move(value)}});
 }
 
+void withhold(WatchContext& context, WatchedSecret& secret) {
+  auto* current = std::get_if<Current>(&secret.served);
+  if (current == nullptr) return;
+  secret.withheld = *current;
+  log::warn("secret.withheld", "its value is not used any more: defaults stand in",
+            {{"path", secret.status.path}});
+  if (!secret.rule.defaults.empty()) return apply_defaults(context, secret);
+  secret.served = NoValue{};
+  secret.status.generation = 0;
+  announce(context);
+}
+
+Instant stale_at(const WatchedSecret& secret) {
+  const Status& status = secret.status;
+  const auto limit = secret.rule.stale.max_stale;
+  if (!limit || !status.fetched || secret.stale || status.state == State::fresh)
+    return Instant::max();
+  const Instant seen = status.last_success.value_or(Instant{});
+  const bool leased = secret.leased() && status.lease_end;
+  return std::max(seen + *limit, leased ? *status.lease_end : Instant{});
+}
+
 void give_up(WatchContext& context, WatchedSecret& secret) {
-  if (!context.settings.exit_on_retry_failure) return;
+  if (!secret.rule.exit_on_retry_failure) return;
   if (std::exchange(secret.start_failed, true)) return;
   ++context.start_failed;
   context.changed.set();
 }
 
 void retire_lease(WatchContext& context, WatchedSecret& secret, bool always) {
-  const Held* held = secret.held();
+  const Held* held = secret.withheld ? &*secret.withheld : secret.held();
   if (!secret.leased() || held == nullptr) return;
   if (!secret.rule.lease.revoke_replaced && !always) return;
   context.revocations.retire({.secret = secret.status.id,
@@ -183,7 +221,8 @@ void retire_lease(WatchContext& context, WatchedSecret& secret, bool always) {
                               .lease_id = secret.status.lease_id,
                               .token = secret.issued_token,
                               .end = secret.schedule.end().value_or(Clock::now() + kUnknownLife),
-                              .drain = secret.rule.lease.drain});
+                              .drain = secret.rule.lease.drain,
+                              .vault_namespace = secret.rule.vault_namespace});
 }
 
 const std::string& pinned_version(const WatchedSecret& secret) {
@@ -195,20 +234,25 @@ std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context, const Watche
   if (secret.data_path.empty() || (kind != Kinds::read && kind != Kinds::list)) return nullptr;
   for (const auto& [id, other] : context.secrets) {
     if (other.get() != &secret && other->dependency.kind == kind &&
-        other->data_path == secret.data_path && pinned_version(*other) == pinned_version(secret))
+        other->data_path == secret.data_path && pinned_version(*other) == pinned_version(secret) &&
+        other->rule.vault_namespace == secret.rule.vault_namespace)
       return other;
   }
   return nullptr;
 }
 
-// The table of just this version and just these data; else the first of its path.
+// The table of just this namespace, this version and these data; else the first of its path. One
+// that is named is that one.
 config::SecretRule rule_for(const Settings& settings, const tmpl::Dependency& dependency) {
   const config::SecretRule* found = nullptr;
   if (dependency.kind != Kinds::file) {
     const std::string path = config::plain_path(dependency.path);
     for (const config::SecretRule& rule : settings.rules) {
       if (config::plain_path(rule.path) != path) continue;
-      const bool exact = rule.version == dependency.version && same_data(rule, dependency);
+      if (dependency.vault_namespace && rule.vault_namespace != dependency.vault_namespace)
+        continue;
+      const bool exact = rule.version == dependency.version && same_data(rule, dependency) &&
+                         rule.vault_namespace == dependency.vault_namespace;
       if (found == nullptr || exact) found = &rule;
       if (exact) break;
     }
@@ -216,8 +260,12 @@ config::SecretRule rule_for(const Settings& settings, const tmpl::Dependency& de
   if (found != nullptr) return *found;
   config::SecretRule rule;
   rule.path = dependency.path;
+  rule.vault_namespace = dependency.vault_namespace;
   rule.interval = settings.interval;
   rule.lease = settings.lease;
+  rule.stale = settings.stale;
+  rule.start_grace = settings.start_grace;
+  rule.exit_on_retry_failure = settings.exit_on_retry_failure;
   return rule;
 }
 

@@ -74,12 +74,17 @@ struct WatchedSecret {
   bool start_failed = false;                    // the first read, for this start
   bool dropped = false;                         // nobody asks for it any more
   bool expiry_reported = false;                 // that its lease ended in use
+  bool revoked = false;                         // by us, at the exit
+  bool stale = false;                           // older than max_stale, and said so
+  std::optional<Current> withheld;              // not to be used until it is good again
   vault::Token token;                           // that the value was read with
   vault::Token issued_token;                    // that the answer gave (auth/token/create ...)
   bool orphan = false;                          // `issued_token` does not end with its maker
   std::string data_path;                        // what is really asked: with data/ for KV v2
   std::string mount;                            // "kv/", where it is known
   Assumed assumed;                              // that data_path is what is written, unasked
+  // Of the last run ([state]): served once the server says that it is still so, or is away.
+  std::shared_ptr<const Value> resumed;
   bool metadata_denied = false;
   bool wrapped = false;  // what is written to KV v2 stands below "data"
   std::string refresh_reason;
@@ -103,6 +108,7 @@ struct WatchContext {
   Callbacks callbacks;
   ConcurrencyLimit limit;
   IssuerCertificates issuers;
+  std::map<std::string, std::shared_ptr<const lease::SavedSecret>> saved;  // of the last run, by id
   TaskGroup watchers;
   Event changed;
   WatchedSecrets secrets;
@@ -115,6 +121,8 @@ struct WatchContext {
   std::shared_ptr<const Snapshot::Items> snapshot;  // nullptr: to be made again
 };
 
+// The door that it is asked for at: in its own namespace, where it has one.
+[[nodiscard]] vault::Client& client_of(WatchContext& context, const WatchedSecret& secret);
 // Something that templates may see has changed.
 void announce(WatchContext& context);
 // The one way into another state: one log line and one event per change.
@@ -125,6 +133,15 @@ void serve(WatchContext& context, WatchedSecret& secret, Served served);
 // An optional secret that is not there, or not any more: its defaults, as if the server had
 // answered them.
 void apply_defaults(WatchContext& context, WatchedSecret& secret);
+// What is served is not to be used any more: the rule's defaults, or none, so that those of [env]
+// and `values` stand in. It comes back with the state fresh.
+void withhold(WatchContext& context, WatchedSecret& secret);
+// When it becomes too old (max_stale), as things are; Instant::max(): never. A lease that lives is
+// not too old.
+[[nodiscard]] Instant stale_at(const WatchedSecret& secret);
+// What its schedule goes by.
+[[nodiscard]] lease::ScheduleRules schedule_rules(const config::SecretRule& rule,
+                                                  const config::Retry& retry);
 // A first read that will not come good: the start has failed, unless the configuration says
 // "forever".
 void give_up(WatchContext& context, WatchedSecret& secret);

@@ -10,6 +10,7 @@
 #include "secrets/classify.hpp"
 #include "secrets/file_watcher.hpp"
 #include "secrets/requests.hpp"
+#include "secrets/resume.hpp"
 
 namespace keybearer::secrets {
 namespace {
@@ -66,6 +67,10 @@ class Watcher {
   [[nodiscard]] bool is_change_check(const Step& step) const;
   [[nodiscard]] Instant wake_at(const Step& step) const;
   void report_expiry();
+  void check_age();
+
+  [[nodiscard]] Step confirm();
+  [[nodiscard]] Step confirmed(Step next);
 
   awaitable<Step> execute(Step step);
   awaitable<Step> perform(Step step);
@@ -93,7 +98,7 @@ class Watcher {
 };
 
 awaitable<void> Watcher::run() {
-  Step step{Step::Do::read, Clock::now()};
+  Step step = s_.resumed ? confirm() : Step{Step::Do::read, Clock::now()};
   LoopGuard guard(co_await boost::asio::this_coro::executor, "watcher");
   while (!s_.dropped) {
     guard.round();
@@ -102,10 +107,12 @@ awaitable<void> Watcher::run() {
     s_.status.next_action = step.what;
     s_.status.next_at = step.what == Step::Do::nothing ? std::nullopt : std::optional(step.at);
     report_expiry();
+    check_age();
     const Wait wait = wait_for(step);
     if (wait != Wait::none) {
       s_.ticket.give_back();
-      (void)co_await s_.wakeup.wait(seen, wait == Wait::until_due ? wake_at(step) : Instant::max());
+      const Instant at = wait == Wait::until_due ? wake_at(step) : Instant::max();
+      (void)co_await s_.wakeup.wait(seen, std::min(at, stale_at(s_)));
       continue;
     }
     // What keeps a lease alive does not wait for reads.
@@ -136,10 +143,10 @@ Step Watcher::on_wakeup(Step step) {
   const Wakeups w = std::exchange(s_.wakeups, {});
   if (w.reconfigured) {
     const config::Retry& retry = context_.settings.retry;
-    const Step planned = s_.schedule.configure(
-        {s_.rule.lease, s_.rule.interval, {retry.min_backoff, retry.max_backoff}}, Clock::now());
+    const Step planned = s_.schedule.configure(schedule_rules(s_.rule, retry), Clock::now());
     if (s_.status.fetched && s_.status.state == State::fresh) step = planned;
   }
+  if (s_.resumed) return confirm();
   if (w.missing_key) step = on_missing_key(step);
   // The login may be announced while the first look is on its way with its token, or after it.
   const bool other_token = w.token_changed && !same_token(request_token_, context_.client.token());
@@ -154,6 +161,29 @@ Step Watcher::on_wakeup(Step step) {
   if (w.look) return {Step::Do::compare, Clock::now(), step.cause};
   if (awaited) return {step.what, Clock::now(), step.cause};
   return step;
+}
+
+// What a restart resumes is asked about first. What another token made has gone with it.
+Step Watcher::confirm() {
+  const vault::Token& token = context_.client.token();
+  const bool lost = token && s_.leased() && !s_.orphan && !same_token(s_.token, token);
+  if (lost) {
+    token_replaced_ = true;
+    drop_resumed(context_, s_);
+    return {Step::Do::read, Clock::now()};
+  }
+  const Step step = confirmation(s_);
+  return step.what == Step::Do::nothing ? confirmed(s_.schedule.lookup_done(step.at)) : step;
+}
+
+// It is as it was.
+Step Watcher::confirmed(Step next) {
+  if (!s_.resumed) return next;
+  serve_resumed(context_, s_);
+  set_state(context_, s_, State::fresh, {});
+  log::info("secret.resumed", "as it was before the restart",
+            {{"path", s_.status.path}, {"lease", lease::lease_hash(s_.status.lease_id)}});
+  return next;
 }
 
 // It is a failed refresh: looked at again with growing pauses.
@@ -187,6 +217,25 @@ void Watcher::report_expiry() {
              "the lease has ended; what uses it runs on credentials that no longer work",
              {{"path", s_.status.path}, {"reason", reason}, {"next", "new credentials"}});
   context_.callbacks.alarm("lease.expired", s_.status.path + ": " + reason);
+}
+
+// It is older than max_stale, and the server does not tell whether it is still so.
+void Watcher::check_age() {
+  if (stale_at(s_) > Clock::now()) return;
+  s_.stale = true;
+  const config::Stale& rule = s_.rule.stale;
+  const char* next = rule.on_stale == config::OnStale::keep   ? "it is kept"
+                     : rule.on_stale == config::OnStale::stop ? "the child is stopped"
+                                                              : "defaults stand in";
+  const std::string reason = s_.status.error ? s_.status.error->text : "not confirmed";
+  log::error("secret.stale", "the value is older than max_stale",
+             {{"path", s_.status.path},
+              {"max_stale", seconds_text(*rule.max_stale)},
+              {"reason", reason},
+              {"next", next}});
+  context_.callbacks.alarm("secret.stale", s_.status.path + ": " + reason);
+  if (rule.on_stale == config::OnStale::use_default) withhold(context_, s_);
+  announce(context_);
 }
 
 awaitable<Step> Watcher::execute(Step step) {
@@ -275,7 +324,7 @@ awaitable<Step> Watcher::compare() {
   }
   const auto path = metadata_path(s_.data_path, s_.mount);
   if (!path || s_.metadata_denied || !pinned_version(s_).empty()) co_return co_await read();
-  auto reply = co_await context_.client.read(*path, {}, last_moment(s_));
+  auto reply = co_await client_of(context_, s_).read(*path, {}, last_moment(s_));
   if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());
   if (!reply) {
     bool good = false;
@@ -294,7 +343,8 @@ awaitable<Step> Watcher::compare() {
   s_.status.last_success = Clock::now();
   ++s_.status.fetches.succeeded;
   set_state(context_, s_, State::fresh, {});
-  co_return s_.schedule.unchanged(Clock::now());
+  context_.callbacks.value_seen();
+  co_return confirmed(s_.schedule.unchanged(Clock::now()));
 }
 
 awaitable<Step> Watcher::renew() {
@@ -311,15 +361,17 @@ awaitable<Step> Watcher::renew() {
   };
   const auto increment = s_.rule.lease.increment;
   if (s_.issued_token)
-    take(co_await context_.client.renew_token(s_.issued_token, increment, last_moment(s_)));
+    take(co_await client_of(context_, s_).renew_token(s_.issued_token, increment, last_moment(s_)));
   else
-    take(co_await context_.client.renew_lease(s_.status.lease_id, increment, last_moment(s_)));
+    take(co_await client_of(context_, s_)
+             .renew_lease(s_.status.lease_id, increment, last_moment(s_)));
   if (granted) {
     const Step step = s_.schedule.renewed(granted->ttl, Clock::now(), granted->asked);
     s_.status.lease_end = s_.schedule.end();
     s_.status.last_success = Clock::now();
     s_.expiry_reported = false;
     set_state(context_, s_, State::fresh, {});
+    context_.callbacks.state_changed();
     log::debug("lease.renewed", "lease renewed",
                {{"path", s_.status.path},
                 {"lease", lease::lease_hash(s_.status.lease_id)},
@@ -343,24 +395,34 @@ awaitable<Step> Watcher::renew() {
 awaitable<Step> Watcher::lookup() {
   result<> there;
   if (s_.issued_token) {
-    auto found = co_await context_.client.lookup_self(s_.issued_token);
+    auto found = co_await client_of(context_, s_).lookup_self(s_.issued_token);
     if (!found) there = std::unexpected(std::move(found).error());
   } else {
-    there = co_await context_.client.lookup_lease(s_.status.lease_id);
+    there = co_await client_of(context_, s_).lookup_lease(s_.status.lease_id);
   }
-  if (there || is_outage(there.error().kind)) co_return s_.schedule.lookup_done(Clock::now());
+  if (!there && is_outage(there.error().kind) && s_.resumed)
+    co_return co_await failed(std::move(there).error());
+  if (there) s_.status.last_success = Clock::now();
+  if (there || is_outage(there.error().kind))
+    co_return confirmed(s_.schedule.lookup_done(Clock::now()));
   if (there.error().kind == ErrorKind::denied && !s_.issued_token) {
-    if (co_await context_.callbacks.token_is_good()) {
+    if (!co_await context_.callbacks.token_is_good()) {
+      // Its successor wakes us.
+    } else if (s_.resumed) {
+      co_return confirmed(s_.schedule.lookup_done(Clock::now()));  // there is no asking
+    } else {
       log::warn("lease.lookup_denied", "lease.check_interval can't be obeyed",
                 {{"path", s_.status.path}, {"reason", there.error().text}});
       s_.schedule.disable_lookup();
     }
+    if (s_.resumed) co_return Step{Step::Do::lookup, Clock::now() + kDeniedRetryMin};
     co_return s_.schedule.lookup_done(Clock::now());
   }
   log::warn("lease.revoked_externally", "somebody else has revoked it; fetching new credentials",
             {{"path", s_.status.path}, {"reason", there.error().text}});
   s_.status.lease_id.clear();
   s_.issued_token.reset();
+  drop_resumed(context_, s_);
   co_return s_.schedule.refused(Clock::now(), Cause::revoked);
 }
 
@@ -376,7 +438,7 @@ std::optional<Duration> pause_asked_for(const Error& error) {
 Instant Watcher::retry_at_start(std::optional<Duration> retry_after) {
   const Instant now = Clock::now();
   const Settings& settings = context_.settings;
-  const Instant grace_end = refused_since_.value_or(now) + settings.start_grace;
+  const Instant grace_end = refused_since_.value_or(now) + s_.rule.start_grace;
   const bool grace_over = refused_since_ && now >= grace_end;
   const bool tries_over = settings.once && backoff_.failures() >= settings.retry.num_retries;
   if (grace_over || tries_over) give_up(context_, s_);
@@ -396,6 +458,8 @@ awaitable<Step> Watcher::failed(Error error) {
   }
   const State state = state_of(error);
   const bool answered = state != State::failing;
+  // The server has it no more: as in the last run, the last good value stays.
+  if (answered && s_.resumed) serve_resumed(context_, s_);
   const bool first = !s_.status.fetched;
   const bool lost = error.reason == Reason::lost_answer;
   const auto retry_after =
@@ -403,14 +467,19 @@ awaitable<Step> Watcher::failed(Error error) {
            : pause_asked_for(error);
   // An answer that can't be used (too large, no JSON) will not come good by waiting either.
   const bool useless = answered || error.kind == ErrorKind::bad_reply;
-  if (answered && s_.rule.optional && !s_.using_defaults()) apply_defaults(context_, s_);
+  const config::OnError on_error = s_.rule.on_error;
+  const bool defaults =
+      s_.rule.optional || (on_error == config::OnError::use_default && !s_.rule.defaults.empty());
+  if (answered && defaults && !s_.using_defaults()) apply_defaults(context_, s_);
+  if (answered && on_error == config::OnError::use_default) withhold(context_, s_);
+  if (answered && on_error == config::OnError::exit && !first) context_.callbacks.fatal(error);
   set_state(context_, s_, state, std::move(error));
   if (first) {
     if (!useless)
       refused_since_.reset();
     else if (!refused_since_)
       refused_since_ = Clock::now();
-    co_return Step{Step::Do::read, retry_at_start(retry_after)};
+    co_return Step{s_.resumed ? current_step_.what : Step::Do::read, retry_at_start(retry_after)};
   }
   if (!answered) {
     Step step = s_.schedule.failed(Clock::now(), context_.random.fraction(), retry_after);

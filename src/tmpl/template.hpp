@@ -41,6 +41,8 @@ struct Dependency {
       {};                        // write, pki: k=v, later duplicates won, values may be secret
   std::string version = {};      // read: of ?version=N
   std::string destination = {};  // pki: the file that the template is for
+  // read, write: of a [[secret]] that is named; not given: the one that its rule has.
+  std::optional<std::string> vault_namespace = {};
   std::string sandbox = {};  // file: the directory that it is read beneath (sandbox.hpp); or empty
   std::string id = {};       // consul-template's: "vault.read(kv/data/app)"; nothing secret in it
 
@@ -62,9 +64,9 @@ class DataSource {
   // Grows with each new answer; 0: none yet. What was evaluated with the same generations need not
   // be evaluated again.
   [[nodiscard]] virtual std::uint64_t generation(const Dependency&) const { return 0; }
-  // Why there is no answer: still on its way, or the server said that it is not there or not
-  // permitted.
-  enum class Absence { pending, absent, denied };
+  // Why there is no answer: still on its way, the server said that it is not there or not permitted,
+  // or there was one that is not to be used any more (on_stale and on_error = "default").
+  enum class Absence { pending, absent, denied, withheld };
   [[nodiscard]] virtual Absence absence(const Dependency&) const { return Absence::pending; }
 };
 

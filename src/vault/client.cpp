@@ -83,6 +83,8 @@ struct Probe {
 struct Client::Impl {
   std::unique_ptr<Session> own;
   Session& session;
+  std::optional<std::string> vault_namespace = {};             // else the session's
+  std::map<std::string, std::unique_ptr<Client>> others = {};  // by namespace
   std::vector<Mount> mounts = {};
   std::map<std::string, std::shared_ptr<Probe>> probes = {};  // in flight, by the path's first part
 
@@ -96,7 +98,8 @@ struct Client::Impl {
                           .body = call.body.clone(),
                           .timeout = call.timeout,
                           .repeatable = call.repeatable};
-    const auto& space = call.vault_namespace ? *call.vault_namespace : session.vault_namespace();
+    const std::string& usual = vault_namespace ? *vault_namespace : session.vault_namespace();
+    const std::string& space = call.vault_namespace ? *call.vault_namespace : usual;
     if (!space.empty()) request.headers.emplace_back("X-Vault-Namespace", space);
     if (!call.wrap_ttl.empty()) request.headers.emplace_back("X-Vault-Wrap-TTL", call.wrap_ttl);
     return request;
@@ -185,6 +188,16 @@ Client::Client(std::unique_ptr<http::Client> http, SessionOptions options) {
 Client::Client(std::unique_ptr<http::Client> http, std::string vault_namespace)
     : Client(std::move(http), SessionOptions{.vault_namespace = std::move(vault_namespace)}) {}
 Client::~Client() = default;
+
+Client& Client::in_namespace(const std::optional<std::string>& vault_namespace) {
+  if (!vault_namespace) return *this;
+  auto& other = impl_->others[*vault_namespace];
+  if (!other) {
+    other = std::make_unique<Client>(impl_->session);
+    other->impl_->vault_namespace = vault_namespace;
+  }
+  return *other;
+}
 
 Session& Client::session() const {
   return impl_->session;

@@ -79,6 +79,9 @@ class Client {
   ~Client();
 
   [[nodiscard]] Session& session() const;
+  // The same session in another namespace, with mounts of its own; this one for nullopt. Lives as
+  // long as this one.
+  [[nodiscard]] Client& in_namespace(const std::optional<std::string>& vault_namespace);
 
   // The token of all requests from now on; null: none. Only the auth loop sets it.
   void set_token(Token token);

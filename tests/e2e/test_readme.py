@@ -25,8 +25,12 @@ def world(s):
     s.write("nginx.tmpl", '{{ with secret "kv/data/app" }}{{ .Data.data.api_key }}{{ end }}')
     s.write("app", "#!/bin/sh\necho \"${API_KEY:+with}\" >> out/starts\nexit 0\n", 0o700)
     s.allow("config.ini", "settings.ini", "nginx-secret.conf")
-    text = BLOCKS[0].replace("https://vault:8200", s.tap.url).replace("/etc/app/", "boot/")
-    s.write("agent.toml", text)
+    s.write("boot/state.key", os.urandom(32))
+    s.write("agent.toml", here(BLOCKS[0]).replace("https://vault:8200", s.tap.url))
+
+
+def here(block):
+    return block.replace("/etc/app/", "boot/").replace("/var/lib/app/", "state/")
 
 
 def keybearer(s, *args):
@@ -50,7 +54,7 @@ def test_the_first_example_works_twice(s):
 @pytest.mark.parametrize("number", range(1, len(BLOCKS)))
 def test_a_block_can_be_pasted(s, number):
     world(s)
-    s.write("more.toml", BLOCKS[number])
+    s.write("more.toml", here(BLOCKS[number]))
     files = ["-c", "agent.toml", "-c", "more.toml"]
     done = keybearer(s, "check", *files)
     assert done.returncode == 0, (BLOCKS[number], done)

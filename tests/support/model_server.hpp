@@ -190,6 +190,13 @@ class ModelServer : public http::Client {
                        R"(","accessor":"wa","ttl":120,"creation_time":"2026-11-29T10:00:00Z",)"
                        R"("creation_path":"sys/wrapping/wrap"}})"};
     }
+    if (path == "sys/leases/lookup") {
+      const auto lease = leases.find(field(now.body, "lease_id"));
+      if (lease == leases.end() || !lease->second.alive() ||
+          !tokens.at(lease->second.token).alive())
+        return error(400, "invalid lease");
+      return {200, R"({"data":{"ttl":1}})"};
+    }
     if (path == "sys/leases/renew") return renew(field(now.body, "lease_id"));
     if (path == "sys/leases/revoke") {
       const auto lease = leases.find(field(now.body, "lease_id"));

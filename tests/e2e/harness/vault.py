@@ -57,8 +57,7 @@ class Vault:
     # --- the process
 
     def start(self):
-        command = [PROGRAM, "-listen", f"127.0.0.1:{self.port}", "-root-token", "" if self.folder else self.token,
-                   "-log-level", "error"]
+        command = [PROGRAM, "-listen", f"127.0.0.1:{self.port}", "-log-level", "error", *self.options()]
         if self.folder:
             command += ["-file", self.folder]
         if self.tls:
@@ -68,6 +67,13 @@ class Vault:
                                              env={**os.environ, **(self.env or {})})
         if not self.tls:
             wait_for(self._serves, 20, f"the Vault server on port {self.port}", interval=0.01)
+
+    def options(self):
+        return ["-root-token", "" if self.folder else self.token]
+
+    @property
+    def alive(self):
+        return self._process is not None and self._process.poll() is None
 
     def _serves(self):
         assert self._process.poll() is None, open(self._log_path).read()

@@ -30,7 +30,8 @@ constexpr Kind kAll[] = {Kind::due,
                          Kind::token_good,
                          Kind::token_invalid,
                          Kind::reconfigured,
-                         Kind::stop};
+                         Kind::stop,
+                         Kind::resumed};
 static_assert(std::size(kStateNames) == kStates && std::size(kAll) == kAuthEvents);
 
 std::string name(State state) {
@@ -56,7 +57,9 @@ struct Machine {
                        .grant = grant,
                        .sent = content,
                        .content = content,
-                       .reusable = reusable});
+                       .reusable = reusable,
+                       .saved = lease::TokenSchedule::Saved{
+                           .end = now + 60s, .ttl = 60s, .max_granted = 60s, .due = now + 48s}});
     return fsm.state();
   }
   // The wait is over.
@@ -95,22 +98,24 @@ struct Machine {
 // when the wait of the state is over. A dot: nothing happens.
 TEST_CASE("states x events: no cell is empty") {
   const char* rows[kStates][kAuthEvents] = {
-      {"logging_in", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", "ended"},
-      {".", ".", "holding", "starting", "starting", ".", ".", ".", ".", ".", ".", ".", "ended"},
+      {"logging_in", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", "ended", "holding"},
+      {".", ".", "holding", "starting", "starting", ".", ".", ".", ".", ".", ".", ".", "ended",
+       "."},
       {"renewing", "adopting", ".", ".", ".", ".", ".", ".", ".", ".", "without", "adopting",
-       "ended"},
+       "ended", "."},
       {".", ".", ".", ".", ".", "holding", "ending", "verifying", "holding", ".", "without", ".",
-       "ended"},
-      {".", ".", ".", ".", ".", ".", ".", ".", ".", "ending", "without", ".", "ended"},
+       "ended", "."},
+      {".", ".", ".", ".", ".", ".", ".", ".", ".", "ending", "without", ".", "ended", "."},
       {".", ".", "holding", "holding", "holding", ".", ".", ".", ".", ".", "relogging", ".",
-       "ended"},
+       "ended", "."},
       {"replacing", "replacing", ".", ".", ".", ".", ".", ".", ".", ".", "without", "replacing",
-       "ended"},
-      {".", ".", "holding", "ending", "ending", ".", ".", ".", ".", ".", "relogging", ".", "ended"},
-      {"relogging", "relogging", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", "ended"},
-      {".", ".", "holding", "ended", "without", ".", ".", ".", ".", ".", ".", ".", "ended"},
-      {".", "without", ".", ".", ".", ".", ".", ".", ".", ".", ".", "without", "ended"},
-      {".", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", "ended"},
+       "ended", "."},
+      {".", ".", "holding", "ending", "ending", ".", ".", ".", ".", ".", "relogging", ".", "ended",
+       "."},
+      {"relogging", "relogging", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", "ended", "."},
+      {".", ".", "holding", "ended", "without", ".", ".", ".", ".", ".", ".", ".", "ended", "."},
+      {".", "without", ".", ".", ".", ".", ".", ".", ".", ".", ".", "without", "ended", "."},
+      {".", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", ".", "ended", "."},
   };
   for (int state = 0; state < kStates; ++state) {
     for (const Kind kind : kAll) {

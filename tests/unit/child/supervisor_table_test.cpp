@@ -73,27 +73,31 @@ TEST_CASE("states x events: every cell") {
   const std::string exited3 = "[the program exited with code 3]";
   const struct {
     State state;
-    std::string desired, started, start_failed, exited, tree_exited, timer, signal, stop;
+    std::string desired, started, start_failed, exited, tree_exited, timer, signal, stop, hold;
   } rows[] = {
-      {State::idle, "start", bug, bug, bug, "", "", "", "finish 75"},
-      {State::starting, "", "", failed, bug, "", "", "", ""},
-      {State::starting_to_exit, "", "stop 15", failed, bug, "", "", "", ""},
+      {State::idle, "start", bug, bug, bug, "", "", "", "finish 75", "[not started: old]"},
+      {State::starting, "", "", failed, bug, "", "", "", "", "[not started: old]"},
+      {State::starting_to_exit, "", "stop 15", failed, bug, "", "", "", "", ""},
       {State::running, restart, bug, bug, exited3 + " left " + again + " stop 15 rest 15", "", "",
-       "signal 10", "stop 15"},
+       "signal 10", "stop 15", "[stopped: old] stop 15"},
       {State::background, restart, bug, bug,
        "[the program in the background exited with code 3] left " + again + " stop 15",
-       "[the program in the background exited with code 3] " + again, "", "signal 10", "stop 15"},
+       "[the program in the background exited with code 3] " + again, "", "signal 10", "stop 15",
+       "[stopped: old] stop 15"},
       {State::lingering, "", bug, bug, bug, again, "daemon " + again + " stop 15 rest 15", "",
-       "stop 15 rest 15"},
-      {State::stopping_to_restart, "", bug, bug, exited3 + " rest 15", "", killed, "", ""},
-      {State::killing_to_restart, "", bug, bug, exited3, "", "kill", "", ""},
-      {State::waiting_to_restart, "", bug, bug, bug, "start", rest_killed, "", ""},
-      {State::stopping_to_exit, "", bug, bug, exited3 + " rest 15", "", killed, "signal 10", ""},
+       "stop 15 rest 15", "[not started: old]"},
+      {State::stopping_to_restart, "", bug, bug, exited3 + " rest 15", "", killed, "", "",
+       "[not started: old]"},
+      {State::killing_to_restart, "", bug, bug, exited3, "", "kill", "", "", "[not started: old]"},
+      {State::waiting_to_restart, "", bug, bug, bug, "start", rest_killed, "", "",
+       "[not started: old]"},
+      {State::stopping_to_exit, "", bug, bug, exited3 + " rest 15", "", killed, "signal 10", "",
+       ""},
       {State::killing_to_exit, "", bug, bug, exited3, "",
-       "[processes of the program outlive SIGKILL and are left behind] finish 137", "", ""},
-      {State::waiting_to_exit, "", bug, bug, bug, "finish 3", rest_killed, "", ""},
-      {State::backing_off, "", bug, bug, bug, "", "start", "", "finish 3"},
-      {State::done, "", bug, "", "", "", "", "", ""},
+       "[processes of the program outlive SIGKILL and are left behind] finish 137", "", "", ""},
+      {State::waiting_to_exit, "", bug, bug, bug, "finish 3", rest_killed, "", "", ""},
+      {State::backing_off, "", bug, bug, bug, "", "start", "", "finish 3", "[not started: old]"},
+      {State::done, "", bug, "", "", "", "", "", "", ""},
   };
   CHECK(std::size(rows) == SupervisorFsm::kStates);
   const auto cell = [bug](const Actions& actions) {
@@ -111,7 +115,23 @@ TEST_CASE("states x events: every cell") {
     CHECK(cell(in(row.state).due(t0 + 1h)) == row.timer);
     CHECK(cell(in(row.state).forward(10, t0)) == row.signal);
     CHECK(cell(in(row.state).stop(t0)) == row.stop);
+    CHECK(cell(in(row.state).on(SupervisorFsm::HoldRequested{"old"}, t0)) == row.hold);
+    CHECK(cell(in(row.state).on(SupervisorFsm::Released{}, t0)) == "");
   }
+}
+
+TEST_CASE("held: stopped in order, started only when it is released, with the newest set") {
+  Machine machine = in(State::running);
+  CHECK(text(machine.on(SupervisorFsm::HoldRequested{"old"}, t0)) == "[stopped: old] stop 15");
+  CHECK(text(machine.on(SupervisorFsm::HoldRequested{"old"}, t0)) == "");
+  (void)machine.exited(kExited0, t0);
+  CHECK(text(machine.tree_exited(t0)) == "");
+  CHECK(machine.state() == State::idle);
+  CHECK(text(machine.set_desired({9, set(9)}, t0)) == "");
+  CHECK(text(machine.on(SupervisorFsm::Released{}, t0)) ==
+        "[the values are good again: starting] start");
+  (void)machine.started(t0);
+  CHECK(machine.applied() == 9);
 }
 
 // A world of one program and its tree, which obeys or not, as chance has it.

@@ -65,6 +65,7 @@ struct Fixture {
   bool token_good = true;
   bool token_limited = false;
   std::vector<std::string> alarms;
+  std::vector<Error> fatal;
   TaskGroup group{io.context.get_executor()};
   std::optional<lease::Revocations> revocations;
   std::optional<SecretStore> secrets;
@@ -104,7 +105,8 @@ struct Fixture {
                     Callbacks{.token_is_good = [this] { return ask(*this); },
                               .alarm = [this](std::string_view event,
                                               std::string_view) { alarms.emplace_back(event); },
-                              .token_is_limited = [this] { return token_limited; }});
+                              .token_is_limited = [this] { return token_limited; },
+                              .fatal = [this](const Error& error) { fatal.push_back(error); }});
     group.spawn(revocations->run());
     group.spawn(secrets->run());
     for (const auto& each : dependencies) secrets->require(each);
