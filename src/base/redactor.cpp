@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -264,8 +265,9 @@ void Redactor::Impl::mark_head(std::string_view pattern) {
     const auto bit = hash_of_head(text.data()) >> 32 & (heads.size() * 64 - 1);
     heads[bit / 64] |= std::uint64_t{1} << (bit % 64);
   };
-  if (++heads_set > heads.size()) {  // 64 bits for each: few look at the map for nothing
-    heads.assign(std::max<std::size_t>(1024, heads.size() * 4), 0);
+  // 64 bits for each: few look at the map for nothing. By how many there are, not by how many came.
+  if (++heads_set > heads.size()) {
+    heads.assign(std::bit_ceil(std::max<std::size_t>(1024, 2 * patterns.size())), 0);
     heads_set = patterns.size();
     for (const auto& [text, info] : patterns) mark(text);
   }

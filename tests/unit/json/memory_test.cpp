@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/redactor.hpp"
 #include "json/json.hpp"
 
 namespace {
@@ -218,6 +219,18 @@ TEST_CASE("of an answer that is kept only what it holds is kept") {
     REQUIRE(value);
     CHECK(live - before <= 300);
   }
+}
+
+TEST_CASE("what the redactor takes does not grow with the values that came and went") {
+  Redactor redactor;
+  std::size_t early = 0;
+  for (int i = 0; i < 40'000; ++i) {
+    const std::string value = "value-" + std::to_string(100'000 + i);
+    const std::string_view values[] = {value};
+    redactor.set("secret " + std::to_string(i % 20), values);
+    if (i == 4'000) early = live;
+  }
+  CHECK(live <= early + 20'000);
 }
 
 TEST_CASE("a list or a map of an answer that is changed moves out, and all see it") {
