@@ -89,7 +89,9 @@ Error explained(Error error, const LoginFacts& facts) {
   });
   if (found != rows().end()) {
     error.text += "; " + found->advice(facts);
-  } else if (said.contains("making upstream request") && !said.contains("<Code>")) {
+  } else if (said.contains("making upstream request") &&
+             (!said.contains("<Code>") || said.contains("received error code 5") ||
+              said.contains("Throttl"))) {
     error.kind = ErrorKind::server;
     error.reason = Reason::credentials_away;
     error.text += "; the server can't reach AWS STS (its sts_endpoint): tried again";

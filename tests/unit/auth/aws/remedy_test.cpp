@@ -46,6 +46,12 @@ TEST_CASE("what each refusal means, and what to do") {
        "error making upstream request: error making request: POST http://x giving up after 1 "
        "attempt(s)",
        "can't reach AWS STS", true},
+      {400,
+       "error making upstream request: received error code 503 from STS: <Code>Unavailable</Code>",
+       "can't reach AWS STS", true},
+      {400,
+       "error making upstream request: received error code 400 from STS: <Code>Throttling</Code>",
+       "can't reach AWS STS", true},
       {403, "permission denied", "no aws method at auth/aws-eu", false},
       {400, "something new", "role \"app\" at auth/aws-eu, credentials from the environment",
        false},
