@@ -16,6 +16,8 @@ constexpr std::size_t kMaxValue = 16 << 10;
 constexpr std::size_t kMaxShown = 200;
 constexpr json::Limits kLimits{.max_depth = 16, .max_values = 1000};
 constexpr std::string_view kBlanks = " \t";
+constexpr int kLastYear = 2199;  // the wall clock's nanoseconds end in 2262
+constexpr std::int64_t kLastMilliseconds = 7'258'118'400'000;  // the end of that year
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -121,7 +123,7 @@ bool is_plain(std::string_view text) {
 std::optional<WallTime> parse_time(std::string_view text) {
   tm parts{};
   const auto year = take_digits(text, 4);
-  if (!year || *year < 1970 || !take(text, '-')) return {};
+  if (!year || *year < 1970 || *year > kLastYear || !take(text, '-')) return {};
   const auto month = take_digits(text, 2);
   if (!month || !take(text, '-')) return {};
   const auto day = take_digits(text, 2);
@@ -211,8 +213,7 @@ result<Keys> parse_sso_reply(std::string_view text) {
   if (!reply) return std::unexpected(reply.error());
   const Value& role = value_at(*reply, "roleCredentials");
   std::optional<WallTime> expires;
-  constexpr std::int64_t kLatest = 253'402'300'799'000;  // the year 9999
-  if (const auto ms = int_at(role, "expiration"); ms > 0 && ms < kLatest)
+  if (const auto ms = int_at(role, "expiration"); ms > 0 && ms < kLastMilliseconds)
     expires = WallTime(std::chrono::milliseconds(ms));
   return keys_of({.id = text_at(role, "accessKeyId"),
                   .secret = text_at(role, "secretAccessKey"),

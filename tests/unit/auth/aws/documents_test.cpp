@@ -19,11 +19,11 @@ TEST_CASE("times as AWS's services and tools write them") {
     CAPTURE(text);
     CHECK(parse_time(text) == kNoon);
   }
-  for (const char* text :
-       {"", "Z", "now", "2026", "2026-11-29", "2026-11-29T12:00Z", "2026-13-29T12:00:00Z",
-        "2026-11-32T12:00:00Z", "2026-11-29T24:00:00Z", "2026-11-29T12:60:00Z",
-        "1969-11-29T12:00:00Z", "2026-11-29T12:00:00+1", "2026-11-29T12:00:00Zx",
-        "-026-11-29T12:00:00Z", "2026-1--29T12:00:00Z", "1796000000"}) {
+  for (const char* text : {"", "Z", "now", "2026", "2026-11-29", "2026-11-29T12:00Z",
+                           "2026-13-29T12:00:00Z", "2026-11-32T12:00:00Z", "2026-11-29T24:00:00Z",
+                           "2026-11-29T12:60:00Z", "1969-11-29T12:00:00Z", "2026-11-29T12:00:00+1",
+                           "2026-11-29T12:00:00Zx", "-026-11-29T12:00:00Z", "2026-1--29T12:00:00Z",
+                           "5965-11-29T12:00:00Z", "2200-01-01T00:00:00Z", "1796000000"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_time(text));
   }
@@ -88,7 +88,8 @@ TEST_CASE("what single sign-on answers, and its session") {
       const char* text :
       {"{}", R"({"roleCredentials":{}})", R"({"roleCredentials":[]})",
        R"({"roleCredentials":{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","expiration":-1}})",
-       R"({"roleCredentials":{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","expiration":9e99}})"})
+       R"({"roleCredentials":{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","expiration":9e99}})",
+       R"({"roleCredentials":{"accessKeyId":"A","secretAccessKey":"S","sessionToken":"T","expiration":99999999999999}})"})
     CHECK_FALSE(parse_sso_reply(text));
   const auto session =
       parse_sso_token(R"({"accessToken":"tok","expiresAt":"2026-11-29T12:00:00UTC"})");
