@@ -105,7 +105,8 @@ awaitable<void> DeliveryLoop::pass() {
   const auto outdated = [&] { return stopping_ || rendering != rendering_; };
   const bool use_defaults = !ready_ && should_use_defaults(start_rules_, start_facts());
   if (use_defaults) links_.secrets.use_defaults();
-  if (!ready_ && should_use_state(start_rules_, start_facts())) links_.secrets.use_state();
+  const bool use_state = !ready_ && should_use_state(start_rules_, start_facts());
+  if (use_state) links_.secrets.use_state();
   evaluation_ = co_await evaluate(use_defaults);
   if (outdated()) co_return;
   if (ready_ && links_.secrets.reject(evaluation_.used)) {
@@ -124,8 +125,9 @@ awaitable<void> DeliveryLoop::pass() {
   if (!evaluation_.complete) co_return;
   if (evaluation_.errors.empty() && evaluation_.missing.empty())
     links_.secrets.retain(rendering_->renderer.dependencies());
-  // The token is where the child looks for it, unless there is none and defaults stand in.
-  if (all_written && (links_.sinks.published() || use_defaults)) offer();
+  // The token is where the child looks for it, unless there is none and other values stand in.
+  const bool without_token = (use_defaults || use_state) && links_.auth.state().token_number == 0;
+  if (all_written && (links_.sinks.published() || without_token)) offer();
 }
 
 awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {

@@ -4,7 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "auth/method.hpp"
+#include "config/method.hpp"
 #include "fixture.hpp"
 
 namespace keybearer::auth {
@@ -90,6 +93,18 @@ const Credential kCredentials[] = {
      "POST /v1/auth/ldap/login/bob",
      Again::works,
      {{"username", "bob"}, {"password_file_path", "F:p"}}},
+    {"aws, static keys",
+     "aws",
+     "POST /v1/auth/aws/login",
+     Again::works,
+     {{"role", "app"}, {"access_key", "AKIDEXAMPLE"}},
+     "secret_key"},
+    {"gcp, an instance", "gcp", "POST /v1/auth/gcp/login", Again::works, {{"role", "app"}}},
+    {"azure, a managed identity",
+     "azure",
+     "POST /v1/auth/azure/login",
+     Again::works,
+     {{"role", "app"}, {"resource", "https://management.azure.com/"}}},
 };
 
 enum class Way { refused, forbidden, not_renewable, last_renewal, gone };
@@ -101,9 +116,25 @@ constexpr OnRenewFailure kRules[] = {OnRenewFailure::relogin, OnRenewFailure::ex
 constexpr int kTtl = 60;
 constexpr auto kDue = 48s, kEnd = 60s, kMargin = 5s;
 
+// What the host of an instance says.
+void set_up_cloud(test::FakeCloud& cloud) {
+  using Reply = test::FakeHttp::Reply;
+  cloud.http.answer(
+      "GET http://metadata.google.internal:80/computeMetadata/v1/instance/service-accounts/default/"
+      "identity?audience=http%3A%2F%2F127.0.0.1%3A8200%2Fvault%2Fapp&format=full",
+      [](const auto&) -> result<Reply> {
+        return Reply{.status = 200, .body = "e30.e30.c2ln", .wanted_header = "Google"};
+      });
+  cloud.http.answer(
+      "GET http://169.254.169.254:80/metadata/identity/oauth2/"
+      "token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F",
+      200, R"({"access_token":"e30.e30.c2ln","expires_in":"3599"})");
+}
+
 void set_up(Fixture& fixture, const Credential& row, Way way, OnRenewFailure rule) {
   fixture.config.on_renew_failure = rule;
   fixture.stop_margin = kMargin;
+  set_up_cloud(fixture.cloud);
   config::Method& method = fixture.config.method = {};
   method.type = row.type;
   for (const auto& [key, value] : row.texts) {
@@ -201,7 +232,15 @@ TEST_CASE("T4: on_renew_failure with every credential and every end of renewals"
       }
     }
   }
-  CHECK(combinations == 14 * 5 * 3);
+  CHECK(combinations == 17 * 5 * 3);
+}
+
+TEST_CASE("every method has its row in the table of losses") {
+  for (const config::MethodSpec* spec : config::MethodSpec::all()) {
+    CAPTURE(spec->type());
+    CHECK(std::ranges::any_of(kCredentials,
+                              [&](const Credential& row) { return spec->type() == row.type; }));
+  }
 }
 
 // New credentials end a loss by `keep` only where the token is somebody else's.
