@@ -51,6 +51,11 @@ bool is_daemon(const config::Config& config) {
   return !config.exit_after_auth;
 }
 
+// A restart asks whether the token and the leases of the last run are still there.
+bool resumes(const config::Config& config) {
+  return !config.state.path.empty();
+}
+
 // What is asked for about a secret, beyond itself.
 void add_for_secret(const config::Config& config, const tmpl::Dependency& asked,
                     const vault::Mount& mount, const std::string& path, Policy& policy,
@@ -68,14 +73,14 @@ void add_for_secret(const config::Config& config, const tmpl::Dependency& asked,
     policy["sys/leases/revoke"].insert("update");
   if (has_default || !is_daemon(config)) return;
   if (lease.strategy == config::LeaseStrategy::renew) policy["sys/leases/renew"].insert("update");
-  if (lease.check_interval) policy["sys/leases/lookup"].insert("update");
+  if (lease.check_interval || resumes(config)) policy["sys/leases/lookup"].insert("update");
 }
 
 // What the token is asked for about itself. The built-in policy "default" has all of it.
 void add_for_token(const config::Config& config, const vault::Auth& login, Policy& policy) {
   const auto method = auth::make_auth_method(config.auto_auth.method);
   const bool ours = !method || (*method)->owns_token();
-  if (!ours) policy["auth/token/lookup-self"].insert("read");
+  if (!ours || resumes(config)) policy["auth/token/lookup-self"].insert("read");
   if (login.renewable && is_daemon(config)) policy["auth/token/renew-self"].insert("update");
   if (ours && login.type != "batch" && config.auto_auth.revoke_on_exit.value_or(is_daemon(config)))
     policy["auth/token/revoke-self"].insert("update");
