@@ -278,5 +278,31 @@ TEST_CASE("T4: however many find the token gone at the same time, one login is i
   CHECK(fixture.token() == "T2");
 }
 
+// The clock goes on while the machine sleeps.
+TEST_CASE(
+    "a suspend of 8 hours: a token that has ended costs one look and one login, one that lives one "
+    "renewal") {
+  for (const int ttl : {60, 3600, 86400, 32 * 86400}) {
+    CAPTURE(ttl);
+    Fixture fixture;
+    const bool over = ttl < 8 * 3600;
+    fixture.http->answer(kLogin, 200, granted("T1", ttl));
+    fixture.http->answer(kLogin, 200, granted("T2", 86400));
+    if (over) fixture.http->answer(kRenew, 403, kDenied);
+    fixture.http->answer(kRenew, 200, granted("T", ttl));
+    fixture.http->answer(kLookup, 403, kDenied);
+    fixture.start();
+    fixture.io.advance(10s);
+    fixture.io.advance(8h, 8h);
+    fixture.io.advance(5s, 1s);
+    CHECK(fixture.token() == (over ? "T2" : "T1"));
+    CHECK(fixture.http->count(kLogin) == (over ? 2 : 1));
+    CHECK(fixture.http->count(kRenew) <= 1);
+    CHECK(fixture.http->count(kLookup) == (over ? 1 : 0));
+    CHECK(fixture.in(Phase::valid));
+    CHECK_FALSE(fixture.ended);
+  }
+}
+
 }  // namespace
 }  // namespace keybearer::auth
