@@ -108,6 +108,7 @@ Rules::Rules(const config::Listener& listener, std::string vault_namespace)
       origins_(listener.allow_origins),
       uids_(listener.allow_uids),
       namespace_(without_slashes(vault_namespace)) {
+  for (std::string& host : hosts_) host = std::string(host_of(host));
   hosts_.emplace_back("localhost");
   if (!local_) hosts_.emplace_back(host_of(listener.address));
   for (const config::Listener::Rule& rule : listener.allow) {
@@ -160,7 +161,7 @@ std::optional<Refusal> Rules::check_host(const http::RequestHead& head, const Ta
     const std::string_view name = host_of(authority);
     return (!peer.reached.empty() && name == peer.reached) ||
            std::ranges::any_of(hosts_, [name](const std::string& own) {
-             return http::same_name(host_of(own), name);
+             return http::same_name(own, name);
            });
   };
   if ((host != nullptr && !is_ours(*host)) ||
