@@ -6,8 +6,8 @@
 #include <tuple>
 
 #include "config/files.hpp"
-#include "config/read_listener.hpp"
 #include "config/method.hpp"
+#include "config/read_listener.hpp"
 #include "config/sections.hpp"
 #include "config/validate.hpp"
 

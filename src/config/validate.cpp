@@ -285,7 +285,37 @@ void name_instance(Config& config) {
   config.name = path.empty() ? "keybearer" : path;
 }
 
+namespace {
+
+// "127.0.0.1:8200" of "https://localhost:8200/prefix"; a path of a unix socket as it is.
+std::string place_of_address(std::string_view address) {
+  if (const auto scheme = address.find("://"); scheme != address.npos) {
+    const bool local = address.starts_with("unix");
+    address.remove_prefix(scheme + 3);
+    if (!local) address = address.substr(0, address.find('/'));
+  }
+  std::string out(address);
+  for (const std::string_view loopback : {"localhost:", "[::1]:"})
+    if (out.starts_with(loopback)) out.replace(0, loopback.size(), "127.0.0.1:");
+  return out;
+}
+
+// Requests would go round in a circle until there are no ports left.
+void check_listeners(const Config& config, Problems& problems) {
+  for (const Listener& listener : config.listeners) {
+    for (const std::string& address : config.vault.address) {
+      if (place_of_address(address) != place_of_address(listener.address)) continue;
+      problems.push_back({listener.place, "listener.address: " + escaped(listener.address) +
+                                              " is vault.address, too: keybearer would ask "
+                                              "itself; give one of them another port"});
+    }
+  }
+}
+
+}  // namespace
+
 void validate(const Config& config, const LocationOf& place, Scope scope, Problems& problems) {
+  check_listeners(config, problems);
   if (!scope.offline) {
     check_method(config.auto_auth, place, problems);
     check_vault(config.vault, place, problems);

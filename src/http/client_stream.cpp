@@ -227,7 +227,7 @@ awaitable<PooledClient::Opened> PooledClient::exchange_head(
 awaitable<PooledClient::Opened> PooledClient::open_at(std::size_t server,
                                                       const StreamRequest& request,
                                                       const std::string& target, Permit& permit,
-                                                      bool& sent) {
+                                                      Tries& tries) {
   const Proxy* const proxy = proxies_[server] ? &*proxies_[server] : nullptr;
   const Limit limit = Limit::in(options_.timeout);
   if (auto entered = co_await enter(server, limit, Lane::streamed); !entered)
@@ -249,14 +249,19 @@ awaitable<PooledClient::Opened> PooledClient::open_at(std::size_t server,
     Progress progress;
     auto opened = co_await exchange_head(server, std::move(stream), request, target,
                                          std::move(place), progress);
-    sent = sent || progress.written > 0;
+    tries.sent += progress.written > 0 ? 1 : 0;
     const bool unseen = repeatable || progress.written == 0;
-    if (!opened && reused && !progress.answer_begun && unseen &&
+    // A small body has been read with the head; a larger one has not been touched.
+    const bool whole = request.body == nullptr || request.body->rewind() ||
+                       request.length.value_or(SIZE_MAX) > kInlineBody;
+    if (!opened && reused && whole && !progress.answer_begun && unseen &&
         opened.error().kind == ErrorKind::network) {
+      tries.stale = true;  // the server had closed it
+      if (pools_.size() > 1) co_return opened;
       if (auto entered = co_await enter(server, limit, Lane::streamed); !entered)
         co_return std::unexpected(entered.error());
       place = std::make_unique<Place>(this, server, Lane::streamed);
-      stream = nullptr;  // the server had closed it: once more, on a new one
+      stream = nullptr;  // once more, on a new one
       continue;
     }
     if (!opened && !unseen) opened.error() = lost(std::move(opened).error());
@@ -273,13 +278,15 @@ awaitable<PooledClient::Opened> PooledClient::open(StreamRequest request) {
   const Instant patience = Clock::now() + kRepeatWithin;
   const std::size_t first = current_, count = options_.addresses.size();
   Opened best = fail(ErrorKind::network, "no address");
-  int repeats = 0;
+  Tries tries;
   // One address: a read may go there twice.
   for (std::size_t i = 0; i < std::max<std::size_t>(count, repeatable ? 2 : 1); ++i) {
     const std::size_t server = (first + i) % count;
-    bool sent = false;
+    const int before = tries.sent;
+    tries.stale = false;
+    if (i > 0 && request.body != nullptr) (void)request.body->rewind();
     auto opened = co_await open_at(
-        server, request, options_.addresses[server].prefix + request.target, permit, sent);
+        server, request, options_.addresses[server].prefix + request.target, permit, tries);
     if (opened && is_redirect((*opened)->status)) {
       const std::string* const location = find_header((*opened)->headers, "Location");
       const auto next = follow((*opened)->status, request.method,
@@ -288,7 +295,7 @@ awaitable<PooledClient::Opened> PooledClient::open(StreamRequest request) {
       if (request.body != nullptr && !request.body->rewind())
         co_return fail(ErrorKind::bad_reply,
                        "redirected with a body that is sent only once: refused");
-      opened = co_await open_at(next->address, request, next->target, permit, sent);
+      opened = co_await open_at(next->address, request, next->target, permit, tries);
       if (opened && is_redirect((*opened)->status))
         co_return fail(ErrorKind::bad_reply, "redirected twice, refused");
     }
@@ -301,14 +308,15 @@ awaitable<PooledClient::Opened> PooledClient::open(StreamRequest request) {
     }
     if (!opened) {
       opened.error() = std::move(opened.error()).within(options_.addresses[server].text());
-      if (is_outage(opened.error().kind) && count > 1) current_ = (server + 1) % count;
+      if (is_outage(opened.error().kind) && count > 1 && !tries.stale)
+        current_ = (server + 1) % count;
     }
     const bool outage =
         away || (is_outage(opened.error().kind) && opened.error().reason != Reason::held_back);
-    const bool again =
-        outage && Clock::now() < patience &&
-        ((!opened && !sent && count > 1) || (repeatable && repeats == 0 && (sent || count > 1)));
-    if (sent) ++repeats;
+    // What was never sent may go to the next address; a read may be sent twice.
+    const bool unsent = tries.sent == before;
+    const bool again = outage && Clock::now() < patience &&
+                       (unsent ? !opened && count > 1 : repeatable && tries.sent < 2);
     const bool better = opened || !best;
     if (better) best = std::move(opened);
     if (!again || (away && count == 1)) break;

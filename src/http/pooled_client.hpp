@@ -108,9 +108,13 @@ class PooledClient final : public Client, public StreamClient {
   awaitable<result<Answer>> exchange(Stream& stream, std::string_view bytes, Limit limit,
                                      const Request& request, Progress& progress);
   class Flow;  // an Incoming
+  struct Tries {
+    int sent = 0;        // how often bytes of the request may have reached a server
+    bool stale = false;  // the last one failed on a connection that was kept, and closed meanwhile
+  };
   using Opened = result<std::unique_ptr<Incoming>>;
   awaitable<Opened> open_at(std::size_t server, const StreamRequest& request,
-                            const std::string& target, Permit& permit, bool& sent);
+                            const std::string& target, Permit& permit, Tries& tries);
   awaitable<Opened> exchange_head(std::size_t server, std::unique_ptr<Stream> stream,
                                   const StreamRequest& request, const std::string& target,
                                   std::unique_ptr<Place> place, Progress& progress);

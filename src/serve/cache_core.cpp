@@ -172,9 +172,7 @@ std::size_t CacheCore::drop_all() {
   return had;
 }
 std::size_t CacheCore::drop_ended(Instant now) {
-  return drop_if([&](const CacheEntry& entry) {
-    return entry.end && *entry.end - now < limits_.min_remaining;
-  });
+  return drop_if([&](const CacheEntry& entry) { return entry.end && *entry.end <= now; });
 }
 
 std::vector<const CacheEntry*> CacheCore::leases() const {

@@ -691,6 +691,7 @@ def test_57_a_reload_drops_no_request(front, stub, tmp_path):
 def test_58_one_line_per_request_at_debug(front, stub):
     stub.on("GET /v1/kv/x", OK)
     f = front()
+    wait_for(lambda: '"event":"server.connected"' in f.log, 5, lambda: f.log)
     before = len(f.log.splitlines())
     for _ in range(10):
         f.get("/v1/kv/x")

@@ -145,6 +145,10 @@ class Stub:
         return [r for r in self.journal if (own or r.target not in mine) and (route is None or r.route == route)]
 
     def close(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts: only then is the port closed
+        except OSError:
+            pass
         self.listener.close()
         for connection in self.connections:
             try:
