@@ -113,10 +113,11 @@ const std::vector<std::string>& known_keys() {
       context.schema = &names;
       context.offline = true;
       context.env = [](const std::string&) { return std::optional<std::string>("x"); };
-      const auto sample = toml::parse(
-          "[auto_auth.method]\ntype = \"" + std::string(method->type()) +
-              "\"\n[[secret]]\nlease = {}\n[[template]]\nexec = {}\n[[env_from]]\n[[listener]]\nagent_api = {}\n[env.NAME]\n",
-          std::string("sample"));
+      const auto sample =
+          toml::parse("[auto_auth.method]\ntype = \"" + std::string(method->type()) +
+                          "\"\n[[secret]]\nlease = {}\n[[template]]\nexec = "
+                          "{}\n[[env_from]]\n[[listener]]\nagent_api = {}\n[env.NAME]\n",
+                      std::string("sample"));
       Config config;
       if (sample) read_all_sections(context, sample.table(), config);
     }

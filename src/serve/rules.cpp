@@ -160,9 +160,8 @@ std::optional<Refusal> Rules::check_host(const http::RequestHead& head, const Ta
   const auto is_ours = [&](std::string_view authority) {
     const std::string_view name = host_of(authority);
     return (!peer.reached.empty() && name == peer.reached) ||
-           std::ranges::any_of(hosts_, [name](const std::string& own) {
-             return http::same_name(own, name);
-           });
+           std::ranges::any_of(
+               hosts_, [name](const std::string& own) { return http::same_name(own, name); });
   };
   if ((host != nullptr && !is_ours(*host)) ||
       (!target.authority.empty() && !is_ours(target.authority)))
