@@ -275,6 +275,7 @@ Actions SupervisorFsm::release(const Event&, Instant) {
 
 Actions SupervisorFsm::start_released(const Event&, Instant) {
   if (!std::exchange(held_, false) || desired_.id == 0) return {};
+  restart_reason_ = "stale";
   Actions actions{Log{log::Level::info, "child.released", "the values are good again: starting"}};
   for (Action& action : start()) actions.push_back(std::move(action));
   return actions;

@@ -86,7 +86,8 @@ struct Rules {
 
 // What happened so far, for metrics.
 struct SupervisorStats {
-  std::map<std::string, std::uint64_t, std::less<>> restarts;  // by reason: "secret", "exit"
+  std::map<std::string, std::uint64_t, std::less<>>
+      restarts;                                         // by reason: "secret", "exit", "stale"
   std::map<std::pair<bool, int>, std::uint64_t> exits;  // (by a signal?, its number or exit code)
   std::uint64_t roll_backs = 0;
 };

@@ -20,7 +20,10 @@ std::string trouble_of(const Snapshot::Secret& secret, Instant now) {
     }
   }
   if (secret.lease_end && *secret.lease_end <= now) return "its lease has ended" + because;
-  if (secret.max_stale && secret.last_success && *secret.last_success + *secret.max_stale < now)
+  // A lease that lives is good, however long nobody could ask.
+  const bool asked_in_vain = secret.state != Snapshot::Secret::State::fresh && !secret.defaults;
+  if (asked_in_vain && !secret.lease_end && secret.max_stale && secret.last_success &&
+      *secret.last_success + *secret.max_stale < now)
     return "older than max_stale (" + short_text(*secret.max_stale) + ")" + because;
   return "";
 }

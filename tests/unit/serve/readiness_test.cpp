@@ -63,9 +63,23 @@ TEST_CASE("ready: all required secrets are in and fresh enough, and the child ru
        },
        {"database/creds/app: its lease has ended: no route"}},
       {"older than max_stale",
-       [](Snapshot& s) { s.secrets[1].max_stale = 3min; },
+       [](Snapshot& s) {
+         s.secrets[1].max_stale = 3min;
+         s.secrets[1].state = State::failing;
+       },
        {"kv/data/app: older than max_stale (3m)"}},
-      {"just as old as max_stale", [](Snapshot& s) { s.secrets[1].max_stale = 4min; }, {}},
+      {"just as old as max_stale",
+       [](Snapshot& s) {
+         s.secrets[1].max_stale = 4min;
+         s.secrets[1].state = State::failing;
+       },
+       {}},
+      {"a lease that lives is not too old",
+       [](Snapshot& s) {
+         s.secrets[0].max_stale = 1min;
+         s.secrets[0].state = State::failing;
+       },
+       {}},
       {"the child backs off",
        [](Snapshot& s) {
          s.child->alive = false;
