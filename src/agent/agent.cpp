@@ -220,7 +220,8 @@ awaitable<void> save_state(const ShutdownParts& parts) {
 // What programs have asked for is answered with the token that is then revoked.
 awaitable<void> revoke_and_notify(ShutdownParts parts) {
   co_await parts.listeners.stop(kRequestGrace);
-  const bool revokes = revokes_leases(parts.config, parts.mode);
+  // With [state], too: what programs have got through us is not resumed.
+  const bool revokes = parts.config.lease.revoke_on_exit.value_or(parts.mode != Mode::render_once);
   co_await parts.cache.stop(revokes ? &parts.revocations : nullptr);
   if (parts.keeper != nullptr) co_await save_state(parts);
   const Instant deadline = Clock::now() + kRevocations;

@@ -30,9 +30,9 @@ void print_variable(const std::string& name, std::string_view value, bool masked
   }
 }
 
-awaitable<int> show_variables(vault::Client& client, render::Renderer& renderer, bool names,
-                              bool masked) {
-  FetchedSource source;
+awaitable<int> show_variables(vault::Client& client, const config::Config& config,
+                              render::Renderer& renderer, bool names, bool masked) {
+  FetchedSource source(config);
   std::vector<std::pair<tmpl::Dependency, Error>> failed;
   const auto evaluation = co_await evaluate_all(
       client, renderer, source, [](const tmpl::Dependency&) { return true; }, failed);
@@ -81,7 +81,7 @@ int env(const EnvOptions& options) {
   if (!renderer) return renderer.error();
   const bool masked = isatty(STDOUT_FILENO) != 0 && !options.show_values;
   return with_login(config, [&](vault::Client& client, const vault::Auth&) {
-    return show_variables(client, *renderer, options.names, masked);
+    return show_variables(client, config, *renderer, options.names, masked);
   });
 }
 

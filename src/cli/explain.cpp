@@ -60,7 +60,8 @@ awaitable<int> explain_path(const config::Config& config, vault::Client& client,
                             tmpl::Dependency dependency) {
   const config::SecretRule rule = rule_of(config, dependency.path);
   if (!rule.data.empty()) dependency.kind = tmpl::Dependency::Kind::write;
-  const auto mount = co_await client.mount_of(dependency.path);
+  vault::Client& there = client_for(client, config, dependency);
+  const auto mount = co_await there.mount_of(dependency.path);
   const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
   row("path", path);
   if (!mount) {
@@ -76,7 +77,7 @@ awaitable<int> explain_path(const config::Config& config, vault::Client& client,
     explain_static(rule, mount->kv_version == 2);
   else
     explain_leased(rule);
-  const auto capabilities = co_await client.capabilities_self({path});
+  const auto capabilities = co_await there.capabilities_self({path});
   if (!capabilities) {
     complain_of(capabilities.error());
     co_return exit_code_of(capabilities.error());

@@ -5,6 +5,7 @@
 #include "json/json.hpp"
 #include "render/value.hpp"
 #include "secrets/classify.hpp"
+#include "secrets/secret_store.hpp"
 
 namespace keybearer::cli {
 
@@ -21,6 +22,11 @@ std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
   return {path, dependency.kind == Kind::read ? "read" : "update"};
 }
 
+vault::Client& client_for(vault::Client& client, const config::Config& config,
+                          const tmpl::Dependency& dependency) {
+  return client.in_namespace(secrets::namespace_of(config, dependency));
+}
+
 const Value* FetchedSource::find(const tmpl::Dependency& dependency) {
   const auto at = answers_.find(dependency.id);
   return at == answers_.end() ? nullptr : &at->second;
@@ -35,14 +41,17 @@ tmpl::DataSource::Absence FetchedSource::absence(const tmpl::Dependency& depende
   return at == absent_.end() ? Absence::pending : at->second;
 }
 
-awaitable<result<>> FetchedSource::fetch(vault::Client& client,
+awaitable<result<>> FetchedSource::fetch(vault::Client& session,
                                          const tmpl::Dependency& dependency) {
+  const auto vault_namespace = secrets::namespace_of(config_, dependency);
+  vault::Client& client = session.in_namespace(vault_namespace);
   const auto mount = co_await client.mount_of(dependency.path);
   const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
   result<vault::Reply> reply = fail(ErrorKind::refused, "");
   // "kv/app" and "kv/data/app" are one secret, read once.
   const bool is_read = dependency.kind == Kind::read;
-  const std::string read_key = path + "?" + dependency.version;
+  const std::string read_key =
+      path + "?" + dependency.version + "\n" + vault_namespace.value_or("");
   if (const auto known = ids_.find(read_key); is_read && known != ids_.end()) {
     answers_[dependency.id] = answers_[known->second];
     co_return result<>{};

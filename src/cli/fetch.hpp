@@ -19,8 +19,14 @@ namespace keybearer::cli {
 [[nodiscard]] std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
                                                            const vault::Mount* mount);
 
+// The same session in the namespace that it is asked for in.
+[[nodiscard]] vault::Client& client_for(vault::Client& client, const config::Config& config,
+                                        const tmpl::Dependency& dependency);
+
 class FetchedSource final : public tmpl::DataSource {
  public:
+  // `config` must outlive it.
+  explicit FetchedSource(const config::Config& config) : config_(config) {}
   [[nodiscard]] const Value* find(const tmpl::Dependency& dependency) override;
   [[nodiscard]] std::uint64_t generation(const tmpl::Dependency& dependency) const override;
   [[nodiscard]] Absence absence(const tmpl::Dependency& dependency) const override;
@@ -29,6 +35,7 @@ class FetchedSource final : public tmpl::DataSource {
   boost::asio::awaitable<result<>> fetch(vault::Client& client, const tmpl::Dependency& dependency);
 
  private:
+  const config::Config& config_;
   std::map<std::string, Value> answers_;    // by id
   std::map<std::string, std::string> ids_;  // of what was read, by path as the API has it
   std::map<std::string, Absence> absent_;

@@ -45,10 +45,10 @@ void print_metadata(const std::string& path, const Value& answer) {
                  ", revoked when this command ends");
 }
 
-awaitable<int> show(vault::Client& client, tmpl::Dependency dependency, std::string key,
-                    bool show_values) {
-  FetchedSource source;
-  const auto mount = co_await client.mount_of(dependency.path);
+awaitable<int> show(vault::Client& client, const config::Config& config,
+                    tmpl::Dependency dependency, std::string key, bool show_values) {
+  FetchedSource source(config);
+  const auto mount = co_await client_for(client, config, dependency).mount_of(dependency.path);
   const std::string path = api_path(dependency, mount ? &*mount : nullptr).first;
   if (auto fetched = co_await source.fetch(client, dependency); !fetched) {
     complain_of(fetched.error());
@@ -102,7 +102,7 @@ int get(const GetOptions& options) {
     return kUsage;
   }
   return with_login(loaded->config, [&](vault::Client& client, const vault::Auth&) {
-    return show(client, *dependency, key, options.show_values);
+    return show(client, loaded->config, *dependency, key, options.show_values);
   });
 }
 

@@ -95,7 +95,7 @@ awaitable<int> describe_secrets(const config::Config& config, vault::Client& cli
       complain(dependency.error().text);
       co_return kUsage;
     }
-    FetchedSource source;
+    FetchedSource source(config);
     if (auto fetched = co_await source.fetch(client, *dependency); !fetched) {
       complain_of(fetched.error());
       co_return exit_code_of(fetched.error());

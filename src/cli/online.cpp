@@ -82,7 +82,7 @@ class OnlineCheck {
     const auto nothing_missing = [this](const tmpl::Dependency& dependency) {
       return seen_.contains(dependency.id) && seen_[dependency.id].is_static;
     };
-    FetchedSource source;
+    FetchedSource source(config_);
     std::vector<std::pair<tmpl::Dependency, Error>> failed;
     // Each pass finds more paths, when one is made of another secret's value.
     for (;;) {
@@ -106,11 +106,12 @@ class OnlineCheck {
  private:
   // An exit code when nothing more can be asked.
   awaitable<std::optional<int>> look_at(const tmpl::Dependency& dependency) {
-    const auto mount = co_await client_.mount_of(dependency.path);
+    vault::Client& client = client_for(client_, config_, dependency);
+    const auto mount = co_await client.mount_of(dependency.path);
     const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
     Seen& seen = seen_[dependency.id];
     seen.path = path;
-    const auto capabilities = co_await client_.capabilities_self({path});
+    const auto capabilities = co_await client.capabilities_self({path});
     if (!capabilities) {
       complain_of(Error(capabilities.error()).within(path));
       co_return exit_code_of(capabilities.error());

@@ -82,7 +82,8 @@ void add_for_token(const config::Config& config, const vault::Auth& login, Polic
   const bool ours = !method || (*method)->owns_token();
   if (!ours || resumes(config)) policy["auth/token/lookup-self"].insert("read");
   if (login.renewable && is_daemon(config)) policy["auth/token/renew-self"].insert("update");
-  if (ours && login.type != "batch" && config.auto_auth.revoke_on_exit.value_or(is_daemon(config)))
+  const bool revokes = is_daemon(config) && config.state.path.empty();
+  if (ours && login.type != "batch" && config.auto_auth.revoke_on_exit.value_or(revokes))
     policy["auth/token/revoke-self"].insert("update");
   const bool wraps = std::ranges::any_of(
       config.auto_auth.sinks, [](const config::Sink& sink) { return sink.wrap_ttl.has_value(); });
@@ -102,7 +103,7 @@ awaitable<int> gather(const config::Config& config, vault::Client& client, const
   if (!renderer) co_return kTemplate;  // said before
   const bool has_default = has_default_policy(auth);
   if (!has_default) add_for_token(config, auth, policy);
-  FetchedSource source;
+  FetchedSource source(config);
   std::set<std::string> seen;
   std::set<std::string> fetchable;
   std::vector<std::pair<tmpl::Dependency, Error>> failed;
@@ -112,7 +113,7 @@ awaitable<int> gather(const config::Config& config, vault::Client& client, const
     const auto evaluation = co_await evaluate_all(client, *renderer, source, is_static, failed);
     for (const tmpl::Dependency& dependency : evaluation.missing) {
       if (dependency.kind == Kind::file || !seen.insert(dependency.id).second) continue;
-      const auto mount = co_await client.mount_of(dependency.path);
+      const auto mount = co_await client_for(client, config, dependency).mount_of(dependency.path);
       const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
       policy[path].insert(needed);
       if (!mount) continue;

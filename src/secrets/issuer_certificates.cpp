@@ -14,8 +14,9 @@ constexpr Duration kRemembered = 1min;
 }  // namespace
 
 awaitable<std::string> IssuerCertificates::get(vault::Client& client, std::string path) {
+  const std::pair<const vault::Client*, std::string> key{&client, path};
   for (;;) {
-    const auto known = looks_.find(path);
+    const auto known = looks_.find(key);
     if (known == looks_.end() || known->second->cancelled ||
         (!known->second->in_flight && Clock::now() - known->second->sent >= kRemembered))
       break;
@@ -25,7 +26,7 @@ awaitable<std::string> IssuerCertificates::get(vault::Client& client, std::strin
   }
   const auto look = std::make_shared<Look>();
   look->sent = Clock::now();
-  looks_.insert_or_assign(path, look);
+  looks_.insert_or_assign(key, look);
   // Where this coroutine is cancelled, one of those who wait asks in its place.
   const struct End {
     Look& look;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/event.hpp"
 #include "vault/client.hpp"
@@ -26,7 +27,8 @@ class IssuerCertificates {
     Instant sent;
     std::string certificate;
   };
-  std::map<std::string, std::shared_ptr<Look>, std::less<>> looks_;  // by path
+  // By the client, of which each namespace has its own, and the path.
+  std::map<std::pair<const vault::Client*, std::string>, std::shared_ptr<Look>> looks_;
 };
 
 }  // namespace keybearer::secrets

@@ -78,6 +78,9 @@ struct Settings {
   bool once = false;            // a job or a single rendering: num_retries ends a first read
 };
 [[nodiscard]] Settings settings_of(const config::Config& config, bool once);
+// Where a dependency is asked for: in the namespace of its [[secret]]; nullopt: vault.namespace.
+[[nodiscard]] std::optional<std::string> namespace_of(const config::Config& config,
+                                                      const tmpl::Dependency& dependency);
 
 struct Callbacks {
   // After a 403: is the token still good (then the path is denied)?

@@ -94,10 +94,11 @@ void WatchedSecret::note_rule() {
   status.max_stale = rule.stale.max_stale;
 }
 
-// A value is never older than max_stale without somebody having asked.
+// A value is never older than max_stale without somebody having asked, and having been answered.
 lease::ScheduleRules schedule_rules(const config::SecretRule& rule, const config::Retry& retry) {
   config::Interval interval = rule.interval;
-  if (rule.stale.max_stale) interval.every = std::min(interval.every, *rule.stale.max_stale);
+  if (rule.stale.max_stale)
+    interval.every = std::min<Duration>(interval.every, *rule.stale.max_stale * 9 / 10);
   return {rule.lease, interval, {retry.min_backoff, retry.max_backoff}};
 }
 
@@ -267,6 +268,11 @@ config::SecretRule rule_for(const Settings& settings, const tmpl::Dependency& de
   rule.start_grace = settings.start_grace;
   rule.exit_on_retry_failure = settings.exit_on_retry_failure;
   return rule;
+}
+
+std::optional<std::string> namespace_of(const config::Config& config,
+                                        const tmpl::Dependency& dependency) {
+  return rule_for(settings_of(config, false), dependency).vault_namespace;
 }
 
 }  // namespace keybearer::secrets

@@ -320,7 +320,8 @@ bool Watcher::join_twin() {
 // version does.
 awaitable<Step> Watcher::compare() {
   if (s_.mount.empty() && has_two_data(s_.data_path)) {
-    if (const auto mount = co_await context_.client.mount_of(s_.data_path)) s_.mount = mount->path;
+    if (const auto mount = co_await client_of(context_, s_).mount_of(s_.data_path))
+      s_.mount = mount->path;
   }
   const auto path = metadata_path(s_.data_path, s_.mount);
   if (!path || s_.metadata_denied || !pinned_version(s_).empty()) co_return co_await read();

@@ -147,17 +147,18 @@ StateFile::Loaded StateFile::load() {
 }
 
 awaitable<result<>> StateFile::save(lease::SavedState state) {
-  Record record{.counter = counter_ + 1, .state = std::move(state)};
-  const std::uint64_t written = record.counter;
+  const std::uint64_t written = counter_ + 1;
+  // Values count their parts without locks: what is held here ends in this thread.
+  const auto record =
+      std::make_shared<const Record>(Record{.counter = written, .state = std::move(state)});
   const bool first = !has_counter_;
   // Sealed beside the loop, too: it may be large.
-  std::vector<delivery::FileWrite> files =
-      co_await offload([record = std::move(record), saved = now_here(), key = key_,
-                        binding = binding_, first, path = path_] {
+  std::vector<delivery::FileWrite> files = co_await offload(
+      [record, saved = now_here(), key = key_, binding = binding_, first, path = path_] {
         std::vector<delivery::FileWrite> writes;
         const std::string_view bytes = key->reveal();
-        writes.push_back(write_of(path, seal(bytes, binding, encode(record, saved))));
-        writes.push_back(write_of(path + ".counter", seal_counter(bytes, record.counter)));
+        writes.push_back(write_of(path, seal(bytes, binding, encode(*record, saved))));
+        writes.push_back(write_of(path + ".counter", seal_counter(bytes, record->counter)));
         // Without a counter no state is believed: the very first one comes before its state.
         if (first) std::swap(writes[0], writes[1]);
         return writes;

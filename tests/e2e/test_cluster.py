@@ -60,8 +60,12 @@ def test_the_active_server_dies_during_rotations(s, cluster):
         wait_for(lambda v=value: s.runlog.starts()[-1]["env"]["VALUE"] == v, 20, "the new value at the program")
         assert agent.alive, agent.stderr
         cluster.revive(dead)
-    last = s.runlog.starts()[-1]["env"]
-    assert s.pg.works(last["PGUSER"], last["PGPASSWORD"])
+
+    def newest_works():
+        last = s.runlog.starts()[-1]["env"]
+        return s.pg.works(last["PGUSER"], last["PGPASSWORD"])
+    # A lease may end during an election; its successor is there soon after.
+    wait_for(newest_works, 20, "credentials that work")
     # One restart for each new value, and for a lease that could not outlive the election; no more.
     users = {line["env"]["PGUSER"] for line in s.runlog.starts()}
     assert len(s.runlog.starts()) <= 1 + KILLS + len(users) - 1 + KILLS
