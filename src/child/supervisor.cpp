@@ -227,6 +227,7 @@ void Supervisor::look_at_main_process() {
   if (exec_.pid_file.empty() || find_daemon() || !was_named) return;
   const auto members = spawner_.tree_members(process_->pid);
   if (std::ranges::find(members, before, &TreeMember::pid) != members.end()) return;
+  spawner_.reap_orphans();  // it may have ended since they were last reaped
   const ExitStatus status = spawner_.orphan_status(before).value_or(ExitStatus{});
   main_process_ = MainProcess::ended;
   run_fsm(SupervisorFsm::Exited{status});

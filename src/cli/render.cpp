@@ -186,7 +186,7 @@ int render_made_up(const RenderOptions& options, const config::Config& config,
   }
   const auto evaluation = renderer.evaluate(*values, true);
   render::log_notes(evaluation.notes);
-  int code = evaluation.finds_null ? kTemplate : kOk;  // who made the values up meant the null
+  int code = kOk;
   for (const Error& error : evaluation.errors) {
     complain(error.text);
     if (code == kOk || error.kind != ErrorKind::not_found) code = code_of_error(error);

@@ -337,8 +337,7 @@ bool collect(const RenderedValue& value, Evaluation& evaluation) {
   }
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
-    evaluation.finds_null = evaluation.finds_null || value.finds_null();
-    if (value.lacks_key()) {
+    if (value.error()->kind == ErrorKind::not_found) {
       for (const tmpl::Use& use : value.used()) evaluation.used.push_back(use.dependency.id);
     }
   }

@@ -52,7 +52,6 @@ void log_notes(const std::vector<Note>& notes);
 struct Evaluation {
   std::vector<tmpl::Dependency> missing;  // not there yet: to be asked for
   std::vector<Error> errors;      // render: the template is wrong; not_found: a key is not there
-  bool finds_null = false;        // one of them is of a null
   std::vector<Note> notes;        // of what is new in this evaluation
   std::vector<std::string> used;  // ids of all dependencies of what failed for a missing key
   std::map<std::string, std::string> required_by;  // id of what is missing -> "config.ini"

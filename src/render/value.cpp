@@ -88,7 +88,7 @@ void RenderedValue::take(Secret value) {
 
 void RenderedValue::evaluate(tmpl::DataSource& source, const std::atomic<bool>* stop) {
   evaluated_ = true;
-  missing_key_ = null_value_ = false;
+  missing_key_ = false;
   error_.reset();
   missing_.clear();
   if (const auto* parsed = std::get_if<tmpl::Template>(&how_)) {
@@ -107,9 +107,7 @@ void RenderedValue::evaluate_template(const tmpl::Template& parsed, tmpl::DataSo
   growth_.complete();
   if (done.error) {
     missing_key_ = done.error->missing_key && !used_.empty();
-    const bool may_come = missing_key_ && !done.error->null_element;
-    null_value_ = done.error->null_value;
-    error_ = Error{may_come ? ErrorKind::not_found : ErrorKind::render,
+    error_ = Error{missing_key_ ? ErrorKind::not_found : ErrorKind::render,
                    done.error->with_source(parsed.text(), source_)};
     return;
   }
@@ -148,7 +146,6 @@ void RenderedValue::evaluate_key(const Key& key, tmpl::DataSource& source) {
   }
   if (member == nullptr || member->is_nil()) {
     missing_key_ = true;
-    null_value_ = member != nullptr;
     error_ = Error{ErrorKind::not_found,
                    name_ + ": " + tmpl::missing_key_text(data, key.key, key.dependency.path)};
     return;

@@ -68,12 +68,7 @@ class RenderedValue {
   // What value() was made of, which a later evaluation that failed has not changed.
   [[nodiscard]] const std::vector<tmpl::Use>& sources() const { return sources_; }
   [[nodiscard]] const std::vector<tmpl::Dependency>& missing() const { return missing_; }
-  // Kind not_found: a key that is not there or null (R5), which may come. Kind render: the template
-  // is wrong by itself, or for what it walks over.
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
-  // The error is that a secret lacks a key, or has null in its place: its version can't be used.
-  [[nodiscard]] bool lacks_key() const { return error_.has_value() && missing_key_; }
-  [[nodiscard]] bool finds_null() const { return error_.has_value() && null_value_; }
 
  private:
   void evaluate(tmpl::DataSource& source, const std::atomic<bool>* stop);
@@ -89,8 +84,7 @@ class RenderedValue {
   std::optional<std::string> fallback_;
   std::shared_ptr<const ValueCheck> check_;  // nullptr: any value fits
   bool optional_ = false;
-  bool evaluated_ = false, has_value_ = false, missing_key_ = false, null_value_ = false,
-       fell_back_ = false;
+  bool evaluated_ = false, has_value_ = false, missing_key_ = false, fell_back_ = false;
   std::shared_ptr<const Secret> value_;
   std::vector<tmpl::Range> printed_;       // of value_: what is not the template's own text
   std::vector<tmpl::FileEffect> effects_;  // of the evaluation that made value_

@@ -72,9 +72,6 @@ std::string Evaluation::shown_key(std::string_view key) const {
 
 void Evaluation::fail_absent(AbsenceId why, const Node& node) {
   at(node);
-  null_found_.reset();
-  if (absences_.is_of_key(why) && !absences_.is_missing(why))
-    null_found_ = absences_.kind(why) == Absences::Kind::null_item ? Null::element : Null::key;
   try {
     fail(absences_.text(why, shown_key(absences_.key(why))), absences_.is_of_key(why));
   } catch (ExecError& error) {
@@ -94,7 +91,6 @@ void Evaluation::refuse_nil_inside(const Value& value, const Node& node) {
   const auto where = nil_inside(value);
   if (!where) return;
   at(node);
-  null_found_ = Null::element;
   fail((result_.used.empty() ? *where + " of it" : std::string("something in it")) +
            " is null; toJSON writes null, print does not",
        true);
@@ -130,8 +126,6 @@ Execution Evaluation::run(const std::string& own_name) {
                                   .line = line_of(text_, error.pos),
                                   .column = column_of(text_, error.pos),
                                   .missing_key = error.missing_key,
-                                  .null_value = error.missing_key && null_found_.has_value(),
-                                  .null_element = error.missing_key && null_found_ == Null::element,
                                   .hint = error.hint.empty() ? hint_for(site) : error.hint};
     result_.printed.clear();
   }

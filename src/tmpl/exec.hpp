@@ -190,10 +190,8 @@ class Evaluation {
   const bool strict_;  // nothing that is nil is printed (behaviour.md R5)
   Absences absences_;
   AbsenceId absence_ = Absences::kUnknown;  // of the last argument, if it is nil
-  enum class Null : std::uint8_t { key, element };
-  std::optional<Null> null_found_;     // what the error is of
-  std::size_t lacking_ = 0;            // how often something was asked for that is missing
-  const Node* called_node_ = nullptr;  // the call that is carried out
+  std::size_t lacking_ = 0;                 // how often something was asked for that is missing
+  const Node* called_node_ = nullptr;       // the call that is carried out
   Pass pass_;
   std::optional<std::size_t> left_out_;
   bool outside_ = false;  // it has read what may be our credential

@@ -99,9 +99,7 @@ struct TemplateError {
   std::size_t column = 0;  // byte offset from 0
   bool missing_key =
       false;  // error_on_missing_key found a key that is not there: a default may stand in
-  bool null_value = false;    // it is there, with null
-  bool null_element = false;  // so is an element that the template walks over: no key to be written
-  std::string hint = {};      // what to write instead; empty: none is known
+  std::string hint = {};  // what to write instead; empty: none is known
   // The text without its place: "executing "app.env" at <.Data.x>: map has no entry ...".
   [[nodiscard]] std::string_view message() const;
   // The text, the place as an editor takes it ("--> app.env:3:10", or without a file's name "line

@@ -209,7 +209,15 @@ struct DaemonFixture : Fixture {
     spawner.leaves_tree = true;
     spawner.members = daemon_with_worker();
   }
-  ~DaemonFixture() { std::filesystem::remove_all(directory); }
+  ~DaemonFixture() {  // its tasks must end before it does
+    spawner.leaves_tree = false;
+    supervisor.stop();
+    spawner.exit({true, 15});
+    spawner.end_tree();
+    io.advance(1s);
+    CHECK(code.has_value());
+    std::filesystem::remove_all(directory);
+  }
 
   void name_main(pid_t pid) { std::ofstream(exec.pid_file) << pid << "\n"; }
   void start() {

@@ -271,32 +271,3 @@ TEST_CASE("the same text in two places is two templates") {
   CHECK(renderer.files()[0].generation == 0);
   CHECK(renderer.files()[1].content->reveal() == "first <no value>");
 }
-
-TEST_CASE("a null key may come, as a missing one; a null that a template walks over is its error") {
-  const struct {
-    const char* text;
-    ErrorKind kind;
-    bool null;
-  } rows[] = {
-      {R"({{ (secret "kv/a").Data.void }})", ErrorKind::not_found, true},
-      {R"({{ index (secret "kv/a").Data "void" }})", ErrorKind::not_found, true},
-      {R"({{ (secret "kv/a").Data.nope }})", ErrorKind::not_found, false},
-      {R"({{ range (secret "kv/a").Data.list }}{{ . }}{{ end }})", ErrorKind::render, true},
-      {R"({{ index (secret "kv/a").Data.list 1 }})", ErrorKind::render, true},
-      {R"({{ print (secret "kv/a").Data.list }})", ErrorKind::render, true},
-      {R"({{ range (secret "kv/a").Data.list }}{{ sprig_fail "x" }}{{ end }})", ErrorKind::render,
-       false},
-  };
-  for (const auto& row : rows) {
-    CAPTURE(row.text);
-    config::Config config;
-    config.env = {text_of("A", row.text)};
-    auto renderer = Renderer::make(config).value();
-    Store store;
-    store.put("kv/a", R"({"void":null,"list":["x",null]})");
-    const auto evaluation = renderer.evaluate(store, false);
-    REQUIRE(evaluation.errors.size() == 1);
-    CHECK(evaluation.errors[0].kind == row.kind);
-    CHECK(evaluation.finds_null == row.null);
-  }
-}
