@@ -21,11 +21,11 @@ constexpr std::size_t kMostCommands = 20;  // at a time
 }  // namespace
 
 bool RecentEvents::take(std::string_view event, std::string_view reason, Instant now) {
-  while (!told_at_.empty() && now - told_at_.front().at >= kRepeat) told_at_.pop_front();
+  while (!sent_.empty() && now - sent_.front().at >= kRepeat) sent_.pop_front();
   const std::uint64_t what = fingerprint(std::string(event) + '\0' + std::string(reason));
-  if (std::ranges::find(told_at_, what, &Told::what) != told_at_.end()) return false;
-  if (told_at_.size() >= kMostRemembered) told_at_.pop_front();
-  told_at_.push_back({what, now});
+  if (std::ranges::find(sent_, what, &Sent::what) != sent_.end()) return false;
+  if (sent_.size() >= kMostRemembered) sent_.pop_front();
+  sent_.push_back({what, now});
   return true;
 }
 

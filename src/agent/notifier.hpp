@@ -23,11 +23,11 @@ class RecentEvents {
   [[nodiscard]] bool take(std::string_view event, std::string_view reason, Instant now);
 
  private:
-  struct Told {
+  struct Sent {
     std::uint64_t what;  // fingerprint: a reason may be long
     Instant at;
   };
-  std::deque<Told> told_at_;  // in the order of time
+  std::deque<Sent> sent_;  // in the order of time
 };
 
 class Notifier {
