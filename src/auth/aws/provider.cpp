@@ -49,11 +49,13 @@ Facts CredentialProvider::facts() {
               .variable = [this](const std::string& name) { return variable(name.c_str()); },
               .credentials_path = credentials_.path(),
               .config_path = config_.path()};
-  // A file that is not there, or empty, has no profile in it.
-  if (!credentials_.path().empty() && credentials_.look())
-    facts.credentials = SharedFile(credentials_.content().reveal());
-  if (!config_.path().empty() && config_.look())
-    facts.config = SharedFile(config_.content().reveal());
+  // A file that is not there, or empty, has no profile in it; what it once held stays in force.
+  const auto read = [](CredentialFile& file) {
+    if (!file.path().empty()) (void)file.look();
+    return SharedFile(file.content().reveal());
+  };
+  facts.credentials = read(credentials_);
+  facts.config = read(config_);
   return facts;
 }
 

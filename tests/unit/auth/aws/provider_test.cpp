@@ -321,6 +321,10 @@ TEST_CASE("the shared file is read again when it has changed") {
   CHECK(world.ask() == "AKID2");
   write("AKID1");
   CHECK(world.look().value() == first);
+  // What was in it stays in force when it is gone for a while.
+  std::filesystem::remove(world.directory / "credentials");
+  CHECK(world.look().value() == first);
+  CHECK(world.ask() == "AKID1");
 }
 
 TEST_CASE("credentials are fetched again before they end, and used to their end when that fails") {
