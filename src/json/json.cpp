@@ -110,7 +110,7 @@ class Builder {
          it += 2)
       members.push_back({std::move(it[0]), std::move(it[1])});
     pop(count * std::size_t{2});
-    sort(members);
+    ValuePool::sort(members);
     --depth_;
     if (!packed) return add(ValuePool::long_map(std::move(members)));
     members_.swap(members);
@@ -134,14 +134,6 @@ class Builder {
   }
   void pop(std::size_t count) {
     stack_.erase(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
-  }
-  static void sort(std::vector<Value::Entry>& members) {
-    const auto key = [](const Value::Entry& member) { return member.key.as_text(); };
-    if (!std::ranges::is_sorted(members, {}, key)) std::ranges::stable_sort(members, {}, key);
-    // Of a key that comes twice the last wins.
-    const auto same = [&key](const auto& a, const auto& b) { return key(a) == key(b); };
-    const auto first_wins = std::unique(members.rbegin(), members.rend(), same);
-    members.erase(members.begin(), first_wins.base());
   }
   std::string_view next_huge() {
     const std::string_view rest = text_.substr(huge_[next_huge_++]);

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <compare>
+#include <cstdint>
 #include <memory>
 #include <new>
+#include <numeric>
+#include <utility>
 
 namespace keybearer {
 
@@ -82,6 +86,33 @@ Value ValuePool::long_map(std::vector<Value::Entry> entries) {
   Value value = Value::map();
   value.adopt(std::move(entries));
   return value;
+}
+
+void ValuePool::sort(std::vector<Value::Entry>& members) {
+  const auto key = [&members](std::size_t i) { return members[i].key.as_text(); };
+  bool sorted = true;
+  for (std::size_t i = 1; i < members.size() && sorted; ++i) sorted = key(i - 1) < key(i);
+  if (sorted) return;
+  std::vector<std::uint32_t> order(members.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::sort(order, [&key](std::uint32_t a, std::uint32_t b) {
+    const auto which = key(a) <=> key(b);
+    return which != 0 ? which < 0 : a < b;
+  });
+  std::vector<Value::Entry> out;
+  out.reserve(members.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const bool again = i + 1 < order.size() && key(order[i]) == key(order[i + 1]);
+    if (!again) out.push_back(members[order[i]]);
+  }
+  members = std::move(out);
+}
+
+Value ValuePool::map_of(Type type, std::vector<Value::Entry> members) {
+  sort(members);
+  Value out = Value::map(type);
+  out.adopt(std::move(members));
+  return out;
 }
 
 Value ValuePool::map(std::vector<Value::Entry>& entries) {

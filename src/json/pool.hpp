@@ -30,6 +30,9 @@ class ValuePool {
   // What is longer than kMostBytes.
   static Value long_list(List items);
   static Value long_map(std::vector<Value::Entry> entries);
+  // On the heap by itself. Keys are texts, in any order; of one that comes twice the last wins.
+  static Value map_of(Type type, std::vector<Value::Entry> members);
+  static void sort(std::vector<Value::Entry>& members);
   static constexpr std::size_t kMostBytes = 2048;
 
   struct Block;

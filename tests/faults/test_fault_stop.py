@@ -157,7 +157,7 @@ def test_F38_the_program_is_told_in_the_middle_of_a_revocation(s):
     s.tap.hang("sys/leases/revoke")
     agent = s.run(s2_toml(s, lease='drain = "1s"'))
     s.runlog.wait_starts(1, 6)
-    wait_for(lambda: s.tap.count("sys/leases/revoke"), 15, "the revocation of the first lease")
+    wait_for(lambda: s.tap.count("sys/leases/revoke"), 30, "the revocation of the first lease")
     told(s, agent, "revocation")
 
 
@@ -187,7 +187,7 @@ def test_F38_the_program_is_told_in_the_middle_of_a_disk_sync(s):
     text = toml(KV, interval="1s", app=s.app_toml("--file", "out/config.ini"), exec='debounce = "100ms"')
     agent = system.start_injected(s, [f"{call}:delay_enter=1500000" for call in ("fsync", "fdatasync", "syncfs")], "run", "-c",
                                   s.config(text), threads=True)
-    s.runlog.wait_starts(1, 15)
+    s.runlog.wait_starts(1, 30)
     s.vault.put(KV_DATA, {"value": s.canary("kv-next")})
     wait_for(lambda: syncing(agent), 8, "the sync")
     told(s, agent, "disk sync")

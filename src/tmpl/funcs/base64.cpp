@@ -50,13 +50,23 @@ std::string base64(std::string_view bytes, bool url) {
   const std::string_view alphabet = url ? kUrl : kStandard;
   std::string out((bytes.size() + 2) / 3 * 4, '=');
   char* to = out.data();
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+  std::size_t i = 0;
+  for (; bytes.size() - i >= 3; i += 3) {
+    const auto byte = [&](std::size_t k) {
+      return std::uint32_t{static_cast<unsigned char>(bytes[i + k])};
+    };
+    const std::uint32_t bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+    *to++ = alphabet[bits >> 18];
+    *to++ = alphabet[bits >> 12 & 63];
+    *to++ = alphabet[bits >> 6 & 63];
+    *to++ = alphabet[bits & 63];
+  }
+  if (i < bytes.size()) {
     const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
     std::uint32_t bits = 0;
     for (std::size_t k = 0; k < 3; ++k)
       bits = bits << 8 | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0);
     for (std::size_t k = 0; k <= n; ++k) to[k] = alphabet[bits >> (18 - 6 * k) & 63];
-    to += 4;
   }
   return out;
 }

@@ -313,9 +313,19 @@ Value html(Evaluation&, Arguments a) {
   const std::string text = text_of(a);
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
-    spend(2);
-    switch (c) {
+  static constexpr std::string_view kSpecial("\0\"'&<>", 6);
+  static constexpr auto kPlain = [] {
+    std::array<bool, 256> all{};
+    for (std::size_t c = 0; c < all.size(); ++c) all[c] = !kSpecial.contains(static_cast<char>(c));
+    return all;
+  }();
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const std::size_t begin = at;
+    while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
+    out.append(text, begin, at - begin);
+    spend(2 + at - begin);
+    if (at == text.size()) break;
+    switch (text[at]) {
       case '\0':
         append_rune(out, kReplacement);
         break;
@@ -331,11 +341,8 @@ Value html(Evaluation&, Arguments a) {
       case '<':
         out += "&lt;";
         break;
-      case '>':
-        out += "&gt;";
-        break;
       default:
-        out += c;
+        out += "&gt;";
     }
   }
   return out;

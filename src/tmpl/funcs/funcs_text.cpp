@@ -1,10 +1,12 @@
 // consul-template's functions on text and numbers: template/funcs.go.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/utf8.hpp"
 #include "crypto/digest.hpp"
+#include "json/pool.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/funcs/regex.hpp"
 #include "tmpl/go/format.hpp"
@@ -19,23 +21,34 @@ namespace keybearer::tmpl {
 namespace {
 
 Value to_lower(Evaluation&, Arguments a) {
-  return mapped(a[0].as_text(), tmpl::to_lower);
+  return mapped(a[0].as_text(), Case::lower);
 }
 Value to_upper(Evaluation&, Arguments a) {
-  return mapped(a[0].as_text(), tmpl::to_upper);
+  return mapped(a[0].as_text(), Case::upper);
 }
 // golang.org/x/text/cases: Title(language.Und, NoLower).
 Value to_title(Evaluation&, Arguments a) {
+  static const auto kAscii = [] {
+    std::array<TitleClass, 0x80> classes{};
+    for (std::size_t c = 0; c < classes.size(); ++c)
+      classes[c] = title_class(static_cast<char32_t>(c));
+    return classes;
+  }();
   std::string_view text = a[0].as_text();
   std::string out;
   out.reserve(text.size());
   bool inside = false, middle = false;
   while (!text.empty()) {
-    const Rune rune = decode_rune(text);
-    const TitleClass type = rune.valid() ? title_class(rune.code) : TitleClass::separates;
+    const auto byte = static_cast<unsigned char>(text[0]);
+    const Rune rune = byte < 0x80 ? Rune{byte, 1} : decode_rune(text);
+    const TitleClass type = byte < 0x80    ? kAscii[byte]
+                            : rune.valid() ? title_class(rune.code)
+                                           : TitleClass::separates;
     if (middle && type == TitleClass::middle) inside = false;
     middle = type == TitleClass::middle;
-    if (type != TitleClass::cased || inside) {
+    if ((type != TitleClass::cased || inside) && byte < 0x80) {
+      out += static_cast<char>(byte);
+    } else if (type != TitleClass::cased || inside) {
       out += text.substr(0, rune.width);
     } else if (const auto special = long_title(rune.code); !special.empty()) {
       out += special;
@@ -48,11 +61,15 @@ Value to_title(Evaluation&, Arguments a) {
   }
   return out;
 }
+// A text of which all is left is not copied.
+Value same_or(const Value& text, std::string_view part) {
+  return part.size() == text.size() && text.type() == Type::string ? text : Value(part);
+}
 Value trim(Evaluation&, Arguments a) {
-  return trimmed(a[1].as_text(), a[0].as_text());
+  return same_or(a[1], trimmed(a[1].as_text(), a[0].as_text()));
 }
 Value trim_space(Evaluation&, Arguments a) {
-  return trimmed_space(a[0].as_text());
+  return same_or(a[0], trimmed_space(a[0].as_text()));
 }
 Value trim_prefix(Evaluation&, Arguments a) {
   std::string_view text = a[1].as_text();
@@ -65,6 +82,8 @@ Value trim_suffix(Evaluation&, Arguments a) {
   return text;
 }
 Value replace_all(Evaluation&, Arguments a) {
+  if (index_of(a[2].as_text(), a[0].as_text()) == std::string_view::npos)
+    return same_or(a[2], a[2].as_text());
   return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text());
 }
 
@@ -73,15 +92,17 @@ Value split(Evaluation&, Arguments a) {
   return Value::strings(text.empty() ? List{} : split_text(text, a[0].as_text()));
 }
 Value split_to_map(Evaluation&, Arguments a) {
-  Value map = Value::map(Type::string_map);
   const std::string_view text = trimmed_space(a[2].as_text());
-  if (text.empty()) return map;
+  if (text.empty()) return Value::map(Type::string_map);
+  std::vector<Value::Entry> members;
   for (const Value& part : split_text(text, a[0].as_text())) {
-    const auto at = part.as_text().find(a[1].as_text());
-    if (at != std::string_view::npos)
-      map.set(part.as_text().substr(0, at), Value(part.as_text().substr(at + a[1].size())));
+    const std::string_view pair = part.as_text();
+    const auto at = index_of(pair, a[1].as_text());
+    if (at == std::string_view::npos) continue;
+    spend(50);
+    members.push_back({Value(pair.substr(0, at)), Value(pair.substr(at + a[1].size()))});
   }
-  return map;
+  return ValuePool::map_of(Type::string_map, std::move(members));
 }
 Value join(Evaluation&, Arguments a) {
   std::string out;

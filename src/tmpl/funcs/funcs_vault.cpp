@@ -51,8 +51,7 @@ Value go_value(const Value& member, FieldName::As as) {
     case FieldName::As::map:
       return member.is_map() ? member : Value::nil_of(Type::map);
     case FieldName::As::strings:
-      return member.is_list() ? Value::strings(member.items())
-                              : Value::nil_of(Type::strings);
+      return member.is_list() ? Value::strings(member.items()) : Value::nil_of(Type::strings);
     case FieldName::As::time:
       return time_object_from(member.is_text() ? member.as_text() : std::string_view());
     case FieldName::As::string_map: {

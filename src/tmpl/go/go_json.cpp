@@ -1,5 +1,6 @@
 #include "tmpl/go/go_json.hpp"
 
+#include <array>
 #include <cmath>
 
 #include "base/utf8.hpp"
@@ -72,10 +73,12 @@ class Encoder {
   }
   void list(const Value& value, int depth) {
     out += '[';
-    for (std::size_t i = 0; i < value.items().size(); ++i) {
-      if (i > 0) out += ',';
+    bool first = true;
+    for (const Value& item : value.items()) {
+      if (!first) out += ',';
+      first = false;
       line(depth + 1);
-      append(value.items()[i], depth + 1);
+      append(item, depth + 1);
     }
     if (value.size() != 0) line(depth);
     out += ']';
@@ -137,17 +140,23 @@ class Encoder {
     }
     out += digits;
   }
-  [[nodiscard]] bool is_itself(char c) const {
-    return c >= 0x20 && c != '"' && c != '\\' &&
-           (!escape_html_ || (c != '<' && c != '>' && c != '&'));
-  }
+  // Bytes that stand for themselves: 1 with <, > and & escaped, 2 without.
+  static constexpr auto kItself = [] {
+    std::array<unsigned char, 256> all{};
+    for (unsigned c = 0x20; c < 0x80; ++c) {
+      if (c == '"' || c == '\\') continue;
+      all[c] = c == '<' || c == '>' || c == '&' ? 2 : 3;
+    }
+    return all;
+  }();
   void text(std::string_view s) {
     constexpr char kHex[] = "0123456789abcdef";
+    const unsigned char itself = escape_html_ ? 1 : 2;
     out += '"';
     while (!s.empty()) {
       // What stands for itself is taken at once.
       std::size_t run = 0;
-      while (run < s.size() && is_itself(s[run])) ++run;
+      while (run < s.size() && (kItself[static_cast<unsigned char>(s[run])] & itself) != 0) ++run;
       out += s.substr(0, run);
       s.remove_prefix(run);
       spend(run + 10);

@@ -1,10 +1,13 @@
 #include "tmpl/go/go_strings.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
 #include "base/utf8.hpp"
+#include "json/pool.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/go/unicode.hpp"
 #include "tmpl/nesting.hpp"
@@ -12,6 +15,22 @@
 
 namespace keybearer::tmpl {
 namespace {
+
+constexpr bool is_ascii(char c) {
+  return static_cast<unsigned char>(c) < 0x80;
+}
+
+// How many bytes in front are ASCII, of `most`.
+std::size_t ascii_run(std::string_view text, std::size_t most) {
+  most = std::min(most, text.size());
+  std::size_t at = 0;
+  for (std::uint64_t eight = 0; at + sizeof(eight) <= most; at += sizeof(eight)) {
+    std::memcpy(&eight, text.data() + at, sizeof(eight));
+    if ((eight & 0x8080'8080'8080'8080) != 0) break;
+  }
+  while (at < most && is_ascii(text[at])) ++at;
+  return at;
+}
 
 // Characters to cut off at both ends.
 class CutSet {
@@ -45,13 +64,22 @@ class CutSet {
 template <class Cut>
 std::string_view trimmed_by(std::string_view text, Cut cut) {
   const std::size_t before = text.size();
-  while (!text.empty()) {
-    const auto byte = static_cast<unsigned char>(text[0]);
-    const Rune rune = byte < 0x80 ? Rune{byte, 1} : decode_rune(text);
+  for (;;) {
+    std::size_t at = 0;
+    while (at < text.size() && is_ascii(text[at]) && cut(static_cast<unsigned char>(text[at])))
+      ++at;
+    text.remove_prefix(at);
+    if (text.empty() || is_ascii(text[0])) break;
+    const Rune rune = decode_rune(text);
     if (!cut(rune.code)) break;
     text.remove_prefix(rune.width);
   }
   while (!text.empty()) {
+    if (is_ascii(text.back())) {
+      if (!cut(static_cast<unsigned char>(text.back()))) break;
+      text.remove_suffix(1);
+      continue;
+    }
     std::size_t begin = text.size() - 1;
     while (begin > 0 && text.size() - begin < 4 &&
            (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
@@ -115,22 +143,35 @@ std::string_view trimmed(std::string_view text, std::string_view set) {
   return trimmed_by(text, [&cut](char32_t c) { return cut.has(c); });
 }
 std::string_view trimmed_space(std::string_view text) {
-  return trimmed_by(text, is_space);
+  return trimmed_by(text, [](char32_t c) {
+    return c < 0x80 ? c == ' ' || (c >= '\t' && c <= '\r') : is_space(c);
+  });
 }
 
-std::string mapped(std::string_view text, char32_t (*change)(char32_t)) {
+// ASCII comes in runs, without a branch for each byte. It is the same in each case but for the bit
+// 0x20 of 26 letters.
+std::string mapped(std::string_view text, Case to) {
+  constexpr std::size_t kRun = 4096;
+  constexpr unsigned char kLetters = 26, kCaseBit = 0x20;
+  const unsigned char first = to == Case::lower ? 'A' : 'a';
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    spend(5);
-    const auto byte = static_cast<unsigned char>(text[0]);
-    if (byte < 0x80) {
-      out += static_cast<char>(change(byte));
-      text.remove_prefix(1);
+    if (const std::size_t run = ascii_run(text, kRun); run > 0) {
+      spend(run);
+      const std::size_t begin = out.size();
+      out += text.substr(0, run);
+      for (char* c = out.data() + begin; c != out.data() + begin + run; ++c) {
+        const auto byte = static_cast<unsigned char>(*c);
+        const bool turned = static_cast<unsigned char>(byte - first) < kLetters;
+        *c = static_cast<char>(byte ^ (turned ? kCaseBit : 0));
+      }
+      text.remove_prefix(run);
       continue;
     }
+    spend(5);
     const Rune rune = decode_rune(text);
-    append_rune(out, change(rune.code));
+    append_rune(out, to == Case::lower ? to_lower(rune.code) : to_upper(rune.code));
     text.remove_prefix(rune.width);
   }
   return out;
@@ -139,13 +180,9 @@ std::string mapped(std::string_view text, char32_t (*change)(char32_t)) {
 List split_text(std::string_view text, std::string_view separator, int most) {
   List parts;
   if (most == 0 || (separator.empty() && text.empty())) return parts;
-  std::array<Value, 128> letters;  // one of each, counted, where single letters are cut
-  const auto part = [&letters](std::string_view piece) {
-    if (piece.size() != 1 || static_cast<unsigned char>(piece[0]) >= 0x80) return Value(piece);
-    Value& letter = letters[static_cast<unsigned char>(piece[0])];
-    if (letter.is_nil()) letter = Value(piece);
-    return letter;
-  };
+  ValuePool pool(2 *
+                 text.size());  // a block on the heap for each part would cost more than the part
+  const auto part = [&pool](std::string_view piece) { return pool.text(Type::string, piece); };
   while (most < 0 || std::cmp_less(parts.size() + 1, most)) {
     const std::size_t at = separator.empty() ? decode_rune(text).width : index_of(text, separator);
     if (at == std::string_view::npos || (separator.empty() && at == text.size())) break;

@@ -17,7 +17,8 @@ namespace keybearer::tmpl {
 [[nodiscard]] std::string_view trimmed(std::string_view text, std::string_view set);
 [[nodiscard]] std::string_view trimmed_space(std::string_view text);
 // strings.Map; a byte that is not valid becomes U+FFFD.
-[[nodiscard]] std::string mapped(std::string_view text, char32_t (*change)(char32_t));
+enum class Case : bool { lower, upper };
+[[nodiscard]] std::string mapped(std::string_view text, Case to);
 // strings.SplitN; `most` below 0: all parts. An empty separator cuts into characters.
 [[nodiscard]] List split_text(std::string_view text, std::string_view separator, int most = -1);
 

@@ -173,7 +173,7 @@ std::expected<Url, std::string> parse_front(std::string_view rest) {
   } else {
     const auto length = scheme_length(rest);
     if (!length) return std::unexpected("missing protocol scheme");
-    url.scheme = mapped(rest.substr(0, *length), to_lower);
+    url.scheme = mapped(rest.substr(0, *length), Case::lower);
     if (*length != 0) rest.remove_prefix(*length + 1);
     if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
       url.query = rest.substr(mark + 1);
