@@ -14,7 +14,7 @@ main{max-width:1080px;margin:0 auto;padding:16px}
 header{display:flex;flex-wrap:wrap;gap:4px 14px;align-items:baseline;margin:4px 0 14px}
 h1{font-size:20px;margin:0;overflow-wrap:anywhere}
 h2{font-size:13px;margin:0 0 8px;color:var(--dim);font-weight:600;letter-spacing:.02em}
-.dim{color:var(--dim)}
+.dim{color:var(--dim)}.pill.dim{padding:1px 0}
 .pill{display:inline-block;padding:1px 9px;border-radius:99px;font-weight:600;font-size:13px;white-space:nowrap}
 .good{color:var(--good);background:var(--goodbg)}.warn{color:var(--warn);background:var(--warnbg)}.bad{color:var(--bad);background:var(--badbg)}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 14px;margin:0 0 12px}
@@ -26,10 +26,11 @@ table{border-collapse:collapse;width:100%}
 th{text-align:left;font-weight:500;color:var(--dim);font-size:13px;padding:2px 10px 4px 0}
 td{padding:5px 10px 5px 0;border-top:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
 td:first-child{overflow-wrap:anywhere;font-weight:500}
-td:last-child{width:45%;overflow-wrap:anywhere}
+td:not(:first-child):not(:last-child){white-space:nowrap}
+td:last-child{width:36%;overflow-wrap:anywhere}
 ul{margin:0;padding:0 0 0 18px}li{overflow-wrap:anywhere}
 footer{color:var(--dim);font-size:13px;margin:4px 0 20px}
-@media (max-width:640px){main{padding:10px}thead{display:none}tr{display:block;border-top:1px solid var(--line);padding:6px 0}tbody tr:first-child{border-top:0}td{display:grid;grid-template-columns:96px 1fr;border:0;padding:1px 0}td:first-child{display:block}td:not(:first-child)::before{content:attr(data-label);color:var(--dim)}td:empty{display:none}td:last-child{width:auto}td .pill{justify-self:start}}
+@media (max-width:640px){main{padding:10px}thead{display:none}tr{display:block;border-top:1px solid var(--line);padding:6px 0}tbody tr:first-child{border-top:0}td{display:grid;grid-template-columns:96px 1fr;border:0;padding:1px 0}td:first-child{display:block}td:not(:first-child)::before{content:attr(data-label);color:var(--dim)}td:empty{display:none}td:last-child{width:auto}td:not(:first-child):not(:last-child){white-space:normal}td .pill{justify-self:start}}
 )css";
 
 // Builds the same page from JSON, by text nodes only. Asks every five seconds, and not while nobody
