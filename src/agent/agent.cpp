@@ -229,6 +229,22 @@ awaitable<void> revoke_and_notify(ShutdownParts parts) {
   co_await parts.notifier.finish(std::max(deadline - Clock::now(), kMinNotifyTime));
 }
 
+// A second stop signal, or a bug, may have left out the cleaning: no task outlives what it uses.
+awaitable<int> run_to_the_end(Lifecycle& lifecycle, serve::Listeners& listeners,
+                              serve::Cache& cache) {
+  std::exception_ptr bug;
+  int code = 0;
+  try {
+    code = co_await lifecycle.run();
+  } catch (...) {
+    bug = std::current_exception();
+  }
+  co_await listeners.stop(Duration::zero());
+  co_await cache.stop(nullptr);
+  if (bug) std::rethrow_exception(bug);
+  co_return code;
+}
+
 }  // namespace
 
 namespace {
@@ -463,7 +479,7 @@ awaitable<int> run_agent(Parts parts, std::shared_ptr<Rendering> rendering, Mode
     lifecycle.spawn(delivery.follow_child());
     lifecycle.spawn(delivery.verify());
   }
-  co_return co_await lifecycle.run();
+  co_return co_await run_to_the_end(lifecycle, listeners, cache);
 }
 
 int run_agent(std::shared_ptr<Rendering> rendering, Mode mode, PreviewSink preview,

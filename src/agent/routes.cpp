@@ -8,14 +8,14 @@ namespace {
 using boost::asio::awaitable;
 
 // As Vault Agent's: 404 unless it is enabled, 405 but for POST, 200 without a body.
-awaitable<void> answer_quit(http::Exchange& exchange, bool enabled,
-                            const std::function<void()>& quit) {
+awaitable<void> answer_quit(http::Exchange& exchange, bool enabled, std::function<void()>& quit) {
   const bool post = exchange.head().method == "POST";
   const int status = !enabled ? 404 : !post ? 405 : 200;
   (void)co_await exchange.respond({.status = status});
   if (status != 200) co_return;
+  if (!quit) co_return;  // asked twice: a second one would cut the first one's cleaning short
   log::info("agent.stopping", "stopping", {{"asked_by", exchange.peer().text()}});
-  quit();
+  std::exchange(quit, {})();
 }
 
 // Its own parameters: the coroutine lives on without whoever made it.
@@ -54,7 +54,7 @@ void add_routes(serve::Router& router, RouteParts parts) {
                     },
                     0))});
   }
-  const auto quit = std::make_shared<const std::function<void()>>(std::move(parts.quit));
+  const auto quit = std::make_shared<std::function<void()>>(std::move(parts.quit));
   router.add({.path = "/agent/v1/quit",
               .methods = {},
               .handler = [quit](http::Exchange& exchange, const serve::Request& request) {

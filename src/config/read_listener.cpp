@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "base/owner.hpp"
 
@@ -84,15 +85,22 @@ void read_allow(Context& context, Reader& r, Listener& listener) {
   context.origin("listener.allow", std::to_string(items->size()) + " rules", place_of(*node));
 }
 
-void read_uids(Reader& r, Listener& listener) {
-  std::vector<int> uids;
-  r.read("allow_uids", uids);
-  for (const int uid : uids) {
-    if (uid < 0)
-      r.problem("allow_uids", "expected user ids");
-    else
-      listener.allow_uids.push_back(static_cast<unsigned>(uid));
+void read_uids(Context& context, Reader& r, Listener& listener) {
+  const toml::node* node = r.find("allow_uids");
+  if (node == nullptr) return context.origin("listener.allow_uids", "whoever the mode lets", {});
+  std::string shown;
+  const toml::array* uids = node->as_array();
+  for (std::size_t i = 0; uids != nullptr && i < uids->size(); ++i) {
+    const auto uid = uids->get(i)->value_exact<std::int64_t>();
+    if (!uid || *uid < 0 || *uid > std::numeric_limits<unsigned>::max()) {
+      uids = nullptr;
+      break;
+    }
+    listener.allow_uids.push_back(static_cast<unsigned>(*uid));
+    shown += (shown.empty() ? "" : ", ") + std::to_string(*uid);
   }
+  if (uids == nullptr) return r.problem("allow_uids", "expected an array of user ids");
+  context.origin("listener.allow_uids", shown, place_of(*node));
 }
 
 void read_tls(Context& context, Reader& r, Listener& listener) {
@@ -171,7 +179,7 @@ void read_listeners(Context& context, Reader& top, Config& config) {
         !owner && !context.offline)
       r.problem(owner_of(listener.socket_user, "") ? "socket_group" : "socket_user",
                 owner.error().text);
-    read_uids(r, listener);
+    read_uids(context, r, listener);
     read_tls(context, r, listener);
     r.read_size("max_request_size", listener.max_request_size);
     r.read("max_connections", listener.max_connections, 1, 100'000);

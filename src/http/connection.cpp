@@ -132,6 +132,8 @@ awaitable<result<>> Connection::send(std::string_view bytes) {
 // Not just closed: a reset would take the answer from a client that is still sending.
 awaitable<void> Connection::end_gently() {
   if (broken_) co_return;
+  busy_ = false;  // its request is answered: it is the first to give way
+  waiting_since_ = {};
   Cancel cancel{*stream_};
   const Deadline guard(co_await asio::this_coro::executor, Clock::now() + kGentleEnd, cancel);
   co_await stream_->end_sending();

@@ -59,7 +59,8 @@ result<> read_request_line(std::string_view line, RequestHead& head) {
   const std::string_view target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
   if (!is_token(method)) return bad("not a method");
-  if (version != "HTTP/1.1" && version != "HTTP/1.0") return bad("HTTP/1.1 is spoken here");
+  if (version != "HTTP/1.1" && version != "HTTP/1.0")
+    return bad("not a version of HTTP that is spoken here");
   const auto odd = [](char c) {
     return static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f ||
            c == '#' || c == '"' || c == '<' || c == '>' || c == '\\';

@@ -128,7 +128,7 @@ awaitable<bool> Proxy::prepare(Job& job) {
 }
 
 // Until there is one other than `gone`, for a while.
-awaitable<bool> Proxy::wait_for_token(Job& job, const vault::Token& gone) {
+awaitable<bool> Proxy::wait_for_token(Job& job, vault::Token gone) {
   const Instant until = Clock::now() + kLoginPatience;
   for (;;) {
     const auto seen = login_.changed.generation();

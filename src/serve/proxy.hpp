@@ -61,7 +61,7 @@ class Proxy {
                                             const Request* request);
   boost::asio::awaitable<void> run(Job* job);
   boost::asio::awaitable<bool> prepare(Job& job);
-  boost::asio::awaitable<bool> wait_for_token(Job& job, const vault::Token& gone);
+  boost::asio::awaitable<bool> wait_for_token(Job& job, vault::Token gone);
   boost::asio::awaitable<result<vault::StreamAnswer>> ask(Job& job);
   boost::asio::awaitable<bool> token_died(Job& job, http::Incoming& incoming);
   boost::asio::awaitable<void> relay(Job& job, http::Incoming& incoming);

@@ -92,11 +92,15 @@ bool is_below(std::string_view path, std::string_view folder) {
 }
 
 bool is_login_path(std::string_view path) {
-  const auto rest = behind(path, "auth");
-  if (!rest) return false;
-  const auto at = rest->find("/login");
-  if (at == rest->npos || at == 0) return false;
-  const std::string_view end = rest->substr(at + 6);
+  std::size_t at = path.starts_with("auth/") ? 0 : path.find("/auth/");
+  if (at == path.npos) return false;
+  at += at == 0 ? 0 : 1;
+  // Below sys/ it is a part of a lease or of a mount's name: sys/leases/revoke-prefix/auth/x/login.
+  if (is_below(path.substr(0, at), "sys")) return false;
+  const std::string_view rest = path.substr(at + 5);
+  const auto login = rest.find("/login");
+  if (login == rest.npos || login == 0) return false;
+  const std::string_view end = rest.substr(login + 6);
   return end.empty() || end.starts_with('/');
 }
 
