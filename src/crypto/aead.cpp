@@ -2,12 +2,13 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <climits>
 #include <memory>
 #include <stdexcept>
+
+#include "crypto/digest.hpp"
 
 namespace keybearer {
 namespace {
@@ -40,18 +41,10 @@ std::string random_bytes(std::size_t count) {
   return out;
 }
 
-std::string hmac_sha256(std::string_view key, std::string_view message) {
-  std::string out(32, '\0');
-  unsigned size = 0;
-  require(HMAC(EVP_sha256(), key.data(), size_of(key), bytes(message), message.size(), bytes(out),
-               &size) != nullptr);
-  return out;
-}
-
 // One block of output is all that is asked for: extract, then expand once.
 Secret derive_key(std::string_view key, std::string_view salt, std::string_view info) {
-  const Secret extracted(hmac_sha256(salt, key));
-  return Secret(hmac_sha256(extracted.reveal(), std::string(info) + '\x01'));
+  const Secret extracted = hmac_sha256(salt, key);
+  return hmac_sha256(extracted.reveal(), std::string(info) + '\x01');
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {

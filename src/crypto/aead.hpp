@@ -24,9 +24,6 @@ inline constexpr std::size_t kAeadTagSize = 16;
 // 32 bytes of HKDF-SHA256.
 [[nodiscard]] Secret derive_key(std::string_view key, std::string_view salt, std::string_view info);
 
-// HMAC-SHA256, 32 raw bytes.
-[[nodiscard]] std::string hmac_sha256(std::string_view key, std::string_view message);
-
 // In a time that depends on the sizes only.
 [[nodiscard]] bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept;
 

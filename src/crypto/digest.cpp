@@ -6,6 +6,7 @@
 
 #include <array>
 #include <span>
+#include <stdexcept>
 
 namespace keybearer {
 namespace {
@@ -25,6 +26,16 @@ std::string digest(const EVP_MD* algorithm, std::string_view text) {
   unsigned size = 0;
   EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr);
   return hex(out, size);
+}
+
+// The size of the code.
+unsigned hmac(std::string_view key, std::string_view message, Bytes& out) {
+  unsigned size = 0;
+  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+           reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(),
+           &size) == nullptr)
+    throw std::runtime_error("OpenSSL: no HMAC to be had");
+  return size;
 }
 
 }  // namespace
@@ -54,17 +65,12 @@ std::string sha512_hex(std::string_view text) {
 
 std::string hmac_sha256_hex(std::string_view key, std::string_view message) {
   Bytes out{};
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
-  return hex(out, size);
+  return hex(out, hmac(key, message, out));
 }
 
 Secret hmac_sha256(std::string_view key, std::string_view message) {
   Bytes out{};
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(message.data()), message.size(), out.data(), &size);
+  const unsigned size = hmac(key, message, out);
   Secret bytes(std::string_view(reinterpret_cast<const char*>(out.data()), size));
   explicit_bzero(out.data(), out.size());
   return bytes;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "crypto/aead.hpp"
+#include "crypto/digest.hpp"
 #include "state/codec.hpp"
 
 namespace keybearer::state {
@@ -45,7 +46,7 @@ class Parts {
 };
 
 std::string commitment_of(std::string_view key) {
-  return hmac_sha256(key, "keybearer state: key");
+  return std::string(hmac_sha256(key, "keybearer state: key").reveal());
 }
 Secret file_key(std::string_view key, std::string_view salt) {
   return derive_key(key, salt, "keybearer state: seal");
@@ -173,7 +174,7 @@ std::expected<Secret, Refusal> unseal(std::string_view key, const Binding& bindi
 std::string seal_counter(std::string_view key, std::uint64_t counter) {
   std::string file(kCounterMagic);
   file += big_endian(counter, 8);
-  file += hmac_sha256(derive_key(key, {}, "keybearer state: counter").reveal(), file);
+  file += hmac_sha256(derive_key(key, {}, "keybearer state: counter").reveal(), file).reveal();
   return file;
 }
 
@@ -186,7 +187,8 @@ std::expected<std::uint64_t, Refusal> unseal_counter(std::string_view key, std::
   const bool good =
       parts.whole() && parts.rest().empty() && magic == kCounterMagic &&
       equal_in_constant_time(
-          mac, hmac_sha256(derive_key(key, {}, "keybearer state: counter").reveal(), signed_part));
+          mac, hmac_sha256(derive_key(key, {}, "keybearer state: counter").reveal(), signed_part)
+                   .reveal());
   if (!good)
     return refuse(Reason::replayed,
                   "its counter can't be trusted: an older copy may be in its place");

@@ -72,8 +72,8 @@ class Answers final : public tmpl::DataSource {
 Value answer_of(const Value& secret) {
   const std::string_view kind = text_at(secret, "kind");
   if (kind == "list")
-    return Value::strings(
-        value_at(secret, "keys").is_list() ? value_at(secret, "keys").items() : List{});
+    return Value::strings(value_at(secret, "keys").is_list() ? value_at(secret, "keys").items()
+                                                             : List{});
   if (kind == "file") return Value(bytes_at(secret, "content").value_or(""));
   if (kind == "pki") {
     const Value& pki = value_at(secret, "pki");
