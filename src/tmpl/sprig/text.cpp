@@ -161,10 +161,10 @@ Value splitn(Evaluation&, Arguments a) {
 // --- case ---
 
 Value upper(Evaluation&, Arguments a) {
-  return mapped(a[0].as_text(), to_upper);
+  return mapped(a[0].as_text(), Case::upper);
 }
 Value lower(Evaluation&, Arguments a) {
-  return mapped(a[0].as_text(), to_lower);
+  return mapped(a[0].as_text(), Case::lower);
 }
 
 // Of a word: a function of words.hpp.
