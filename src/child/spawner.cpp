@@ -65,6 +65,7 @@ class KernelSpawner final : public Spawner {
     const auto known = reaper().orphan_status(pid);
     return known ? known : reaper().last_orphan_status();
   }
+  bool orphan_ended(pid_t pid) override { return reaper().orphan_status(pid).has_value(); }
   bool suspended(const Process& process) override { return keybearer::suspended(process); }
 
  private:

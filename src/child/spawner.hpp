@@ -37,6 +37,8 @@ class Spawner {
   virtual void watch_orphans() = 0;
   // How `pid` ended, or if that is not known, the orphan that was reaped last.
   [[nodiscard]] virtual std::optional<ExitStatus> orphan_status(pid_t pid) = 0;
+  // `pid` itself is one of the orphans that have ended.
+  [[nodiscard]] virtual bool orphan_ended(pid_t pid) = 0;
   [[nodiscard]] virtual bool suspended(const Process& process) = 0;
 };
 

@@ -196,6 +196,12 @@ std::vector<TreeMember> Supervisor::daemon_processes() {
   return members;
 }
 
+pid_t Supervisor::pid_in_file() const {
+  const bool below = exec_.pid_file[0] != '/' && !exec_.working_directory.empty();
+  return read_pid_file(below ? exec_.working_directory + "/" + exec_.pid_file : exec_.pid_file)
+      .value_or(-1);
+}
+
 // The one that the pid file names, if it is one of the tree; else the first. False: there is a pid
 // file, and it names none of them.
 bool Supervisor::find_daemon() {
@@ -204,10 +210,7 @@ bool Supervisor::find_daemon() {
     return std::ranges::find(members, pid, &TreeMember::pid);
   };
   if (!exec_.pid_file.empty()) {
-    const bool below = exec_.pid_file[0] != '/' && !exec_.working_directory.empty();
-    const pid_t named =
-        read_pid_file(below ? exec_.working_directory + "/" + exec_.pid_file : exec_.pid_file)
-            .value_or(-1);
+    const pid_t named = pid_in_file();
     if (const auto at = member(named); at != members.end()) {
       daemon_pid_ = named;
       main_process_ = at->adopted() ? MainProcess::ours : MainProcess::another;
@@ -222,12 +225,16 @@ bool Supervisor::find_daemon() {
 
 // It may move to another process, as long as its pid file says so (nginx: a new binary).
 void Supervisor::look_at_main_process() {
+  if (exec_.pid_file.empty()) return;
   const bool was_named = main_process_ != MainProcess::unknown;
-  const pid_t before = daemon_pid_;
-  if (exec_.pid_file.empty() || find_daemon() || !was_named) return;
+  const pid_t known = daemon_pid_;
+  if (find_daemon()) return;
+  spawner_.reap_orphans();  // it may have ended since they were last reaped
+  // One that ends as soon as it has named itself was never seen.
+  const pid_t before = was_named ? known : pid_in_file();
   const auto members = spawner_.tree_members(process_->pid);
   if (std::ranges::find(members, before, &TreeMember::pid) != members.end()) return;
-  spawner_.reap_orphans();  // it may have ended since they were last reaped
+  if (!was_named && !spawner_.orphan_ended(before)) return;
   const ExitStatus status = spawner_.orphan_status(before).value_or(ExitStatus{});
   main_process_ = MainProcess::ended;
   run_fsm(SupervisorFsm::Exited{status});

@@ -83,6 +83,7 @@ class Supervisor {
   [[nodiscard]] std::vector<TreeMember> daemon_processes();
   void stop_daemon(int signal);
   bool find_daemon();
+  [[nodiscard]] pid_t pid_in_file() const;
   void look_at_main_process();
   [[nodiscard]] bool must_poll_main_process() const;
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -22,6 +23,7 @@ class FakeSpawner final : public child::Spawner {
   int reaped = 0;
   std::vector<TreeMember> members;  // of the tree, while it is there
   std::optional<ExitStatus> daemon_status;
+  std::vector<pid_t> ended;  // orphans that were reaped
   bool dies_when_killed = false;
   bool guarded = false;
   std::string broken;  // the function that throws: "spawn", "wait", "tree_exited", "child_changed"
@@ -89,6 +91,7 @@ class FakeSpawner final : public child::Spawner {
   void guard() override { guarded = true; }
   void dismiss_guard() override { guarded = false; }
   std::optional<ExitStatus> orphan_status(pid_t) override { return daemon_status; }
+  bool orphan_ended(pid_t pid) override { return std::ranges::find(ended, pid) != ended.end(); }
   bool suspended(const Process&) override { return false; }
 
  private:

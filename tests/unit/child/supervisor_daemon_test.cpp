@@ -260,6 +260,18 @@ TEST_CASE("its pid file may come later than the daemon") {
   CHECK(f.spawner.asked.front() == "stop 15");
 }
 
+TEST_CASE("a main process that ends as soon as it has named itself is the end, too") {
+  DaemonFixture f;
+  f.start();
+  f.name_main(1500);
+  f.spawner.ended = {1500};
+  f.lose_main({true, 9});
+  CHECK(f.spawner.asked.front() == "stop 15");
+  f.spawner.end_tree();
+  f.io.advance(1s);
+  CHECK(f.code == 137);
+}
+
 TEST_CASE("its pid file may go before its end") {
   DaemonFixture f;
   f.name_main(1500);
