@@ -9,7 +9,7 @@ import pytest
 
 from bases import KV_DATA, LOGIN, kv_base, toml
 from harness import EX_CONFIG, EX_TEMPLATE, EX_UNAVAILABLE, wait_for
-from test_methods import certificates
+from identities import Authority
 
 RULE = '''
 [template_config]
@@ -88,19 +88,20 @@ def test_the_log_is_rotated(s, most, count):
             assert all(json.loads(line) for line in file), "whole lines"
 
 
-def pin(at, name):
-    shell = f"openssl x509 -in {at(name)} -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+def pin(certificate):
+    shell = f"openssl x509 -in {certificate} -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
     return subprocess.run(["sh", "-c", shell], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_pins_of_the_server(s):
     """As the example makes them, by openssl; a wrong one sends nothing, and says what the right one is."""
-    at = certificates(s)
-    vault = s.use_vault(tls=(at("server.pem"), at("server.key")))
-    right, wrong = pin(at, "server.pem"), pin(at, "ca.pem")
+    authority = Authority(s)
+    authority.sign("server", "/CN=server", "subjectAltName=IP:127.0.0.1")
+    vault = s.use_vault(tls=(s.path("boot/server.pem"), s.path("boot/server.key")))
+    right, wrong = pin(s.path("boot/server.pem")), pin(authority.pem)
 
     def get(*pins):
-        text = f'[vault]\naddress = "https://127.0.0.1:{vault.port}"\nca_cert = "boot/ca.pem"\ntls_pin_sha256 = {json.dumps(pins)}\n'
+        text = f'[vault]\naddress = "https://127.0.0.1:{vault.port}"\nca_cert = "{authority.pem}"\ntls_pin_sha256 = {json.dumps(pins)}\n'
         agent = s.start("get", "sys/mounts", "-c", s.config(text), env={"VAULT_TOKEN": vault.token})
         return agent.wait_exit(10), agent.stderr
     wait_for(lambda: get(right)[0] == 0, 10, "the server")
