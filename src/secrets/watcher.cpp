@@ -68,6 +68,8 @@ class Watcher {
   [[nodiscard]] Instant wake_at(const Step& step) const;
   void report_expiry();
   void check_age();
+  // Since the step was begun: a denial may have been the old one's.
+  [[nodiscard]] bool token_has_changed() const { return request_token_ != context_.client.token(); }
 
   [[nodiscard]] Step confirm();
   [[nodiscard]] Step confirmed(Step next);
@@ -330,8 +332,9 @@ awaitable<Step> Watcher::compare() {
   if (!reply) {
     bool good = false;
     const Step step = co_await read_after(good);
-    s_.metadata_denied = good;  // it was the metadata's right, not the token's end
-    if (good)
+    // It was the metadata's right, not the token's end: the same token may read the data.
+    s_.metadata_denied = good && !token_has_changed();
+    if (s_.metadata_denied)
       log::info("secret.metadata_denied",
                 *path + ": may not be read: the whole secret is read at each interval",
                 {{"reason", reply.error().text}});
@@ -407,8 +410,8 @@ awaitable<Step> Watcher::lookup() {
   if (there || is_outage(there.error().kind))
     co_return confirmed(s_.schedule.lookup_done(Clock::now()));
   if (there.error().kind == ErrorKind::denied && !s_.issued_token) {
-    if (!co_await context_.callbacks.token_is_good()) {
-      // Its successor wakes us.
+    if (token_has_changed() || !co_await context_.callbacks.token_is_good()) {
+      // It says nothing of the lease; the token's successor wakes us.
     } else if (s_.resumed) {
       co_return confirmed(s_.schedule.lookup_done(Clock::now()));  // there is no asking
     } else {
