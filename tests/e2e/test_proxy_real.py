@@ -24,7 +24,7 @@ def front(s, tmp_path):
         login = (f'[auto_auth.method]\ntype = "approle"\nrole_id_file_path = "{s.path("boot/role-id")}"\n'
                  f'secret_id_file_path = "{s.path("boot/secret-id")}"\nremove_secret_id_file_after_reading = false\n')
         made.append(Front(tmp_path, None, listener=listener, config=config, address=f"http://127.0.0.1:{s.vault.port}", login=login))
-        front.value = value
+        start.value = value
         return made[-1]
     yield start
     for each in made:
