@@ -195,6 +195,7 @@ class Front:
         self.folder, self.server, self.port = str(folder), server, free_port()
         self.path = os.path.join(self.folder, "agent.toml")
         self.err = os.path.join(self.folder, "agent.err")
+        open(self.err, "w", encoding="ascii").close()  # of this one only
         for name in ("role_id", "secret_id"):
             with open(os.path.join(self.folder, name), "w", encoding="ascii") as file:
                 file.write(name)
