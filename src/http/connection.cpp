@@ -69,7 +69,8 @@ awaitable<result<std::optional<RequestHead>>> Connection::read_head() {
       }
     }
     const bool begun = !unread().empty();
-    const Read read = co_await read_more(until, begun ? kBodyRead : kIdleRead);
+    // A slow head holds no more than it has sent, twice.
+    const Read read = co_await read_more(until, std::clamp(unread().size(), kIdleRead, kBodyRead));
     if (read == Read::too_slow && begun) co_return answer_with(408, "the request took too long");
     if (read != Read::some) co_return std::nullopt;
     if (!begun) until = Clock::now() + limits_.header_timeout;
