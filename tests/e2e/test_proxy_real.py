@@ -42,8 +42,8 @@ def test_reads_lists_errors_and_namespaces_as_the_server_says_them(s, front):
     f = front()
     answer = f.get("/v1/kv/data/app")
     assert answer.status == 200 and answer.json["data"]["data"]["value"] == front.value
-    assert f.ask("LIST", "/v1/kv/metadata/").json["data"]["keys"] == ["app"]
-    assert f.get("/v1/kv/metadata/?list=true").json["data"]["keys"] == ["app"]
+    assert "app" in f.ask("LIST", "/v1/kv/metadata/").json["data"]["keys"]
+    assert "app" in f.get("/v1/kv/metadata/?list=true").json["data"]["keys"]
     for target in ("/v1/kv/data/none", "/v1/nothing/here", "/v1/sys/mounts"):
         answer = f.get(target)
         status, body = s.vault.raw("GET", target[4:], token=None if answer.status == 404 and "none" in target else "x")
