@@ -31,15 +31,20 @@ std::string trouble_of(const Snapshot::Secret& secret, Instant now) {
 Readiness readiness(const Snapshot& snapshot) {
   Readiness out{.started = snapshot.instance.ready};
   if (snapshot.instance.stopping) out.reasons.push_back({"keybearer", "stopping"});
+  const bool logging_in =
+      !snapshot.instance.ready && snapshot.token.phase == Snapshot::Token::Phase::logging_in;
+  if (logging_in) {
+    const std::string& error = snapshot.token.error;
+    out.reasons.push_back({"keybearer", error.empty() ? "logging in" : "logging in: " + error});
+  }
   for (const Snapshot::Secret& secret : snapshot.secrets) {
+    // What waits for the login is no reason of its own.
+    if (logging_in && secret.state == Snapshot::Secret::State::pending) continue;
     if (std::string text = trouble_of(secret, snapshot.now); !text.empty())
       out.reasons.push_back({secret.path, std::move(text)});
   }
   if (!snapshot.instance.ready && out.reasons.empty()) {
-    const bool no_token = snapshot.token.phase == Snapshot::Token::Phase::logging_in;
-    std::string text = no_token ? "logging in" : "the first complete set is not in place yet";
-    if (no_token && !snapshot.token.error.empty()) text += ": " + snapshot.token.error;
-    out.reasons.push_back({"keybearer", std::move(text)});
+    out.reasons.push_back({"keybearer", "the first complete set is not in place yet"});
   } else if (snapshot.child && !snapshot.child->alive && snapshot.instance.ready) {
     out.reasons.push_back({"child", "not running (" + snapshot.child->state + ")"});
   }

@@ -310,39 +310,47 @@ TEST_CASE("restarts and ends of the child are counted, by reason") {
         std::string::npos);
 }
 
-TEST_CASE("a live instance's socket is not taken; a stale one is replaced") {
-  AgentFixture first;
-  first.use_control();
-  first.start(Mode::run, kControlled);
-  first.live(200ms, 10ms);
-  {
-    AgentFixture second;
-    second.use_control();
-    std::string toml = kControlled;
-    toml.replace(toml.find("%D/c.sock"), 9, first.path("c.sock"));
-    second.start(Mode::run, toml);
-    for (int i = 0; i < 20; ++i) {
-      second.live(10ms, 10ms);
-      first.io.run();
-    }
-    CHECK(second.lines("another instance") == 1);
-    CHECK(first.has_file("c-" + std::to_string(getpid()) + ".sock"));
-    CHECK(first.has_file("c.sock"));
-    second.finish();
-    CHECK_FALSE(first.has_file("c-" + std::to_string(getpid()) + ".sock"));
-  }
-  AgentFixture third;
-  third.use_control();
+// A socket at that place, as of another process.
+UniqueFd bound_socket(const std::string& path, bool listens) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-  third.path("c.sock").copy(address.sun_path, sizeof address.sun_path - 1);
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  REQUIRE(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  if (listens) REQUIRE(listen(fd.get(), 5) == 0);
+  return fd;
+}
+
+TEST_CASE("a live instance's socket is not taken: ours has our pid in it") {
+  AgentFixture agent;
+  agent.use_control();
+  const std::string ours = "c-" + std::to_string(getpid()) + ".sock";
   {
-    const UniqueFd killed(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(bind(killed.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    const UniqueFd other = bound_socket(agent.path("c.sock"), true);
+    agent.start(Mode::run, kControlled);
+    agent.live(200ms, 10ms);
+    CHECK(agent.lines("another instance of this name") == 1);
+    CHECK(agent.has_file("c.sock"));
+    CHECK(agent.has_file(ours));
+    agent.finish();
   }
-  third.start(Mode::run, kControlled);
-  third.live(200ms, 10ms);
-  CHECK(ask(third, "GET", "/livez").status == 200);
-  CHECK_FALSE(third.has_file("c-" + std::to_string(getpid()) + ".sock"));
+  CHECK(agent.has_file("c.sock"));
+  CHECK_FALSE(agent.has_file(ours));
+}
+
+TEST_CASE("sockets of instances that were killed are replaced, and removed") {
+  AgentFixture agent;
+  agent.use_control();
+  {
+    const UniqueFd killed = bound_socket(agent.path("c.sock"), false);
+  }
+  {
+    const UniqueFd killed = bound_socket(agent.path("c-4711.sock"), false);
+  }
+  agent.start(Mode::run, kControlled);
+  agent.live(200ms, 10ms);
+  CHECK(ask(agent, "GET", "/livez").status == 200);
+  CHECK_FALSE(agent.has_file("c-4711.sock"));
+  CHECK_FALSE(agent.has_file("c-" + std::to_string(getpid()) + ".sock"));
 }
 
 TEST_CASE("a socket that can't be made is a warning, and the job goes on; enabled = false: none") {

@@ -96,6 +96,17 @@ TEST_CASE("ready: all required secrets are in and fresh enough, and the child ru
          s.token.error = "connection refused";
        },
        {"keybearer: logging in: connection refused"}},
+      {"logging in, while its secrets wait for that",
+       [](Snapshot& s) {
+         s.instance.ready = false;
+         for (auto& secret : s.secrets) {
+           secret.generation = 0;
+           secret.lease_end.reset();
+           secret.state = State::pending;
+         }
+         s.token.phase = Snapshot::Token::Phase::logging_in;
+       },
+       {"keybearer: logging in"}},
       {"not yet in place",
        [](Snapshot& s) {
          s.instance.ready = false;
