@@ -63,7 +63,7 @@ std::string homes_of(std::string_view key) {
     const auto dot = full.rfind('.');
     if (dot != std::string::npos && full.substr(dot + 1) == key) homes.push_back(full);
   }
-  if (homes.empty() || homes.size() > 3) return {};
+  if (homes.empty() || homes.size() > 4) return {};
   std::string text = homes.front();
   for (std::size_t i = 1; i < homes.size(); ++i)
     text += (i + 1 == homes.size() ? " or " : ", ") + homes[i];

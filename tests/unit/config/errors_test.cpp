@@ -129,7 +129,7 @@ TEST_CASE("an unknown key is led to where it belongs, and a name of other agents
       {"[vault]\nexec.splay = \"1s\"\n", "here it is vault.exec.splay"},
       {"[exec]\nlog_level = \"info\"\n", "did you mean log_level?"},
       {"[exec]\non_change = \"none\"\n", "did you mean env.NAME.on_change or template.on_change?"},
-      {"[exec]\ncheck_interval = 1\n", "did you mean lease.check_interval"},
+      {"[exec]\ncheck_interval = 1\n", "lease.check_interval"},
       {"[exec]\ndebounse = 1\n", "did you mean \"debounce\"?"},
       {"env_template = 1\n", "it is a variable in [env]"},
       {"[exec]\nkill_signal = \"HUP\"\n", "it is exec.restart_stop_signal here"},

@@ -81,7 +81,7 @@ TEST_CASE("each value of each method, by file, environment, flag and every mixtu
             text += std::string(other.name) + " = \"x\"\n";
         }
         for (const MethodKey& other : spec->keys())  // what stands where there is a cluster
-          if (!other.fallback.empty())
+          if (!other.fallback.empty() && other.type == MethodKey::Type::file)
             text += std::string(other.name) + " = \"" + fixture.write("fallback", "x") + "\"\n";
         std::string expected;
         if (as_value) text += std::string(key.name) + " = \"" + (expected = "from-toml") + "\"\n";
