@@ -11,7 +11,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <exception>
-#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -86,9 +85,10 @@ asio::awaitable<void> run_in_thread(std::move_only_function<void()> job) {
     std::exchange(shared->job, nullptr)();
     co_return;
   }
-  co_await done.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
-  if (!shared->finished.load(std::memory_order_acquire)) {
-    throw std::logic_error("offload: woken before the job's end");
+  // epoll(7) may still tell of a descriptor that was here before: its thread holds the eventfd for a
+  // moment longer. Whoever is woken by that waits again.
+  while (!shared->finished.load(std::memory_order_acquire)) {
+    co_await done.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
   }
   if (shared->failure) std::rethrow_exception(std::exchange(shared->failure, nullptr));
 }
