@@ -33,7 +33,10 @@ void advise(Error& error, std::span<const Remedy> remedies, const RefusalFacts& 
     return (remedy.status == 0 || remedy.status == error.status) &&
            error.text.contains(remedy.answer);
   });
-  if (found != remedies.end()) error.text += "; " + filled_in(found->text, facts);
+  if (found == remedies.end()) return;
+  error.text += "; " + filled_in(found->text, facts);
+  if (!facts.role.empty() && !found->text.contains("{role}"))
+    error.text += filled_in(" (role \"{role}\" at {mount})", facts);
 }
 
 }  // namespace keybearer::auth

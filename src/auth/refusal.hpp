@@ -37,7 +37,8 @@ inline constexpr std::string_view kHiddenReason =
     "servers also refuse a name that is locked for a while after 5 wrong logins, and an address "
     "outside the role's token_bound_cidrs";
 
-// Appends "; TEXT" of the first remedy that fits an error that has a status; else nothing.
+// Appends "; TEXT" of the first remedy that fits an error that has a status; else nothing. A text
+// that does not name the role gets it at its end.
 void advise(Error& error, std::span<const Remedy> remedies, const RefusalFacts& facts);
 
 }  // namespace keybearer::auth

@@ -26,7 +26,7 @@ class Metadata(Service):
     def token(self, **claims):
         now = int(time.time())
         token = self.signer.token(**{"iss": "https://sts.windows.net/t/", "aud": RESOURCE, "oid": IDENTITY, "sub": IDENTITY,
-                                     "exp": now + 3600, **self.claims, **claims})
+                                     "exp": now + 3600, **claims, **self.claims})
         self.given.append(token)
         return token
 

@@ -266,7 +266,7 @@ REVIEWS = {
     "401": ({"code": 401}, {}, ["the server's debug log has the reason"]),
     "403": ({"code": 403}, {}, ["the server's debug log has the reason"]),
     "another uid": ({"status": {"user": {"username": "system:serviceaccount:ns1:app", "uid": "other"}}}, {}, ["TokenReview refused"]),
-    "no audience": ({"status": {"audiences": []}}, {"audience": "vault"}, ["audience"]),
+    "no audience": ({"status": {"audiences": []}}, {"audience": "vault"}, ["TokenReview refused"]),
     "API server away": ({"refuse": True}, {}, ["the API server away"]),
     "namespace": ({}, {"bound_service_account_namespaces": "ns2"}, ["bound_service_account_names", "system:serviceaccount:ns1:app"]),
     "name": ({}, {"bound_service_account_names": "web"}, ["bound_service_account_names"]),
@@ -288,7 +288,7 @@ def test_kubernetes_refused(s, signer, review, case):
         setattr(review, name, value)
     now = int(time.time())
     expired = {"iat": now - 900, "nbf": now - 900, "exp": now - 300} if case == "expired" else {}
-    audience = {"aud": "vault"} if case == "no audience" else {}
+    audience = {"aud": ["vault"]} if case == "no audience" else {}
     mount(s, 1, service_account_token(signer, **expired, **audience))
     agent = start(s, IN_POD)
     assert agent.wait_exit(20) == EX_AUTH

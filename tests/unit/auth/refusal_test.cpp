@@ -138,7 +138,7 @@ TEST_CASE("advice: the first row that fits, its places filled in once; none with
     return error.text;
   };
   CHECK(advised(400, "a b") == "a b; one {about}");
-  CHECK(advised(500, "a b") == "a b; two {role} P {mount}");
+  CHECK(advised(500, "a b") == "a b; two {role} P {mount} (role \"{about}\" at {role})");
   CHECK(advised(500, "c") == "c");
   CHECK(advised(0, "b") == "b");
 }
