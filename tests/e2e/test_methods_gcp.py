@@ -164,7 +164,7 @@ REFUSALS = {
     "audience": (GCE + 'audience = "wrong"', {}, {}, ["audience", "vault/app"]),
     "no such role": (GCE, {}, None, ["`vault list auth/gcp/role`"]),
     "project": (GCE, {}, {"bound_projects": ["other"]}, ["not in bound projects", "add the project"]),
-    "wrong type": (IAM, {}, {}, ['login_type = "gce"']),
+    "wrong type": (IAM, {}, {}, ['login_type = \\"gce\\"']),
     "key": (GCE, "stranger", {}, ["found no key", "the token of http"]),
 }
 
@@ -230,7 +230,7 @@ def test_gcp_metadata_service_broken_for_a_while(s, google, fault):
     else:
         google.fault = (500, "") if fault == "500" else (200, "<html>sign in</html>")
     agent = start(s, GCE, env=at(google))
-    agent.wait_line("login by gcp", "/default/identity", timeout=5)
+    agent.wait_line("login by gcp", "http://127.0.0.1", timeout=5)
     google.flavor, google.fault = "Google", None
     google.accept()
     wait_for(lambda: s.read("out/value") == value, 10, "the value")
