@@ -196,7 +196,7 @@ TEST_CASE("random bytes and mutations never crash, and cutting changes no verdic
     std::string text = seed;
     for (int n = static_cast<int>(random() % 4); n >= 0; --n) {
       const std::size_t at = random() % text.size();
-      constexpr std::string_view kOdd("\r\n\0 \t:,;aZ09%\x7f\xff", 17);
+      constexpr std::string_view kOdd("\r\n\0 \t:,;aZ09%\x7f\xff", 15);
       if (random() % 3 == 0)
         text.erase(at, 1 + random() % 3);
       else
