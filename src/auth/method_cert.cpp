@@ -16,6 +16,9 @@ namespace asio = boost::asio;
 constexpr std::string_view kOfVault = "vault.client_cert";
 
 constexpr Remedy kRemedies[] = {
+    {400, "tls connection required",
+     "the server was asked over plain http: write https:// in vault.address, set "
+     "auto_auth.method.client_cert and client_key, and let no proxy end TLS in between"},
     {400, "client certificate must be supplied",
      "no client certificate reached the server: set auto_auth.method.client_cert and client_key "
      "(or "
