@@ -430,7 +430,7 @@ def test_wrong_usage_of_the_command_line(s):
                  ["run", "--env-from", "kv/data/app#value", "--", "x"]):
         agent = s.start(*args, env={"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.canary("token")})
         assert agent.wait_exit(3) == 64, (args, agent.stderr)
-    for word, said in (("status", 'no command "status"; there are run'), ("rendr", 'did you mean "render"?')):
+    for word, said in (("lookup", 'no command "lookup"; there are run'), ("rendr", 'did you mean "render"?')):
         agent = s.start(word)
         assert agent.wait_exit(3) == 64 and said in agent.stderr, agent.stderr
 
