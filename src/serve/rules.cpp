@@ -60,8 +60,9 @@ result<std::vector<RequestPattern>> parse_pattern(std::string_view text) {
                                        "; expected a method and a path, such as \"GET "
                                        "secret/data/app/*\"");
   };
-  if (space == text.npos) return wrong("no path");
-  std::string_view path = text.substr(text.find_first_not_of(' ', space));
+  const auto begin = text.find_first_not_of(' ', space);  // npos of none, too
+  if (space == text.npos || begin == text.npos) return wrong("no path");
+  std::string_view path = text.substr(begin);
   if (path.starts_with("/v1/")) path.remove_prefix(4);
   path = path.starts_with('/') ? path.substr(1) : path;
   if (path.empty() || path.contains(' ')) return wrong("not a path");

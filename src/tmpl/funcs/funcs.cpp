@@ -235,7 +235,10 @@ NilRule nil_rule(std::string_view function) {
 }
 
 bool prints_nil(std::string_view function) {
-  constexpr std::string_view kPrinters[] = {"html", "js", "print", "printf", "println"};
+  constexpr std::string_view kPrinters[] = {
+      "html",        "js",         "print",           "printf",
+      "println",     "sprig_dict", "sprig_sortAlpha", "sprig_toString",
+      "sprig_typeOf"};
   static_assert(std::ranges::is_sorted(kPrinters));
   return std::ranges::binary_search(kPrinters, function);
 }

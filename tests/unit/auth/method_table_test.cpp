@@ -97,7 +97,7 @@ config::Method method_of(const Row& row, const TempDirectory& directory) {
 
 TEST_CASE("what each method sends") {
   for (const auto& row : kRows) {
-    CAPTURE(row.type);
+    CAPTURE(std::string(row.type));
     CAPTURE(row.route);
     Fixture fixture;
     fixture.config.method = method_of(row, fixture.directory);
@@ -113,7 +113,7 @@ TEST_CASE("what each method sends") {
 
 TEST_CASE("a refused login of each method: three tries, exit 77, and what to look at") {
   for (const auto& row : kRows) {
-    CAPTURE(row.type);
+    CAPTURE(std::string(row.type));
     Fixture fixture;
     fixture.config.method = method_of(row, fixture.directory);
     fixture.http->answer(row.route, 400, R"({"errors":["no"]})");
@@ -121,6 +121,7 @@ TEST_CASE("a refused login of each method: three tries, exit 77, and what to loo
     fixture.io.advance(16s);
     REQUIRE(fixture.ended);
     CHECK(fixture.ended->kind == ErrorKind::denied);
+    CAPTURE(fixture.ended->text);
     CHECK(fixture.ended->text.contains(row.says));
     CHECK(fixture.http->count(row.route) == 3);
   }
@@ -128,7 +129,7 @@ TEST_CASE("a refused login of each method: three tries, exit 77, and what to loo
 
 TEST_CASE("a refusal in the middle: for good, or tried again slowly where a third party is asked") {
   for (const auto& row : kRows) {
-    CAPTURE(row.type);
+    CAPTURE(std::string(row.type));
     CAPTURE(row.says);
     Fixture fixture;
     fixture.config.method = method_of(row, fixture.directory);

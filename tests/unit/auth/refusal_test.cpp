@@ -57,7 +57,8 @@ void check_texts(const char* type, std::span<const Row> rows, const char* file_k
     CHECK(text.contains(remedy));
     if (status == 400 && !std::string_view(remedy).contains("vault list"))
       CHECK((text.contains(path) || text.contains("auth/here/config") ||
-             text.contains("client_cert") || text.contains("default_role")));
+             text.contains("client_cert") || text.contains("default_role") ||
+             text.contains("jwks_url")));
     CHECK_FALSE(text.contains(jwt()));
     CHECK_FALSE(text.contains(".sig"));
     CHECK(text.find('\n') == std::string::npos);
@@ -117,7 +118,7 @@ TEST_CASE("cert: what each refusal means") {
 TEST_CASE("userpass and ldap: what each refusal means") {
   const std::pair<const char*, const char*> keys[] = {{"username", "app"}};
   const Row userpass[] = {
-      {400, "invalid username or password", "put the right password of \"app\" in"},
+      {400, "invalid username or password", "put the right password of \"app\" at auth/here in"},
       {500, "failed to determine alias name from login request", "can't have a user \"app\""},
       {403, "permission denied", "auto_auth.method.mount_path"},
   };

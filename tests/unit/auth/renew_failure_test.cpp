@@ -199,7 +199,7 @@ TEST_CASE("T4: on_renew_failure with every credential and every end of renewals"
   for (const Credential& row : kCredentials) {
     for (const Way way : kWays) {
       for (const OnRenewFailure rule : kRules) {
-        CAPTURE(row.name);
+        CAPTURE(std::string(row.name));
         CAPTURE(static_cast<int>(way));
         CAPTURE(static_cast<int>(rule));
         ++combinations;
