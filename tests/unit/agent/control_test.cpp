@@ -142,7 +142,8 @@ TEST_CASE("a lost server shows in the status, and the child stays ready with wha
   agent.server->away = ErrorKind::network;
   const Answer answer = ask(agent, "POST", "/rotate", R"({"secret":"kv/app"})");
   CHECK(answer.status == 200);
-  const Value& one = value_at(answer.json(), "secrets").items().at(0);
+  const Value rotated = answer.json();
+  const Value& one = value_at(rotated, "secrets").items().at(0);
   CHECK_FALSE(bool_at(one, "done"));
   const Value status = ask(agent, "GET", "/status").json();
   CHECK(bool_at(status, "ready"));

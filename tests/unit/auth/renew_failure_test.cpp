@@ -139,8 +139,11 @@ void set_up(Fixture& fixture, const Credential& row, Way way, OnRenewFailure rul
   method.type = row.type;
   for (const auto& [key, value] : row.texts) {
     const std::string_view text(value);
-    method.set(key, text.starts_with("F:") ? fixture.directory.write(key, text.substr(2))
-                                           : std::string(text));
+    if (config::MethodSpec::find(row.type)->key(key)->type == config::MethodKey::Type::secret)
+      method.set(key, Secret(text));
+    else
+      method.set(key, text.starts_with("F:") ? fixture.directory.write(key, text.substr(2))
+                                             : std::string(text));
   }
   if (row.secret != nullptr) method.set(row.secret, Secret("s"));
   test::FakeHttp& http = *fixture.http;

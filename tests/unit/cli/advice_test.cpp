@@ -37,7 +37,10 @@ TEST_CASE("a token in a template's text is warned of, what only looks like one i
       CHECK(said[0].find("0123456789") == std::string::npos);
     }
     config::Config config;
-    config.env.push_back({.name = "X", .value = {.contents = row.text}, .on_change = {}});
+    config::EnvVar variable;
+    variable.name = "X";
+    variable.value.contents = row.text;
+    config.env.push_back(std::move(variable));
     CHECK(warnings(config, {}).size() == (row.token ? 1 : 0));
   }
 }

@@ -88,7 +88,6 @@ TEST_CASE("the corpus of request smuggling is refused with 400") {
       get + "X: y\r\n\tz\r\n\r\n",
       get + "X: y\nTransfer-Encoding: chunked\r\n\r\n",
       get + "X: y\rTransfer-Encoding: chunked\r\n\r\n",
-      get + "X: a\0b\r\n\r\n" + std::string(1, '\0'),
       get + std::string("X: a\0b\r\n\r\n", 10),
       get + "no colon\r\n\r\n",
       get + ": empty\r\n\r\n",
@@ -128,7 +127,7 @@ TEST_CASE("what is fine is read as it came, however it was cut") {
       "\r\nLIST http://h:1/v1/a%20b?x=y HTTP/1.1\r\nHost: h:1\r\nX-Empty:\r\nX-A:  b \t\r\n"
       "Transfer-Encoding: Chunked\r\nConnection: Keep-Alive, X-A\r\nExpect: "
       "100-Continue\r\n\r\nrest";
-  for (std::size_t n = 1; n < text.size(); ++n) {
+  for (std::size_t n = 1; n < text.size() - 4; ++n) {  // not all of the head
     HeadReader reader;
     (void)reader.read(std::string_view(text).substr(0, n));
     const auto head = reader.read(text);
