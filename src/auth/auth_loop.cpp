@@ -389,11 +389,12 @@ struct AuthLoop::Impl {
   }
 
   // Whether a 403 on lookup-self says anything about the token: it was looked up before, or its
-  // policies allow it.
+  // policies allow it. One of the last run is given up at any doubt: a login costs less.
   bool may_look_itself_up() const {
-    return !method->owns_token() || std::ranges::any_of(state.policies, [](const auto& policy) {
-      return policy == "default" || policy == "root";
-    });
+    return !method->owns_token() || state.logins == 0 ||
+           std::ranges::any_of(state.policies, [](const auto& policy) {
+             return policy == "default" || policy == "root";
+           });
   }
 
   asio::awaitable<bool> token_is_good() {

@@ -134,6 +134,7 @@ class AgentFixture {
   void live(Duration time, Duration step = 1s) {
     const Instant end = Clock::now() + time;
     std::size_t seen = spawner->asked.size();
+    if (seen > 0 && spawner->asked.back().starts_with("stop")) child_obeys();  // told just before
     while (Clock::now() < end && !code) {
       io.advance(std::min<Duration>(step, end - Clock::now()), step);
       for (; seen < spawner->asked.size(); ++seen)
