@@ -79,14 +79,14 @@ std::optional<std::string> WaitReport::line(const std::optional<StartWait>& wait
   if (!wait_ || !wait_->same(*wait)) {
     begun_ = now;
     next_ = wait->in_trouble ? now : now + kPatience;
-    said_ = false;
-  } else if (wait->in_trouble && !said_) {
+    announced_ = false;
+  } else if (wait->in_trouble && !announced_) {
     next_ = now;
   }
   wait_ = wait;
   if (now < next_) return std::nullopt;
   next_ = now + kRepeat;
-  const bool first = !std::exchange(said_, true);
+  const bool first = !std::exchange(announced_, true);
   const std::string limit = wait->until ? "up to " + seconds(std::max(*wait->until - now, 0ms))
                                         : std::string("without a limit");
   if (first) return "waiting " + limit + " (" + wait->key + ") for " + wait->what;

@@ -35,7 +35,7 @@ class WaitReport {
  private:
   std::optional<StartWait> wait_;
   Instant begun_{}, next_ = Instant::max();
-  bool said_ = false;
+  bool announced_ = false;
 };
 
 }  // namespace keybearer

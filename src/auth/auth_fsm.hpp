@@ -153,7 +153,7 @@ class AuthFsm {
   [[nodiscard]] Instant next_login() const { return next_login_; }
   [[nodiscard]] Instant next_renewal() const { return step_.at; }
   [[nodiscard]] Instant start_deadline() const;
-  // Ours to log in anew, or a file that somebody else keeps.
+  // Ours to log in again, or a file that somebody else keeps.
   [[nodiscard]] bool relogin_allowed() const;
 
  private:

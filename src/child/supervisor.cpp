@@ -249,9 +249,9 @@ bool Supervisor::must_poll_main_process() const {
 void Supervisor::stop_daemon(int signal) {
   if (main_process_ != MainProcess::ended) (void)find_daemon();
   stop_signal_ = signal;
-  told_.clear();
+  signalled_.clear();
   for (const TreeMember& member : daemon_processes()) {
-    told_.insert(member.pid);
+    signalled_.insert(member.pid);
     spawner_.signal_member(member, signal);
     spawner_.signal_member(member, SIGCONT);
   }
@@ -275,7 +275,7 @@ void Supervisor::poll_tree() {
   if (!in_background_ || !stop_signal_) return;
   // Those whose parent went first are told, too.
   for (const TreeMember& member : daemon_processes()) {
-    if (told_.insert(member.pid).second) spawner_.signal_member(member, *stop_signal_);
+    if (signalled_.insert(member.pid).second) spawner_.signal_member(member, *stop_signal_);
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // Feeds the supervisor's machine with what happens and carries its actions out: one program at a
-// time, and its whole tree. As subreaper or PID 1 it also reaps strangers.
+// time, and its whole tree. As subreaper or PID 1 it also reaps orphans.
 //
 //     Supervisor supervisor(executor, *spawner, config.exec, instance, random, notify);
 //     tasks.spawn(...supervisor.run()...);   // ends with keybearer's exit code
@@ -115,7 +115,7 @@ class Supervisor {
   } main_process_ = MainProcess::unknown;
   Instant background_since_{};
   std::optional<int> stop_signal_;  // that its daemon's processes get
-  std::set<pid_t> told_;            // of those
+  std::set<pid_t> signalled_;       // of those
   std::optional<int> code_;
   bool failed_ = false;
   TaskGroup watchers_;

@@ -97,7 +97,8 @@ std::optional<std::string> environment(const std::string& name) {
 void add_input(CLI::App& command, config::Input& input) {
   auto& flags = input.flags;
   command
-      .add_option("-c,--config", input.paths, "agent.toml, or a folder of *.toml; may be repeated")
+      .add_option("-c,--config", input.paths,
+                  "agent.toml, or a directory of *.toml; may be repeated")
       ->allow_extra_args(false);
   command.add_option("--address", flags.address,
                      "server: http(s)://host:port or unix:///path (VAULT_ADDR)");

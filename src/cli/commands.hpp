@@ -24,7 +24,7 @@ struct RenderOptions {
   std::string source;  // one template to standard output; "-": standard input
 };
 [[nodiscard]] int render(const RenderOptions& options);
-[[nodiscard]] int render_files(const RenderOptions& options);  // writes them, once or for ever
+[[nodiscard]] int render_files(const RenderOptions& options);  // writes them, once or forever
 
 struct CheckOptions {
   config::Input input;

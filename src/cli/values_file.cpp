@@ -192,7 +192,7 @@ std::optional<Value> ValuesFile::list(const tmpl::Dependency& dependency) const 
   std::set<std::string> names;
   for (const auto& [key, value] : paths_.entries()) {
     const std::string plain = plain_path(key.as_text());
-    if (plain + "/" == below && value.is_nil()) return Value::strings({});  // an empty folder
+    if (plain + "/" == below && value.is_nil()) return Value::strings({});  // an empty directory
     const Value& answered = value_at(value_at(value, "data"), "keys");  // a server's whole answer
     const Value& keys = value.is_list()      ? value
                         : answered.is_list() ? answered

@@ -28,7 +28,7 @@ struct Problem {
 
 struct Input {
   std::vector<std::string>
-      paths;  // -c, in order: files, or folders (their *.toml, sorted by name). None: no file
+      paths;  // -c, in order: files, or directories (their *.toml, sorted by name). None: no file
   // What the command line gives; wins over everything.
   struct Flags {
     std::optional<std::string> address, vault_namespace, log_level, log_format;

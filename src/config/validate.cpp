@@ -331,11 +331,11 @@ void validate(const Config& config, const LocationOf& place, Scope scope, Proble
                         "exit_after_auth and exec.command exclude each other: it ends once sinks "
                         "and files are written (for a job: keybearer run --once)"});
   }
-  const std::string& folder = config.exec.working_directory;
-  if (std::error_code none; !folder.empty() && !std::filesystem::is_directory(folder, none)) {
+  const std::string& directory = config.exec.working_directory;
+  if (std::error_code none; !directory.empty() && !std::filesystem::is_directory(directory, none)) {
     problems.push_back(
         {place("exec.working_directory"),
-         "exec.working_directory: " + escaped(folder) + ": No such file or directory"});
+         "exec.working_directory: " + escaped(directory) + ": No such file or directory"});
   }
   if (config.outage.on_start == Outage::OnStart::use_state && config.state.path.empty()) {
     problems.push_back(

@@ -14,17 +14,17 @@ constexpr std::string_view kInvalidPath =
     "endpoints to use. If "
     "using the Vault CLI, use 'vault kv get' for this operation.";
 
-// The next level below a folder: names, and folders with a slash.
+// The next level below a directory: names, and directories with a slash.
 template <class Entries>
-Answer list_below(const Entries& entries, std::string folder) {
-  if (!folder.empty() && !folder.ends_with('/')) folder += '/';
+Answer list_below(const Entries& entries, std::string directory) {
+  if (!directory.empty() && !directory.ends_with('/')) directory += '/';
   List keys;
   std::string last;
   for (const auto& [path, unused] : entries) {
-    if (!path.starts_with(folder) || path == folder) continue;
-    const auto slash = path.find('/', folder.size());
-    const std::string key =
-        path.substr(folder.size(), slash == std::string::npos ? slash : slash + 1 - folder.size());
+    if (!path.starts_with(directory) || path == directory) continue;
+    const auto slash = path.find('/', directory.size());
+    const std::string key = path.substr(
+        directory.size(), slash == std::string::npos ? slash : slash + 1 - directory.size());
     if (key != last) keys.emplace_back(key);
     last = key;
   }

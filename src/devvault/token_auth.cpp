@@ -98,7 +98,7 @@ class TokenAuth final : public Engine {
     if (asked == Seconds(0)) asked = token->ttl;
     Seconds most = token->max_ttl;
     if (token->period > Seconds(0))
-      most = Seconds(std::chrono::hours(24 * 3650));  // may live for ever
+      most = Seconds(std::chrono::hours(24 * 3650));  // may live forever
     if (token->explicit_max_ttl > Seconds(0)) most = std::min(most, token->explicit_max_ttl);
     std::vector<std::string> warnings;
     const Seconds ttl = Store::renewed_ttl(asked, most, token->created, call.now, warnings);

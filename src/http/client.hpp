@@ -1,5 +1,5 @@
 #pragma once
-// HTTP/1.1 as the rest of the house sees it: a request in, a response or an error out. One of the
+// HTTP/1.1 as the rest of the program sees it: a request in, a response or an error out. One of the
 // two virtual seams; the real client is http::make_client(), tests use a fake that records what was
 // asked (tests/support/fake_http.hpp).
 

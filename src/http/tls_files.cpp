@@ -16,9 +16,9 @@
 namespace keybearer::http {
 namespace {
 
-// Where distributions keep the system's CAs: a hashed folder, of which only the issuer that is
+// Where distributions keep the system's CAs: a hashed directory, of which only the issuer that is
 // needed is read; else one file.
-constexpr std::array kSystemFolders = {"/etc/ssl/certs", "/etc/pki/tls/certs"};
+constexpr std::array kSystemDirectories = {"/etc/ssl/certs", "/etc/pki/tls/certs"};
 constexpr std::array kSystemFiles = {"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
                                      "/etc/ssl/cert.pem"};
 
@@ -63,9 +63,9 @@ result<> add_authorities(X509_STORE* store, const std::string& pem) {
 
 result<> add_system_authorities(SSL_CTX* context) {
   bool any = false, hashed = false;
-  for (const char* folder : kSystemFolders) {
-    hashed = hashed || exists(std::string(folder) + "/ca-certificates.crt");
-    any = (exists(folder) && SSL_CTX_load_verify_dir(context, folder) == 1) || any;
+  for (const char* directory : kSystemDirectories) {
+    hashed = hashed || exists(std::string(directory) + "/ca-certificates.crt");
+    any = (exists(directory) && SSL_CTX_load_verify_dir(context, directory) == 1) || any;
   }
   for (const char* file : kSystemFiles) {
     any = (!hashed && exists(file) && SSL_CTX_load_verify_file(context, file) == 1) || any;
@@ -76,9 +76,9 @@ result<> add_system_authorities(SSL_CTX* context) {
 
 // A revocation list among the authorities is obeyed, for the whole chain; that there is none for
 // some authority is no fault (on_verify in tls.cpp).
-result<> obey_revocations(X509_STORE* store, bool folder) {
+result<> obey_revocations(X509_STORE* store, bool directory) {
   const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(store);
-  bool any = folder;  // its lists are looked for when they are needed
+  bool any = directory;  // its lists are looked for when they are needed
   for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
     any = any || X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) == X509_LU_CRL;
   }
@@ -89,24 +89,24 @@ result<> obey_revocations(X509_STORE* store, bool folder) {
 }
 
 result<> load_authorities(SSL_CTX* context, const ClientOptions& options) {
-  const std::string &file = options.ca_cert, &folder = options.ca_path;
+  const std::string &file = options.ca_cert, &directory = options.ca_path;
   if (!file.empty()) {
     const bool done = SSL_CTX_load_verify_file(context, file.c_str()) == 1;
     if (auto good = for_key(done, "vault.ca_cert", file); !good) return good;
   }
-  if (!folder.empty()) {
-    if (auto good = for_key(exists(folder), "vault.ca_path", folder); !good) return good;
-    const bool done = SSL_CTX_load_verify_dir(context, folder.c_str()) == 1;
-    if (auto good = for_key(done, "vault.ca_path", folder); !good) return good;
+  if (!directory.empty()) {
+    if (auto good = for_key(exists(directory), "vault.ca_path", directory); !good) return good;
+    const bool done = SSL_CTX_load_verify_dir(context, directory.c_str()) == 1;
+    if (auto good = for_key(done, "vault.ca_path", directory); !good) return good;
   }
   X509_STORE* const store = SSL_CTX_get_cert_store(context);
   if (file.empty() && !options.ca_cert_pem.empty()) {
     if (auto good = add_authorities(store, options.ca_cert_pem); !good) return good;
   }
-  if (file.empty() && folder.empty() && options.ca_cert_pem.empty()) {
+  if (file.empty() && directory.empty() && options.ca_cert_pem.empty()) {
     if (auto good = add_system_authorities(context); !good) return good;
   }
-  return obey_revocations(store, !folder.empty());
+  return obey_revocations(store, !directory.empty());
 }
 
 // Asked when a key has a pass phrase: nobody is.

@@ -288,7 +288,7 @@ struct Value::Entry {
 [[nodiscard]] std::int64_t int_at(const Value& map, std::string_view name,
                                   std::int64_t otherwise = 0);
 [[nodiscard]] bool bool_at(const Value& map, std::string_view name, bool otherwise = false);
-// The member itself, or a nil value that lives for ever.
+// The member itself, or a nil value that lives forever.
 [[nodiscard]] const Value& value_at(const Value& map, std::string_view name);
 
 }  // namespace keybearer

@@ -21,7 +21,7 @@ struct RenderedFile {
   std::shared_ptr<const Secret> content;   // the last good one; nullptr: none yet
   std::vector<tmpl::Range> printed;        // of the content: what is not the template's own text
   std::vector<tmpl::FileEffect> effects;   // to be carried out with this content, in order
-  std::uint64_t generation = 0;            // grows when the content is made anew; 0: none yet
+  std::uint64_t generation = 0;            // grows when the content is rebuilt; 0: none yet
   std::vector<std::string> used;           // ids of dependencies
 };
 

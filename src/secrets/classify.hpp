@@ -35,7 +35,7 @@ using lease::Kind;
 [[nodiscard]] std::optional<WallTime> parse_time(std::string_view text);
 
 // Is it taken as the API's path for its data/, metadata/ alone, though its mount may say otherwise?
-// Below a folder called data ("kv/team/data/app") or in a mount with such a name ("team/data/kv").
+// Below a directory called data ("kv/team/data/app") or in a mount with such a name ("team/data/kv").
 enum class Assumed { no, likely, unlikely };
 [[nodiscard]] Assumed path_is_assumed(const tmpl::Dependency& dependency);
 

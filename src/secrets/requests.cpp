@@ -80,7 +80,7 @@ void use_mount(WatchedSecret& secret, const vault::Mount& mount) {
   secret.data_path = kv2 ? kv2_path(path, mount.path, secret.dependency.kind == Kinds::list) : path;
 }
 
-// An empty folder is a list without names; a path that is none of the mount's is not.
+// An empty directory is a list without names; a path that is none of the mount's is not.
 result<vault::Reply> list_of(result<vault::Reply> listed) {
   const bool empty = !listed && listed.error().kind == ErrorKind::not_found &&
                      listed.error().reason != Reason::wrong_kv_version;

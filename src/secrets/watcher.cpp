@@ -23,7 +23,7 @@ using lease::Step;
 using State = Status::State;
 using Kinds = tmpl::Dependency::Kind;
 
-// A denied or absent secret that once was there is asked for ever more rarely.
+// A denied or absent secret that once was there is asked for less and less often.
 constexpr Duration kDeniedRetryMin = 5s;
 constexpr Duration kDeniedRetryMax = 1min;
 // A write that may have been carried out is not repeated in a hurry (S3).

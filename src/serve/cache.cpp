@@ -91,7 +91,7 @@ void Cache::keep(const std::string& key, const About& about, const Fetched& fetc
 awaitable<void> Cache::fly(Cache* cache, std::string key, About about, Fetch fetch, Compare compare,
                            std::string metadata, std::string version,
                            std::shared_ptr<Flight> flight) {
-  struct Landing {  // whatever happens, nobody waits for ever
+  struct Landing {  // whatever happens, nobody waits forever
     Cache* cache;
     const std::string& key;
     std::shared_ptr<Flight> flight;

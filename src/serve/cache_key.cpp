@@ -150,26 +150,27 @@ Secret with_duration(std::string_view body, const CachedAnswer& answer, Duration
 
 Eviction eviction_of(std::string_view method, std::string_view path, std::string_view body) {
   using What = Eviction::What;
-  const auto behind = [path](std::string_view folder) -> std::optional<std::string> {
-    const auto at = path.find(folder);
+  const auto behind = [path](std::string_view directory) -> std::optional<std::string> {
+    const auto at = path.find(directory);
     const bool starts = at == 0 || (at != path.npos && path[at - 1] == '/');
-    const std::size_t end = at + folder.size();
+    const std::size_t end = at + directory.size();
     if (!starts || (end != path.size() && path[end] != '/')) return std::nullopt;
     return end == path.size() ? std::string() : std::string(path.substr(end + 1));
   };
   if (method == "GET" || method == "LIST" || method == "HEAD" || method == "SCAN") return {};
-  for (const char* folder : {"sys/leases/revoke-prefix", "sys/leases/revoke-force",
-                             "sys/revoke-prefix", "sys/revoke-force"}) {
-    if (auto prefix = behind(folder)) return {What::lease_prefix, *std::move(prefix)};
+  for (const char* directory : {"sys/leases/revoke-prefix", "sys/leases/revoke-force",
+                                "sys/revoke-prefix", "sys/revoke-force"}) {
+    if (auto prefix = behind(directory)) return {What::lease_prefix, *std::move(prefix)};
   }
-  for (const char* folder : {"sys/leases/revoke", "sys/revoke", "sys/leases/renew", "sys/renew"}) {
-    auto id = behind(folder);
+  for (const char* directory :
+       {"sys/leases/revoke", "sys/revoke", "sys/leases/renew", "sys/renew"}) {
+    auto id = behind(directory);
     if (!id) continue;
     if (id->empty()) {
       const auto parsed = json::parse(body);
       if (parsed) *id = text_at(*parsed, "lease_id");
     }
-    const bool renews = std::string_view(folder).ends_with("renew");
+    const bool renews = std::string_view(directory).ends_with("renew");
     return {renews ? What::renewed : What::lease, *std::move(id)};
   }
   if (is_below(path, "auth/token")) {

@@ -49,10 +49,11 @@ bool reaches_login(std::string_view lease, std::string_view mount) {
 }
 
 // What stands behind the wanted part, whatever the namespace in front.
-std::optional<std::string_view> behind(std::string_view path, std::string_view folder) {
-  if (path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/'))
-    return path.size() == folder.size() ? "" : path.substr(folder.size() + 1);
-  const std::string inside = "/" + std::string(folder);
+std::optional<std::string_view> behind(std::string_view path, std::string_view directory) {
+  if (path.starts_with(directory) &&
+      (path.size() == directory.size() || path[directory.size()] == '/'))
+    return path.size() == directory.size() ? "" : path.substr(directory.size() + 1);
+  const std::string inside = "/" + std::string(directory);
   for (auto at = path.find(inside); at != path.npos; at = path.find(inside, at + 1)) {
     const std::string_view rest = path.substr(at + inside.size());
     if (rest.empty()) return rest;
@@ -64,13 +65,13 @@ std::optional<std::string_view> behind(std::string_view path, std::string_view f
 std::optional<Refusal> check_lease_revocation(std::string_view path, std::string_view body,
                                               const OwnLogin& own) {
   const auto refused = [] { return refuse("this would revoke the token of keybearer itself"); };
-  for (const char* folder : {"sys/leases/revoke-prefix", "sys/leases/revoke-force",
-                             "sys/revoke-prefix", "sys/revoke-force"}) {
-    if (const auto prefix = behind(path, folder); prefix && reaches_login(*prefix, own.mount))
+  for (const char* directory : {"sys/leases/revoke-prefix", "sys/leases/revoke-force",
+                                "sys/revoke-prefix", "sys/revoke-force"}) {
+    if (const auto prefix = behind(path, directory); prefix && reaches_login(*prefix, own.mount))
       return refused();
   }
-  for (const char* folder : {"sys/leases/revoke", "sys/revoke"}) {
-    const auto id = behind(path, folder);
+  for (const char* directory : {"sys/leases/revoke", "sys/revoke"}) {
+    const auto id = behind(path, directory);
     if (!id) continue;
     if (!id->empty() && !own.mount.empty() && id->starts_with(own.mount)) return refused();
     const auto parsed = json::parse(body);
@@ -87,8 +88,8 @@ bool is_path(std::string_view path, std::string_view wanted) {
   const auto rest = behind(path, wanted);
   return rest && rest->empty();
 }
-bool is_below(std::string_view path, std::string_view folder) {
-  return behind(path, folder).has_value();
+bool is_below(std::string_view path, std::string_view directory) {
+  return behind(path, directory).has_value();
 }
 
 bool is_login_path(std::string_view path) {
@@ -144,10 +145,10 @@ std::optional<Refusal> check_token_use(const http::RequestHead& head, std::strin
       made_with_ours || (!own.token.empty() && clients_token(head) == own.token);
   const auto revoked = [] { return refuse("this would revoke the token of keybearer itself"); };
   if (with_own_token && is_path(path, "auth/token/revoke-self")) return revoked();
-  for (const char* folder :
+  for (const char* directory :
        {"auth/token/revoke", "auth/token/revoke-orphan", "auth/token/revoke-accessor",
         "auth/token/revoke-prefix", "auth/token/revoke-force"}) {
-    const auto named = behind(path, folder);
+    const auto named = behind(path, directory);
     if (!named) continue;
     if ((!own.token.empty() && *named == own.token) ||
         (!own.accessor.empty() && *named == own.accessor) || names_ours(body, own))

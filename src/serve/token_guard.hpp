@@ -31,7 +31,7 @@ enum class Credential { none, clients, ours };
 [[nodiscard]] bool is_open_path(std::string_view path);
 // Is `path` this one, whatever the namespace in front?
 [[nodiscard]] bool is_path(std::string_view path, std::string_view wanted);
-[[nodiscard]] bool is_below(std::string_view path, std::string_view folder);
+[[nodiscard]] bool is_below(std::string_view path, std::string_view directory);
 
 [[nodiscard]] Credential choose_credential(config::ApiProxy::UseToken mode,
                                            const http::RequestHead& head, std::string_view path);

@@ -42,8 +42,8 @@ def test_kv2_versions(server):
     assert data["current_version"] == 2 and list(data["versions"]) == ["1", "2"]
     assert set(data) >= {"cas_required", "created_time", "current_version", "custom_metadata", "delete_version_after",
                          "max_versions", "oldest_version", "updated_time", "versions"}
-    folder, _, name = path.partition("/")
-    assert name in server.list(f"secret/metadata/{folder}").data["keys"]
+    directory, _, name = path.partition("/")
+    assert name in server.list(f"secret/metadata/{directory}").data["keys"]
 
 
 def test_kv2_check_and_set(server):

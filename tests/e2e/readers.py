@@ -95,8 +95,8 @@ def docker(content):
 
 def shell(content, names):
     """A POSIX shell's ".": the values of `names`; fails when another variable appears."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "file")
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "file")
         with open(path, "wb") as file:
             file.write(content)
         forget = "".join(f"unset {name}; " for name in names)

@@ -132,7 +132,7 @@ def test_header_value(s, aws):
 
 def test_pod_identity_token_that_rotates(s, aws):
     role(s, token_type="batch", token_ttl="6s")
-    aws.life = datetime.timedelta(minutes=10)  # fetched anew at each login
+    aws.life = datetime.timedelta(minutes=10)  # fetched again at each login
     first, second = s.canary("pod-one"), s.canary("pod-two")
     aws.pod_tokens = {first}
     s.write("boot/pod-token", first, 0o644)

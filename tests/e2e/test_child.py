@@ -101,7 +101,7 @@ def test_only_three_descriptors_and_a_clean_mask(s):
     agent = s.run(toml(KV, interval="1s", app='["./program"]'))
     assert agent.wait_exit(5) == 0
     seen = [line.split(" ")[-3] for line in s.read("fds").splitlines() if " -> " in line and "/proc/" not in line]
-    assert set(seen) <= {"0", "1", "2"}, s.read("fds")  # and the folder that ls itself reads
+    assert set(seen) <= {"0", "1", "2"}, s.read("fds")  # and the directory that ls itself reads
     assert set(line.split()[1] for line in s.read("mask").splitlines()) == {"0000000000000000"}, s.read("mask")
 
 
@@ -240,7 +240,7 @@ def test_one_stop_signal_after_another(s):
 def test_what_the_program_is_started_with(s):
     kv_base(s)
     s.write("program", "#!/bin/sh\numask; nice; ulimit -n; ulimit -c; id -u; id -g; echo error >&2\n", 0o755)
-    os.chmod(s.folder, 0o755)
+    os.chmod(s.directory, 0o755)
     os.chmod(s.work, 0o755)
     owner = 'user = "daemon"\ngroup = "1"\n' if os.geteuid() == 0 else ""
     agent = s.run(toml(KV, interval="1s", app='["./program"]', exec=owner + """

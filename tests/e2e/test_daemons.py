@@ -96,7 +96,7 @@ class Nginx:
     name, reloads = "nginx", True
 
     def __init__(self, s):
-        os.chmod(s.folder, 0o755)
+        os.chmod(s.directory, 0o755)
         self.pid_file = s.path("nginx.pid")
         s.write("nginx.conf", f"pid {self.pid_file};\nerror_log {s.path('nginx.err')};\nworker_processes 1;\nevents {{}}\n"
                 f"http {{ access_log off; server {{ listen 127.0.0.1:{free_port()}; }} }}\n")
@@ -117,7 +117,7 @@ class Apache:
     name, reloads = "apache2", True
 
     def __init__(self, s):
-        os.chmod(s.folder, 0o755)
+        os.chmod(s.directory, 0o755)
         self.pid_file = s.path("apache.pid")
         port = free_port()
         modules = "/usr/lib/apache2/modules"

@@ -222,7 +222,7 @@ def test_server_restarted_and_knows_nothing_any_more(s):
 
 
 def test_server_restarted_with_its_storage(s):
-    s.use_vault(folder=s.path("out/vault-storage"))
+    s.use_vault(directory=s.path("out/vault-storage"))
     kv_base(s)
     agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
     s.runlog.wait_starts(1, 5)
@@ -234,7 +234,7 @@ def test_server_restarted_with_its_storage(s):
 
 
 def test_sealed_server_is_an_outage(s):
-    s.use_vault(folder=s.path("out/vault-storage"))
+    s.use_vault(directory=s.path("out/vault-storage"))
     value = kv_base(s)
     agent = kv_run(s, interval="1s", vault='[vault.retry]\nmax_backoff = "1s"')
     app = s.runlog.wait_starts(1, 5)[0]
@@ -369,10 +369,10 @@ def test_missing_credential_files(s):
 
 def test_destination_that_cannot_be_written(s):
     kv_base(s)
-    s.write("out/folder/keep", "x")
-    agent = s.run(toml(KV, interval="1s", app=s.app_toml()).replace("out/config.ini", "out/folder"))
+    s.write("out/directory/keep", "x")
+    agent = s.run(toml(KV, interval="1s", app=s.app_toml()).replace("out/config.ini", "out/directory"))
     assert agent.wait_exit(5) == EX_IO, agent.stderr
-    assert "out/folder" in agent.stderr and not s.runlog.starts()
+    assert "out/directory" in agent.stderr and not s.runlog.starts()
 
 
 @pytest.mark.parametrize("program, code", [("./no-such-program", 127), ("./not-executable", 126)])

@@ -39,7 +39,7 @@ def mode(s, name):
     return oct(stat.S_IMODE(os.stat(s.path(name)).st_mode))
 
 
-def test_file_0600_and_new_folders_0700(s):
+def test_file_0600_and_new_directories_0700(s):
     value = kv_base(s)
     code, agent = once(s, dest="out/a/b/file")
     assert code == 0, agent.stderr
@@ -69,16 +69,16 @@ def test_unchanged_file_is_not_written(s):
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
-@pytest.mark.parametrize("kind", ["folder", "fifo", "link-into-an-open-folder", "folder-open-to-all"])
+@pytest.mark.parametrize("kind", ["directory", "fifo", "link-into-an-open-directory", "directory-open-to-all"])
 def test_odd_targets_are_refused(s, kind):
     kv_base(s)
     target = s.path("out/file")
     dest = "out/file"
-    if kind == "folder":
+    if kind == "directory":
         os.mkdir(target)
     elif kind == "fifo":
         os.mkfifo(target)
-    elif kind == "link-into-an-open-folder":
+    elif kind == "link-into-an-open-directory":
         os.mkdir(s.path("out/open"))
         os.chmod(s.path("out/open"), 0o777)
         s.write("out/open/real", "old")
@@ -91,7 +91,7 @@ def test_odd_targets_are_refused(s, kind):
     assert code == EX_IO and dest in agent.stderr, agent.stderr
 
 
-def test_link_in_folders_of_our_own(s):
+def test_link_in_directories_of_our_own(s):
     value = kv_base(s)
     s.write("out/real", "old")
     os.symlink("real", s.path("out/file"))
@@ -100,7 +100,7 @@ def test_link_in_folders_of_our_own(s):
 
 
 def test_leftovers_of_a_killed_run_are_swept(s):
-    """kill -9 at many moments: the file is old or new, and nothing else is in the folder afterwards."""
+    """kill -9 at many moments: the file is old or new, and nothing else is in the directory afterwards."""
     kv_base(s)
     s.budget = False  # what a killed one had sent may be read when the next is there: whose it was can't be told
     for number in range(8):
@@ -245,7 +245,7 @@ def test_directories_of_others_are_refused(s, kind):
 @ROOT
 def test_new_directories_belong_to_whom_the_file_is_for(s):
     value = kv_base(s)
-    os.chmod(s.folder, 0o755), os.chmod(s.work, 0o755), os.chmod(s.path("out"), 0o755)
+    os.chmod(s.directory, 0o755), os.chmod(s.work, 0o755), os.chmod(s.path("out"), 0o755)
     for user, group, mode_ in (("nobody", "", 0o700), ("nobody", "daemon", 0o750), ("", "daemon", 0o750)):
         dest = f"out/of-{user}-{group}/sub/file"
         code, agent = once(s, dest=dest, more=f'user = "{user}"\ngroup = "{group}"\nperms = "0640"\n')

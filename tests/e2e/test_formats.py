@@ -63,7 +63,7 @@ FORMATS = {
 }
 
 
-def render(folder, name, files):
+def render(directory, name, files):
     """One run over all files, each a dict of values; returns what is on the disk and stderr."""
     secrets, config = {}, []
     for i, values in enumerate(files):
@@ -72,12 +72,12 @@ def render(folder, name, files):
         for k, key in enumerate(values):
             where = f"values.S.{json.dumps(key)}" if name == "ini" else f"values.{json.dumps(key)}"
             config.append(f"{where} = '{{{{ with secret \"kv/data/{i}\" }}}}{{{{ .Data.data.k{k} | base64Decode }}}}{{{{ end }}}}'")
-    (folder / "agent.toml").write_text("\n".join(config) + "\n", encoding="utf-8")
-    (folder / "v.json").write_text(json.dumps(secrets))
-    done = subprocess.run([PROGRAM, "render", "-c", "agent.toml", "--values", "v.json", "--once"], cwd=folder, timeout=60,
+    (directory / "agent.toml").write_text("\n".join(config) + "\n", encoding="utf-8")
+    (directory / "v.json").write_text(json.dumps(secrets))
+    done = subprocess.run([PROGRAM, "render", "-c", "agent.toml", "--values", "v.json", "--once"], cwd=directory, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode in (0, EX_TEMPLATE, 78), done.stderr.decode()[-2000:]
-    made = {int(path.name): path.read_bytes() for path in (folder / "out").iterdir()} if (folder / "out").exists() else {}
+    made = {int(path.name): path.read_bytes() for path in (directory / "out").iterdir()} if (directory / "out").exists() else {}
     return made, done.stderr.decode()
 
 

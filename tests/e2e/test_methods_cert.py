@@ -24,7 +24,7 @@ contents = '{{ with secret "kv/app" }}{{ .Data.value }}{{ end }}'
 KEYS = 'name = "app"\nclient_cert = "boot/used.pem"\nclient_key = "boot/used.key"'
 
 
-class House:
+class Pki:
     """A server with TLS, and what it knows."""
 
     def __init__(self, s):
@@ -82,82 +82,82 @@ class House:
 
 
 @pytest.fixture
-def house(s):
-    return House(s)
+def pki(s):
+    return Pki(s)
 
 
-def test_cert(s, house):
+def test_cert(s, pki):
     """The renewal comes over the same certificate (the server refuses it otherwise)."""
-    house.ca.sign("client")
-    house.use("client")
-    house.role(house.ca, allowed_common_names="client.test", token_ttl="4s")
-    agent = house.start()
-    wait_for(lambda: s.read("out/value") == house.value, 5, "the value")
+    pki.ca.sign("client")
+    pki.use("client")
+    pki.role(pki.ca, allowed_common_names="client.test", token_ttl="4s")
+    agent = pki.start()
+    wait_for(lambda: s.read("out/value") == pki.value, 5, "the value")
     wait_for(lambda: len(agent.lines_about("token renewed")) >= 2, 12, "two renewals")
     assert agent.alive and not agent.lines_about("renewal", levels=("warn", "error")), agent.stderr
-    assert all(error == "" for error, _ in house.answers("auth/token/renew-self"))
+    assert all(error == "" for error, _ in pki.answers("auth/token/renew-self"))
 
 
-def test_cert_replaced_by_one_of_the_same_authority(s, house):
+def test_cert_replaced_by_one_of_the_same_authority(s, pki):
     """Short-lived certificates: the next connections use the new pair, the token goes on being renewed."""
-    house.ca.sign("one")
-    house.ca.sign("two")
-    house.use("one")
-    house.role(house.ca, token_ttl="4s")
-    agent = house.start()
-    wait_for(lambda: s.read("out/value") == house.value, 5, "the value")
-    house.use("two")
+    pki.ca.sign("one")
+    pki.ca.sign("two")
+    pki.use("one")
+    pki.role(pki.ca, token_ttl="4s")
+    agent = pki.start()
+    wait_for(lambda: s.read("out/value") == pki.value, 5, "the value")
+    pki.use("two")
     wait_for(lambda: len(agent.lines_about("token renewed")) >= 3, 16, "renewals")
     assert agent.alive and not agent.lines_about("renewal", levels=("warn", "error")), agent.stderr
 
 
-def test_cert_replaced_by_one_of_another_authority(s, house):
+def test_cert_replaced_by_one_of_another_authority(s, pki):
     """Renewal over another authority's certificate is refused: one login with the new one, before the end."""
     other = Authority(s, "other")
-    house.ca.sign("one")
+    pki.ca.sign("one")
     other.sign("two")
-    house.use("one")
-    house.role(house.ca, other, token_ttl="8s")
-    agent = house.start()
-    wait_for(lambda: s.read("out/value") == house.value, 5, "the value")
-    house.use("two")
+    pki.use("one")
+    pki.role(pki.ca, other, token_ttl="8s")
+    agent = pki.start()
+    wait_for(lambda: s.read("out/value") == pki.value, 5, "the value")
+    pki.use("two")
     wait_for(lambda: len(agent.lines_about("logged in")) == 2, 16, "a login with the new certificate")
     wait_for(lambda: agent.lines_about("token renewed"), 10, "a renewal of the new token")
     assert agent.alive
 
 
-def test_cert_and_key_swapped_apart(s, house):
+def test_cert_and_key_swapped_apart(s, pki):
     """For a moment the certificate is new and the key old: nothing breaks, and the pair that fits is used when it is there."""
-    house.ca.sign("one")
-    house.ca.sign("two")
-    house.use("one")
-    house.role(house.ca, token_ttl="4s")
-    agent = house.start()
-    wait_for(lambda: s.read("out/value") == house.value, 5, "the value")
-    house.use("two", "pem")
+    pki.ca.sign("one")
+    pki.ca.sign("two")
+    pki.use("one")
+    pki.role(pki.ca, token_ttl="4s")
+    agent = pki.start()
+    wait_for(lambda: s.read("out/value") == pki.value, 5, "the value")
+    pki.use("two", "pem")
     renewed = len(agent.lines_about("token renewed"))
     wait_for(lambda: len(agent.lines_about("token renewed")) > renewed or agent.lines_about("client_cert", levels=("warn", "error")), 10,
              "a renewal, or a warning")
-    house.use("two")
+    pki.use("two")
     renewed = len(agent.lines_about("token renewed"))
     wait_for(lambda: len(agent.lines_about("token renewed")) > renewed, 10, "a renewal with the pair that fits")
     assert agent.alive
 
 
 REFUSALS = {
-    "another authority": (lambda s, house: Authority(s, "other").sign("client"), {}, ["not signed by an authority"]),
-    "common name": (lambda s, house: house.ca.sign("client", "/CN=stranger"), {"allowed_common_names": "client.test"}, ["does not fit the names"]),
-    "another role": (lambda s, house: house.ca.sign("client"), None, ["auto_auth.method.name"]),
+    "another authority": (lambda s, pki: Authority(s, "other").sign("client"), {}, ["not signed by an authority"]),
+    "common name": (lambda s, pki: pki.ca.sign("client", "/CN=stranger"), {"allowed_common_names": "client.test"}, ["does not fit the names"]),
+    "another role": (lambda s, pki: pki.ca.sign("client"), None, ["auto_auth.method.name"]),
 }
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_cert_refused(s, house, case):
+def test_cert_refused(s, pki, case):
     make, role, says = REFUSALS[case]
-    make(s, house)
-    house.use("client")
-    house.role(house.ca, name="app" if role is not None else "web", **(role or {}))
-    agent = house.start()
+    make(s, pki)
+    pki.use("client")
+    pki.role(pki.ca, name="app" if role is not None else "web", **(role or {}))
+    agent = pki.start()
     assert agent.wait_exit(20) == EX_AUTH
     for text in ["login by cert", "auth/cert", "app", "boot/used.pem", *says]:
         assert text in agent.stderr, (text, agent.stderr)

@@ -16,12 +16,12 @@ OWN = ("VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY")
 
 
 class Tinyproxy:
-    def __init__(self, folder, credentials=None):
+    def __init__(self, directory, credentials=None):
         if TINYPROXY is None:
             pytest.skip("tinyproxy is not installed (packaging/packages.txt)")
         self.port = free_port()
-        self.log = os.path.join(folder, "tinyproxy.log")
-        config = os.path.join(folder, "tinyproxy.conf")
+        self.log = os.path.join(directory, "tinyproxy.log")
+        config = os.path.join(directory, "tinyproxy.conf")
         with open(config, "w", encoding="ascii") as file:
             file.write(f"Port {self.port}\nListen 127.0.0.1\nTimeout 60\nLogFile \"{self.log}\"\nLogLevel Connect\n"
                        f"MaxClients 20\nAllow 127.0.0.1\n")

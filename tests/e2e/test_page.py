@@ -25,7 +25,7 @@ def _page(s):
 
 def browse(s, url, *args):
     """What the browser has in the end; no value may be in it."""
-    done = subprocess.run([*BROWSER, f"--user-data-dir={os.path.join(s.folder, 'browser')}", "--virtual-time-budget=4000", *args, url],
+    done = subprocess.run([*BROWSER, f"--user-data-dir={os.path.join(s.directory, 'browser')}", "--virtual-time-budget=4000", *args, url],
                           capture_output=True, text=True, timeout=120, check=False, env=s.environment())
     assert done.returncode == 0, done.stderr[-2000:]
     assert not list(s.canaries.hits(done.stdout.encode()))
@@ -70,15 +70,15 @@ def test_the_page_follows_a_rotation(s, page):
 @pytest.mark.parametrize("width,height,dark", [(1100, 900, False), (1100, 900, True), (500, 900, False)])
 def test_screenshots(s, page, width, height, dark):
     """Light, dark, narrow: a picture of that size is made (KEYBEARER_PICTURES keeps it, to be looked at)."""
-    folder = os.environ.get("KEYBEARER_PICTURES", s.folder)
-    path = os.path.join(folder, f"page-{width}{'-dark' if dark else ''}.png")
+    directory = os.environ.get("KEYBEARER_PICTURES", s.directory)
+    path = os.path.join(directory, f"page-{width}{'-dark' if dark else ''}.png")
     page(f"--screenshot={path}", f"--window-size={width},{height}", *(["--blink-settings=preferredColorScheme=0"] if dark else []))
     assert png_size(path) == (width, height)
 
 
 def test_nothing_but_its_own_style_and_script_runs(s, page):
     """The browser itself finds nothing against the page's policy."""
-    done = subprocess.run([*BROWSER, f"--user-data-dir={os.path.join(s.folder, 'browser')}", "--virtual-time-budget=3000",
+    done = subprocess.run([*BROWSER, f"--user-data-dir={os.path.join(s.directory, 'browser')}", "--virtual-time-budget=3000",
                            "--enable-logging=stderr", "--v=0", "--dump-dom", _url(s)],
                           capture_output=True, text=True, timeout=120, check=False, env=s.environment())
     assert "Content Security Policy" not in done.stderr and "Uncaught" not in done.stderr, done.stderr[-2000:]

@@ -41,7 +41,7 @@ CASES = {
                        'auth/token/renew-self kv/data/app kv/metadata/app'),
     "database": (DATABASE, 'check_interval = "1s"', "", 'auth/token/renew-self auth/token/revoke-self database/creds/app sys/leases/lookup '
                  'sys/leases/renew sys/leases/revoke'),
-    "database, taken anew": (DATABASE, 'strategy = "refetch"', "",
+    "database, taken again": (DATABASE, 'strategy = "refetch"', "",
                              'auth/token/renew-self auth/token/revoke-self database/creds/app sys/leases/revoke'),
     "sinks": ('[[auto_auth.sink]]\npath = "out/@who@.plain"\n[[auto_auth.sink]]\npath = "out/@who@.wrapped"\nwrap_ttl = "1m"\n', "", "",
               'auth/token/renew-self auth/token/revoke-self sys/wrapping/wrap'),
@@ -49,7 +49,7 @@ CASES = {
                       'auth/token/create/minted auth/token/renew-self auth/token/revoke-self'),
     "app.env": (file_of(f"{TEMPLATES}/app.env"), "", "",
                 'auth/token/renew-self auth/token/revoke-self kv/data/app kv/metadata/app'),
-    "folder.json": (file_of(f"{TEMPLATES}/folder.json"), "", "",
+    "directory.json": (file_of(f"{TEMPLATES}/directory.json"), "", "",
                     'auth/token/renew-self auth/token/revoke-self kv/data/team/one kv/data/team/two kv/metadata/team kv/metadata/team/one '
                     'kv/metadata/team/two'),
     "bundle.pem": (file_of(f"{TEMPLATES}/bundle.pem"), "", "", 'auth/token/renew-self auth/token/revoke-self pki/issue/web'),
@@ -66,7 +66,7 @@ CASES |= {name: (file_of(f"{TEMPLATES}/{name}"), "", "", (SELF + paths).strip())
 CASES["optional.env"] = (file_of(f"{TEMPLATES}/optional.env"), "", "", SELF + "kv/data/feature kv/metadata/feature")
 
 
-class House:
+class PolicyCase:
     """A server with an audit log; a role and its policy for each life."""
 
     def __init__(self, s, name):
@@ -126,19 +126,19 @@ def rest(agents):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_printed_policy_is_enough_and_each_line_is_needed(s, name):
-    house = House(s, name)
-    house.role("admin", "\n".join(f'path "{path}" {{ capabilities = {json.dumps(caps)} }}' for path, caps in ALL.items()))
-    printer = s.start("check", "--print-policy", "-c", house.config("admin"), name="printer")
+    case = PolicyCase(s, name)
+    case.role("admin", "\n".join(f'path "{path}" {{ capabilities = {json.dumps(caps)} }}' for path, caps in ALL.items()))
+    printer = s.start("check", "--print-policy", "-c", case.config("admin"), name="printer")
     assert printer.wait_exit(20) == 0, printer.stderr
     lines = printer.stdout.splitlines()
     paths = [LINE.fullmatch(line)[1] for line in lines]
     assert paths == CASES[name][3].split(), printer.stdout
 
-    house.role("whole", "\n".join(lines))
+    case.role("whole", "\n".join(lines))
     lives = {}
     for index, path in enumerate(paths):
-        house.role(f"less{index}", "\n".join(line for line in lines if f'"{path}"' not in line))
-    lives = {who: house.start(who) for who in ["whole", *(f"less{index}" for index in range(len(paths)))]}
+        case.role(f"less{index}", "\n".join(line for line in lines if f'"{path}"' not in line))
+    lives = {who: case.start(who) for who in ["whole", *(f"less{index}" for index in range(len(paths)))]}
     rest(lives.values())
     for agent in lives.values():
         if agent.alive:
@@ -147,7 +147,7 @@ def test_the_printed_policy_is_enough_and_each_line_is_needed(s, name):
     whole = lives["whole"]
     assert whole.process.returncode == 0, whole.stderr
     assert not whole.events("error", "warn"), whole.events("error", "warn")
-    asked = house.requests("whole")
+    asked = case.requests("whole")
     assert not [entry for entry in asked if entry[2]], "nothing was denied"
     for path, capabilities in (LINE.fullmatch(line).groups() for line in lines):
         for capability in json.loads(f"[{capabilities}]"):

@@ -753,24 +753,24 @@ def test_websockets_pass_where_a_rule_names_them(front, stub):
 class Authority:
     """A small CA for listeners and clients, by openssl(1)."""
 
-    def __init__(self, folder, name="ca"):
-        self.folder, self.cert, self.key = str(folder), f"{folder}/{name}.pem", f"{folder}/{name}.key"
+    def __init__(self, directory, name="ca"):
+        self.directory, self.cert, self.key = str(directory), f"{directory}/{name}.pem", f"{directory}/{name}.key"
         self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key, "-out", self.cert,
                  "-days", "2", "-subj", f"/CN={name}")
         self.number = 1
 
     def run(self, *args):
-        subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True)
+        subprocess.run(["openssl", *args], cwd=self.directory, check=True, capture_output=True)
 
     def issue(self, name, usage, san, days="1", cn=None):
         self.number += 1
         self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
                  "-subj", f"/CN={cn or name}")
-        with open(f"{self.folder}/ext", "w", encoding="ascii") as file:
+        with open(f"{self.directory}/ext", "w", encoding="ascii") as file:
             file.write(f"subjectAltName={san}\nextendedKeyUsage={usage}\n")
         self.run("x509", "-req", "-in", f"{name}.csr", "-CA", self.cert, "-CAkey", self.key, "-set_serial", str(self.number), "-days", days,
                  "-extfile", "ext", "-out", f"{name}.pem")
-        return f"{self.folder}/{name}.pem", f"{self.folder}/{name}.key"
+        return f"{self.directory}/{name}.pem", f"{self.directory}/{name}.key"
 
 
 def tls_ask(front, authority, client=None, path="/v1/kv/x"):

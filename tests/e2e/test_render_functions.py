@@ -89,7 +89,7 @@ def test_a_file_is_watched(s):
     assert agent.stop() == 0
 
 
-@pytest.mark.parametrize("how", ["outside", "dots", "link", "folder-link", "prefix"])
+@pytest.mark.parametrize("how", ["outside", "dots", "link", "directory-link", "prefix"])
 def test_nothing_outside_of_the_sandbox_is_read(s, how):
     base(s)
     s.write("boot/secret", "OUTSIDE")
@@ -97,7 +97,7 @@ def test_nothing_outside_of_the_sandbox_is_read(s, how):
     s.write("boot/box/file", "inside")
     os.symlink("../secret", s.path("boot/box/link"))
     os.symlink("..", s.path("boot/box/up"))
-    path = {"outside": "boot/secret", "dots": "boot/box/../secret", "link": "boot/box/link", "folder-link": "boot/box/up/secret",
+    path = {"outside": "boot/secret", "dots": "boot/box/../secret", "link": "boot/box/link", "directory-link": "boot/box/up/secret",
             "prefix": "boot/box-2/file"}[how]
     agent = s.render(FILE, "--once", file=s.path(path), more=f'sandbox_path = "{s.path("boot/box")}"')
     assert agent.wait_exit(5) == EX_TEMPLATE and "outside of sandbox" in agent.stderr

@@ -132,12 +132,12 @@ def test_S0_23_interrupt(s):
 
 
 def test_S0_29_no_runtime_needed(s):
-    """Chroot into an empty root: no /proc, no /dev, no /etc, not root, one writable folder."""
+    """Chroot into an empty root: no /proc, no /dev, no /etc, not root, one writable directory."""
     s0_base(s, token_ttl="10m")
     root = s.path("out/root")
-    for folder in ("", "out", "boot"):
-        os.makedirs(os.path.join(root, folder), mode=0o755, exist_ok=True)
-        os.chmod(os.path.join(root, folder), 0o755)
+    for directory in ("", "out", "boot"):
+        os.makedirs(os.path.join(root, directory), mode=0o755, exist_ok=True)
+        os.chmod(os.path.join(root, directory), 0o755)
     from harness.agent import PROGRAM
     shutil.copy(PROGRAM, os.path.join(root, "keybearer"))
     shutil.copy(s.app, os.path.join(root, "app"))
@@ -168,10 +168,10 @@ def test_S0_29_no_runtime_needed(s):
 
 def test_S0_30_protected_process(s):
     kv_base(s)
-    for parent, folders, files in os.walk(s.work):
-        for name in [parent, *(os.path.join(parent, f) for f in folders + files)]:
+    for parent, directories, files in os.walk(s.work):
+        for name in [parent, *(os.path.join(parent, f) for f in directories + files)]:
             os.chown(name, NOBODY, NOBODY)
-    above = s.folder
+    above = s.directory
     while above not in ("/", "/tmp"):  # the way to it is root's alone
         os.chmod(above, os.stat(above).st_mode | 0o111)
         above = os.path.dirname(above)

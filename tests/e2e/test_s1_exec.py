@@ -124,7 +124,7 @@ def test_S1_30_signal_tells_the_child(s):
 
 def _server_comes_late(s, **values):
     """The base is written, then the server goes; keybearer starts without it."""
-    s.use_vault(folder=s.path("out/vault-storage"))
+    s.use_vault(directory=s.path("out/vault-storage"))
     s1_base(s, ttl="10m")
     s.vault.kill()
     return s1_run(s, **values)
@@ -155,7 +155,7 @@ def s1_run_at(s, addr, **values):
 
 
 def test_S1_32_sealed_at_start_waits(s):
-    s.use_vault(folder=s.path("out/vault-storage"))
+    s.use_vault(directory=s.path("out/vault-storage"))
     s1_base(s, ttl="10m")
     s.vault.seal()
     agent = s1_run(s, auth='max_backoff = "1s"')

@@ -1,4 +1,4 @@
-"""Values that the server makes anew: each reaches file and program; certificates by name, issuer and key; static roles to the
+"""Values that the server makes again: each reaches file and program; certificates by name, issuer and key; static roles to the
 tenth of a second."""
 import os
 import re
@@ -154,7 +154,7 @@ def test_a_static_role_is_followed_at_once(s, period):
 
 
 def test_a_static_role_is_followed_after_a_restart_of_the_server(s):
-    s.use_vault(folder=os.path.join(s.folder, "server"))
+    s.use_vault(directory=os.path.join(s.directory, "server"))
     s.vault.database(s.pg)
     s.vault.static(s.pg, "st", "staticuser", "10s")
     s.vault.policy("static", "database/static-creds/*")

@@ -1,6 +1,6 @@
 """Other people's programs on a sink: consul-template, Vault's own Go client and hvac read with the token of the file through
 many changes of it, without an error. consul-template looks at its token file every 15 seconds only, so the old token must live on as long:
-keybearer logs in anew 20 seconds before its end here.
+keybearer logs in again 20 seconds before its end here.
 
 KEYBEARER_SINK_SECONDS: how long (default 60; the long form is 600)."""
 import os

@@ -161,7 +161,7 @@ def test_an_older_copy_is_refused(s):
     assert "replayed" in agent.lines_about("state.refused")[0]
 
 
-def test_killed_at_random_moments_it_resumes_or_begins_anew(s):
+def test_killed_at_random_moments_it_resumes_or_begins_again(s):
     """The kills themselves are counted in tests/unit/state; here the whole program goes through them."""
     world(s)
     s.budget = False  # each of them asks at once

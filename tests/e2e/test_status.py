@@ -180,8 +180,8 @@ def test_another_user_is_not_answered(s):
     if os.geteuid() != 0:
         return  # no other user to be
     os.chmod(path, 0o666)  # as if somebody had opened it
-    for folder in (s.folder, os.path.dirname(s.folder), s.runtime):
-        os.chmod(folder, 0o755)
+    for directory in (s.directory, os.path.dirname(s.directory), s.runtime):
+        os.chmod(directory, 0o755)
     code = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
             "s.sendall(b'GET /status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\nsys.stdout.write(s.recv(100000).decode())")
     done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c", code, path],

@@ -141,10 +141,10 @@ FIELDS = {
     "app.json": (app, readers.json_, lambda v: False, ""),
     "app.yaml": (app, readers.yaml_, lambda v: v == 1e20 or re.search("[\x80-\x84\x86-\x9f\ufffe\uffff]", str(v)), "$value"),
     "app.toml": (app, readers.toml, has_null, ""),
-    "folder.json": (lambda v: {"kv/data/team/web": {"data": {"a": v}}}, readers.json_, lambda v: False, ""),
+    "directory.json": (lambda v: {"kv/data/team/web": {"data": {"a": v}}}, readers.json_, lambda v: False, ""),
 }
 TREES = {"app.json": lambda v: {"settings": {"api_key": v}, "api_key": v}, "app.yaml": lambda v: {"app": {"api_key": v}},
-         "app.toml": lambda v: {"app": {"api_key": v}}, "folder.json": lambda v: {"web": {"a": v}}}
+         "app.toml": lambda v: {"app": {"api_key": v}}, "directory.json": lambda v: {"web": {"a": v}}}
 
 
 def as_bytes(tree):
@@ -177,7 +177,7 @@ def test_a_value_is_read_back_exactly_or_refused(name):
             assert repr(read(made(name, given(value)))) == repr(expected), value  # 1 is not True
 
 
-@pytest.mark.parametrize("name, inside", [("app.json", "settings"), ("app.yaml", "app"), ("app.toml", "app"), ("folder.json", "web")])
+@pytest.mark.parametrize("name, inside", [("app.json", "settings"), ("app.yaml", "app"), ("app.toml", "app"), ("directory.json", "web")])
 def test_a_key_is_read_back_exactly_or_refused(name, inside):
     for key in [key for key in TEXTS if len(key) <= 1000]:  # longer ones are no keys to YAML
         values = {"kv/data/app": {"data": {"api_key": "k", key: "v"}}, "kv/data/team/web": {"data": {"api_key": "k", key: "v"}}}
@@ -264,18 +264,18 @@ def test_app_toml():
     refusal("app.toml", {"kv/data/app": {"data": {"a": [{"b": None}]}}}, "null, which TOML does not have")
 
 
-def test_folder_json():
+def test_directory_json():
     name = "it's 한국어 \"x\""
     values = {"kv/data/team/web": {"data": KV}, f"kv/data/team/{name}": {"data": {}}, "kv/data/team/sub/x": {"data": {}},
               "kv/data/other": {"data": {}}}
-    assert json.loads(made("folder.json", values)) == {"web": KV, name: {}}
-    assert json.loads(made("folder.json", {"kv/metadata/team": [], "kv/data/x": {}})) == {}
+    assert json.loads(made("directory.json", values)) == {"web": KV, name: {}}
+    assert json.loads(made("directory.json", {"kv/metadata/team": [], "kv/data/x": {}})) == {}
 
 
 @pytest.mark.parametrize("name", ["a?b", "a?version=1", "a#b", "100%25", "%2e", " ends ", "a+b", "a&b=c", "a:b", "~", '"', "\\", "{{ x }}"])
-def test_folder_json_asks_for_the_very_name(name):
+def test_directory_json_asks_for_the_very_name(name):
     values = {f"kv/data/team/{name}": {"data": {"is": name}}, "kv/data/team/a": {"data": {"is": "a"}}, "kv/metadata/team": [name, "a"]}
-    assert json.loads(made("folder.json", values)) == {name: {"is": name}, "a": {"is": "a"}}
+    assert json.loads(made("directory.json", values)) == {name: {"is": name}, "a": {"is": "a"}}
 
 
 @pytest.mark.parametrize("password", ["it's \"q\" #h $HOME \\u0041\\ =a:b! 한국어 é", ENDS, "\ttab\r\nk=v\f\u2028", "\f", ""])

@@ -32,8 +32,8 @@ def big(s, name):
     return s.canary(name) + "-" * BIG
 
 
-def temporaries(s, folder=DISK):
-    return [name for name in os.listdir(s.path(folder)) if ".keybearer-" in name]
+def temporaries(s, directory=DISK):
+    return [name for name in os.listdir(s.path(directory)) if ".keybearer-" in name]
 
 
 # --- 26: full
@@ -143,7 +143,7 @@ WRITING = ("open", "openat", "newfstatat", "fstat", "fchmod", "fchmodat", "flock
 
 
 class Offline:
-    """keybearer render --once --values in folders of its own, many at a time."""
+    """keybearer render --once --values in directories of its own, many at a time."""
 
     def __init__(self, s):
         self.s, self.new = s, "new-" + s.canary("made-up") * 50
@@ -151,31 +151,31 @@ class Offline:
         s.allow("v.json")
         self.args = ("render", "-c", "a.toml", "--once", "--values", "v.json")
         self._prepare("first")
-        self.calls = system.count_calls(_At(s, self._folder("first")), WRITING, *self.args)
+        self.calls = system.count_calls(_At(s, self._directory("first")), WRITING, *self.args)
 
-    def _folder(self, name):
+    def _directory(self, name):
         return self.s.path(f"out/{name}")
 
     def _prepare(self, name):
-        folder = self._folder(name)
-        os.makedirs(f"{folder}/out", mode=0o700)
+        directory = self._directory(name)
+        os.makedirs(f"{directory}/out", mode=0o700)
         for file, text in (("a.toml", OFFLINE), ("v.json", self.s.read("v.json")), ("out/one", "old"), ("out/two", "old")):
-            with open(f"{folder}/{file}", "w", encoding="utf-8") as opened:
+            with open(f"{directory}/{file}", "w", encoding="utf-8") as opened:
                 os.fchmod(opened.fileno(), 0o600)
                 opened.write(text)
-        return folder
+        return directory
 
     def run(self, fault):
         """(fault, exit code, stderr, {file: (content, mode)})"""
-        folder = self._prepare(fault.replace(":", "_"))
-        code, said = system.run_injected(_At(self.s, folder), fault, *self.args)
-        return fault, code, said, self._files(folder)
+        directory = self._prepare(fault.replace(":", "_"))
+        code, said = system.run_injected(_At(self.s, directory), fault, *self.args)
+        return fault, code, said, self._files(directory)
 
     @staticmethod
-    def _files(folder):
+    def _files(directory):
         found = {}
-        for name in os.listdir(f"{folder}/out"):
-            with open(f"{folder}/out/{name}", encoding="utf-8") as file:
+        for name in os.listdir(f"{directory}/out"):
+            with open(f"{directory}/out/{name}", encoding="utf-8") as file:
                 found[name] = (file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
         return found
 
@@ -206,8 +206,8 @@ class Offline:
 
 
 class _At:
-    def __init__(self, s, folder):
-        self.work, self.logs, self.environment = folder, s.logs, s.environment
+    def __init__(self, s, directory):
+        self.work, self.logs, self.environment = directory, s.logs, s.environment
 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "ENOMEM", "EINTR"])
@@ -307,7 +307,7 @@ def open_to_all(s):
             os.chown(s.path(name), 65534, 65534)
 
 
-TARGETS = ["read-only", "missing-folder", "unknown-user", "owner-without-right", "folder-without-right", "device", "socket",
+TARGETS = ["read-only", "missing-directory", "unknown-user", "owner-without-right", "directory-without-right", "device", "socket",
            "link-in-a-circle"]
 
 
@@ -319,11 +319,11 @@ def test_F27_target_that_can_not_be_written(s, mounts, target, command):
     if target == "read-only":
         mounts.readonly(mounts.tmpfs(DISK))
         dest = f"{DISK}/file"
-    elif target == "missing-folder":
+    elif target == "missing-directory":
         dest, more = "out/none/file", "create_dest_dirs = false"
     elif target == "unknown-user":
         more = 'user = "nobody-has-this-name"'
-    elif target in ("owner-without-right", "folder-without-right"):
+    elif target in ("owner-without-right", "directory-without-right"):
         open_to_all(s)
         preexec, program = as_nobody, shutil.copy(PROGRAM, s.path("keybearer"))
         if target == "owner-without-right":
@@ -411,9 +411,9 @@ def test_F28_other_names_of_a_file_keep_the_old(s):
     assert code == 0 and s.read("out/other") == "old" and os.stat(s.path("out/file")).st_nlink == 1, agent.stderr
 
 
-@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
+@pytest.mark.parametrize("kind", ["fifo", "link", "directory"])
 def test_F28_a_target_that_becomes_something_else(s, kind):
-    """While it runs: refused or replaced, never followed into somebody else's folder, and no hanging."""
+    """While it runs: refused or replaced, never followed into somebody else's directory, and no hanging."""
     kv_base(s)
     os.mkdir(s.path("out/open"))
     os.chmod(s.path("out/open"), 0o777)

@@ -41,12 +41,12 @@ def wrong_machine(s):
     s.write("program", bytes(content), 0o755)
 
 
-@pytest.mark.parametrize("kind, code", [("machine", 126), ("interpreter", 126), ("text", 126), ("empty", 126), ("folder", 126)])
+@pytest.mark.parametrize("kind, code", [("machine", 126), ("interpreter", 126), ("text", 126), ("empty", 126), ("directory", 126)])
 def test_F32_program_that_is_none(s, kind, code):
     kv_base(s)
     if kind == "machine":
         wrong_machine(s)
-    elif kind == "folder":
+    elif kind == "directory":
         os.mkdir(s.path("program"))
     else:
         s.write("program", {"interpreter": "#!/no/such/interpreter\n", "text": "echo x\n", "empty": ""}[kind], 0o755)
@@ -118,7 +118,7 @@ def test_F34_program_that_forks_away(s):
 
 @pytest.mark.parametrize("job", ["once", "daemon"])
 def test_F34_hook_that_leaves_a_daemon(s, job):
-    """A daemon in a session of its own holds the command's output: waited for until the time-out, not for ever."""
+    """A daemon in a session of its own holds the command's output: waited for until the time-out, not forever."""
     kv_base(s)
     text = toml(KV[:KV.index("[exec]")], interval="1s")
     text += 'command = ["/bin/sh", "-c", "setsid sleep 15 & echo $! > daemon"]\ncommand_timeout = "1s"\n'

@@ -16,21 +16,21 @@ namespace keybearer::test {
 class LogFile {
  public:
   LogFile() {
-    std::string folder = (std::filesystem::temp_directory_path() / "kb-log-XXXXXX").string();
-    REQUIRE(mkdtemp(folder.data()) != nullptr);
-    folder_ = folder;
-    REQUIRE(log::open({.level = log::Level::debug, .file = folder_ + "/log", .name = {}}));
+    std::string directory = (std::filesystem::temp_directory_path() / "kb-log-XXXXXX").string();
+    REQUIRE(mkdtemp(directory.data()) != nullptr);
+    directory_ = directory;
+    REQUIRE(log::open({.level = log::Level::debug, .file = directory_ + "/log", .name = {}}));
   }
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
   ~LogFile() {
     (void)log::open({});
-    std::filesystem::remove_all(folder_);
+    std::filesystem::remove_all(directory_);
   }
 
   [[nodiscard]] std::string text() const {
     std::stringstream out;
-    out << std::ifstream(folder_ + "/log").rdbuf();
+    out << std::ifstream(directory_ + "/log").rdbuf();
     return out.str();
   }
   [[nodiscard]] int lines(std::string_view part) const {
@@ -41,7 +41,7 @@ class LogFile {
   }
 
  private:
-  std::string folder_;
+  std::string directory_;
 };
 
 }  // namespace keybearer::test

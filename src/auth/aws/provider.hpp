@@ -3,9 +3,9 @@
 //
 //     auto id = provider.look();               // stat only; Error config: there is nothing
 //     auto keys = co_await provider.keys();    // never a set that has ended
-//     provider.forget();                       // they were refused: the next keys() asks anew
+//     provider.forget();                       // they were refused: the next keys() asks again
 //
-// Sets are fetched anew when 15 min are left of them, when what they were made from has changed (the
+// Sets are fetched again when 15 min are left of them, when what they were made from has changed (the
 // file of a web identity, the token of a pod), and after a refusal; while the source can't be asked,
 // the old ones serve to their end (AWS SDKs: advisory and mandatory refresh).
 
@@ -27,7 +27,7 @@ namespace keybearer::auth::aws {
 // What is to be done with a set of keys. Pure.
 enum class Freshness : std::uint8_t {
   fresh,
-  ageing,  // fetched anew, and good enough where that fails
+  ageing,  // fetched again, and good enough where that fails
   ended,   // never sent
 };
 [[nodiscard]] Freshness freshness(const Keys& keys, WallTime now);

@@ -27,9 +27,8 @@ std::string_view wrong_header(std::string_view value) {
 constexpr MethodChoice kTypes[] = {
     {.value = "iam"},
     {.value = "ec2",
-     .refused =
-         "not supported: it trusts whoever comes first and needs a nonce kept for ever; with "
-         "\"iam\" the instance's role logs in without any key of yours"},
+     .refused = "not supported: it trusts whoever comes first and needs a nonce kept forever; with "
+                "\"iam\" the instance's role logs in without any key of yours"},
 };
 
 constexpr MethodKey kKeys[] = {

@@ -1,5 +1,5 @@
 // YAML to values: yaml.v2's decode.go. A document without aliases becomes values as its events come,
-// however deep it is; one with aliases becomes a tree first, and aliases are decoded anew each time,
+// however deep it is; one with aliases becomes a tree first, and aliases are decoded again each time,
 // as there, within yaml.v2's limits.
 
 #include <deque>

@@ -1,5 +1,5 @@
 #pragma once
-// Go's syntax of regular expressions (regexp/syntax, Perl flags), written anew for RE2: what Go
+// Go's syntax of regular expressions (regexp/syntax, Perl flags), rewritten for RE2: what Go
 // refuses is refused with Go's text, of two errors the first, and what Go takes means the same.
 
 #include <string>

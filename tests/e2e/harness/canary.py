@@ -52,10 +52,10 @@ class Canaries:
             values = list(self._values.items())
         return sorted({name for value, name in values for form in forms(value) if form in content})
 
-    def hits_in_tree(self, folder, is_intended):
+    def hits_in_tree(self, directory, is_intended):
         found = []
-        for parent, folders, files in os.walk(folder):
-            folders[:] = [d for d in folders if not is_intended(os.path.join(parent, d))]
+        for parent, directories, files in os.walk(directory):
+            directories[:] = [d for d in directories if not is_intended(os.path.join(parent, d))]
             for name in files:
                 path = os.path.join(parent, name)
                 if is_intended(path) or os.path.islink(path) or not os.path.isfile(path):

@@ -31,16 +31,16 @@ def ask(path, method="GET", target="/status", body=None):
         connection.close()
 
 
-def sockets(folder):
+def sockets(directory):
     try:
-        return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".sock"))
+        return sorted(os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".sock"))
     except FileNotFoundError:
         return []
 
 
-def replies(folder):
+def replies(directory):
     """What every instance of this runtime directory says of itself, for the search for canaries."""
-    for path in sockets(folder):
+    for path in sockets(directory):
         for target in ("/status", "/readyz?verbose"):
             try:
                 yield path + target, ask(path, target=target)[1]

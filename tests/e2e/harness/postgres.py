@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster in a temporary folder. Passwords count: scram-sha-256.
+"""A PostgreSQL cluster in a temporary directory. Passwords count: scram-sha-256.
 
 As a program: `python3 postgres.py COMMAND...` runs COMMAND with KEYBEARER_PG_URL of a cluster that lives as long as it."""
 import os
@@ -23,14 +23,14 @@ class Postgres:
     def __init__(self, port):
         self.port = port
         self.admin_password = "pgadmin-canary-" + secrets.token_hex(6)
-        self.folder = tempfile.mkdtemp(prefix="kbpg-")  # short: socket paths end at 107 bytes
+        self.directory = tempfile.mkdtemp(prefix="kbpg-")  # short: socket paths end at 107 bytes
         if os.getuid() == 0:
-            shutil.chown(self.folder, "postgres", "postgres")
-        password_file = os.path.join(self.folder, "password")
+            shutil.chown(self.directory, "postgres", "postgres")
+        password_file = os.path.join(self.directory, "password")
         with open(password_file, "w", encoding="ascii") as file:
             file.write(self.admin_password)
         os.chmod(password_file, 0o644)
-        _as_postgres([f"{BIN}/initdb", "-D", f"{self.folder}/data", "-A", "scram-sha-256", "-U", "vaultadmin",
+        _as_postgres([f"{BIN}/initdb", "-D", f"{self.directory}/data", "-A", "scram-sha-256", "-U", "vaultadmin",
                       f"--pwfile={password_file}", "--no-sync"])
         os.unlink(password_file)
         self.start()
@@ -38,17 +38,17 @@ class Postgres:
         self.admin("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
 
     def start(self):
-        options = (f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off "
+        options = (f"-k {self.directory} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off "
                    "-c shared_buffers=16MB -c max_connections=60")
-        _as_postgres([f"{BIN}/pg_ctl", "-D", f"{self.folder}/data", "-w", "-l", f"{self.folder}/log", "-o", options,
+        _as_postgres([f"{BIN}/pg_ctl", "-D", f"{self.directory}/data", "-w", "-l", f"{self.directory}/log", "-o", options,
                       "start"])
 
     def stop(self):
-        _as_postgres([f"{BIN}/pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop"])
+        _as_postgres([f"{BIN}/pg_ctl", "-D", f"{self.directory}/data", "-m", "immediate", "stop"])
 
     def close(self):
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def url(self):

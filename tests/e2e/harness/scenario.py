@@ -1,4 +1,4 @@
-"""What a scenario works with: a folder, a server, a tap, a database, applications; and the checks after it."""
+"""What a scenario works with: a directory, a server, a tap, a database, applications; and the checks after it."""
 import os
 import secrets
 import shutil
@@ -18,15 +18,15 @@ class Scenario:
     """work/ is keybearer's working directory. Secrets are intended only in work/out (rendered files), work/boot
     (credentials the test supplies), run logs and what allow() names."""
 
-    def __init__(self, folder, app, postgres):
-        self.folder = str(folder)
+    def __init__(self, directory, app, postgres):
+        self.directory = str(directory)
         self.app = app
         self._postgres = postgres  # () -> Postgres
-        self.work = os.path.join(self.folder, "work")
-        self.logs = os.path.join(self.folder, "logs")
+        self.work = os.path.join(self.directory, "work")
+        self.logs = os.path.join(self.directory, "logs")
         self.temp = os.path.join(self.work, "tmp")
         self.home = os.path.join(self.work, "home")
-        self.runtime = os.path.join(self.folder, "run")  # control sockets
+        self.runtime = os.path.join(self.directory, "run")  # control sockets
         for path in (self.work, self.logs, self.temp, self.home, self.runtime, self.path("out"), self.path("boot")):
             os.makedirs(path, mode=0o700, exist_ok=True)
         self.canaries = Canaries()
@@ -47,7 +47,7 @@ class Scenario:
         return self._vault
 
     def use_vault(self, **options):
-        """Another kind of server: folder=..., tls=(cert, key), env={...}."""
+        """Another kind of server: directory=..., tls=(cert, key), env={...}."""
         assert not self._vault
         self._vault = Vault(self.canaries, os.path.join(self.logs, "vault.log"), **options)
         return self._vault
@@ -100,7 +100,7 @@ class Scenario:
         return RunLog(self.path(name))
 
     def allow(self, *names):
-        """Secrets may be in these files or folders below work/."""
+        """Secrets may be in these files or directories below work/."""
         self._allowed |= {self.path(name) for name in names}
 
     def canary(self, name):
@@ -209,7 +209,7 @@ class Scenario:
                 yield from (line for line in lines if line["event"] == "start" and line["pid"] not in ended)
 
     def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _kill_quietly(pid):

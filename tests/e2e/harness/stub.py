@@ -191,13 +191,13 @@ class UnixConnection(http.client.HTTPConnection):
 class Front:
     """keybearer with listeners, before a stub or another server."""
 
-    def __init__(self, folder, server, listener="", config="", env=None, wait=True, address=None, login=None):
-        self.folder, self.server, self.port = str(folder), server, free_port()
-        self.path = os.path.join(self.folder, "agent.toml")
-        self.err = os.path.join(self.folder, "agent.err")
+    def __init__(self, directory, server, listener="", config="", env=None, wait=True, address=None, login=None):
+        self.directory, self.server, self.port = str(directory), server, free_port()
+        self.path = os.path.join(self.directory, "agent.toml")
+        self.err = os.path.join(self.directory, "agent.err")
         open(self.err, "w", encoding="ascii").close()  # of this one only
         for name in ("role_id", "secret_id"):
-            with open(os.path.join(self.folder, name), "w", encoding="ascii") as file:
+            with open(os.path.join(self.directory, name), "w", encoding="ascii") as file:
                 file.write(name)
         self.address = address or server.address
         self.login = login or ('[auto_auth.method]\ntype = "approle"\nrole_id_file_path = "role_id"\n'
@@ -214,12 +214,12 @@ class Front:
         self.listener = listener or self.listener
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(f'log_level = "debug"\nlog_format = "json"\nhardening = false\n[vault]\naddress = "{self.address}"\n'
-                       f'{self.login}{self.listener.replace("PORT", str(self.port)).replace("FOLDER", self.folder)}\n{config}\n')
+                       f'{self.login}{self.listener.replace("PORT", str(self.port)).replace("FOLDER", self.directory)}\n{config}\n')
 
     def start(self):
-        env = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": self.folder, **self.env}
+        env = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": self.directory, **self.env}
         with open(self.err, "ab") as err:
-            self.process = subprocess.Popen([PROGRAM, "render", "-c", self.path], cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([PROGRAM, "render", "-c", self.path], cwd=self.directory, env=env, stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=err, start_new_session=True)
 
     @property

@@ -37,10 +37,10 @@ def free_port():
 
 
 class Vault:
-    """In memory: a restart forgets everything. With a folder: keeps it, starts uninitialised, can be sealed."""
+    """In memory: a restart forgets everything. With a directory: keeps it, starts uninitialised, can be sealed."""
 
-    def __init__(self, canaries, log_path, folder=None, tls=None, env=None):
-        self.canaries, self.folder, self.tls, self._log_path = canaries, folder, tls, log_path
+    def __init__(self, canaries, log_path, directory=None, tls=None, env=None):
+        self.canaries, self.directory, self.tls, self._log_path = canaries, directory, tls, log_path
         self.env = env  # beside the test's own
         self.port = free_port()
         self.token = "root-canary-" + secrets.token_hex(8)
@@ -48,7 +48,7 @@ class Vault:
         canaries.add(self.token, "root token")
         self._process = None
         self.start()
-        if folder:
+        if directory:
             init = self.request("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
             self.token, self.unseal_keys = init["root_token"], init["keys"]
             canaries.add(self.token, "root token")
@@ -58,8 +58,8 @@ class Vault:
 
     def start(self):
         command = [PROGRAM, "-listen", f"127.0.0.1:{self.port}", "-log-level", "error", *self.options()]
-        if self.folder:
-            command += ["-file", self.folder]
+        if self.directory:
+            command += ["-file", self.directory]
         if self.tls:
             command += ["-tls-cert", self.tls[0], "-tls-key", self.tls[1]]
         with open(self._log_path, "ab") as log:
@@ -69,7 +69,7 @@ class Vault:
             wait_for(self._serves, 20, f"the Vault server on port {self.port}", interval=0.01)
 
     def options(self):
-        return ["-root-token", "" if self.folder else self.token]
+        return ["-root-token", "" if self.directory else self.token]
 
     @property
     def alive(self):

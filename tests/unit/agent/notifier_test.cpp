@@ -14,17 +14,17 @@ namespace {
 using namespace std::chrono_literals;
 
 struct Fixture {
-  std::string folder = "/tmp/keybearer-notify-XXXXXX";
+  std::string directory = "/tmp/keybearer-notify-XXXXXX";
   boost::asio::io_context context;
   config::Config config;
   EnvBlock environment = EnvBlock::from(environ);
 
   Fixture() {
-    REQUIRE(mkdtemp(folder.data()) != nullptr);
+    REQUIRE(mkdtemp(directory.data()) != nullptr);
     config.name = "app";
     environment.set("VAULT_TOKEN", "hvs.canary");
   }
-  ~Fixture() { std::filesystem::remove_all(folder); }
+  ~Fixture() { std::filesystem::remove_all(directory); }
 
   void use_command(const std::string& script) {
     config.notify.command.argv = {"/bin/sh", "-c", script};
@@ -40,18 +40,18 @@ struct Fixture {
     return Clock::now() - begun;
   }
   [[nodiscard]] std::string said() const {
-    std::ifstream file(folder + "/said");
+    std::ifstream file(directory + "/said");
     return {std::istreambuf_iterator<char>(file), {}};
   }
 };
 
 TEST_CASE(
     "the command hears the event, the reason and the instance, and has none of our credentials") {
-  Fixture house;
-  house.use_command("echo \"$KEYBEARER_EVENT|$KEYBEARER_REASON|$KEYBEARER_NAME|$VAULT_TOKEN\" >" +
-                    house.folder + "/said");
-  (void)house.notify_and_drain(10s);
-  CHECK(house.said() == "token.lost|the token ends|app|\n");
+  Fixture fixture;
+  fixture.use_command("echo \"$KEYBEARER_EVENT|$KEYBEARER_REASON|$KEYBEARER_NAME|$VAULT_TOKEN\" >" +
+                      fixture.directory + "/said");
+  (void)fixture.notify_and_drain(10s);
+  CHECK(fixture.said() == "token.lost|the token ends|app|\n");
 }
 
 TEST_CASE("the same event with the same reason is told once in ten seconds, whatever is between") {
@@ -80,7 +80,7 @@ TEST_CASE("what two flapping events tell is bounded, and what is remembered, too
 
 TEST_CASE("at most twenty commands run at a time") {
   Fixture f;
-  f.use_command("echo x >>" + f.folder + "/said; exec sleep 60");
+  f.use_command("echo x >>" + f.directory + "/said; exec sleep 60");
   Notifier notifier(f.context.get_executor(), f.config.notify, f.config.name, f.environment);
   TaskGroup tasks(f.context.get_executor());
   for (int i = 0; i < 100; ++i) notifier.notify("secret.lost", std::to_string(i));
@@ -90,14 +90,14 @@ TEST_CASE("at most twenty commands run at a time") {
 }
 
 TEST_CASE("a command that hangs is not waited for at the end") {
-  Fixture house;
-  house.use_command("exec sleep 60");
-  CHECK(house.notify_and_drain(100ms) < 5s);
+  Fixture fixture;
+  fixture.use_command("exec sleep 60");
+  CHECK(fixture.notify_and_drain(100ms) < 5s);
 }
 
 TEST_CASE("without a command there is nothing to wait for") {
-  Fixture house;
-  CHECK(house.notify_and_drain(10s) < 5s);
+  Fixture fixture;
+  CHECK(fixture.notify_and_drain(10s) < 5s);
 }
 
 }  // namespace

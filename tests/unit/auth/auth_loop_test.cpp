@@ -163,7 +163,7 @@ TEST_CASE("a first login that is refused") {
 TEST_CASE("a server that is away at the start") {
   Fixture fixture;
   fixture.http->fail(kLogin, ErrorKind::network, "127.0.0.1:8200: connection refused");
-  SUBCASE("is waited for, for ever, and seldom asked; the log says why at once, and once") {
+  SUBCASE("is waited for, forever, and seldom asked; the log says why at once, and once") {
     fixture.start();
     CHECK(fixture.lines("connection refused") == 1);
     fixture.io.advance(10h, 1s);

@@ -145,7 +145,7 @@ TEST_CASE("no credentials anywhere, and an unfinished set: a configuration error
   CHECK(half.ended->kind == ErrorKind::config);
 }
 
-TEST_CASE("each login has credentials that live, fetched anew where they would not") {
+TEST_CASE("each login has credentials that live, fetched again where they would not") {
   Aws fixture;
   fixture.on_instance(1h);
   fixture.http->answer(kAwsLogin, 200, granted("T1", 1200, false));

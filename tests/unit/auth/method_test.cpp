@@ -79,7 +79,7 @@ TEST_CASE(
     CHECK(fixture.http->asked.back().body == R"({"role_id":"role-2","secret_id":"secret-2"})");
     CHECK_FALSE(fixture.log().contains("credential.remove_failed"));
   }
-  SUBCASE("kept where it is wished for, and read anew at each login") {
+  SUBCASE("kept where it is wished for, and read again at each login") {
     fixture.config.method.set_flag("remove_secret_id_file_after_reading", false);
     fixture.start();
     CHECK(fs::exists(fixture.directory / "secret-id"));

@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_CASE("pauses grow to the maximum, and a success starts them anew") {
+TEST_CASE("pauses grow to the maximum, and a success starts them again") {
   Backoff backoff({.min = 1s, .max = 10s});
   CHECK(backoff.next(0.999) < 1s);
   CHECK(backoff.next(0) == 1s);

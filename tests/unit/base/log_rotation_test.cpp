@@ -15,13 +15,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct Folder {
+struct TempDir {
   std::string path = "/tmp/keybearer-rotation-XXXXXX";
-  Folder() {
+  TempDir() {
     REQUIRE(mkdtemp(path.data()) != nullptr);
     Clock::freeze(Instant{1000h});
   }
-  ~Folder() {
+  ~TempDir() {
     REQUIRE(open({}));
     Clock::thaw();
     std::filesystem::remove_all(path);
@@ -88,76 +88,76 @@ TEST_CASE("which rotated files are too many: the oldest, and no file of another 
 }
 
 TEST_CASE("by size: no file is larger, no line is lost, none is cut, and modes are 0600") {
-  const Folder folder;
-  folder.use({.bytes = 500});
+  const TempDir directory;
+  directory.use({.bytes = 500});
   for (int i = 0; i < 100; ++i) say(i);
-  CHECK(folder.files().size() > 5);
-  for (const std::string& name : folder.files()) {
-    const std::filesystem::path path = folder.path + "/" + name;
+  CHECK(directory.files().size() > 5);
+  for (const std::string& name : directory.files()) {
+    const std::filesystem::path path = directory.path + "/" + name;
     CHECK(std::filesystem::file_size(path) <= 500);
     CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms(0600));
   }
-  const std::string text = folder.all();
+  const std::string text = directory.all();
   for (int i = 0; i < 100; ++i) CHECK(text.contains("line " + std::to_string(i) + "."));
 }
 
 TEST_CASE("how many are kept: all, so many, none") {
   for (const int most : {0, 2, -1}) {
     CAPTURE(most);
-    const Folder folder;
-    folder.use({.bytes = 200, .max_files = most});
+    const TempDir directory;
+    directory.use({.bytes = 200, .max_files = most});
     for (int i = 0; i < 60; ++i) say(i);
-    const auto count = folder.files().size();
+    const auto count = directory.files().size();
     CHECK((most == 0 ? count > 10 : count == static_cast<std::size_t>(std::max(most, 0)) + 1));
-    CHECK(folder.all().contains("line 59."));
+    CHECK(directory.all().contains("line 59."));
   }
 }
 
 TEST_CASE("by age, on a clock that jumps") {
-  const Folder folder;
-  folder.use({.age = 24h});
+  const TempDir directory;
+  directory.use({.age = 24h});
   say(1);
   Clock::freeze(Clock::now() + 23h);
   say(2);
-  CHECK(folder.files().size() == 1);
+  CHECK(directory.files().size() == 1);
   Clock::freeze(Clock::now() + 100h);
   say(3);
   say(4);
-  CHECK(folder.files().size() == 2);
+  CHECK(directory.files().size() == 2);
   Clock::freeze(Clock::now() - 50h);
   say(5);
-  CHECK(folder.files().size() == 2);
+  CHECK(directory.files().size() == 2);
 }
 
 TEST_CASE("a size counts what an earlier run has written") {
-  const Folder folder;
-  folder.use({});
+  const TempDir directory;
+  directory.use({});
   for (int i = 0; i < 20; ++i) say(i);
-  folder.use({.bytes = 500});
+  directory.use({.bytes = 500});
   say(20);
-  CHECK(folder.files().size() == 2);
+  CHECK(directory.files().size() == 2);
 }
 
 TEST_CASE("somebody else's rotation: the file that was moved away is not moved again") {
-  const Folder folder;
-  folder.use({.bytes = 300});
+  const TempDir directory;
+  directory.use({.bytes = 300});
   say(1);
-  std::filesystem::rename(folder.path + "/app.log", folder.path + "/moved");
-  std::ofstream(folder.path + "/app.log") << "another's";
+  std::filesystem::rename(directory.path + "/app.log", directory.path + "/moved");
+  std::ofstream(directory.path + "/app.log") << "another's";
   for (int i = 2; i < 5; ++i) say(i);
-  CHECK(folder.all().contains("another's"));
-  CHECK(std::filesystem::exists(folder.path + "/moved"));
+  CHECK(directory.all().contains("another's"));
+  CHECK(std::filesystem::exists(directory.path + "/moved"));
 }
 
 TEST_CASE("a file that can't be rotated goes on, and one line says so") {
-  const Folder folder;
-  const std::string pipe = folder.path + "/app.log";
-  folder.use({.bytes = 200});
+  const TempDir directory;
+  const std::string pipe = directory.path + "/app.log";
+  directory.use({.bytes = 200});
   say(0);
   // The name that it would get is a directory that is not empty.
   for (int i = 0; i < 4; ++i) {
     Clock::freeze(Clock::now() + 1ms);
-    std::filesystem::create_directories(folder.path + "/" + rotated_name("app.log", wall_now()) +
+    std::filesystem::create_directories(directory.path + "/" + rotated_name("app.log", wall_now()) +
                                         "/x");
     info("some.event", std::string(150, 'x'));
   }

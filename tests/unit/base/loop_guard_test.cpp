@@ -61,7 +61,7 @@ TEST_CASE("a loop that never waits is a bug that ends its group, after a thousan
   CHECK(failure.contains("\"storm\" came round 1000 times without waiting"));
 }
 
-TEST_CASE("a loop that waits may come round for ever, also at one and the same time of the clock") {
+TEST_CASE("a loop that waits may come round forever, also at one and the same time of the clock") {
   for (const bool every_time : {true, false}) {
     test::Io io;
     int rounds = 0;

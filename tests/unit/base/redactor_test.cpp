@@ -228,7 +228,7 @@ TEST_CASE("a value that was replaced is known until the next is") {
   CHECK(redactor.redact("second-value third-value") == "second-value third-value");
 }
 
-TEST_CASE("what was let go is known for a while, and not for ever") {
+TEST_CASE("what was let go is known for a while, and not forever") {
   Redactor redactor;
   redactor.set("s", Words{"first-value"});
   redactor.retire("s");

@@ -31,7 +31,7 @@ TEST_CASE("a wait that is over is no wait") {
   CHECK(ClockWaits::to_wait_duration(Duration(-5s)) == 0ms);
 }
 
-TEST_CASE("a wait for ever can be counted in microseconds") {
+TEST_CASE("a wait forever can be counted in microseconds") {
   Clock::thaw();
   const auto longest = ClockWaits::to_wait_duration(Instant::max());
   CHECK(longest >= 24h);

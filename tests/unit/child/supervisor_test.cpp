@@ -245,9 +245,9 @@ struct Real {
 };
 
 TEST_CASE("real programs: a new value starts a new one, the old one is gone by then") {
-  char folder[] = "/tmp/keybearer_child_XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
-  const std::string log = std::string(folder) + "/log";
+  char directory[] = "/tmp/keybearer_child_XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  const std::string log = std::string(directory) + "/log";
   Real r("echo start $A >> " + log + "; trap 'echo stop $A >> " + log +
          "; exit 0' TERM; while :; do sleep 0.01; done");
   const auto written = [&log] {
@@ -261,13 +261,13 @@ TEST_CASE("real programs: a new value starts a new one, the old one is gone by t
   r.supervisor->stop();
   CHECK(r.ended());
   CHECK(r.code == 0);
-  std::filesystem::remove_all(folder);
+  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("real programs: daemons and deaf children are gone before keybearer ends") {
-  char folder[] = "/tmp/keybearer_child_XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
-  const std::string pids = std::string(folder) + "/pids";
+  char directory[] = "/tmp/keybearer_child_XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  const std::string pids = std::string(directory) + "/pids";
   // A daemon in its own session, an orphan that ignores TERM, and the program itself ends with 5.
   Real r("setsid sh -c 'echo $$ >> " + pids +
          "; exec sleep 1000' & (trap '' TERM; echo; exec sleep 1000) &"
@@ -278,7 +278,7 @@ TEST_CASE("real programs: daemons and deaf children are gone before keybearer en
   CHECK(r.code == 5);
   std::ifstream in(pids);
   for (pid_t pid; in >> pid;) CHECK(kill(pid, 0) != 0);
-  std::filesystem::remove_all(folder);
+  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("real programs: adopted zombies are reaped while the program runs") {

@@ -14,13 +14,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A file in a folder of its own, and an environment.
-struct House {
-  std::string folder = "/tmp/keybearer-config-XXXXXX";
+// A file in a directory of its own, and an environment.
+struct Fixture {
+  std::string directory = "/tmp/keybearer-config-XXXXXX";
   std::map<std::string, std::string> env;
   Input input;
-  House() {
-    REQUIRE(mkdtemp(folder.data()) != nullptr);
+  Fixture() {
+    REQUIRE(mkdtemp(directory.data()) != nullptr);
     input.origins = true;
     input.env = [this](const std::string& name) -> std::optional<std::string> {
       const auto at = env.find(name);
@@ -28,11 +28,11 @@ struct House {
       return at->second;
     };
   }
-  ~House() { [[maybe_unused]] const int ignored = std::system(("rm -rf " + folder).c_str()); }
+  ~Fixture() { [[maybe_unused]] const int ignored = std::system(("rm -rf " + directory).c_str()); }
 
   std::string write(const std::string& name, const std::string& text) {
-    std::ofstream(folder + "/" + name) << text;
-    return folder + "/" + name;
+    std::ofstream(directory + "/" + name) << text;
+    return directory + "/" + name;
   }
   std::expected<Loaded, std::vector<Problem>> load(const std::string& text) {
     input.paths = {write("agent.toml", text)};
@@ -151,11 +151,11 @@ TEST_CASE("a mistake is named with its place, key and what was expected") {
        "template.group: no group \"no-such-group\" in /etc/group"},
   };
   for (const auto& [text, problem] : rows) {
-    House house;
+    Fixture fixture;
     CAPTURE(text);
-    CAPTURE(house.problems(kToken + text));
+    CAPTURE(fixture.problems(kToken + text));
     const std::string expected = problem.starts_with("5: ") ? problem.substr(3) : problem;
-    CHECK(house
+    CHECK(fixture
               .problems((text.starts_with("[") ? kToken : "") + text +
                         (text.starts_with("[") ? "" : "\n" + kToken))
               .find(expected) != std::string::npos);
@@ -175,52 +175,52 @@ TEST_CASE("a rule over several keys is broken at the key that breaks it") {
       {"[auto_auth]\nrenew_at = 0.5\nmin_backoff = \"1h\"", "6: auto_auth.min_backoff: "},
   };
   for (const auto& [text, problem] : rows) {
-    House house;
+    Fixture fixture;
     CAPTURE(text);
-    const std::string said = house.problems(kToken + text);
+    const std::string said = fixture.problems(kToken + text);
     CAPTURE(said);
     CHECK(said.contains(problem));
     CHECK_FALSE(said.contains("the configuration"));
   }
-  House house;
-  house.env = {{"VAULT_CACERT", "/nope"}, {"VAULT_CLIENT_TIMEOUT", "0"}};
-  const std::string said = house.problems(kToken);
+  Fixture fixture;
+  fixture.env = {{"VAULT_CACERT", "/nope"}, {"VAULT_CLIENT_TIMEOUT", "0"}};
+  const std::string said = fixture.problems(kToken);
   CHECK(said.contains("environment VAULT_CACERT: vault.ca_cert: /nope: No such file"));
   CHECK(said.contains("environment VAULT_CLIENT_TIMEOUT: vault.timeout: must be"));
 }
 
 TEST_CASE("a secret has one table for each version and each way to write it") {
   const std::string first = "[[secret]]\npath = \"kv/p\"\nname = \"latest\"\n";
-  House house;
-  const std::string twice = house.problems(kToken + first + "[[secret]]\npath = \"kv/data/p\"\n");
+  Fixture fixture;
+  const std::string twice = fixture.problems(kToken + first + "[[secret]]\npath = \"kv/data/p\"\n");
   CHECK(twice.contains("7: secret.path: \"kv/data/p\" has a table already, at "));
   CHECK(twice.contains("agent.toml:4:1; make them one"));
-  CHECK(house.problems(kToken + first + "[[secret]]\npath = \"kv/data/p\"\nversion = 1\n") == "");
-  CHECK(house.problems(kToken +
-                       "[[secret]]\npath = \"pki/issue/web\"\ndata = { common_name = \"a\" }\n"
-                       "[[secret]]\npath = \"pki/issue/web\"\ndata = { common_name = \"b\" }\n") ==
+  CHECK(fixture.problems(kToken + first + "[[secret]]\npath = \"kv/data/p\"\nversion = 1\n") == "");
+  CHECK(fixture.problems(
+            kToken + "[[secret]]\npath = \"pki/issue/web\"\ndata = { common_name = \"a\" }\n"
+                     "[[secret]]\npath = \"pki/issue/web\"\ndata = { common_name = \"b\" }\n") ==
         "");
 }
 
 TEST_CASE("an id is given once; the environment's replaces the file's") {
-  House house;
-  house.write("id", "x");
+  Fixture fixture;
+  fixture.write("id", "x");
   const std::string both =
       "[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\nrole_id_file_path = \"" +
-      house.folder + "/id\"\nsecret_id = \"s\"\nsecret_id_file_path = \"" + house.folder +
+      fixture.directory + "/id\"\nsecret_id = \"s\"\nsecret_id_file_path = \"" + fixture.directory +
       "/id\"\n";
-  const std::string said = house.problems(both);
+  const std::string said = fixture.problems(both);
   CHECK(said.contains("4: auto_auth.method.role_id_file_path: excludes role_id"));
   CHECK(said.contains("6: auto_auth.method.secret_id_file_path: excludes secret_id"));
-  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
-  CHECK(house.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id_file_path = \"" +
-                       house.folder + "/id\"\n") == "");
+  fixture.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  CHECK(fixture.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id_file_path = \"" +
+                         fixture.directory + "/id\"\n") == "");
 }
 
 TEST_CASE("defaults keep their kinds") {
-  House house;
-  house.env = {{"WHO", "a\"b\\\n"}};
-  const auto loaded = house.load(
+  Fixture fixture;
+  fixture.env = {{"WHO", "a\"b\\\n"}};
+  const auto loaded = fixture.load(
       kToken +
       "[[secret]]\npath = \"a\"\noptional = true\n"
       "defaults = { flag = false, n = 5, part = 1.5, l = [\"x\", 2], in = { who = \"${WHO}\" } }\n"
@@ -229,41 +229,41 @@ TEST_CASE("defaults keep their kinds") {
   CHECK(loaded->config.secrets[0].defaults ==
         R"({"flag":false,"in":{"who":"a\"b\\\u000a"},"l":["x",2],"n":5,"part":1.5})");
   CHECK(loaded->config.secrets[1].defaults.empty());
-  CHECK(house
+  CHECK(fixture
             .problems(kToken +
                       "[[secret]]\npath = \"a\"\noptional = true\ndefaults = { d = 2020-01-01 }\n")
             .contains("secret.defaults: expected strings, numbers, booleans, arrays and tables"));
 }
 
 TEST_CASE("all mistakes of all files come together") {
-  House house;
-  const std::string text = house.problems("a = 1\n[vault]\nb = 2\ntimeout = \"x\"\n" + kToken);
+  Fixture fixture;
+  const std::string text = fixture.problems("a = 1\n[vault]\nb = 2\ntimeout = \"x\"\n" + kToken);
   CHECK(text.find("1: a: unknown key") != std::string::npos);
   CHECK(text.find("3: vault.b: unknown key") != std::string::npos);
   CHECK(text.find("4: vault.timeout: bad duration") != std::string::npos);
 }
 
 TEST_CASE("text that is no TOML, and a file that is not there") {
-  House house;
-  CHECK(house.problems("a = = 1").find("not valid TOML") != std::string::npos);
-  house.input.paths = {house.folder + "/nope.toml"};
-  const auto loaded = config::load(house.input);
+  Fixture fixture;
+  CHECK(fixture.problems("a = = 1").find("not valid TOML") != std::string::npos);
+  fixture.input.paths = {fixture.directory + "/nope.toml"};
+  const auto loaded = config::load(fixture.input);
   REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().front().text == "can't be read: No such file or directory");
 }
 
 TEST_CASE("the command line beats the environment beats the file; an empty variable is none") {
-  House house;
+  Fixture fixture;
   const std::string file = "[vault]\naddress = \"http://127.0.0.1:1\"\n" + kToken;
-  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:1");
-  house.env = {{"VAULT_URL", "http://127.0.0.1:2"}};
-  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:2");
-  house.env["VAULT_ADDR"] = "";
-  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:2");
-  house.env["VAULT_ADDR"] = "http://127.0.0.1:3";
-  CHECK(house.load(file)->config.vault.address.front() == "http://127.0.0.1:3");
-  house.input.flags.address = "http://127.0.0.1:4";
-  const auto loaded = house.load(file);
+  CHECK(fixture.load(file)->config.vault.address.front() == "http://127.0.0.1:1");
+  fixture.env = {{"VAULT_URL", "http://127.0.0.1:2"}};
+  CHECK(fixture.load(file)->config.vault.address.front() == "http://127.0.0.1:2");
+  fixture.env["VAULT_ADDR"] = "";
+  CHECK(fixture.load(file)->config.vault.address.front() == "http://127.0.0.1:2");
+  fixture.env["VAULT_ADDR"] = "http://127.0.0.1:3";
+  CHECK(fixture.load(file)->config.vault.address.front() == "http://127.0.0.1:3");
+  fixture.input.flags.address = "http://127.0.0.1:4";
+  const auto loaded = fixture.load(file);
   CHECK(loaded->config.vault.address.front() == "http://127.0.0.1:4");
   for (const Origin& origin : loaded->origins) {
     if (origin.key == "vault.address") CHECK(origin.from.text() == "command line");
@@ -271,38 +271,38 @@ TEST_CASE("the command line beats the environment beats the file; an empty varia
 }
 
 TEST_CASE("without a method, the environment chooses one; without any, both ways are named") {
-  House house;
-  const auto nothing = config::load(house.input);
+  Fixture fixture;
+  const auto nothing = config::load(fixture.input);
   REQUIRE_FALSE(nothing.has_value());
   CHECK(nothing.error().front().text.find("VAULT_TOKEN") != std::string::npos);
   CHECK(nothing.error().front().text.find("VAULT_ROLE_ID") != std::string::npos);
-  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
-  CHECK(config::load(house.input)->config.auto_auth.method.type == "approle");
-  house.env["VAULT_TOKEN"] = "t";
-  const auto token = config::load(house.input);
+  fixture.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  CHECK(config::load(fixture.input)->config.auto_auth.method.type == "approle");
+  fixture.env["VAULT_TOKEN"] = "t";
+  const auto token = config::load(fixture.input);
   CHECK(token->config.auto_auth.method.type == "token");
   for (const Origin& origin : token->origins) CHECK(origin.value != "t");  // masked
 }
 
 TEST_CASE("a missing secret_id names the key and the variable") {
-  House house;
+  Fixture fixture;
   const std::string text =
-      house.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\n");
+      fixture.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\n");
   CHECK(text.find("auto_auth.method.secret_id: required; set it, secret_id_file_path, or "
                   "VAULT_SECRET_ID") != std::string::npos);
-  CHECK(
-      house.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\nsecret_id = \"\"\n")
-          .empty());
+  CHECK(fixture
+            .problems("[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\nsecret_id = \"\"\n")
+            .empty());
 }
 
 TEST_CASE("later files override scalars and append arrays of tables") {
-  House house;
-  house.input.paths = {
-      house.write(
+  Fixture fixture;
+  fixture.input.paths = {
+      fixture.write(
           "1.toml",
           kToken + "[vault]\ntimeout = \"1s\"\nmax_connections = 3\n[[secret]]\npath = \"a\"\n"),
-      house.write("2.toml", "[vault]\ntimeout = \"2s\"\n[[secret]]\npath = \"b\"\n")};
-  const auto loaded = config::load(house.input);
+      fixture.write("2.toml", "[vault]\ntimeout = \"2s\"\n[[secret]]\npath = \"b\"\n")};
+  const auto loaded = config::load(fixture.input);
   REQUIRE(loaded.has_value());
   CHECK(loaded->config.vault.timeout == 2s);
   CHECK(loaded->config.vault.max_connections == 3);
@@ -310,8 +310,8 @@ TEST_CASE("later files override scalars and append arrays of tables") {
 }
 
 TEST_CASE("a secret's own settings are laid over the file's") {
-  House house;
-  const auto loaded = house.load(
+  Fixture fixture;
+  const auto loaded = fixture.load(
       kToken +
       "[lease]\nrenew_at = 0.5\n[template_config]\nstatic_secret_render_interval = \"1m\"\n"
       "[[secret]]\npath = \"/kv/app/\"\nlease = { drain = \"5s\" }\n"
@@ -343,8 +343,8 @@ TEST_CASE("durations") {
 TEST_CASE("a table's name that begins with what no name can begin with") {
   for (const auto& text : {std::string("[\0exec]\n", 8), std::string("[#x]\n"),
                            std::string("x = 1 \u0417\n"), std::string("\u00e9 = 1\n")}) {
-    House house;
-    CHECK(house.problems(text).find("not valid TOML") != std::string::npos);
+    Fixture fixture;
+    CHECK(fixture.problems(text).find("not valid TOML") != std::string::npos);
   }
 }
 
@@ -356,10 +356,10 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "cache.tokens = true",
   };
   for (const std::string& row : rows) {
-    House house;
+    Fixture fixture;
     CAPTURE(row);
     const std::string text =
-        house.problems(row + "\nauto_auth.method = { type = \"token\", token = \"t\" }\n");
+        fixture.problems(row + "\nauto_auth.method = { type = \"token\", token = \"t\" }\n");
     CAPTURE(text);
     CHECK(text.find(": not supported yet\n") != std::string::npos);
     CHECK(text.find("unknown key") == std::string::npos);
@@ -371,8 +371,8 @@ TEST_CASE("a login method that is not built is not called unknown") {
       {"kerberos", "auto_auth.method.type: auth method \"kerberos\": not supported\n"},
       {"magic", "auth method \"magic\": unknown; expected"}};
   for (const auto& [type, problem] : rows) {
-    House house;
-    CHECK(house.problems("[auto_auth.method]\ntype = \"" + type + "\"\nrole = \"x\"\n")
+    Fixture fixture;
+    CHECK(fixture.problems("[auto_auth.method]\ntype = \"" + type + "\"\nrole = \"x\"\n")
               .find(problem) != std::string::npos);
   }
 }
@@ -382,10 +382,10 @@ TEST_CASE(
   const std::string two =
       "[[template]]\ncontents = \"a\"\ndestination = \"/tmp/x\"\n"
       "[[template]]\ncontents = \"b\"\ndestination = \"/tmp/./x\"\n";
-  House house;
-  CHECK(house.problems(kToken + two).find("is written by another template") != std::string::npos);
-  CHECK(house.problems(kToken + two + "enabled = false\n").empty());
-  CHECK(house
+  Fixture fixture;
+  CHECK(fixture.problems(kToken + two).find("is written by another template") != std::string::npos);
+  CHECK(fixture.problems(kToken + two + "enabled = false\n").empty());
+  CHECK(fixture
             .problems(
                 kToken +
                 "[[secret]]\npath = \"a\"\nname = \"n\"\n[[secret]]\npath = \"b\"\nname = \"n\"\n")
@@ -395,39 +395,39 @@ TEST_CASE(
 TEST_CASE("formats are known by their names") {
   for (const std::string format :
        {"env", "docker-env", "ini", "json", "yaml", "toml", "properties", "shell"}) {
-    House house;
-    CHECK(house.problems(kToken + "[[template]]\ndestination = \"x\"\nformat = \"" + format +
-                         "\"\nvalues = { a = \"b\" }\n") == "");
+    Fixture fixture;
+    CHECK(fixture.problems(kToken + "[[template]]\ndestination = \"x\"\nformat = \"" + format +
+                           "\"\nvalues = { a = \"b\" }\n") == "");
   }
-  House house;
-  CHECK(
-      house.problems(kToken + "[[template]]\ndestination = \"x\"\nformat = \"xml\"\nvalues = {}\n")
-          .find("bad value \"xml\"; expected one of") != std::string::npos);
+  Fixture fixture;
+  CHECK(fixture
+            .problems(kToken + "[[template]]\ndestination = \"x\"\nformat = \"xml\"\nvalues = {}\n")
+            .find("bad value \"xml\"; expected one of") != std::string::npos);
 }
 
 TEST_CASE("a secret in a file that others can read is warned of; one from the environment is not") {
-  House house;
+  Fixture fixture;
   const std::string approle = "[auto_auth.method]\ntype = \"approle\"\nrole_id = \"r\"\n";
-  const auto warnings = [&house](const std::string& text) {
-    return house.load(text)->config.warnings.size();
+  const auto warnings = [&fixture](const std::string& text) {
+    return fixture.load(text)->config.warnings.size();
   };
   CHECK(warnings(approle + "secret_id = \"s\"\n") == 1);
   CHECK(warnings(kToken) == 1);
-  REQUIRE(chmod((house.folder + "/agent.toml").c_str(), 0600) == 0);
+  REQUIRE(chmod((fixture.directory + "/agent.toml").c_str(), 0600) == 0);
   CHECK(warnings(kToken) == 0);
-  REQUIRE(chmod((house.folder + "/agent.toml").c_str(), 0644) == 0);
-  house.env = {{"VAULT_SECRET_ID", "s"}};
+  REQUIRE(chmod((fixture.directory + "/agent.toml").c_str(), 0644) == 0);
+  fixture.env = {{"VAULT_SECRET_ID", "s"}};
   CHECK(warnings(approle) == 0);
   CHECK(warnings(approle + "[vault]\ntls_skip_verify = true\n") == 1);
 }
 
 TEST_CASE("flags of the command line are checked as a file is") {
-  House house;
-  house.env = {{"VAULT_TOKEN", "t"}};
-  house.input.flags.env = {"DB=database/creds/app#password", "BAD", "PATH=kv/a#b"};
-  house.input.flags.templates = {"nocolon"};
-  house.input.flags.env_from = {"", "kv/app#key"};
-  const auto loaded = config::load(house.input);
+  Fixture fixture;
+  fixture.env = {{"VAULT_TOKEN", "t"}};
+  fixture.input.flags.env = {"DB=database/creds/app#password", "BAD", "PATH=kv/a#b"};
+  fixture.input.flags.templates = {"nocolon"};
+  fixture.input.flags.env_from = {"", "kv/app#key"};
+  const auto loaded = config::load(fixture.input);
   REQUIRE_FALSE(loaded.has_value());
   std::string all;
   for (const Problem& problem : loaded.error()) all += problem_text(problem) + "\n";
@@ -437,9 +437,9 @@ TEST_CASE("flags of the command line are checked as a file is") {
   CHECK(all.find("env.PATH: a reserved name") != std::string::npos);
   CHECK(all.contains("command line: --env-from \"\": expected PATH"));
   CHECK(all.contains("command line: --env-from \"kv/app#key\": expected PATH"));
-  house.input.flags = {};
-  house.input.flags.env = {"DB=database/creds/app#password"};
-  const auto good = config::load(house.input);
+  fixture.input.flags = {};
+  fixture.input.flags.env = {"DB=database/creds/app#password"};
+  const auto good = config::load(fixture.input);
   REQUIRE(good.has_value());
   CHECK(good->config.env.front().value.secret == "database/creds/app");
   CHECK(good->config.env.front().value.key == "password");
@@ -448,9 +448,9 @@ TEST_CASE("flags of the command line are checked as a file is") {
 TEST_CASE("a bad variable is named") {
   for (const std::string name :
        {"VAULT_SKIP_VERIFY", "VAULT_CLIENT_TIMEOUT", "VAULT_MAX_RETRIES", "VAULT_LOG_LEVEL"}) {
-    House house;
-    house.env = {{"VAULT_TOKEN", "t"}, {name, "maybe"}};
-    const auto loaded = config::load(house.input);
+    Fixture fixture;
+    fixture.env = {{"VAULT_TOKEN", "t"}, {name, "maybe"}};
+    const auto loaded = config::load(fixture.input);
     REQUIRE_FALSE(loaded.has_value());
     CHECK(loaded.error().front().place.text() == "environment " + name);
   }
@@ -458,11 +458,11 @@ TEST_CASE("a bad variable is named") {
 
 TEST_CASE(
     "each of several tables, each variable and the name have an origin, and no text is shown") {
-  House house;
-  house.input.flags.env = {"B=kv/app#b"};
-  const auto loaded = house.load(kToken +
-                                 "[[secret]]\npath = \"a\"\n[[secret]]\npath = \"b\"\n"
-                                 "[env]\nA = \"hush\"\n[exec]\ncommand = [\"x\", \"y\"]\n");
+  Fixture fixture;
+  fixture.input.flags.env = {"B=kv/app#b"};
+  const auto loaded = fixture.load(kToken +
+                                   "[[secret]]\npath = \"a\"\n[[secret]]\npath = \"b\"\n"
+                                   "[env]\nA = \"hush\"\n[exec]\ncommand = [\"x\", \"y\"]\n");
   REQUIRE(loaded.has_value());
   std::map<std::string, std::string> shown;
   for (const Origin& origin : loaded->origins) {
@@ -479,10 +479,10 @@ TEST_CASE(
 }
 
 TEST_CASE("what --show shows is what is in force, defaults too, and no default of a secret") {
-  House house;
-  house.input.flags.log_level = "debug";
-  const auto loaded = house.load("log_format = \"json\"\nlog_level = \"warn\"\n" + kToken +
-                                 "[env.A]\ncontents = \"x\"\ndefault = \"hush\"\n");
+  Fixture fixture;
+  fixture.input.flags.log_level = "debug";
+  const auto loaded = fixture.load("log_format = \"json\"\nlog_level = \"warn\"\n" + kToken +
+                                   "[env.A]\ncontents = \"x\"\ndefault = \"hush\"\n");
   REQUIRE(loaded.has_value());
   std::map<std::string, std::string> shown;
   for (const Origin& origin : loaded->origins) shown[origin.key] = origin.value;
@@ -493,24 +493,24 @@ TEST_CASE("what --show shows is what is in force, defaults too, and no default o
   CHECK(shown["auto_auth.revoke_on_exit"].starts_with("true"));
   CHECK(shown["lease.revoke_on_exit"].starts_with("true"));
   CHECK(shown["env.A.default"] == "********");
-  const auto defaults = house.load(kToken);
+  const auto defaults = fixture.load(kToken);
   for (const Origin& origin : defaults->origins) shown[origin.key] = origin.value;
   CHECK(shown["log_format"].starts_with("text"));
 }
 
-TEST_CASE("a folder's files are read by name; one without any is a mistake") {
-  House house;
-  house.write("2.toml", "[vault]\nmax_connections = 2\n");
-  house.write("1.toml", kToken + "[vault]\nmax_connections = 1\n");
-  house.write("notes.txt", "not toml");
-  house.write(".#2.toml", "nobody@nowhere.1");
-  house.input.paths = {house.folder};
-  const auto loaded = config::load(house.input);
+TEST_CASE("a directory's files are read by name; one without any is a mistake") {
+  Fixture fixture;
+  fixture.write("2.toml", "[vault]\nmax_connections = 2\n");
+  fixture.write("1.toml", kToken + "[vault]\nmax_connections = 1\n");
+  fixture.write("notes.txt", "not toml");
+  fixture.write(".#2.toml", "nobody@nowhere.1");
+  fixture.input.paths = {fixture.directory};
+  const auto loaded = config::load(fixture.input);
   REQUIRE(loaded.has_value());
   CHECK(loaded->config.vault.max_connections == 2);
   CHECK(loaded->config.name == "1");
-  house.input.paths = {"/proc/self/task"};
-  CHECK_FALSE(config::load(house.input).has_value());
+  fixture.input.paths = {"/proc/self/task"};
+  CHECK_FALSE(config::load(fixture.input).has_value());
 }
 
 // The example as it stands, and with every setting taken out of its comment.
@@ -525,10 +525,10 @@ std::string uncommented(const std::string& text) {
 }
 
 TEST_CASE("[exec]: how the program is started, signalled and stopped") {
-  House house;
-  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  Fixture fixture;
+  fixture.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
   const auto problems = [&](const std::string& lines) {
-    return house.problems(std::string("[exec]\ncommand = [\"true\"]\n") + lines);
+    return fixture.problems(std::string("[exec]\ncommand = [\"true\"]\n") + lines);
   };
   CHECK(problems("stop_escalation = [[\"SIGTERM\", \"10s\"], [\"INT\", \"5s\"]]\n"
                  "forward_signals = [\"USR1\", \"SIGRTMIN+3\"]\nhup = \"forward\"\n"
@@ -566,11 +566,11 @@ TEST_CASE("agent.toml.example is good as it stands, and every key in it is known
   std::stringstream text;
   text << in.rdbuf();
   REQUIRE(!text.str().empty());
-  House house;
-  house.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
-  CHECK(house.problems(text.str()) == "");
+  Fixture fixture;
+  fixture.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
+  CHECK(fixture.problems(text.str()) == "");
   // What remains then is files and a user that are not there, and ids given in both ways.
-  std::istringstream problems(house.problems(uncommented(text.str())));
+  std::istringstream problems(fixture.problems(uncommented(text.str())));
   for (std::string line; std::getline(problems, line);) {
     CAPTURE(line);
     const bool expected =

@@ -16,15 +16,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-struct Folder {
+struct TempDir {
   std::filesystem::path path;
-  Folder() {
+  TempDir() {
     char name[] = "/tmp/keybearer-hooks-XXXXXX";
     path = mkdtemp(name);
   }
-  ~Folder() { std::filesystem::remove_all(path); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
+  ~TempDir() { std::filesystem::remove_all(path); }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
   std::string read(const std::string& name) const {
     std::ostringstream out;
     out << std::ifstream(path / name).rdbuf();
@@ -32,17 +32,17 @@ struct Folder {
   }
 };
 
-FileTarget shell(const Folder& folder, const std::string& command) {
+FileTarget shell(const TempDir& directory, const std::string& command) {
   FileTarget spec;
   spec.command_timeout = std::chrono::seconds(30);
-  spec.destination = folder.path / "file";
+  spec.destination = directory.path / "file";
   spec.command.argv = {"/bin/sh", "-c", "cd \"$DIR\" && " + command};
   return spec;
 }
 
-EnvBlock environment(const Folder& folder) {
+EnvBlock environment(const TempDir& directory) {
   EnvBlock out;
-  out.set("DIR", folder.path.string());
+  out.set("DIR", directory.path.string());
   out.set("PATH", "/usr/bin:/bin");
   return out;
 }
@@ -64,49 +64,51 @@ bool run_all(asio::io_context& context, Hooks& hooks, Duration limit = {}) {
 }  // namespace
 
 TEST_CASE("a command runs once for a change, with the given environment only") {
-  const Folder folder;
+  const TempDir directory;
   asio::io_context context{1};
   Random random(1);
   Hooks hooks(context.get_executor(), random);
-  const auto spec = shell(folder, "echo \"run ${VAULT_TOKEN-none}\" >>log");
+  const auto spec = shell(directory, "echo \"run ${VAULT_TOKEN-none}\" >>log");
   setenv("VAULT_TOKEN", "canary", 1);
-  hooks.start(spec, environment(folder), {});
+  hooks.start(spec, environment(directory), {});
   run_all(context, hooks);
   unsetenv("VAULT_TOKEN");
-  CHECK(folder.read("log") == "run none\n");
+  CHECK(directory.read("log") == "run none\n");
   context.run();  // nothing is left to do
-  CHECK(folder.read("log") == "run none\n");
+  CHECK(directory.read("log") == "run none\n");
 }
 
 TEST_CASE("a command that fails is tried again until it succeeds") {
-  const Folder folder;
+  const TempDir directory;
   asio::io_context context{1};
   Random random(1);
   std::vector<std::string> succeeded;
   Hooks hooks(context.get_executor(), random,
               [&](const std::string& destination) { succeeded.push_back(destination); });
-  const auto spec = shell(folder, "echo x >>log; test $(wc -l <log) -ge 2");
-  hooks.start(spec, environment(folder), {});
+  const auto spec = shell(directory, "echo x >>log; test $(wc -l <log) -ge 2");
+  hooks.start(spec, environment(directory), {});
   CHECK_FALSE(run_all(context, hooks));
-  CHECK(folder.read("log") == "x\n");
+  CHECK(directory.read("log") == "x\n");
   CHECK(succeeded.empty());
   context.run();  // its retry, about a second later
-  CHECK(folder.read("log") == "x\nx\n");
+  CHECK(directory.read("log") == "x\nx\n");
   CHECK(succeeded == std::vector<std::string>{spec.destination});
 }
 
 TEST_CASE("who waits for all commands waits for retries within a limit, too") {
-  const Folder folder;
+  const TempDir directory;
   asio::io_context context{1};
   Random random(1);
   Hooks hooks(context.get_executor(), random);
-  hooks.start(shell(folder, "echo x >>log; test $(wc -l <log) -ge 2"), environment(folder), {});
+  hooks.start(shell(directory, "echo x >>log; test $(wc -l <log) -ge 2"), environment(directory),
+              {});
   CHECK(run_all(context, hooks, std::chrono::seconds(20)));
-  CHECK(folder.read("log") == "x\nx\n");
-  hooks.start(shell(folder, "echo x >>log; test $(wc -l <log) -ge 4"), environment(folder), {});
+  CHECK(directory.read("log") == "x\nx\n");
+  hooks.start(shell(directory, "echo x >>log; test $(wc -l <log) -ge 4"), environment(directory),
+              {});
   CHECK_FALSE(run_all(context, hooks, std::chrono::milliseconds(100)));
   context.run();  // it is tried again all the same
-  CHECK(folder.read("log") == "x\nx\nx\nx\n");
+  CHECK(directory.read("log") == "x\nx\nx\nx\n");
 }
 
 namespace {
@@ -122,17 +124,17 @@ bool ended(pid_t pid) {
 }  // namespace
 
 TEST_CASE("a command that hangs is killed with all that it started") {
-  const Folder folder;
+  const TempDir directory;
   asio::io_context context{1};
   Random random(1);
   auto hooks = std::make_unique<Hooks>(context.get_executor(), random);
   // A busy machine may not even get to its first line in time: then it is the next try that does.
-  auto spec = shell(folder, "test -s pid && exit 0; sleep 1000 & echo $! >pid; wait");
+  auto spec = shell(directory, "test -s pid && exit 0; sleep 1000 & echo $! >pid; wait");
   spec.command_timeout = std::chrono::milliseconds(200);
-  hooks->start(spec, environment(folder), {});
+  hooks->start(spec, environment(directory), {});
   run_all(context, *hooks);
   context.run();  // a retry succeeds
-  const pid_t started = std::stoi(folder.read("pid"));
+  const pid_t started = std::stoi(directory.read("pid"));
   // A killed process may be seen for a moment yet.
   for (int i = 0; i < 500 && !ended(started); ++i) usleep(10'000);
   CHECK(ended(started));

@@ -10,27 +10,27 @@
 using namespace keybearer;
 using namespace keybearer::delivery;
 
-TEST_CASE("a check passes what a write would: in place, in a folder that is not ours to write") {
+TEST_CASE("a check passes what a write would: in place, in a directory that is not ours to write") {
   if (geteuid() == 0) return;  // may write everywhere
-  const TestDirectory folder;
-  auto spec = folder.spec("app.env");
-  folder.put("app.env", "");
-  REQUIRE(chmod(folder.path.c_str(), 0500) == 0);
+  const TestDirectory directory;
+  auto spec = directory.spec("app.env");
+  directory.put("app.env", "");
+  REQUIRE(chmod(directory.path.c_str(), 0500) == 0);
   CHECK_FALSE(check_destination(spec).has_value());
   spec.in_place = true;
   CHECK(check_destination(spec).has_value());
   CHECK(write_one(spec, "x") == true);
   REQUIRE(chmod(spec.destination.c_str(), 0400) == 0);
   CHECK_FALSE(check_destination(spec).has_value());
-  REQUIRE(chmod(folder.path.c_str(), 0700) == 0);
+  REQUIRE(chmod(directory.path.c_str(), 0700) == 0);
 }
 
 TEST_CASE("a destination that is no regular file is refused, at the check too") {
-  const TestDirectory folder;
-  fs::create_directory(folder.path / "folder");
-  REQUIRE(mkfifo((folder.path / "fifo").c_str(), 0600) == 0);
-  for (const char* name : {"folder", "folder/", "fifo"}) {
-    const auto spec = folder.spec(name);
+  const TestDirectory directory;
+  fs::create_directory(directory.path / "directory");
+  REQUIRE(mkfifo((directory.path / "fifo").c_str(), 0600) == 0);
+  for (const char* name : {"directory", "directory/", "fifo"}) {
+    const auto spec = directory.spec(name);
     CHECK(refusal(spec).find("must be a") != std::string::npos);
     CHECK_FALSE(check_destination(spec).has_value());
   }
@@ -40,51 +40,51 @@ TEST_CASE("a destination that is no regular file is refused, at the check too") 
   CHECK(S_ISCHR(info_of("/dev/null").st_mode));
 }
 
-TEST_CASE("a folder that others may write is refused; a shared one with the sticky bit is not") {
-  const TestDirectory folder;
-  const auto spec = folder.spec("app.env");
-  REQUIRE(chmod(folder.path.c_str(), 0777) == 0);
+TEST_CASE("a directory that others may write is refused; a shared one with the sticky bit is not") {
+  const TestDirectory directory;
+  const auto spec = directory.spec("app.env");
+  REQUIRE(chmod(directory.path.c_str(), 0777) == 0);
   CHECK(refusal(spec).find("writable by others") != std::string::npos);
   CHECK_FALSE(check_destination(spec).has_value());
-  CHECK(folder.names().empty());
-  REQUIRE(chmod(folder.path.c_str(), 01777) == 0);
+  CHECK(directory.names().empty());
+  REQUIRE(chmod(directory.path.c_str(), 01777) == 0);
   CHECK(write_one(spec, "x") == true);
 }
 
 TEST_CASE("the target of a link is replaced, the link stays") {
-  const TestDirectory folder;
-  fs::create_directory(folder.path / "real");
-  folder.put("real/file", "old");
-  fs::create_symlink("real/file", folder.path / "link");
-  fs::create_symlink("link", folder.path / "twice");
-  CHECK(write_one(folder.spec("twice"), "new") == true);
-  CHECK(fs::is_symlink(folder.path / "link"));
-  CHECK(folder.read("real/file") == "new");
-  CHECK(write_one(folder.spec("twice"), "new") == false);
-  fs::create_symlink("real/none", folder.path / "dangling");
-  CHECK(write_one(folder.spec("dangling"), "made") == true);
-  CHECK(folder.read("real/none") == "made");
+  const TestDirectory directory;
+  fs::create_directory(directory.path / "real");
+  directory.put("real/file", "old");
+  fs::create_symlink("real/file", directory.path / "link");
+  fs::create_symlink("link", directory.path / "twice");
+  CHECK(write_one(directory.spec("twice"), "new") == true);
+  CHECK(fs::is_symlink(directory.path / "link"));
+  CHECK(directory.read("real/file") == "new");
+  CHECK(write_one(directory.spec("twice"), "new") == false);
+  fs::create_symlink("real/none", directory.path / "dangling");
+  CHECK(write_one(directory.spec("dangling"), "made") == true);
+  CHECK(directory.read("real/none") == "made");
 }
 
 TEST_CASE("links that others may have made, or that lead nowhere, are refused") {
-  const TestDirectory folder;
-  fs::create_directory(folder.path / "open");
-  folder.put("file", "old");
-  fs::create_symlink(folder.path / "file", folder.path / "open/link");
-  fs::create_symlink("loop", folder.path / "loop");
-  CHECK(refusal(folder.spec("loop")).find("too many links") != std::string::npos);
-  // In a shared folder with the sticky bit anybody may make a link.
-  REQUIRE(chmod((folder.path / "open").c_str(), 01777) == 0);
-  CHECK(refusal(folder.spec("open/link")).find("link") != std::string::npos);
-  REQUIRE(chmod((folder.path / "open").c_str(), 0777) == 0);
-  CHECK(refusal(folder.spec("open/link")).find("writable by others") != std::string::npos);
-  CHECK(folder.read("file") == "old");
-  if (geteuid() == 0) {  // a folder of somebody else is writable by somebody else
-    REQUIRE(chmod((folder.path / "open").c_str(), 0755) == 0);
-    REQUIRE(chown((folder.path / "open").c_str(), 65534, 65534) == 0);
-    CHECK(refusal(folder.spec("open/link")).find("another user") != std::string::npos);
-    CHECK(folder.read("file") == "old");
-    CHECK(refusal(folder.spec("open/own")).find("another user") != std::string::npos);
+  const TestDirectory directory;
+  fs::create_directory(directory.path / "open");
+  directory.put("file", "old");
+  fs::create_symlink(directory.path / "file", directory.path / "open/link");
+  fs::create_symlink("loop", directory.path / "loop");
+  CHECK(refusal(directory.spec("loop")).find("too many links") != std::string::npos);
+  // In a shared directory with the sticky bit anybody may make a link.
+  REQUIRE(chmod((directory.path / "open").c_str(), 01777) == 0);
+  CHECK(refusal(directory.spec("open/link")).find("link") != std::string::npos);
+  REQUIRE(chmod((directory.path / "open").c_str(), 0777) == 0);
+  CHECK(refusal(directory.spec("open/link")).find("writable by others") != std::string::npos);
+  CHECK(directory.read("file") == "old");
+  if (geteuid() == 0) {  // a directory of somebody else is writable by somebody else
+    REQUIRE(chmod((directory.path / "open").c_str(), 0755) == 0);
+    REQUIRE(chown((directory.path / "open").c_str(), 65534, 65534) == 0);
+    CHECK(refusal(directory.spec("open/link")).find("another user") != std::string::npos);
+    CHECK(directory.read("file") == "old");
+    CHECK(refusal(directory.spec("open/own")).find("another user") != std::string::npos);
   }
 }
 
@@ -94,16 +94,16 @@ TEST_CASE("an existing file keeps its owner and group, and its mode is only narr
     bool given;
     unsigned after;
   };
-  const TestDirectory folder;
+  const TestDirectory directory;
   for (const Case& c : {Case{0440, 0600, false, 0400},
                         {0400, 0600, false, 0400},
                         {0644, 0600, false, 0600},
                         {0600, 0640, true, 0640},
                         {0666, 0640, true, 0640}}) {
-    auto spec = folder.spec("app.env");
+    auto spec = directory.spec("app.env");
     spec.perms = c.perms;
     spec.perms_given = c.given;
-    folder.put("app.env", "old");
+    directory.put("app.env", "old");
     REQUIRE(chmod(spec.destination.c_str(), c.before) == 0);
     const bool root = geteuid() == 0;
     if (root) REQUIRE(chown(spec.destination.c_str(), 1234, 1235) == 0);
@@ -120,8 +120,8 @@ TEST_CASE("an existing file keeps its owner and group, and its mode is only narr
 }
 
 TEST_CASE("a number that means nobody is refused") {
-  const TestDirectory folder;
-  auto spec = folder.spec("app.env");
+  const TestDirectory directory;
+  auto spec = directory.spec("app.env");
   spec.user = "4294967295";
   CHECK(refusal(spec).find("4294967295") != std::string::npos);
   spec.user.clear();
@@ -131,8 +131,8 @@ TEST_CASE("a number that means nobody is refused") {
 
 TEST_CASE("directories that are made are the file's user's, whatever the umask") {
   for (const mode_t mask : {0, 022, 077, 0777}) {
-    const TestDirectory folder;
-    auto spec = folder.spec("a/b/app.env");
+    const TestDirectory directory;
+    auto spec = directory.spec("a/b/app.env");
     const mode_t before = umask(mask);
     const bool root = geteuid() == 0;
     if (root) spec.user = "1234";
@@ -141,7 +141,7 @@ TEST_CASE("directories that are made are the file's user's, whatever the umask")
     umask(before);
     CHECK_MESSAGE(written == true, mask);
     for (const char* name : {"a", "a/b"}) {
-      const auto info = info_of(folder.path / name);
+      const auto info = info_of(directory.path / name);
       CHECK((info.st_mode & 07777) == 0750);
       if (root) CHECK(info.st_uid == 1234);
       if (root) CHECK(info.st_gid == 1235);
@@ -172,13 +172,13 @@ TEST_CASE("each component of the way is ours or root's, or sticky and the next o
     for (const char* way :
          {"d/app.env", "d/sub/app.env", "sub/../d/sub/app.env", "l/sub/app.env"}) {
       CAPTURE(way);
-      const TestDirectory folder;
-      fs::create_directories(folder.path / "d/sub");
-      fs::create_directory(folder.path / "sub");
-      fs::create_symlink("d", folder.path / "l");
-      REQUIRE(chown((folder.path / "d").c_str(), c.owner, c.group) == 0);
-      REQUIRE(chmod((folder.path / "d").c_str(), c.mode) == 0);
-      auto spec = folder.spec(way);
+      const TestDirectory directory;
+      fs::create_directories(directory.path / "d/sub");
+      fs::create_directory(directory.path / "sub");
+      fs::create_symlink("d", directory.path / "l");
+      REQUIRE(chown((directory.path / "d").c_str(), c.owner, c.group) == 0);
+      REQUIRE(chmod((directory.path / "d").c_str(), c.mode) == 0);
+      auto spec = directory.spec(way);
       if (c.refusal == nullptr) {
         CHECK(write_one(spec, "x") == true);
         continue;
@@ -195,28 +195,28 @@ TEST_CASE("each component of the way is ours or root's, or sticky and the next o
 
 TEST_CASE("in a directory that all may write nothing of another's is used") {
   if (geteuid() != 0) return;
-  const TestDirectory folder;
-  fs::create_directories(folder.path / "mine");
-  fs::create_directories(folder.path / "pub/theirs");
-  fs::create_symlink("../mine", folder.path / "pub/link");
-  fs::create_symlink("../mine/file", folder.path / "pub/file");
-  folder.put("pub/planted", "");
-  const fs::path pub = folder.path / "pub";
+  const TestDirectory directory;
+  fs::create_directories(directory.path / "mine");
+  fs::create_directories(directory.path / "pub/theirs");
+  fs::create_symlink("../mine", directory.path / "pub/link");
+  fs::create_symlink("../mine/file", directory.path / "pub/file");
+  directory.put("pub/planted", "");
+  const fs::path pub = directory.path / "pub";
   for (const char* name : {"theirs", "link", "file", "planted"})
     REQUIRE(lchown((pub / name).c_str(), 65534, 65534) == 0);
   REQUIRE(chmod(pub.c_str(), 01777) == 0);
   REQUIRE(chown(pub.c_str(), 65534, 65534) == 0);  // so that the file itself is looked at
   for (const char* way : {"pub/theirs/o", "pub/link/o", "pub/file", "pub/planted"}) {
     CAPTURE(way);
-    CHECK(refusal(folder.spec(way)) != "written");
-    CHECK_FALSE(check_destination(folder.spec(way)).has_value());
+    CHECK(refusal(directory.spec(way)) != "written");
+    CHECK_FALSE(check_destination(directory.spec(way)).has_value());
   }
-  CHECK(fs::is_empty(folder.path / "mine"));
+  CHECK(fs::is_empty(directory.path / "mine"));
   // A link of another user is none to follow, wherever it is.
   REQUIRE(chown(pub.c_str(), 0, 0) == 0);
   REQUIRE(chmod(pub.c_str(), 0755) == 0);
-  CHECK(refusal(folder.spec("pub/link/o")).find("link of another user") != std::string::npos);
-  CHECK(refusal(folder.spec("pub/file")).find("link of another user") != std::string::npos);
+  CHECK(refusal(directory.spec("pub/link/o")).find("link of another user") != std::string::npos);
+  CHECK(refusal(directory.spec("pub/file")).find("link of another user") != std::string::npos);
 }
 
 TEST_CASE("standard output is no file, and no open descriptor is one") {

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct House {
+struct Fixture {
   WallTime now = std::chrono::system_clock::from_time_t(1'800'000'000);
   Core core{"root", now};
 
@@ -41,84 +41,86 @@ struct House {
 }  // namespace
 
 TEST_CASE("a token ends at its time, with its children and their leases") {
-  House house;
-  house.write("sys/mounts/database", R"({"type":"database"})");
-  house.write("database/config/pg", R"({"plugin_name":"x"})");
-  house.write("database/roles/dyn", R"({"db_name":"pg","default_ttl":"1h"})");
-  house.write("sys/policies/acl/p",
-              R"({"policy":"path \"*\" { capabilities = [\"read\",\"update\"] }"})");
-  const auto parent = house.write("auth/token/create", R"({"policies":["p"],"ttl":"20s"})");
+  Fixture fixture;
+  fixture.write("sys/mounts/database", R"({"type":"database"})");
+  fixture.write("database/config/pg", R"({"plugin_name":"x"})");
+  fixture.write("database/roles/dyn", R"({"db_name":"pg","default_ttl":"1h"})");
+  fixture.write("sys/policies/acl/p",
+                R"({"policy":"path \"*\" { capabilities = [\"read\",\"update\"] }"})");
+  const auto parent = fixture.write("auth/token/create", R"({"policies":["p"],"ttl":"20s"})");
   const std::string token(text_at(value_at(parent, "auth"), "client_token"));
-  const auto creds = house.ask("GET", "database/creds/dyn", {}, token);
+  const auto creds = fixture.ask("GET", "database/creds/dyn", {}, token);
   const std::string lease(text_at(json::parse(creds.body.reveal()).value(), "lease_id"));
-  house.now += 19s;
-  CHECK(int_at(house.data("auth/token/lookup-self", token), "ttl") == 1);
-  CHECK(house.ask("PUT", "sys/leases/lookup", "{\"lease_id\":\"" + lease + "\"}").status == 200);
-  house.now += 1s;
-  CHECK(house.ask("GET", "auth/token/lookup-self", {}, token).status == 403);
-  CHECK(house.ask("PUT", "sys/leases/lookup", "{\"lease_id\":\"" + lease + "\"}").status == 400);
+  fixture.now += 19s;
+  CHECK(int_at(fixture.data("auth/token/lookup-self", token), "ttl") == 1);
+  CHECK(fixture.ask("PUT", "sys/leases/lookup", "{\"lease_id\":\"" + lease + "\"}").status == 200);
+  fixture.now += 1s;
+  CHECK(fixture.ask("GET", "auth/token/lookup-self", {}, token).status == 403);
+  CHECK(fixture.ask("PUT", "sys/leases/lookup", "{\"lease_id\":\"" + lease + "\"}").status == 400);
 }
 
 TEST_CASE("a static password changes by itself at each period") {
-  House house;
-  house.write("sys/mounts/database", R"({"type":"database"})");
-  house.write("database/static-roles/s",
-              R"({"db_name":"pg","username":"u","rotation_period":"1m"})");
-  const Value first = house.data("database/static-creds/s");
+  Fixture fixture;
+  fixture.write("sys/mounts/database", R"({"type":"database"})");
+  fixture.write("database/static-roles/s",
+                R"({"db_name":"pg","username":"u","rotation_period":"1m"})");
+  const Value first = fixture.data("database/static-creds/s");
   CHECK(int_at(first, "ttl") == 60);
-  house.now += 59s;
-  CHECK(text_at(house.data("database/static-creds/s"), "password") == text_at(first, "password"));
-  house.now += 61s;
-  const Value second = house.data("database/static-creds/s");
+  fixture.now += 59s;
+  CHECK(text_at(fixture.data("database/static-creds/s"), "password") == text_at(first, "password"));
+  fixture.now += 61s;
+  const Value second = fixture.data("database/static-creds/s");
   CHECK(text_at(second, "password") != text_at(first, "password"));
   CHECK(int_at(second, "ttl") == 60);
 }
 
-TEST_CASE("a periodic token is renewed for ever, another one to its max ttl") {
-  House house;
+TEST_CASE("a periodic token is renewed forever, another one to its max ttl") {
+  Fixture fixture;
   const auto periodic =
-      house.write("auth/token/create", R"({"policies":["default"],"period":"1h"})");
-  const auto bounded = house.write(
+      fixture.write("auth/token/create", R"({"policies":["default"],"period":"1h"})");
+  const auto bounded = fixture.write(
       "auth/token/create", R"({"policies":["default"],"ttl":"1h","explicit_max_ttl":"100m"})");
   const std::string one(text_at(value_at(periodic, "auth"), "client_token"));
   const std::string two(text_at(value_at(bounded, "auth"), "client_token"));
-  house.now += 50min;
-  CHECK(int_at(value_at(house.write("auth/token/renew-self", "{}", two), "auth"),
+  fixture.now += 50min;
+  CHECK(int_at(value_at(fixture.write("auth/token/renew-self", "{}", two), "auth"),
                "lease_duration") == 3000);
   for (int i = 0; i < 1000; ++i) {
-    CHECK(int_at(value_at(house.write("auth/token/renew-self", "{}", one), "auth"),
+    CHECK(int_at(value_at(fixture.write("auth/token/renew-self", "{}", one), "auth"),
                  "lease_duration") == 3600);
-    house.now += 59min;
+    fixture.now += 59min;
   }
-  CHECK(house.ask("GET", "auth/token/lookup-self", {}, two).status == 403);
+  CHECK(fixture.ask("GET", "auth/token/lookup-self", {}, two).status == 403);
 }
 
 TEST_CASE("a locked role opens again after a quarter of an hour") {
-  House house;
-  house.write("sys/auth/approle", R"({"type":"approle"})");
-  house.write("auth/approle/role/r", R"({"role_id":"r"})");
-  house.write("auth/approle/role/r/custom-secret-id", R"({"secret_id":"s"})");
+  Fixture fixture;
+  fixture.write("sys/auth/approle", R"({"type":"approle"})");
+  fixture.write("auth/approle/role/r", R"({"role_id":"r"})");
+  fixture.write("auth/approle/role/r/custom-secret-id", R"({"secret_id":"s"})");
   for (int i = 0; i < 5; ++i)
-    house.ask("POST", "auth/approle/login", R"({"role_id":"r","secret_id":"x"})", "");
-  CHECK(house.ask("POST", "auth/approle/login", R"({"role_id":"r","secret_id":"s"})", "").status ==
-        403);
-  house.now += 15min;
-  CHECK(house.ask("POST", "auth/approle/login", R"({"role_id":"r","secret_id":"s"})", "").status ==
-        200);
+    fixture.ask("POST", "auth/approle/login", R"({"role_id":"r","secret_id":"x"})", "");
+  CHECK(
+      fixture.ask("POST", "auth/approle/login", R"({"role_id":"r","secret_id":"s"})", "").status ==
+      403);
+  fixture.now += 15min;
+  CHECK(
+      fixture.ask("POST", "auth/approle/login", R"({"role_id":"r","secret_id":"s"})", "").status ==
+      200);
 }
 
 TEST_CASE("broken requests are refused") {
-  House house;
-  CHECK(house.ask("POST", "secret/data/x", "{").status == 400);
-  CHECK(house.ask("POST", "secret/data/x", "[1]").status == 400);
-  CHECK(house.ask("BREW", "secret/data/x").status == 405);
-  CHECK(house.ask("GET", "%zz").status == 404);
+  Fixture fixture;
+  CHECK(fixture.ask("POST", "secret/data/x", "{").status == 400);
+  CHECK(fixture.ask("POST", "secret/data/x", "[1]").status == 400);
+  CHECK(fixture.ask("BREW", "secret/data/x").status == 405);
+  CHECK(fixture.ask("GET", "%zz").status == 404);
   http::ServerRequest other{.method = "GET", .target = "/ui/"};
-  CHECK(house.core.handle(other, house.now).status == 404);
+  CHECK(fixture.core.handle(other, fixture.now).status == 404);
 }
 
 TEST_CASE("a seed fills the server, and a mistake in it is named") {
-  House house;
+  Fixture fixture;
   std::string path = "/tmp/kb-seed-XXXXXX";
   const int fd = mkstemp(path.data());
   REQUIRE(fd >= 0);
@@ -144,20 +146,20 @@ plugin_name = "x"
 db_name = "pg"
 default_ttl = "6s"
 )";
-  REQUIRE(apply_seed(house.core, path, house.now));
-  CHECK(text_at(value_at(house.data("secret/data/app/db"), "data"), "password") == "p1");
-  CHECK(text_at(house.data("kv1/plain"), "password") == "one");
-  const auto login = house.write("auth/approle/login",
-                                 R"({"role_id":"app-role-id","secret_id":"app-secret-id"})", "");
+  REQUIRE(apply_seed(fixture.core, path, fixture.now));
+  CHECK(text_at(value_at(fixture.data("secret/data/app/db"), "data"), "password") == "p1");
+  CHECK(text_at(fixture.data("kv1/plain"), "password") == "one");
+  const auto login = fixture.write("auth/approle/login",
+                                   R"({"role_id":"app-role-id","secret_id":"app-secret-id"})", "");
   const std::string token(text_at(value_at(login, "auth"), "client_token"));
-  CHECK(house.ask("GET", "secret/data/app/db", {}, token).status == 200);
-  CHECK(house.ask("GET", "kv1/plain", {}, token).status == 403);
-  CHECK(house.ask("GET", "database/creds/dyn").status == 200);
+  CHECK(fixture.ask("GET", "secret/data/app/db", {}, token).status == 200);
+  CHECK(fixture.ask("GET", "kv1/plain", {}, token).status == 403);
+  CHECK(fixture.ask("GET", "database/creds/dyn").status == 200);
 
   std::ofstream(path) << "[kv.\"nomount/x\"]\na = \"b\"\n";
-  CHECK(apply_seed(house.core, path, house.now).error().text.find("nomount/x") !=
+  CHECK(apply_seed(fixture.core, path, fixture.now).error().text.find("nomount/x") !=
         std::string::npos);
   std::ofstream(path) << "[kv\n";
-  CHECK(apply_seed(house.core, path, house.now).error().text.find(path) != std::string::npos);
+  CHECK(apply_seed(fixture.core, path, fixture.now).error().text.find(path) != std::string::npos);
   unlink(path.c_str());
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Certificates for tests, made on the spot: an authority, and what it signs. In a folder that goes
+// Certificates for tests, made on the spot: an authority, and what it signs. In a directory that goes
 // away again.
 
 #include <doctest/doctest.h>
@@ -38,12 +38,12 @@ struct Spec {
 class Certificates {
  public:
   Certificates() {
-    REQUIRE(mkdtemp(folder_.data()) != nullptr);
+    REQUIRE(mkdtemp(directory_.data()) != nullptr);
     add("ca", {.names = "", .common_name = "Test Authority", .issuer = "", .is_authority = true});
   }
-  ~Certificates() { std::filesystem::remove_all(folder_); }
+  ~Certificates() { std::filesystem::remove_all(directory_); }
 
-  [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
   // NAME.pem and NAME.key.
   void add(const std::string& name, Spec spec) {
@@ -153,7 +153,7 @@ class Certificates {
     std::filesystem::rename(path(name) + ".new", path(name));
   }
 
-  std::string folder_ = "/tmp/kb-tls-XXXXXX";
+  std::string directory_ = "/tmp/kb-tls-XXXXXX";
   std::map<std::string, Made> made_;
   int serial_ = 0;
 };

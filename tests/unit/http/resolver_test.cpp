@@ -13,7 +13,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-struct House {
+struct Fixture {
   test::Loop loop;
   Resolver resolver;
 
@@ -28,28 +28,28 @@ const auto kSix = asio::ip::make_address("::1");
 }  // namespace
 
 TEST_CASE("a numeric address and localhost need no look-up, and so no time") {
-  House house;
-  CHECK(house.ask("127.0.0.1", 0s).value() == Addresses{kFour});
-  CHECK(house.ask("::1", 0s).value() == Addresses{kSix});
-  CHECK(house.ask("localhost", 0s).value() == Addresses{kFour, kSix});
+  Fixture fixture;
+  CHECK(fixture.ask("127.0.0.1", 0s).value() == Addresses{kFour});
+  CHECK(fixture.ask("::1", 0s).value() == Addresses{kSix});
+  CHECK(fixture.ask("localhost", 0s).value() == Addresses{kFour, kSix});
 }
 
 TEST_CASE("the address that was good last is the first") {
-  House house;
-  house.resolver.remember_working("localhost", kSix);
-  CHECK(house.ask("localhost").value() == Addresses{kSix, kFour});
-  house.resolver.remember_working("localhost", kFour);
-  CHECK(house.ask("localhost").value() == Addresses{kFour, kSix});
-  house.resolver.remember_working("localhost",
-                                  asio::ip::make_address("10.0.0.1"));  // not its any more
-  CHECK(house.ask("localhost").value() == Addresses{kFour, kSix});
+  Fixture fixture;
+  fixture.resolver.remember_working("localhost", kSix);
+  CHECK(fixture.ask("localhost").value() == Addresses{kSix, kFour});
+  fixture.resolver.remember_working("localhost", kFour);
+  CHECK(fixture.ask("localhost").value() == Addresses{kFour, kSix});
+  fixture.resolver.remember_working("localhost",
+                                    asio::ip::make_address("10.0.0.1"));  // not its any more
+  CHECK(fixture.ask("localhost").value() == Addresses{kFour, kSix});
 }
 
 TEST_CASE("a name that does not exist is told to all who asked for it, also who comes later") {
-  House house;
+  Fixture fixture;
   const std::string name = "no-such-host.invalid";
   for (int i = 0; i < 2; ++i) {
-    const auto found = house.ask(name);
+    const auto found = fixture.ask(name);
     REQUIRE_FALSE(found);
     CHECK(found.error().kind == ErrorKind::network);
     CHECK(found.error().text == "name not found");
@@ -57,8 +57,8 @@ TEST_CASE("a name that does not exist is told to all who asked for it, also who 
 }
 
 TEST_CASE("the time for a look-up is kept, whatever becomes of it") {
-  House house;
-  const auto found = house.ask("no-such-host.invalid", 0s);
+  Fixture fixture;
+  const auto found = fixture.ask("no-such-host.invalid", 0s);
   REQUIRE_FALSE(found);
   if (found.error().kind == ErrorKind::timeout)
     CHECK(found.error().text == "no answer within 0 s (looking up the name)");

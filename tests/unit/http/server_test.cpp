@@ -37,17 +37,17 @@ asio::awaitable<ServerResponse> echo(ServerRequest request) {
       .content_type = "text/plain", .headers = {{"X-B", "b"}}, .body = Secret(text)};
 }
 
-struct House {
+struct Fixture {
   Loop loop;
   Server server;
   bool ended = false;
 
-  explicit House(ServerOptions options = {.address = any_port()})
+  explicit Fixture(ServerOptions options = {.address = any_port()})
       : server(loop.context.get_executor(), std::move(options), http::whole_bodies(echo, 1000)) {
     REQUIRE(server.listen());
     asio::co_spawn(loop.context, server.run(), [this](std::exception_ptr) { ended = true; });
   }
-  ~House() {
+  ~Fixture() {
     server.stop();
     while (!ended && loop.context.run_one_for(5s) != 0) {
     }
@@ -77,8 +77,8 @@ struct House {
 }  // namespace
 
 TEST_CASE("a request is handed over whole and answered") {
-  House house;
-  const std::string got = house.talk(
+  Fixture fixture;
+  const std::string got = fixture.talk(
       "PUT /a?b=c HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 5\r\nConnection: "
       "close\r\n\r\nhello");
   CHECK(got.starts_with("HTTP/1.1 200 OK\r\nDate: "));
@@ -91,62 +91,64 @@ TEST_CASE("a request is handed over whole and answered") {
 }
 
 TEST_CASE("several requests go over one connection, also sent all at once") {
-  House house;
+  Fixture fixture;
   const std::string one = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n";
   const std::string got =
-      house.talk(one + "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      fixture.talk(one + "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   CHECK(got.find("GET /1") < got.find("GET /2"));
   CHECK(got.find("GET /2") != std::string::npos);
 }
 
 TEST_CASE("a HEAD is answered without a body") {
-  House house;
-  CHECK(
-      house.talk("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ends_with("\r\n\r\n"));
+  Fixture fixture;
+  CHECK(fixture.talk("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .ends_with("\r\n\r\n"));
 }
 
 TEST_CASE("what is over a limit or no HTTP is refused and the connection closed") {
-  House house({.address = any_port(), .limits = {.head = {.bytes = 1000}}});
-  CHECK(house.talk("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
-  CHECK(house.talk("GET / HTTP/1.1\r\nX: " + std::string(2000, 'x') + "\r\n\r\n")
+  Fixture fixture({.address = any_port(), .limits = {.head = {.bytes = 1000}}});
+  CHECK(fixture.talk("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  CHECK(fixture.talk("GET / HTTP/1.1\r\nX: " + std::string(2000, 'x') + "\r\n\r\n")
             .starts_with("HTTP/1.1 431 "));
-  CHECK(house.talk("PUT / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'x'))
+  CHECK(fixture.talk("PUT / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'x'))
             .starts_with("HTTP/1.1 413 "));
-  CHECK(house
+  CHECK(fixture
             .talk("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
                   std::string(1001, 'x') + "\r\n0\r\n\r\n")
             .starts_with("HTTP/1.1 413 "));
 }
 
 TEST_CASE("a client that stays silent is dropped, one that is slow is told so") {
-  House house({.address = any_port(),
-               .limits = {.header_timeout = 20ms, .idle_timeout = 20ms, .progress_timeout = 20ms}});
-  CHECK(house.talk("").empty());
-  CHECK(house.talk("GET / HT").starts_with("HTTP/1.1 408 "));
-  CHECK(house.talk("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+  Fixture fixture(
+      {.address = any_port(),
+       .limits = {.header_timeout = 20ms, .idle_timeout = 20ms, .progress_timeout = 20ms}});
+  CHECK(fixture.talk("").empty());
+  CHECK(fixture.talk("GET / HT").starts_with("HTTP/1.1 408 "));
+  CHECK(fixture.talk("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
             .starts_with("HTTP/1.1 408 "));
 }
 
 TEST_CASE("a bug in a handler is a 500 and the server goes on") {
-  House house;
-  CHECK(house.talk("GET /bug HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+  Fixture fixture;
+  CHECK(fixture.talk("GET /bug HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 500 "));
-  CHECK(house.talk("GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+  CHECK(fixture.talk("GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("stop answers what is in progress and closes what is idle") {
-  House house;
+  Fixture fixture;
   std::string slow, idle = "open";
   const auto keep = [](std::string& where) {
     return [&where](std::exception_ptr, std::string got) { where = std::move(got); };
   };
-  asio::co_spawn(house.loop.context,
-                 house.exchange("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", "never"), keep(slow));
-  asio::co_spawn(house.loop.context, house.exchange("", "never"), keep(idle));
-  house.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");  // both are accepted by now
-  house.server.stop();
-  while ((slow.empty() || !house.ended) && house.loop.context.run_one_for(5s) != 0) {
+  asio::co_spawn(fixture.loop.context,
+                 fixture.exchange("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", "never"), keep(slow));
+  asio::co_spawn(fixture.loop.context, fixture.exchange("", "never"), keep(idle));
+  fixture.talk(
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");  // both are accepted by now
+  fixture.server.stop();
+  while ((slow.empty() || !fixture.ended) && fixture.loop.context.run_one_for(5s) != 0) {
   }
   CHECK(slow.starts_with("HTTP/1.1 200 "));
   CHECK(slow.find("Connection: close") != std::string::npos);
@@ -154,25 +156,25 @@ TEST_CASE("stop answers what is in progress and closes what is idle") {
 }
 
 TEST_CASE("over the limit the idle give way, and where all are busy the new one is told so") {
-  House house({.address = any_port(), .limits = {.max_connections = 1}});
+  Fixture fixture({.address = any_port(), .limits = {.max_connections = 1}});
   std::string idle = "open", slow;
   const auto keep = [](std::string& where) {
     return [&where](std::exception_ptr, std::string got) { where = std::move(got); };
   };
-  asio::co_spawn(house.loop.context, house.exchange("GET / HTT", "never"), keep(idle));
-  while (house.server.stats().open == 0) house.loop.context.run_one_for(5s);
-  CHECK(house.talk("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+  asio::co_spawn(fixture.loop.context, fixture.exchange("GET / HTT", "never"), keep(idle));
+  while (fixture.server.stats().open == 0) fixture.loop.context.run_one_for(5s);
+  CHECK(fixture.talk("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 200 "));
-  CHECK(house.server.stats().connections_evicted == 1);
+  CHECK(fixture.server.stats().connections_evicted == 1);
   asio::co_spawn(
-      house.loop.context,
-      house.exchange("GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "never"),
+      fixture.loop.context,
+      fixture.exchange("GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "never"),
       keep(slow));
-  while (house.server.stats().requests < 2) house.loop.context.run_one_for(5s);
-  const std::string refused = house.talk("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (fixture.server.stats().requests < 2) fixture.loop.context.run_one_for(5s);
+  const std::string refused = fixture.talk("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
   CHECK(refused.starts_with("HTTP/1.1 503 "));
   CHECK(refused.find("X-Keybearer-Error: limit") != std::string::npos);
-  while (slow.empty()) house.loop.context.run_one_for(5s);
+  while (slow.empty()) fixture.loop.context.run_one_for(5s);
   CHECK(slow.starts_with("HTTP/1.1 200 "));
 }
 
@@ -186,8 +188,8 @@ TEST_CASE("only loopback is listened on, and a port in use is said so") {
     REQUIRE_FALSE(listening);
     CHECK(listening.error().kind == ErrorKind::config);
   }
-  House house;
-  Server second(loop.context.get_executor(), {.address = house.server.address()},
+  Fixture fixture;
+  Server second(loop.context.get_executor(), {.address = fixture.server.address()},
                 http::whole_bodies(echo));
   const auto listening = second.listen();
   REQUIRE_FALSE(listening);
@@ -195,23 +197,23 @@ TEST_CASE("only loopback is listened on, and a port in use is said so") {
 }
 
 TEST_CASE("a unix socket is ours alone, replaces a stale one and goes with the server") {
-  std::string folder = "/tmp/kb-http-XXXXXX";
-  REQUIRE(mkdtemp(folder.data()) != nullptr);
-  const std::string path = folder + "/s";
+  std::string directory = "/tmp/kb-http-XXXXXX";
+  REQUIRE(mkdtemp(directory.data()) != nullptr);
+  const std::string path = directory + "/s";
   {
     asio::io_context context;
     asio::local::stream_protocol::acceptor stale(context,
                                                  asio::local::stream_protocol::endpoint(path));
   }
   {
-    House house({.address = *http::parse_url("unix://" + path)});
+    Fixture fixture({.address = *http::parse_url("unix://" + path)});
     struct stat info{};
     REQUIRE(stat(path.c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
     http::ClientOptions options;
-    options.addresses = {house.server.address()};
-    const auto client = http::make_client(house.loop.context.get_executor(), options);
-    const auto response = house.loop.run(client->send({.method = "GET", .target = "/x"}));
+    options.addresses = {fixture.server.address()};
+    const auto client = http::make_client(fixture.loop.context.get_executor(), options);
+    const auto response = fixture.loop.run(client->send({.method = "GET", .target = "/x"}));
     REQUIRE(response);
     CHECK(response->body.reveal() == "GET /x  ");
     Loop other;
@@ -221,5 +223,5 @@ TEST_CASE("a unix socket is ours alone, replaces a stale one and goes with the s
   }
   struct stat info{};
   CHECK(stat(path.c_str(), &info) != 0);
-  rmdir(folder.c_str());
+  rmdir(directory.c_str());
 }

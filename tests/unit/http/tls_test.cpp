@@ -87,19 +87,19 @@ class TlsServer {
   TaskGroup tasks_;
 };
 
-struct House {
+struct Fixture {
   Certificates certificates;
   Loop loop;
   http::ClientOptions options;
   std::unique_ptr<TlsServer> server;
   std::unique_ptr<http::Client> client;
 
-  explicit House(const std::string& names, long seconds = 3600) {
+  explicit Fixture(const std::string& names, long seconds = 3600) {
     certificates.make("server", names, seconds);
     server = std::make_unique<TlsServer>(loop, certificates, "server");
     options.ca_cert = certificates.path("ca.pem");
   }
-  ~House() { client.reset(); }
+  ~Fixture() { client.reset(); }
 
   void connect_to(const std::string& host) {
     options.addresses = {*http::parse_url("https://" + host + ":" + server->port())};
@@ -122,97 +122,97 @@ struct House {
 }  // namespace
 
 TEST_CASE("a certificate of the authority for this name or address is trusted") {
-  House house("DNS:localhost,IP:127.0.0.1");
-  CHECK(house.told("localhost") == "200");
-  CHECK(house.server->server_name == "localhost");
-  CHECK(house.told("127.0.0.1") == "200");
-  CHECK(house.server->server_name.empty());  // RFC 6066: no address as SNI
+  Fixture fixture("DNS:localhost,IP:127.0.0.1");
+  CHECK(fixture.told("localhost") == "200");
+  CHECK(fixture.server->server_name == "localhost");
+  CHECK(fixture.told("127.0.0.1") == "200");
+  CHECK(fixture.server->server_name.empty());  // RFC 6066: no address as SNI
 }
 
 TEST_CASE("a certificate for other names is refused, and both names are told") {
-  House house("DNS:vault.internal,IP:10.0.0.5");
-  CHECK(house.told("localhost") ==
+  Fixture fixture("DNS:vault.internal,IP:10.0.0.5");
+  CHECK(fixture.told("localhost") ==
         "the server's certificate is for vault.internal, 10.0.0.5, not for localhost; set "
         "vault.tls_server_name or use "
         "a name it is for");
-  CHECK(house.told("127.0.0.1").find("not for 127.0.0.1") != std::string::npos);
-  house.options.tls_server_name = "vault.internal";
-  CHECK(house.told("127.0.0.1") == "200");
-  CHECK(house.server->server_name == "vault.internal");
+  CHECK(fixture.told("127.0.0.1").find("not for 127.0.0.1") != std::string::npos);
+  fixture.options.tls_server_name = "vault.internal";
+  CHECK(fixture.told("127.0.0.1") == "200");
+  CHECK(fixture.server->server_name == "vault.internal");
 }
 
 TEST_CASE("a certificate of an unknown authority is refused") {
-  House house("DNS:localhost");
+  Fixture fixture("DNS:localhost");
   const Certificates others;
-  house.options.ca_cert = others.path("ca.pem");
-  const std::string said = house.told("localhost");
+  fixture.options.ca_cert = others.path("ca.pem");
+  const std::string said = fixture.told("localhost");
   CHECK(said.find("not trusted") != std::string::npos);
   CHECK(said.find("vault.ca_cert") != std::string::npos);
-  house.options.ca_cert.clear();  // the system's
-  CHECK(house.told("localhost").find("not trusted") != std::string::npos);
+  fixture.options.ca_cert.clear();  // the system's
+  CHECK(fixture.told("localhost").find("not trusted") != std::string::npos);
 }
 
 TEST_CASE("a certificate that has expired is refused") {
-  House house("DNS:localhost", -60);
-  CHECK(house.told("localhost") ==
+  Fixture fixture("DNS:localhost", -60);
+  CHECK(fixture.told("localhost") ==
         "the server's certificate has expired: have it renewed on the server");
 }
 
 TEST_CASE("verification can be switched off") {
-  House house("DNS:elsewhere", -60);
-  house.options.ca_cert.clear();
-  house.options.tls_skip_verify = true;
-  CHECK(house.told("localhost") == "200");
+  Fixture fixture("DNS:elsewhere", -60);
+  fixture.options.ca_cert.clear();
+  fixture.options.tls_skip_verify = true;
+  CHECK(fixture.told("localhost") == "200");
 }
 
 TEST_CASE("the client's certificate is sent") {
-  House house("DNS:localhost");
-  house.certificates.make("client", "DNS:one");
-  house.options.client_cert = house.certificates.path("client.pem");
-  house.options.client_key = house.certificates.path("client.key");
-  CHECK(house.told("localhost") == "200");
-  CHECK(house.server->client == "client");
-  CHECK(house.told() == "200");
-  CHECK(house.server->connections == 1);
+  Fixture fixture("DNS:localhost");
+  fixture.certificates.make("client", "DNS:one");
+  fixture.options.client_cert = fixture.certificates.path("client.pem");
+  fixture.options.client_key = fixture.certificates.path("client.key");
+  CHECK(fixture.told("localhost") == "200");
+  CHECK(fixture.server->client == "client");
+  CHECK(fixture.told() == "200");
+  CHECK(fixture.server->connections == 1);
 }
 
 TEST_CASE("a changed file is used for the next connection, a broken one is not") {
-  House house("DNS:localhost");
+  Fixture fixture("DNS:localhost");
   const Certificates others;
-  house.connect_to("localhost");
-  CHECK(house.told() == "200");
-  const auto reconnect = [&house] {  // the kept connection is too old by then
+  fixture.connect_to("localhost");
+  CHECK(fixture.told() == "200");
+  const auto reconnect = [&fixture] {  // the kept connection is too old by then
     Clock::freeze(Clock::now() + 2min);
-    Timer earliest(house.loop.context, Instant{});
+    Timer earliest(fixture.loop.context, Instant{});
     earliest.async_wait([](const boost::system::error_code&) {});
-    while (house.loop.context.poll() != 0) {
+    while (fixture.loop.context.poll() != 0) {
     }
     Clock::thaw();
   };
-  std::ofstream(house.certificates.path("ca.pem")) << "garbage";
+  std::ofstream(fixture.certificates.path("ca.pem")) << "garbage";
   reconnect();
-  CHECK(house.told() == "200");
-  CHECK(house.server->connections == 2);
-  std::filesystem::copy_file(others.path("ca.pem"), house.certificates.path("ca.pem"),
+  CHECK(fixture.told() == "200");
+  CHECK(fixture.server->connections == 2);
+  std::filesystem::copy_file(others.path("ca.pem"), fixture.certificates.path("ca.pem"),
                              std::filesystem::copy_options::overwrite_existing);
   reconnect();
-  CHECK(house.told().find("not trusted") != std::string::npos);
+  CHECK(fixture.told().find("not trusted") != std::string::npos);
 }
 
 TEST_CASE("files that can't be read are named") {
-  House house("DNS:localhost");
-  house.options.ca_cert = "/nonexistent/ca.pem";
-  CHECK(house.told("localhost").find("vault.ca_cert /nonexistent/ca.pem") != std::string::npos);
-  house.options.ca_cert = house.certificates.path("ca.pem");
-  house.options.client_cert = house.certificates.path("server.pem");
-  house.options.client_key = house.certificates.path("ca.pem");
-  CHECK(house.told("localhost").find("vault.client_key") != std::string::npos);
+  Fixture fixture("DNS:localhost");
+  fixture.options.ca_cert = "/nonexistent/ca.pem";
+  CHECK(fixture.told("localhost").find("vault.ca_cert /nonexistent/ca.pem") != std::string::npos);
+  fixture.options.ca_cert = fixture.certificates.path("ca.pem");
+  fixture.options.client_cert = fixture.certificates.path("server.pem");
+  fixture.options.client_key = fixture.certificates.path("ca.pem");
+  CHECK(fixture.told("localhost").find("vault.client_key") != std::string::npos);
 }
 
 TEST_CASE("old TLS versions are refused") {
-  House house("DNS:localhost");
-  house.server->only_tls11 = true;
-  CHECK(house.told("localhost").find("no TLS version that is allowed") != std::string::npos);
+  Fixture fixture("DNS:localhost");
+  fixture.server->only_tls11 = true;
+  CHECK(fixture.told("localhost").find("no TLS version that is allowed") != std::string::npos);
 }
 
 TEST_CASE("a server that speaks plain http is told apart") {
@@ -231,37 +231,37 @@ TEST_CASE("a server that speaks plain http is told apart") {
 
 // vault.tls_pin_sha256 (behaviour section 6: looked at before the first byte).
 TEST_CASE("pins: the server's key is one of them, whatever else is wrong or right") {
-  House house("DNS:localhost");
-  const std::string right = house.certificates.pin("server"), ca = house.certificates.pin("ca");
-  house.options.tls_pin_sha256 = {right};
-  CHECK(house.told("localhost") == "200");
-  house.options.tls_pin_sha256 = {ca, right};
-  CHECK(house.told("localhost") == "200");
-  house.options.tls_pin_sha256 = {ca};  // the authority's key is not the server's
-  const std::string said = house.told("localhost");
+  Fixture fixture("DNS:localhost");
+  const std::string right = fixture.certificates.pin("server"), ca = fixture.certificates.pin("ca");
+  fixture.options.tls_pin_sha256 = {right};
+  CHECK(fixture.told("localhost") == "200");
+  fixture.options.tls_pin_sha256 = {ca, right};
+  CHECK(fixture.told("localhost") == "200");
+  fixture.options.tls_pin_sha256 = {ca};  // the authority's key is not the server's
+  const std::string said = fixture.told("localhost");
   CHECK(said.contains("vault.tls_pin_sha256"));
   CHECK(said.contains("it is \"" + right + "\""));
   CHECK(said.contains("nothing is sent"));
 }
 
 TEST_CASE("a pin does not stand for the certificate's own check, but holds without it") {
-  House house("DNS:elsewhere");
-  house.options.tls_pin_sha256 = {house.certificates.pin("server")};
-  CHECK(house.told("localhost").contains("is for elsewhere"));
-  house.options.tls_skip_verify = true;
-  CHECK(house.told("localhost") == "200");
-  house.options.tls_pin_sha256 = {house.certificates.pin("ca")};
-  CHECK(house.told("localhost").contains("vault.tls_pin_sha256"));
+  Fixture fixture("DNS:elsewhere");
+  fixture.options.tls_pin_sha256 = {fixture.certificates.pin("server")};
+  CHECK(fixture.told("localhost").contains("is for elsewhere"));
+  fixture.options.tls_skip_verify = true;
+  CHECK(fixture.told("localhost") == "200");
+  fixture.options.tls_pin_sha256 = {fixture.certificates.pin("ca")};
+  CHECK(fixture.told("localhost").contains("vault.tls_pin_sha256"));
 }
 
 TEST_CASE("a renewed certificate of the same key keeps its pin") {
-  House house("DNS:localhost");
-  house.options.tls_pin_sha256 = {house.certificates.pin("server")};
-  CHECK(house.told("localhost") == "200");
-  house.certificates.renew("server", {.names = "DNS:localhost,DNS:more", .until = 7200});
-  TlsServer other(house.loop, house.certificates, "server");
-  house.options.addresses = {*http::parse_url("https://localhost:" + other.port())};
-  house.client = http::make_client(house.loop.context.get_executor(), house.options);
-  CHECK(house.told() == "200");
-  house.client.reset();
+  Fixture fixture("DNS:localhost");
+  fixture.options.tls_pin_sha256 = {fixture.certificates.pin("server")};
+  CHECK(fixture.told("localhost") == "200");
+  fixture.certificates.renew("server", {.names = "DNS:localhost,DNS:more", .until = 7200});
+  TlsServer other(fixture.loop, fixture.certificates, "server");
+  fixture.options.addresses = {*http::parse_url("https://localhost:" + other.port())};
+  fixture.client = http::make_client(fixture.loop.context.get_executor(), fixture.options);
+  CHECK(fixture.told() == "200");
+  fixture.client.reset();
 }

@@ -208,7 +208,7 @@ TEST_CASE("a renewal that is refused leads to new credentials at once") {
 }
 
 TEST_CASE(
-    "strategy refetch: never renewed, read anew at the renewal's time, by each answer's own "
+    "strategy refetch: never renewed, read again at the renewal's time, by each answer's own "
     "duration") {
   auto schedule =
       made({.strategy = config::LeaseStrategy::refetch, .renew_at = 0.8, .min_remaining = 0s});
@@ -219,7 +219,7 @@ TEST_CASE(
   CHECK(step.at == t0 + 24s);
 }
 
-TEST_CASE("what can't be renewed is read anew at 0.8 of it") {
+TEST_CASE("what can't be renewed is read again at 0.8 of it") {
   auto schedule = made();
   for (const Kind kind : {Kind::non_renewable, Kind::certificate}) {
     const Step step = schedule.answered({.kind = kind, .ttl = 1h}, t0);

@@ -17,7 +17,7 @@ void check(TokenStep step, Do what, Instant at) {
   CHECK((step.at - t0).count() == (at - t0).count());
 }
 
-TEST_CASE("an hour's token is renewed at four fifths, for ever") {
+TEST_CASE("an hour's token is renewed at four fifths, forever") {
   TokenSchedule schedule{{}};
   check(schedule.logged_in(kHour, t0, t0), Do::renew, t0 + 2880s);
   for (auto now = t0 + 2880s; now < t0 + 1000h; now += 2880s) {
@@ -83,7 +83,7 @@ TEST_CASE("a short increment that is granted in full is no sign of an end") {
 }
 
 TEST_CASE(
-    "a periodic token gives its period, whatever increment is asked for: it is renewed for ever") {
+    "a periodic token gives its period, whatever increment is asked for: it is renewed forever") {
   TokenSchedule schedule{{.min_remaining = 0s, .increment = 1h}};
   (void)schedule.logged_in({.ttl = 10s, .renewable = true}, t0, t0);
   for (int i = 1; i < 100; ++i) {
@@ -110,7 +110,7 @@ TEST_CASE("the server's Retry-After is obeyed as far as three tries before the e
   check(schedule.failed(t0 + 51s, 0, 60s), Do::renew, t0 + 54s);  // three tries still fit
 }
 
-TEST_CASE("a success after an outage starts the pauses anew") {
+TEST_CASE("a success after an outage starts the pauses again") {
   TokenSchedule schedule{{}};
   (void)schedule.logged_in(kHour, t0, t0);
   for (int i = 0; i < 8; ++i) (void)schedule.failed(t0 + 48min, 0);

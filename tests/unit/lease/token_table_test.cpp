@@ -23,7 +23,7 @@ struct Kind {
   const char* name;
   Duration ttl;                    // of a login, and of each renewal without an increment
   Duration max_ttl = kNever;       // system's or role's; kNever: none
-  Duration period = kNever;        // renewed for ever
+  Duration period = kNever;        // renewed forever
   Duration explicit_max = kNever;  // a wall for periodic ones, too
   bool renewable = true;           // false: batch
   int num_uses = 0;

@@ -10,15 +10,15 @@
 namespace keybearer {
 namespace {
 
-struct Folder {
+struct TempDir {
   std::string path = "/tmp/keybearer-test-XXXXXX";
-  Folder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-  ~Folder() { rmdir(path.c_str()); }
+  TempDir() { REQUIRE(mkdtemp(path.data()) != nullptr); }
+  ~TempDir() { rmdir(path.c_str()); }
 };
 
 TEST_CASE("a pid file names us, refuses a second, replaces a stale one and goes at the end") {
-  const Folder folder;
-  const std::string path = folder.path + "/pid";
+  const TempDir directory;
+  const std::string path = directory.path + "/pid";
   std::ofstream(path) << "999999\n";  // left behind by a process that is gone
   {
     const auto file = PidFile::write(path);
@@ -35,7 +35,7 @@ TEST_CASE("a pid file names us, refuses a second, replaces a stale one and goes 
   CHECK(access(path.c_str(), F_OK) != 0);
 }
 
-TEST_CASE("a folder that is not there is named") {
+TEST_CASE("a directory that is not there is named") {
   const auto file = PidFile::write("/nonexistent/pid");
   REQUIRE_FALSE(file.has_value());
   CHECK(file.error().text == "/nonexistent/pid: No such file or directory");

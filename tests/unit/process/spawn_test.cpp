@@ -79,10 +79,10 @@ TEST_CASE("codes and signals come back") {
 }
 
 TEST_CASE("not found and not executable are told apart, and the reason is said") {
-  char folder[] = "/tmp/keybearer_spawn_XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
-  const auto script = [&folder](const char* name, const char* content, mode_t mode) {
-    const std::string path = std::string(folder) + "/" + name;
+  char directory[] = "/tmp/keybearer_spawn_XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  const auto script = [&directory](const char* name, const char* content, mode_t mode) {
+    const std::string path = std::string(directory) + "/" + name;
     std::ofstream(path) << content;
     chmod(path.c_str(), mode);
     return path;
@@ -97,7 +97,7 @@ TEST_CASE("not found and not executable are told apart, and the reason is said")
       {"", 127, "not found"},
       {"/etc/passwd/app", 127, "Not a directory"},
       {script("plain", "x", 0644), 126, "permission denied (is it executable?)"},
-      {folder, 126, "permission denied (is it executable?)"},
+      {directory, 126, "permission denied (is it executable?)"},
       {script("no_shebang", "exit 0", 0755), 126, "not a program (a script without a #! line?)"},
       {script("lost", "#!/nonexistent/python3", 0755), 126,
        "it is there, but what runs it is not (the interpreter of its #! line, or its dynamic "
@@ -113,7 +113,7 @@ TEST_CASE("not found and not executable are told apart, and the reason is said")
     CHECK(failed.error().text.ends_with(": " + cause));
     CHECK_FALSE(failed.error().retry_after.has_value());
   }
-  std::filesystem::remove_all(folder);
+  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("a working directory that is not there is named, and is not taken for the program") {
@@ -169,7 +169,8 @@ TEST_CASE("signals are as a new program expects them, and it leads its own group
 }
 
 TEST_CASE(
-    "stdin can be nothing, output goes where it is asked to, and the folder is the one asked for") {
+    "stdin can be nothing, output goes where it is asked to, and the directory is the one asked "
+    "for") {
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
   const EnvBlock environment = EnvBlock::from(environ);

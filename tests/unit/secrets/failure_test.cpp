@@ -54,7 +54,7 @@ TEST_CASE_FIXTURE(Fixture, "a secret that comes within the grace is as good as a
   CHECK_FALSE(status(kApp).error);
 }
 
-TEST_CASE_FIXTURE(Fixture, "exit_on_retry_failure = false waits for ever") {
+TEST_CASE_FIXTURE(Fixture, "exit_on_retry_failure = false waits forever") {
   config.template_config.exit_on_retry_failure = false;
   start({kApp});
   io.advance(1h, 1s);
@@ -206,9 +206,9 @@ TEST_CASE_FIXTURE(
   CHECK(lines("can be read again") == 1);
 }
 
-TEST_CASE_FIXTURE(
-    Fixture,
-    "a path that is denied later concerns that secret alone, and is asked for ever more rarely") {
+TEST_CASE_FIXTURE(Fixture,
+                  "a path that is denied later concerns that secret alone, and is asked for less "
+                  "and less often") {
   config.template_config.static_secret_render_interval.every = 10s;
   const auto other = read("kv/data/other");
   http->answer(kData, 200, kv2(1));

@@ -56,7 +56,7 @@ inline tmpl::Dependency read(const std::string& path) {
 
 struct Fixture {
   test::Io io;
-  std::string folder;
+  std::string directory;
   test::FakeHttp* http = nullptr;
   vault::Client client;
   config::Config config;
@@ -80,21 +80,21 @@ struct Fixture {
             std::move(options)) {
     std::string name = (std::filesystem::temp_directory_path() / "kb-secrets-XXXXXX").string();
     REQUIRE(mkdtemp(name.data()) != nullptr);
-    folder = name;
-    REQUIRE(log::open({.level = log::Level::debug, .file = folder + "/log", .name = {}}));
+    directory = name;
+    REQUIRE(log::open({.level = log::Level::debug, .file = directory + "/log", .name = {}}));
     set_token("hvs.1");
   }
   ~Fixture() {
     stop();
     CHECK(log().find("canary") == std::string::npos);
     REQUIRE(log::open({}));
-    std::filesystem::remove_all(folder);
+    std::filesystem::remove_all(directory);
   }
 
   void set_token(const std::string& token) {
     client.set_token(std::make_shared<const Secret>(token));
   }
-  static boost::asio::awaitable<bool> ask(Fixture& house) { co_return house.token_good; }
+  static boost::asio::awaitable<bool> ask(Fixture& fixture) { co_return fixture.token_good; }
 
   void start(const std::vector<tmpl::Dependency>& dependencies) {
     revocations.emplace(io.context.get_executor(), client, [this](const std::string& path) {
@@ -168,7 +168,7 @@ struct Fixture {
   }
   std::string log() const {
     std::stringstream text;
-    text << std::ifstream(folder + "/log").rdbuf();
+    text << std::ifstream(directory + "/log").rdbuf();
     return text.str();
   }
   int lines(std::string_view part) const {

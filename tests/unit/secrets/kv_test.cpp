@@ -371,7 +371,8 @@ TEST_CASE_FIXTURE(
   CHECK(lines("can be read again") == 1);
 }
 
-TEST_CASE_FIXTURE(KvFixture, "a list is read again at the interval; an empty folder is no error") {
+TEST_CASE_FIXTURE(KvFixture,
+                  "a list is read again at the interval; an empty directory is no error") {
   const auto route = "GET /v1/kv/metadata/?list=true";
   http->answer("GET /v1/sys/internal/ui/mounts/kv", 200, mount("kv/", "kv", R"({"version":"2"})"));
   http->answer(route, 404, R"({"errors":[]})");
@@ -409,7 +410,7 @@ TEST_CASE_FIXTURE(KvFixture, "a pinned version is asked for as such") {
 }
 
 TEST_CASE_FIXTURE(KvFixture, "a file is read again when it changes") {
-  const std::string path = folder + "/ca.pem";
+  const std::string path = directory + "/ca.pem";
   const tmpl::Dependency file{
       .kind = tmpl::Dependency::Kind::file, .path = path, .id = "file(" + path + ")"};
   std::ofstream(path) << "one";
@@ -435,7 +436,7 @@ TEST_CASE_FIXTURE(KvFixture, "a file is read again when it changes") {
 
 TEST_CASE_FIXTURE(KvFixture, "a file that is not there at the start is given up after the grace") {
   const tmpl::Dependency file{
-      .kind = tmpl::Dependency::Kind::file, .path = folder + "/none", .id = "file(none)"};
+      .kind = tmpl::Dependency::Kind::file, .path = directory + "/none", .id = "file(none)"};
   start({file});
   io.advance(14s);
   CHECK_FALSE(start_failure());

@@ -50,7 +50,7 @@ TEST_CASE_FIXTURE(
   http->answer(kCreds, 200, lease("database/creds/app/2", 600, "u2"));
   http->answer(kRenewLease, 200, renewed("database/creds/app/1", 300));
   start({kDynamic});
-  io.advance(650s, 1s);  // renewed at 402 s at the latest, read anew at 240 s after that
+  io.advance(650s, 1s);  // renewed at 402 s at the latest, read again at 240 s after that
   REQUIRE(http->count(kCreds) == 2);
   CHECK(http->count(kRenewLease) == 1);
   CHECK(value(kDynamic, "username") == "u2");
@@ -160,7 +160,7 @@ TEST_CASE_FIXTURE(
   CHECK(http->asked.size() < 60);
 }
 
-TEST_CASE_FIXTURE(LeaseFixture, "strategy refetch: read anew, never renewed") {
+TEST_CASE_FIXTURE(LeaseFixture, "strategy refetch: read again, never renewed") {
   config.lease.strategy = config::LeaseStrategy::refetch;
   config.lease.renew_at = 0.8;
   config.lease.min_remaining = 0s;

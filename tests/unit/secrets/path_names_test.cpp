@@ -1,4 +1,4 @@
-// Secrets and folders with the names of the API's own parts (data, metadata, subkeys): their mount
+// Secrets and directories with the names of the API's own parts (data, metadata, subkeys): their mount
 // decides, and it is asked only where the server does not like the path as it stands (S7).
 
 #include "fixture.hpp"

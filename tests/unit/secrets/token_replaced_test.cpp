@@ -56,7 +56,7 @@ TEST_CASE_FIXTURE(Replaced, "what a restart resumes is not confirmed by it") {
     before.stop();
   }
   Clock::freeze(test::Io::start);
-  REQUIRE(log::open({.level = log::Level::debug, .file = folder + "/log", .name = {}}));
+  REQUIRE(log::open({.level = log::Level::debug, .file = directory + "/log", .name = {}}));
   denied_by_the_old_token(kLookupLease);
   http->answer(kCreds, 200, lease("db/creds/app/2", 600, "new"));
   start({});

@@ -51,13 +51,14 @@ class Program {
  public:
   Program() {
     std::string pattern = (std::filesystem::temp_directory_path() / "plugin-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-    std::ofstream(folder_ + "/run") << "#!/bin/sh\necho \"$1\" >> " << log() << "\necho got-$1\n";
-    std::filesystem::permissions(folder_ + "/run", std::filesystem::perms::owner_all);
+    directory_ = mkdtemp(pattern.data());
+    std::ofstream(directory_ + "/run")
+        << "#!/bin/sh\necho \"$1\" >> " << log() << "\necho got-$1\n";
+    std::filesystem::permissions(directory_ + "/run", std::filesystem::perms::owner_all);
   }
-  ~Program() { std::filesystem::remove_all(folder_); }
-  [[nodiscard]] std::string path() const { return folder_ + "/run"; }
-  [[nodiscard]] std::string log() const { return folder_ + "/log"; }
+  ~Program() { std::filesystem::remove_all(directory_); }
+  [[nodiscard]] std::string path() const { return directory_ + "/run"; }
+  [[nodiscard]] std::string log() const { return directory_ + "/log"; }
   [[nodiscard]] std::string calls() const {
     std::stringstream out;
     out << std::ifstream(log()).rdbuf();
@@ -65,7 +66,7 @@ class Program {
   }
 
  private:
-  std::string folder_;
+  std::string directory_;
 };
 
 TEST_CASE("writeToFile writes nothing by itself: a complete pass hands its files back, in order") {

@@ -286,7 +286,7 @@ TEST_CASE("a hostile answer is an error, never a crash") {
 }
 
 TEST_CASE(
-    "a duration beyond all sense stays a duration, and a negative one does not mean: for ever") {
+    "a duration beyond all sense stays a duration, and a negative one does not mean: forever") {
   CHECK(parse(200, R"({"lease_duration":99999999999999999999999})")->lease.ttl <= 24h * 366 * 100);
   CHECK(parse(200, R"({"lease_duration":9223372036854775807})")->lease.ttl > 24h * 365 * 99);
   CHECK(parse(200, R"({"lease_duration":-5})")->lease.ttl == 1s);

@@ -96,7 +96,7 @@ TEST_CASE("the instance's role: a token first, then the role's name, then its cr
   // Kept: nothing is asked again.
   CHECK(world.ask() == "ASIA1");
   CHECK(world.cloud.http.asked.size() == 3);
-  // Refused by the server: asked anew, with the same token.
+  // Refused by the server: asked again, with the same token.
   world.provider->forget();
   CHECK(world.ask() == "ASIA1");
   CHECK(world.cloud.http.count(kToken) == 1);

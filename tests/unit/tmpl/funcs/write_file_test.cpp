@@ -17,10 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Folder {
+class TempDir {
  public:
-  Folder() { REQUIRE(mkdtemp(path_.data()) != nullptr); }
-  ~Folder() { fs::remove_all(path_); }
+  TempDir() { REQUIRE(mkdtemp(path_.data()) != nullptr); }
+  ~TempDir() { fs::remove_all(path_); }
   [[nodiscard]] std::string at(const std::string& name) const { return path_ + "/" + name; }
   [[nodiscard]] std::size_t count() const {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), {}));
@@ -46,8 +46,8 @@ void put(const std::string& path, const std::string& text) {
 }
 
 TEST_CASE("a file is replaced at once: who has it open keeps the old") {
-  const Folder folder;
-  const std::string path = folder.at("f");
+  const TempDir directory;
+  const std::string path = directory.at("f");
   put(path, "old");
   std::ifstream reader(path);
   const auto before = info(path).st_ino;
@@ -58,83 +58,83 @@ TEST_CASE("a file is replaced at once: who has it open keeps the old") {
   CHECK(content(path) == "new");
   CHECK(info(path).st_ino != before);
   CHECK((info(path).st_mode & 07777) == 0640);
-  CHECK(folder.count() == 1);  // nothing is left beside it
+  CHECK(directory.count() == 1);  // nothing is left beside it
 }
 
 TEST_CASE("a file with several names is written in place") {
-  const Folder folder;
-  put(folder.at("a"), "old");
-  REQUIRE(link(folder.at("a").c_str(), folder.at("b").c_str()) == 0);
-  REQUIRE(write_file({.path = folder.at("a"), .content = "new"}));
-  CHECK(content(folder.at("b")) == "new");
+  const TempDir directory;
+  put(directory.at("a"), "old");
+  REQUIRE(link(directory.at("a").c_str(), directory.at("b").c_str()) == 0);
+  REQUIRE(write_file({.path = directory.at("a"), .content = "new"}));
+  CHECK(content(directory.at("b")) == "new");
 }
 
 TEST_CASE("our own link is followed, also one that leads nowhere yet") {
-  const Folder folder;
-  put(folder.at("real"), "old");
-  REQUIRE(symlink("real", folder.at("link").c_str()) == 0);
-  REQUIRE(symlink("fresh", folder.at("dangling").c_str()) == 0);
-  REQUIRE(write_file({.path = folder.at("link"), .content = "new"}));
-  REQUIRE(write_file({.path = folder.at("dangling"), .content = "x"}));
-  CHECK(fs::is_symlink(folder.at("link")));
-  CHECK(content(folder.at("real")) == "new");
-  CHECK(content(folder.at("fresh")) == "x");
+  const TempDir directory;
+  put(directory.at("real"), "old");
+  REQUIRE(symlink("real", directory.at("link").c_str()) == 0);
+  REQUIRE(symlink("fresh", directory.at("dangling").c_str()) == 0);
+  REQUIRE(write_file({.path = directory.at("link"), .content = "new"}));
+  REQUIRE(write_file({.path = directory.at("dangling"), .content = "x"}));
+  CHECK(fs::is_symlink(directory.at("link")));
+  CHECK(content(directory.at("real")) == "new");
+  CHECK(content(directory.at("fresh")) == "x");
 }
 
 TEST_CASE("another user's link is refused") {
   if (geteuid() != 0) return;  // only root can make one
-  const Folder folder;
-  put(folder.at("real"), "old");
-  REQUIRE(symlink("real", folder.at("link").c_str()) == 0);
-  REQUIRE(lchown(folder.at("link").c_str(), 12345, 12345) == 0);
-  CHECK(write_file({.path = folder.at("link"), .content = "new"}).error() ==
-        "open " + folder.at("link") + ": is a link of another user; name the file itself");
-  CHECK(content(folder.at("real")) == "old");
+  const TempDir directory;
+  put(directory.at("real"), "old");
+  REQUIRE(symlink("real", directory.at("link").c_str()) == 0);
+  REQUIRE(lchown(directory.at("link").c_str(), 12345, 12345) == 0);
+  CHECK(write_file({.path = directory.at("link"), .content = "new"}).error() ==
+        "open " + directory.at("link") + ": is a link of another user; name the file itself");
+  CHECK(content(directory.at("real")) == "old");
 }
 
 TEST_CASE("the owner stays, or is the one that is asked for") {
   if (geteuid() != 0) return;
-  const Folder folder;
-  put(folder.at("f"), "old");
-  REQUIRE(chown(folder.at("f").c_str(), 12345, 23456) == 0);
-  REQUIRE(write_file({.path = folder.at("f"), .content = "new"}));
-  CHECK(info(folder.at("f")).st_uid == 12345);
-  CHECK(info(folder.at("f")).st_gid == 23456);
-  REQUIRE(write_file({.path = folder.at("f"), .user = "54321", .content = "new"}));
-  CHECK(info(folder.at("f")).st_uid == 54321);
+  const TempDir directory;
+  put(directory.at("f"), "old");
+  REQUIRE(chown(directory.at("f").c_str(), 12345, 23456) == 0);
+  REQUIRE(write_file({.path = directory.at("f"), .content = "new"}));
+  CHECK(info(directory.at("f")).st_uid == 12345);
+  CHECK(info(directory.at("f")).st_gid == 23456);
+  REQUIRE(write_file({.path = directory.at("f"), .user = "54321", .content = "new"}));
+  CHECK(info(directory.at("f")).st_uid == 54321);
 }
 
 TEST_CASE("errors are Go's; an unknown owner is one after the file is written") {
-  const Folder folder;
-  CHECK(write_file({.path = folder.at("")}).error() ==
-        "open " + folder.at("") + ": is a directory");
-  put(folder.at("f"), "");
-  CHECK(write_file({.path = folder.at("f/g")}).error() ==
-        "open " + folder.at("f/g") + ": not a directory");
-  CHECK(write_file({.path = folder.at("no/f"), .append = true}).error() ==
-        "open " + folder.at("no/f") + ": no such file or directory");
-  CHECK(write_file({.path = folder.at("u"), .user = "no-such-user", .content = "x"}).error() ==
+  const TempDir directory;
+  CHECK(write_file({.path = directory.at("")}).error() ==
+        "open " + directory.at("") + ": is a directory");
+  put(directory.at("f"), "");
+  CHECK(write_file({.path = directory.at("f/g")}).error() ==
+        "open " + directory.at("f/g") + ": not a directory");
+  CHECK(write_file({.path = directory.at("no/f"), .append = true}).error() ==
+        "open " + directory.at("no/f") + ": no such file or directory");
+  CHECK(write_file({.path = directory.at("u"), .user = "no-such-user", .content = "x"}).error() ==
         "user: unknown user no-such-user");
-  CHECK(content(folder.at("u")) == "x");
+  CHECK(content(directory.at("u")) == "x");
 }
 
 TEST_CASE("appending and a device write in place") {
-  const Folder folder;
+  const TempDir directory;
   for (int i = 0; i < 2; ++i)
-    REQUIRE(write_file({.path = folder.at("f"), .append = true, .content = "ab"}));
-  CHECK(content(folder.at("f")) == "abab");
+    REQUIRE(write_file({.path = directory.at("f"), .append = true, .content = "ab"}));
+  CHECK(content(directory.at("f")) == "abab");
   CHECK(fs::is_character_file("/dev/null"));
 }
 
 TEST_CASE("a file is where the sandbox is, whatever links say, and nothing is made outside") {
-  const Folder folder;
-  fs::create_directories(folder.at("box/sub"));
-  fs::create_directory(folder.at("out"));
-  REQUIRE(symlink("../out", folder.at("box/link").c_str()) == 0);
-  REQUIRE(symlink("../out/f", folder.at("box/file").c_str()) == 0);
-  REQUIRE(symlink("box", folder.at("alias").c_str()) == 0);
+  const TempDir directory;
+  fs::create_directories(directory.at("box/sub"));
+  fs::create_directory(directory.at("out"));
+  REQUIRE(symlink("../out", directory.at("box/link").c_str()) == 0);
+  REQUIRE(symlink("../out/f", directory.at("box/file").c_str()) == 0);
+  REQUIRE(symlink("box", directory.at("alias").c_str()) == 0);
   const auto wrote = [&](const std::string& path, const std::string& box) {
-    return write_file({.path = folder.at(path), .content = "x", .sandbox = folder.at(box)})
+    return write_file({.path = directory.at(path), .content = "x", .sandbox = directory.at(box)})
         .has_value();
   };
   for (const char* box : {"box", "alias"}) {
@@ -146,21 +146,21 @@ TEST_CASE("a file is where the sandbox is, whatever links say, and nothing is ma
       CHECK_MESSAGE(!wrote(path, box), path);
   }
   CHECK(!wrote("box/f", "no-such-box"));  // nothing is allowed by a sandbox that is not there
-  CHECK(fs::is_empty(folder.at("out")));
-  CHECK(!fs::exists(folder.at("boxes")));
+  CHECK(fs::is_empty(directory.at("out")));
+  CHECK(!fs::exists(directory.at("boxes")));
 }
 
 TEST_CASE("directories are made for the owner, and modes are narrowed before the content") {
-  const Folder folder;
+  const TempDir directory;
   const mode_t before = umask(0);
-  CHECK(write_file({.path = folder.at("a/b/f"), .content = "x"}));
+  CHECK(write_file({.path = directory.at("a/b/f"), .content = "x"}));
   umask(before);
-  CHECK((info(folder.at("a/b")).st_mode & 07777) == 0700);
-  put(folder.at("two"), "old");
-  REQUIRE(link(folder.at("two").c_str(), folder.at("names").c_str()) == 0);
-  REQUIRE(chmod(folder.at("two").c_str(), 0666) == 0);
-  CHECK(write_file({.path = folder.at("two"), .mode = 0600, .content = "x"}));
-  CHECK((info(folder.at("names")).st_mode & 07777) == 0600);
+  CHECK((info(directory.at("a/b")).st_mode & 07777) == 0700);
+  put(directory.at("two"), "old");
+  REQUIRE(link(directory.at("two").c_str(), directory.at("names").c_str()) == 0);
+  REQUIRE(chmod(directory.at("two").c_str(), 0666) == 0);
+  CHECK(write_file({.path = directory.at("two"), .mode = 0600, .content = "x"}));
+  CHECK((info(directory.at("names")).st_mode & 07777) == 0600);
 }
 
 TEST_CASE("plugin: output, exit status, time limit, no shell") {
