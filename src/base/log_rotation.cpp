@@ -75,10 +75,10 @@ std::vector<std::string> surplus(std::vector<std::string> names, std::string_vie
 
 result<> rotate(const std::string& path, int fd, const Rotation& rotation, WallTime now) {
   const auto slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1);
-  const UniqueFd directory(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return fail_errno(ErrorKind::io, directory, errno);
+  const UniqueFd directory(open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno(ErrorKind::io, parent, errno);
   struct stat ours{}, there{};
   const bool same = fstat(fd, &ours) == 0 &&
                     fstatat(directory.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&

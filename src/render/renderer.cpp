@@ -1,24 +1,22 @@
 #include "render/renderer.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "config/scalars.hpp"
 #include "process/signals.hpp"
+#include "render/env_from.hpp"
 #include "render/format.hpp"
+#include "render/template_problem.hpp"
 #include "render/value.hpp"
-#include "tmpl/absence.hpp"
 #include "tmpl/sandbox.hpp"
 
 namespace keybearer::render {
 namespace {
 
 using config::Problem;
-
-using Variables = std::vector<std::pair<std::string, std::shared_ptr<const Secret>>>;
 
 // A file: one value, or several in a format.
 struct FileTarget {
@@ -36,111 +34,9 @@ struct VariableTarget {
   RenderedValue value;
 };
 
-// Every key of a secret as a variable.
-struct EnvFromTarget {
-  const config::EnvFrom* spec;
-  tmpl::Dependency dependency;
-  std::uint64_t generation = 0;
-  std::uint64_t value_generation = 0;  // that `variables` are made of
-  Variables variables;                 // the last good ones
-  std::string nulls;                   // keys that are left out
-  std::set<std::string> warned;        // names that replace a variable of the environment
-  std::optional<Error> error;
-  bool has_value = false;
-};
-
 std::optional<std::string> read_source(const std::string& path) {
   auto text = read_file(path, {.regular = false});  // a shell's <( ) is a pipe
   return text ? std::optional(std::move(*text)) : std::nullopt;
-}
-
-std::string variable_name(const config::EnvFrom& spec, std::string_view key) {
-  const auto renamed = spec.names.find(std::string(key));
-  if (renamed != spec.names.end()) return spec.prefix + renamed->second;
-  std::string name = spec.prefix;
-  for (const char c : key) {
-    const bool lower = c >= 'a' && c <= 'z';
-    const bool plain = lower || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-    name += !plain ? '_' : lower && spec.uppercase ? static_cast<char>(c - 32) : c;
-  }
-  if (!name.empty() && name[0] >= '0' && name[0] <= '9') name.insert(0, "_");
-  return name;
-}
-
-// A template that is wrong by itself, at the place in its own file or inside agent.toml; Go's
-// prefix, "template: NAME:3:9: ", would be a second place.
-Problem template_problem(const config::ValueSource& source, const std::string& name,
-                         std::string_view text, const tmpl::TemplateError& error) {
-  Problem problem{source.place, error.with_source(text, source.source), ErrorKind::render};
-  if (error.line == 0) return problem;
-  const auto column = static_cast<std::uint32_t>(error.column + 1);
-  problem.place = source.source.empty()
-                      ? source.contents_map.at(text, error.line, error.column)
-                      : config::SourceLocation::in_file(
-                            source.source, static_cast<std::uint32_t>(error.line), column);
-  if (!problem.place.is_set()) {
-    problem.place = source.place;
-    return problem;
-  }
-  problem.declared = source.place;
-  const std::string prefix = "template: " + (source.source.empty() ? name : source.source) + ":";
-  if (problem.text.starts_with(prefix)) {
-    const auto end = problem.text.find(": ", prefix.size());
-    if (end != std::string::npos) problem.text.erase(0, end + 2);
-  }
-  const auto arrow = problem.text.find("\n  --> ");
-  if (arrow != std::string::npos)
-    problem.text.erase(arrow, problem.text.find('\n', arrow + 1) - arrow);
-  return problem;
-}
-
-// Who writes the secret chooses the keys: a name that takes over the program is refused. `nulls`
-// becomes the keys that are left out.
-result<Variables> variables_of(const config::EnvFrom& spec, const Value& data,
-                               const std::string& path, bool allow_reserved, std::string& nulls) {
-  for (const std::string& key : spec.keys) {
-    if (data.find(key) == nullptr)
-      return fail(ErrorKind::not_found, tmpl::missing_key_text(data, key, path));
-  }
-  if (!data.is_map()) return fail(ErrorKind::not_found, "has no keys");
-  Variables made;
-  for (const auto& [key, member] : data.entries()) {
-    if (!spec.keys.empty() && std::ranges::find(spec.keys, key.as_text()) == spec.keys.end())
-      continue;
-    if (member.is_nil()) {
-      nulls += (nulls.empty() ? "" : ", ") + std::string(key.as_text());
-      continue;
-    }
-    std::string name = variable_name(spec, key.as_text());
-    if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
-      return fail(ErrorKind::render, "a key that makes no variable name; use names or keys");
-    }
-    if (!allow_reserved && config::reserved_variable_name(name)) {
-      return fail(
-          ErrorKind::render,
-          name + " is a reserved name; use prefix, names or keys, or exec.allow_reserved_env");
-    }
-    // A bare env_from: names that the program's surroundings have a meaning for are not the
-    // secret's to choose.
-    const bool chosen = !spec.prefix.empty() || !spec.keys.empty() ||
-                        spec.names.contains(std::string(key.as_text()));
-    if (!allow_reserved && !chosen) {
-      const bool ours = std::getenv(name.c_str()) != nullptr;
-      if (ours || config::steering_variable_name(name)) {
-        return fail(ErrorKind::render,
-                    name +
-                        (ours ? " would replace a variable of the environment"
-                              : " steers what the program does") +
-                        ": not taken from a secret's key by itself; name it in keys or names, or "
-                        "give a prefix");
-      }
-    }
-    if (std::ranges::find(made, name, &Variables::value_type::first) != made.end()) {
-      return fail(ErrorKind::render, "two keys make the variable " + name + "; use names or keys");
-    }
-    made.emplace_back(std::move(name), std::make_shared<const Secret>(text_of(member)));
-  }
-  return made;
 }
 
 }  // namespace
@@ -164,7 +60,6 @@ struct Renderer::Impl {
   void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
                    const std::atomic<bool>* stop, Evaluation& evaluation);
   static void compose(FileTarget& target, RenderedFile& file, Evaluation& evaluation);
-  void update_from(EnvFromTarget& target, tmpl::DataSource& source, Evaluation& evaluation) const;
   void reject_duplicate_names(Evaluation& evaluation) const;
 };
 
@@ -314,10 +209,7 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
       impl->problems.push_back({spec.place, "env_from.secret: " + dependency.error().text});
       continue;
     }
-    EnvFromTarget target;
-    target.spec = &spec;
-    target.dependency = std::move(*dependency);
-    impl->from.push_back(std::move(target));
+    impl->from.emplace_back(spec, std::move(*dependency));
   }
   if (!impl->problems.empty()) return std::unexpected(std::move(impl->problems));
   return Renderer(std::move(impl));
@@ -426,91 +318,20 @@ void Renderer::Impl::compose(FileTarget& target, RenderedFile& file, Evaluation&
   if (std::exchange(target.changed, false) || file.generation == 0) ++file.generation;
 }
 
-namespace {
-
-// The configuration names them, so it may be meant; said once.
-void note_replaced(EnvFromTarget& target, Evaluation& evaluation) {
-  for (const auto& [name, value] : target.variables) {
-    const char* present = std::getenv(name.c_str());
-    if (present == nullptr || value->reveal() == present || !target.warned.insert(name).second)
-      continue;
-    evaluation.notes.push_back({Note::Kind::variable_replaced, target.dependency.path, name});
-  }
-}
-
-}  // namespace
-
-void Renderer::Impl::update_from(EnvFromTarget& target, tmpl::DataSource& source,
-                                 Evaluation& evaluation) const {
-  const Value* answer = source.find(target.dependency);
-  if (answer == nullptr) {
-    evaluation.missing.push_back(target.dependency);
-    evaluation.required_by.emplace(target.dependency.id, "env_from");
-    evaluation.complete = false;
-    return;
-  }
-  const std::uint64_t generation = source.generation(target.dependency);
-  if (target.generation == 0 || generation != target.generation) {
-    target.generation = generation;
-    target.error.reset();
-    std::string nulls;
-    if (auto made = variables_of(*target.spec, data_of(*answer), target.dependency.path,
-                                 config->exec.allow_reserved_env, nulls)) {
-      target.variables = std::move(*made);
-      target.has_value = true;
-      target.value_generation = generation;
-      note_replaced(target, evaluation);
-    } else {
-      target.error = std::move(made).error().within("env_from " + target.dependency.path);
-    }
-    if (!nulls.empty() && nulls != target.nulls)
-      evaluation.notes.push_back(
-          {Note::Kind::null_left_out, "env_from " + target.dependency.path, nulls});
-    target.nulls = std::move(nulls);
-  }
-  if (target.error) {
-    evaluation.errors.push_back(*target.error);
-    evaluation.used.push_back(target.dependency.id);
-  }
-  evaluation.complete = evaluation.complete && target.has_value;
-}
-
 // Two secrets with the same key: which of them is meant is not ours to guess. A variable of [env]
 // is.
 void Renderer::Impl::reject_duplicate_names(Evaluation& evaluation) const {
   std::map<std::string, const EnvFromTarget*> makers;
   for (const EnvFromTarget& target : from) {
-    for (const auto& [name, value] : target.variables) {
+    for (const auto& [name, value] : target.variables()) {
       const auto [maker, first] = makers.try_emplace(name, &target);
       if (first || std::ranges::find(variables, name, &VariableTarget::name) != variables.end())
         continue;
       evaluation.complete = false;
-      evaluation.errors.push_back({ErrorKind::render, "env_from " + target.dependency.path + ": " +
-                                                          name + " is made of " +
-                                                          maker->second->dependency.path +
+      evaluation.errors.push_back({ErrorKind::render, "env_from " + target.dependency().path +
+                                                          ": " + name + " is made of " +
+                                                          maker->second->dependency().path +
                                                           ", too; use prefix, names or keys"});
-    }
-  }
-}
-
-void log_notes(const std::vector<Note>& notes) {
-  for (const Note& note : notes) {
-    switch (note.kind) {
-      case Note::Kind::default_used:
-        log::warn("value.default_used", "not there: its default is used", {{"value", note.target}});
-        break;
-      case Note::Kind::left_out:
-        log::warn("value.left_out", "not there, and not required: left out",
-                  {{"value", note.target}});
-        break;
-      case Note::Kind::null_left_out:
-        log::info("value.null_left_out", "null: left out",
-                  {{"target", note.target}, {"keys", note.keys}});
-        break;
-      case Note::Kind::variable_replaced:
-        log::warn("env.replaced", "a variable of the environment is replaced by a secret's key",
-                  {{"variable", note.keys}, {"secret", note.target}});
-        break;
     }
   }
 }
@@ -525,7 +346,8 @@ Evaluation Renderer::evaluate(tmpl::DataSource& source, bool use_defaults,
     (void)update(variable.value, source, use_defaults, stop, evaluation);
     evaluation.complete = collect(variable.value, evaluation) && evaluation.complete;
   }
-  for (EnvFromTarget& target : impl_->from) impl_->update_from(target, source, evaluation);
+  for (EnvFromTarget& target : impl_->from)
+    target.update(source, impl_->config->exec.allow_reserved_env, evaluation);
   impl_->reject_duplicate_names(evaluation);
   return evaluation;
 }
@@ -539,8 +361,8 @@ std::vector<RenderedVariable> Renderer::variables() const {
   for (const VariableTarget& variable : impl_->variables) named.insert(variable.name);
   std::vector<RenderedVariable> out;
   for (const EnvFromTarget& target : impl_->from) {
-    for (const auto& [name, value] : target.variables) {
-      if (!named.contains(name)) out.push_back({name, value, {}, {target.dependency.id}});
+    for (const auto& [name, value] : target.variables()) {
+      if (!named.contains(name)) out.push_back({name, value, {}, {target.dependency().id}});
     }
   }
   for (const auto& [name, on_change, value] : impl_->variables) {
@@ -557,7 +379,7 @@ std::set<std::string> Renderer::dependencies() const {
   };
   for (const FileTarget& target : impl_->file_targets) std::ranges::for_each(target.values, add);
   for (const VariableTarget& variable : impl_->variables) add(variable.value);
-  for (const EnvFromTarget& target : impl_->from) out.insert(target.dependency.id);
+  for (const EnvFromTarget& target : impl_->from) out.insert(target.dependency().id);
   return out;
 }
 
@@ -574,7 +396,7 @@ std::map<std::string, std::uint64_t, std::less<>> Renderer::in_use() const {
     std::ranges::for_each(target.values, add_value);
   for (const VariableTarget& variable : impl_->variables) add_value(variable.value);
   for (const EnvFromTarget& target : impl_->from) {
-    if (target.has_value) add(target.dependency.id, target.value_generation);
+    if (target.has_value()) add(target.dependency().id, target.value_generation());
   }
   return oldest;
 }

@@ -16,9 +16,6 @@ namespace keybearer::vault {
 // Is it the server itself that answered, and not a gateway in front of it?
 [[nodiscard]] bool is_vault_response(const http::Response& response);
 
-// The kind of an answer that is not 2xx. Not known here: that a 400 at a login is a denial.
-[[nodiscard]] ErrorKind kind_of_status(int status);
-
 // What was asked, for the text of an error, and what must not be repeated in it.
 struct Asked {
   std::string_view method, path;

@@ -44,7 +44,7 @@ CORNERS = [
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-MOST_LINES = 700
+MOST_LINES = 450
 METHODS = r'"(approle|kubernetes|jwt|oidc|userpass|ldap|azure|token_file)"'
 
 

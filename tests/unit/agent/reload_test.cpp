@@ -177,6 +177,26 @@ TEST_CASE("[lease], [[secret]], [notify], [outage], [auto_auth]: taken over with
   }
 }
 
+TEST_CASE("revoke_on_exit: what holds at the end is what was read last") {
+  for (const bool at_first : {true, false}) {
+    CAPTURE(at_first);
+    const auto text = [](bool revoke) {
+      const std::string value = revoke ? "true" : "false";
+      return std::string(kDatabase) + "[lease]\nrevoke_on_exit = " + value +
+             "\n[auto_auth]\nrevoke_on_exit = " + value + "\n";
+    };
+    AgentFixture agent;
+    agent.start(Mode::run, text(at_first));
+    agent.live(1min, 1s);
+    agent.configure(text(!at_first));
+    agent.signal(SIGHUP);
+    agent.live(1min, 1s);
+    CHECK(agent.finish() == 0);
+    CHECK(agent.server->leases.begin()->second.revoked == !at_first);
+    CHECK((agent.server->count("POST auth/token/revoke-self") == 1) == !at_first);
+  }
+}
+
 TEST_CASE("what needs a restart of keybearer is named") {
   AgentFixture agent;
   agent.start(Mode::run, kEnv);
