@@ -4,6 +4,14 @@
 #include <vector>
 
 namespace keybearer {
+namespace {
+
+// "API_KEY" means "api_key".
+char folded(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+}  // namespace
 
 std::string_view closest_match(std::string_view name, std::span<const std::string_view> known) {
   std::string_view best;
@@ -16,8 +24,8 @@ std::string_view closest_match(std::string_view name, std::span<const std::strin
       row[0] = i;
       for (std::size_t j = 1; j <= candidate.size(); ++j) {
         const std::size_t up = row[j];
-        row[j] = std::min(
-            {row[j] + 1, row[j - 1] + 1, diagonal + (name[i - 1] == candidate[j - 1] ? 0 : 1)});
+        row[j] = std::min({row[j] + 1, row[j - 1] + 1,
+                           diagonal + (folded(name[i - 1]) == folded(candidate[j - 1]) ? 0 : 1)});
         diagonal = up;
       }
     }

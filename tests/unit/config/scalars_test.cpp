@@ -110,6 +110,7 @@ TEST_CASE("the nearest name is suggested, a far one is not") {
   constexpr std::array<std::string_view, 3> kKnown = {"debounce", "debounce_max", "command"};
   CHECK(closest_match("debounse", kKnown) == "debounce");
   CHECK(closest_match("comand", kKnown) == "command");
+  CHECK(closest_match("COMMAND", kKnown) == "command");
   CHECK(closest_match("zzz", kKnown).empty());
   CHECK(closest_match("", kKnown).empty());
 }
