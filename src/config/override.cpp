@@ -17,12 +17,20 @@ void record(std::vector<Origin>& origins, const std::string& key, const std::str
     *known = {key, value, from};
 }
 
-std::optional<bool> boolean(std::string_view text) {
+result<bool> boolean(std::string_view text) {
   for (const char* yes : {"1", "t", "T", "true", "TRUE", "True"})
     if (text == yes) return true;
   for (const char* no : {"0", "f", "F", "false", "FALSE", "False"})
     if (text == no) return false;
-  return std::nullopt;
+  return fail(ErrorKind::config, "\"" + escaped(text) + "\" is neither true nor false");
+}
+
+result<int> retries(std::string_view text) {
+  const bool digits =
+      !text.empty() && text.size() < 6 && text.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits)
+    return fail(ErrorKind::config, "\"" + escaped(text) + "\" is not a number of retries");
+  return std::stoi(std::string(text));
 }
 
 std::optional<log::Level> level(std::string_view text) {
@@ -35,6 +43,12 @@ std::optional<log::Level> level(std::string_view text) {
   for (const auto& [name, value] : kLevels)
     if (name == lower) return value;
   return std::nullopt;
+}
+
+result<log::Level> known_level(std::string_view text) {
+  if (const auto value = level(text)) return *value;
+  return fail(ErrorKind::config, "unknown log level \"" + escaped(text) +
+                                     "\"; expected trace, debug, info, warn or error");
 }
 
 // A variable filled by $(cat file) or from a Kubernetes Secret often ends in a line feed.
@@ -70,8 +84,18 @@ class Overrides {
   void text(const std::string& key, std::initializer_list<const char*> names, std::string& out) {
     if (auto value = take(key, names)) out = std::move(*value);
   }
+  // `parse` gives a result<T>; its error is a problem of the variable.
+  template <class Parse, class T>
+  void parsed(const std::string& key, std::initializer_list<const char*> names, Parse parse,
+              T& out) {
+    const auto text = take(key, names);
+    if (!text) return;
+    if (auto value = parse(*text))
+      out = *value;
+    else
+      problems_.push_back({from_, value.error().text});
+  }
   [[nodiscard]] const SourceLocation& from() const { return from_; }
-  void bad(const std::string& what) { problems_.push_back({from_, what}); }
 
  private:
   const Environment& env_;
@@ -160,10 +184,9 @@ void choose_method(const std::string& by_flags, const Environment& env, Method& 
   }
 }
 
-void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
-                       std::vector<Problem>& problems) {
-  Overrides o(env, origins, problems);
-  Vault& vault = config.vault;
+namespace {
+
+void apply_server_variables(const Environment& env, Overrides& o, Vault& vault) {
   if (auto address = o.take("vault.address", {"VAULT_ADDR", "BAO_ADDR", "VAULT_URL"})) {
     vault.address = {*address};
     vault.address_place = o.from();
@@ -181,37 +204,15 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
   o.text("vault.tls_server_name", {"VAULT_TLS_SERVER_NAME", "BAO_TLS_SERVER_NAME"},
          vault.tls_server_name);
   choose_proxy(env, o, vault);
-  if (auto skip = o.take("vault.tls_skip_verify", {"VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"})) {
-    const auto value = boolean(*skip);
-    if (value)
-      vault.tls_skip_verify = *value;
-    else
-      o.bad("\"" + escaped(*skip) + "\" is neither true nor false");
-  }
-  if (auto timeout = o.take("vault.timeout", {"VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT"})) {
-    const auto value = parse_duration(*timeout);
-    if (value)
-      vault.timeout = *value;
-    else
-      o.bad(value.error().text);
-  }
-  if (auto retries = o.take("vault.retry.num_retries", {"VAULT_MAX_RETRIES", "BAO_MAX_RETRIES"})) {
-    const bool digits = !retries->empty() && retries->size() < 6 &&
-                        retries->find_first_not_of("0123456789") == std::string::npos;
-    if (digits)
-      vault.retry.num_retries = std::stoi(*retries);
-    else
-      o.bad("\"" + escaped(*retries) + "\" is not a number of retries");
-  }
-  if (auto text = o.take("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"})) {
-    const auto value = level(*text);
-    if (value)
-      config.log_level = *value;
-    else
-      o.bad("unknown log level \"" + escaped(*text) +
-            "\"; expected trace, debug, info, warn or error");
-  }
-  Method& method = config.auto_auth.method;
+  o.parsed("vault.tls_skip_verify", {"VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"}, boolean,
+           vault.tls_skip_verify);
+  o.parsed("vault.timeout", {"VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT"}, parse_duration,
+           vault.timeout);
+  o.parsed("vault.retry.num_retries", {"VAULT_MAX_RETRIES", "BAO_MAX_RETRIES"}, retries,
+           vault.retry.num_retries);
+}
+
+void apply_method_variables(Overrides& o, Method& method) {
   const MethodSpec* spec = MethodSpec::find(method.type);
   if (spec == nullptr) return;
   for (const MethodKey& key : spec->keys()) {
@@ -226,53 +227,93 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
   }
 }
 
-void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
-                 std::vector<Problem>& problems) {
-  const SourceLocation from = SourceLocation::of_flag();
-  const auto problem = [&](const std::string& text) { problems.push_back({from, text}); };
-  const auto set = [&](const std::string& key, const std::string& value) {
-    record(origins, key, value, from);
-  };
-  if (flags.address) {
-    config.vault.address = {*flags.address};
-    config.vault.address_place = from;
-    set("vault.address", *flags.address);
+}  // namespace
+
+void apply_environment(const Environment& env, Config& config, std::vector<Origin>& origins,
+                       std::vector<Problem>& problems) {
+  Overrides o(env, origins, problems);
+  apply_server_variables(env, o, config.vault);
+  o.parsed("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"}, known_level, config.log_level);
+  apply_method_variables(o, config.auto_auth.method);
+}
+
+namespace {
+
+// Flags, one kind after another.
+class Flags {
+ public:
+  Flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
+        std::vector<Problem>& problems)
+      : flags_(flags), config_(config), origins_(origins), problems_(problems) {}
+
+  void server();
+  void method();
+  void logging();
+  void variables();
+  void files();
+  void command();
+
+ private:
+  void problem(const std::string& text) { problems_.push_back({from_, text}); }
+  void set(const std::string& key, const std::string& value) {
+    record(origins_, key, value, from_);
   }
-  if (flags.vault_namespace) {
-    config.vault.vault_namespace = *flags.vault_namespace;
-    set("vault.namespace", *flags.vault_namespace);
+
+  const Input::Flags& flags_;
+  Config& config_;
+  std::vector<Origin>& origins_;
+  std::vector<Problem>& problems_;
+  const SourceLocation from_ = SourceLocation::of_flag();
+};
+
+void Flags::server() {
+  if (flags_.address) {
+    config_.vault.address = {*flags_.address};
+    config_.vault.address_place = from_;
+    set("vault.address", *flags_.address);
   }
-  Method& method = config.auto_auth.method;
-  if (const MethodSpec* spec = MethodSpec::find(method.type)) {
-    for (const MethodKey& key : spec->keys()) {
-      const auto given = flags.method.find(std::string(key.flag));
-      if (given == flags.method.end()) continue;
-      replace(method, *spec, key);
-      method.set(key.name, given->second);
-      set("auto_auth.method." + std::string(key.name), given->second);
-    }
+  if (flags_.vault_namespace) {
+    config_.vault.vault_namespace = *flags_.vault_namespace;
+    set("vault.namespace", *flags_.vault_namespace);
   }
-  complete_method(config, origins);
-  if (flags.log_level) {
-    const auto value = level(*flags.log_level);
-    if (value)
-      config.log_level = *value;
+}
+
+void Flags::method() {
+  Method& method = config_.auto_auth.method;
+  const MethodSpec* spec = MethodSpec::find(method.type);
+  if (spec == nullptr) return;
+  for (const MethodKey& key : spec->keys()) {
+    const auto given = flags_.method.find(std::string(key.flag));
+    if (given == flags_.method.end()) continue;
+    replace(method, *spec, key);
+    method.set(key.name, given->second);
+    set("auto_auth.method." + std::string(key.name), given->second);
+  }
+}
+
+void Flags::logging() {
+  if (flags_.log_level) {
+    if (const auto value = level(*flags_.log_level))
+      config_.log_level = *value;
     else
-      problem("--log-level " + *flags.log_level + ": expected trace, debug, info, warn or error");
-    set("log_level", *flags.log_level);
+      problem("--log-level " + *flags_.log_level + ": expected trace, debug, info, warn or error");
+    set("log_level", *flags_.log_level);
   }
-  if (flags.log_format) {
-    if (*flags.log_format == "text")
-      config.log_format = log::Format::text;
-    else if (*flags.log_format == "json")
-      config.log_format = log::Format::json;
-    else if (*flags.log_format == "journal")
-      config.log_format = log::Format::journal;
+  if (flags_.log_format) {
+    if (*flags_.log_format == "text")
+      config_.log_format = log::Format::text;
+    else if (*flags_.log_format == "json")
+      config_.log_format = log::Format::json;
+    else if (*flags_.log_format == "journal")
+      config_.log_format = log::Format::journal;
     else
-      problem("--log-format " + *flags.log_format + ": expected text, json or journal");
-    set("log_format", *flags.log_format);
+      problem("--log-format " + *flags_.log_format + ": expected text, json or journal");
+    set("log_format", *flags_.log_format);
   }
-  for (const std::string& text : flags.env) {
+}
+
+void Flags::variables() {
+  for (const std::string& text : flags_.env) {
     const auto equals = text.find('='), hash = text.rfind('#');
     if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 ||
         hash + 1 == text.size()) {
@@ -283,23 +324,26 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     variable.name = text.substr(0, equals);
     variable.value.secret = text.substr(equals + 1, hash - equals - 1);
     variable.value.key = text.substr(hash + 1);
-    variable.value.place = from;
+    variable.value.place = from_;
     set("env." + variable.name, variable.value.secret + "#" + variable.value.key);
-    std::erase_if(config.env, [&variable](const EnvVar& v) { return v.name == variable.name; });
-    config.env.push_back(std::move(variable));
+    std::erase_if(config_.env, [&variable](const EnvVar& v) { return v.name == variable.name; });
+    config_.env.push_back(std::move(variable));
   }
-  for (const std::string& path : flags.env_from) {
+  for (const std::string& path : flags_.env_from) {
     if (path.empty() || path.contains('#')) {
       problem("--env-from \"" + escaped(path) +
-              "\": expected PATH, of which every key is taken; for one: " + "--env NAME=PATH#KEY");
+              "\": expected PATH, of which every key is taken; for one: --env NAME=PATH#KEY");
       continue;
     }
     EnvFrom all;
     all.secret = path;
-    all.place = from;
-    config.env_from.push_back(std::move(all));
+    all.place = from_;
+    config_.env_from.push_back(std::move(all));
   }
-  for (const std::string& text : flags.templates) {
+}
+
+void Flags::files() {
+  for (const std::string& text : flags_.templates) {
     const auto colon = text.rfind(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
       problem("--template " + escaped(text) + ": expected SOURCE:DESTINATION");
@@ -308,13 +352,29 @@ void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>&
     Template t;
     t.source = text.substr(0, colon);
     t.destination = text.substr(colon + 1);
-    t.place = from;
-    config.templates.push_back(std::move(t));
+    t.place = from_;
+    config_.templates.push_back(std::move(t));
   }
-  if (!flags.command.empty()) {
-    config.exec.command = {.argv = flags.command};
-    set("exec.command", flags.command.front());
-  }
+}
+
+void Flags::command() {
+  if (flags_.command.empty()) return;
+  config_.exec.command = {.argv = flags_.command};
+  set("exec.command", flags_.command.front());
+}
+
+}  // namespace
+
+void apply_flags(const Input::Flags& flags, Config& config, std::vector<Origin>& origins,
+                 std::vector<Problem>& problems) {
+  Flags given(flags, config, origins, problems);
+  given.server();
+  given.method();
+  complete_method(config, origins);
+  given.logging();
+  given.variables();
+  given.files();
+  given.command();
 }
 
 }  // namespace keybearer::config

@@ -105,6 +105,17 @@ class Evaluation {
   Flow walk_list(const Operand& dot, const ListNode* list);
   Flow walk_branch(const Operand& dot, const BranchNode& branch);
   Flow walk_range(const Operand& dot, const BranchNode& range);
+  struct Range {
+    const BranchNode& node;
+    const Operand& over;
+    std::size_t inside;  // mark() of its variables
+  };
+  bool walk_elements(const Range& loop);
+  bool walk_items(const Range& loop);
+  bool walk_entries(const Range& loop);
+  bool walk_numbers(const Range& loop);
+  bool walk_channel(const Range& loop);
+  bool walk_element(const Range& loop, const Operand& index, Operand element);
   void walk_template(const Operand& dot, const TemplateNode& call);
   void print(const Node& node, const Operand& value);
 

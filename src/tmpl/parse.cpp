@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <span>
 
-#include "base/utf8.hpp"
 #include "tmpl/funcs/funcs.hpp"
 #include "tmpl/go/number.hpp"
 #include "tmpl/go/strconv.hpp"
-#include "tmpl/lex.hpp"
 #include "tmpl/stack.hpp"
+#include "tmpl/token_reader.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -26,11 +25,11 @@ bool is_empty(const Node* node) {
   return node->type == NodeType::list && std::ranges::all_of(as<ListNode>(*node).nodes, is_empty);
 }
 
-class Parser {
+class Parser : private TokenReader {
  public:
   Parser(std::string_view text, std::string shown_name, std::string_view left,
          std::string_view right, FindFunction find)
-      : name_(std::move(shown_name)), text_(text), tokens_(lex(text, left, right)), find_(find) {}
+      : TokenReader(text, std::move(shown_name), left, right), find_(find) {}
 
   TreeSet run(const std::string& own_name) {
     const std::uint32_t pos = peek().pos;
@@ -55,71 +54,6 @@ class Parser {
   }
 
  private:
-  // --- tokens: looked at in any order, read once; an error names the line of the last one read ---
-  const Token& next() {
-    const Token& token = tokens_.all[std::min(at_, tokens_.all.size() - 1)];
-    read_ = std::max(read_, ++at_);
-    return token;
-  }
-  void backup() { --at_; }
-  const Token& peek() {
-    const Token& token = next();
-    backup();
-    return token;
-  }
-  const Token& next_non_space() {
-    const Token* token = &next();
-    while (token->type == Tok::space) token = &next();
-    return *token;
-  }
-  const Token& peek_non_space() {  // skips the blanks
-    const Token& token = next_non_space();
-    backup();
-    return token;
-  }
-  [[nodiscard]] std::string_view text_of(const Token& token) const {
-    return token.type == Tok::error ? std::string_view(tokens_.error)
-                                    : text_.substr(token.pos, token.size);
-  }
-
-  // As Go shows a token: %.10q...
-  [[nodiscard]] std::string shown(const Token& token) const {
-    const std::string_view text = text_of(token);
-    if (token.type == Tok::eof) return "EOF";
-    if (token.type == Tok::error) return std::string(text);
-    if (token.type > Tok::keyword) return "<" + std::string(text) + ">";
-    if (text.size() <= 10) return quote(text);
-    std::size_t bytes = 0;
-    for (int runes = 0; runes < 10 && bytes < text.size(); ++runes)
-      bytes += decode_rune(text.substr(bytes)).width;
-    return quote(text.substr(0, bytes)) + "...";
-  }
-
-  [[nodiscard]] const Token& last_read() const {
-    return tokens_.all[std::min(read_, tokens_.all.size()) - 1];
-  }
-  [[noreturn]] void fail(const std::string& text) { fail(text, last_read()); }
-  [[noreturn]] void fail(const std::string& text, const Token& last) {
-    throw ParseError{"template: " + name_ + ":" + std::to_string(last.line) + ": " + text,
-                     static_cast<int>(last.line), last.pos};
-  }
-  [[noreturn]] void unexpected(const Token& token, std::string_view context) {
-    if (token.type == Tok::error) {
-      std::string extra;
-      if (action_line_ != 0 && action_line_ != token.line) {
-        extra = tokens_.error.ends_with(" action") ? "" : " in action";
-        extra += " started at " + name_ + ":" + std::to_string(action_line_);
-      }
-      fail(tokens_.error + extra);
-    }
-    fail("unexpected " + shown(token) + " in " + std::string(context));
-  }
-  const Token& expect(Tok type, std::string_view context) {
-    const Token& token = next_non_space();
-    if (token.type != type) unexpected(token, context);
-    return token;
-  }
-
   // --- scopes ---
   // A definition has variables of its own.
   struct Fresh {
@@ -169,16 +103,6 @@ class Parser {
     } else if (!is_empty(root)) {
       fail("template: multiple definition of template " + quote(name));
     }
-  }
-
-  std::string unquoted(const Token& token) {
-    auto text = unquote(text_of(token));
-    if (!text) fail("invalid syntax");
-    return *std::move(text);
-  }
-  std::string template_name(const Token& token, std::string_view context) {
-    if (token.type != Tok::string && token.type != Tok::raw_string) unexpected(token, context);
-    return unquoted(token);
   }
 
   void definition() {
@@ -497,14 +421,9 @@ class Parser {
     return nullptr;
   }
 
-  std::string name_;
-  std::string_view text_;
-  Tokens tokens_;
-  std::size_t at_ = 0, read_ = 0;   // the next token; how many were looked at
   std::vector<const Node*> nodes_;  // put aside until their list is complete
   std::vector<std::string_view> names_;
   std::vector<std::string_view> vars_ = {"$"};
-  std::uint32_t action_line_ = 0;
   int range_depth_ = 0;
   int depth_ = 0;        // of control structures
   int expressions_ = 0;  // of parentheses, and the one around them

@@ -137,6 +137,25 @@ def length(source):
         yield len(source.lines), f"more than {MOST_LINES} lines"
 
 
+MOST_FUNCTION_LINES = 75
+
+
+def function_size(source):
+    """From a line that begins a definition to the closing brace in the first column."""
+    if not source.in_src or not source.name.endswith(".cpp") or source.name.startswith("src/tmpl/go/"):
+        return
+    start = None
+    for number, line in enumerate(source.lines, 1):
+        if line == "}" and start:
+            if number - start > MOST_FUNCTION_LINES:
+                yield start, f"a function of {number - start} lines; at most {MOST_FUNCTION_LINES}"
+            start = None
+        elif re.match(r"[\w:].*\($|[\w:].*\w\(.*[,({;)]$|[\w:].* \{$", line) and not re.match(r"(struct|class|enum|union|namespace|constexpr|using)\b", line):
+            start = start or number
+        elif line in ("};", ")\";", "") and not line.startswith(" "):
+            start = start if line == "" else None
+
+
 def unfinished(source):
     for number, line in enumerate(source.lines, 1):
         if re.search(r"\b(TODO|FIXME|XXX)\b", line):
@@ -237,6 +256,7 @@ RULES = {
                          where=lambda s: s.in_src and s.is_cpp),
     "no-unfinished": unfinished,
     "file-length": length,
+    "function-size": function_size,
     "no-machine-paths": machine_paths,
     "auth-methods": auth_methods,
     "vocabulary": vocabulary,

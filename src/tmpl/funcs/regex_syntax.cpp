@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
 
-#include "base/utf8.hpp"
-#include "tmpl/funcs/funcs.hpp"
-#include "tmpl/funcs/regex_class.hpp"
+#include "tmpl/funcs/regex_parser.hpp"
 #include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
@@ -15,94 +12,9 @@ namespace {
 constexpr std::int64_t kMostSize = (128 << 20) / 40;  // instructions
 constexpr int kMostHeight = 1000, kMostRepeats = 1000;
 
-[[noreturn]] void refuse(std::string_view reason, std::string_view part) {
-  throw CallError{"error parsing regexp: " + std::string(reason) + ": `" + std::string(part) + "`"};
-}
+}  // namespace
 
-// The character that `rest` begins with is taken off; U+FFFD where nothing is left.
-char32_t take_rune(std::string_view& rest) {
-  if (rest.empty()) return kReplacement;
-  const Rune rune = decode_rune(rest);
-  if (!rune.valid()) refuse("invalid UTF-8", rest);
-  rest.remove_prefix(rune.width);
-  return rune.code;
-}
-void check_utf8(std::string_view text) {
-  while (!text.empty()) (void)take_rune(text);
-}
-
-bool is_octal(char c) {
-  return c >= '0' && c <= '7';
-}
-bool is_decimal(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_ascii_alnum(char32_t c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-int hex_value(char32_t c) {
-  if (c >= '0' && c <= '9') return static_cast<int>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<int>(c - 'a') + 10;
-  return c >= 'A' && c <= 'F' ? static_cast<int>(c - 'A') + 10 : -1;
-}
-constexpr std::string_view kPosix[] = {"alnum", "alpha", "ascii", "blank", "cntrl",
-                                       "digit", "graph", "lower", "print", "punct",
-                                       "space", "upper", "word",  "xdigit"};
-
-// --- the parser ---
-
-class Parser {
- public:
-  explicit Parser(std::string_view pattern) : whole_(pattern), rest_(pattern) {}
-  RegexSyntax parse();
-
- private:
-  // Go's tree as far as its limits need it.
-  struct Node {
-    enum class Kind : std::uint8_t { literal, concat, alternate, other, paren, bar };
-    Kind kind = Kind::other;
-    bool fold = false;      // of a literal; of a paren: as it was outside
-    std::int64_t size = 1;  // instructions
-    int height = 1;
-    std::int64_t repeats = 1;  // the largest product of counts in each other
-  };
-  using Kind = Node::Kind;
-
-  void push(Node node);
-  void merge_literals();
-  [[nodiscard]] std::size_t marker() const;
-  void collapse(Kind kind);
-  bool swap_bar();
-  void close();
-  void literal(char32_t c);
-  void atom(std::string_view text) {
-    push({});
-    out_ += text;
-  }
-  void step();
-  void group();
-  void flags(std::string_view text);
-  void right_paren();
-  void backslash();
-  void repeat(std::string_view before, std::string_view after, int min, int max, char op);
-  void count();
-  static std::optional<int> small_number(std::string_view& text);
-  char32_t escape(std::string_view& text) const;
-  static char32_t hex_escape(std::string_view text, std::string_view& rest);
-  std::optional<RegexClass> unicode_class(std::string_view& text) const;
-  char32_t class_char(std::string_view& text) const;
-  void bracket();
-  static bool named_class(std::string_view& text, std::string& members);
-
-  std::string_view whole_, rest_;
-  std::string out_;
-  std::vector<std::string> names_{""};
-  std::vector<Node> stack_;
-  bool fold_ = false;
-  std::string_view last_repeat_;  // from there on, when the last thing was a repetition
-};
-
-void Parser::merge_literals() {
+void RegexParser::merge_literals() {
   const std::size_t n = stack_.size();
   if (n < 2) return;
   Node& first = stack_[n - 2];
@@ -113,7 +25,7 @@ void Parser::merge_literals() {
   stack_.pop_back();
 }
 
-void Parser::push(Node node) {
+void RegexParser::push(Node node) {
   spend(20);
   merge_literals();
   if (node.size > kMostSize) refuse("expression too large", whole_);
@@ -122,13 +34,13 @@ void Parser::push(Node node) {
 }
 
 // Behind the last paren or bar.
-std::size_t Parser::marker() const {
+std::size_t RegexParser::marker() const {
   std::size_t i = stack_.size();
   while (i > 0 && stack_[i - 1].kind != Kind::paren && stack_[i - 1].kind != Kind::bar) --i;
   return i;
 }
 
-void Parser::collapse(Kind kind) {
+void RegexParser::collapse(Kind kind) {
   if (kind == Kind::concat) merge_literals();
   const std::size_t begin = marker(), count = stack_.size() - begin;
   if (count == 1) return;
@@ -146,20 +58,20 @@ void Parser::collapse(Kind kind) {
 }
 
 // The bar goes above the branch that ended; false: there is none.
-bool Parser::swap_bar() {
+bool RegexParser::swap_bar() {
   const std::size_t n = stack_.size();
   if (n < 2 || stack_[n - 2].kind != Kind::bar) return false;
   std::swap(stack_[n - 1], stack_[n - 2]);
   return true;
 }
 
-void Parser::close() {
+void RegexParser::close() {
   collapse(Kind::concat);
   if (swap_bar()) stack_.pop_back();
   collapse(Kind::alternate);
 }
 
-void Parser::literal(char32_t c) {
+void RegexParser::literal(char32_t c) {
   push({.kind = Kind::literal, .fold = fold_});
   if (is_ascii_alnum(c) || c >= 0x80)
     append_rune(out_, c);
@@ -167,7 +79,7 @@ void Parser::literal(char32_t c) {
     out_ += regex_code_point(c);
 }
 
-RegexSyntax Parser::parse() {
+RegexSyntax RegexParser::parse() {
   while (!rest_.empty()) {
     const std::string_view repeated = std::exchange(last_repeat_, {});
     const char c = rest_[0];
@@ -186,7 +98,7 @@ RegexSyntax Parser::parse() {
   return {std::move(out_), std::move(names_)};
 }
 
-void Parser::step() {
+void RegexParser::step() {
   switch (rest_[0]) {
     case '(':
       return group();
@@ -214,7 +126,7 @@ void Parser::step() {
 
 // --- groups ---
 
-void Parser::group() {
+void RegexParser::group() {
   const std::string_view text = rest_;
   if (!text.starts_with("(?")) {
     push({.kind = Kind::paren, .fold = fold_});
@@ -244,7 +156,7 @@ void Parser::group() {
 }
 
 // (?i), (?i-s:...
-void Parser::flags(std::string_view text) {
+void RegexParser::flags(std::string_view text) {
   std::string_view rest = text.substr(2);
   bool fold = fold_, minus = false, any = false;
   while (!rest.empty()) {
@@ -268,7 +180,7 @@ void Parser::flags(std::string_view text) {
   refuse("invalid or unsupported Perl syntax", text.substr(0, text.size() - rest.size()));
 }
 
-void Parser::right_paren() {
+void RegexParser::right_paren() {
   close();
   const std::size_t n = stack_.size();
   if (n < 2 || stack_[n - 2].kind != Kind::paren) refuse("unexpected )", whole_);
@@ -286,7 +198,8 @@ void Parser::right_paren() {
 
 // --- repetitions ---
 
-void Parser::repeat(std::string_view before, std::string_view after, int min, int max, char op) {
+void RegexParser::repeat(std::string_view before, std::string_view after, int min, int max,
+                         char op) {
   if (after.starts_with('?')) after.remove_prefix(1);
   if (!last_repeat_.empty())
     refuse("invalid nested repetition operator",
@@ -316,7 +229,7 @@ void Parser::repeat(std::string_view before, std::string_view after, int min, in
 }
 
 // No number: nothing; one that is too large: -1.
-std::optional<int> Parser::small_number(std::string_view& text) {
+std::optional<int> RegexParser::small_number(std::string_view& text) {
   if (text.empty() || !is_decimal(text[0])) return std::nullopt;
   if (text.size() >= 2 && text[0] == '0' && is_decimal(text[1])) return std::nullopt;
   int number = 0;
@@ -329,7 +242,7 @@ std::optional<int> Parser::small_number(std::string_view& text) {
 }
 
 // {2}, {2,}, {2,3}; anything else is text.
-void Parser::count() {
+void RegexParser::count() {
   std::string_view text = rest_.substr(1);
   const auto min = small_number(text);
   auto max = min;
@@ -355,192 +268,8 @@ void Parser::count() {
   repeat(rest_, text, *min, *max, '{');
 }
 
-// --- escapes ---
-
-void Parser::backslash() {
-  const char letter = rest_.size() > 1 ? rest_[1] : '\0';
-  switch (letter) {
-    case 'A':
-    case 'b':
-    case 'B':
-    case 'z':
-    case 'd':
-    case 'D':
-    case 's':
-    case 'S':
-    case 'w':
-    case 'W':
-      atom(rest_.substr(0, 2));
-      rest_.remove_prefix(2);
-      return;
-    case 'C':
-      refuse("invalid escape sequence", "\\C");
-    case 'Q': {
-      const auto end = std::min(rest_.find("\\E", 2), rest_.size());
-      std::string_view text = rest_.substr(2, end - 2);
-      rest_.remove_prefix(std::min(end + 2, rest_.size()));
-      while (!text.empty()) literal(take_rune(text));
-      return;
-    }
-    case 'p':
-    case 'P': {
-      const RegexClass body = *unicode_class(rest_);
-      push({});
-      out_ += body.members.empty() ? "[^" + regex_range(0, 0x10FFFF)
-                                   : (body.others ? "[^" : "[") + body.members;
-      out_ += ']';
-      return;
-    }
-    default:
-      return literal(escape(rest_));
-  }
-}
-
-// Go's parseEscape; `text` begins with the backslash, which is taken off with what follows.
-char32_t Parser::escape(std::string_view& text) const {
-  std::string_view rest = text.substr(1);
-  if (rest.empty()) refuse("trailing backslash at end of expression", "");
-  const char32_t c = take_rune(rest);
-  constexpr std::pair<char, char> kShort[] = {{'a', '\a'}, {'f', '\f'}, {'n', '\n'},
-                                              {'r', '\r'}, {'t', '\t'}, {'v', '\v'}};
-  const auto* one = std::ranges::find(
-      kShort, c, [](const auto& pair) { return static_cast<char32_t>(pair.first); });
-  char32_t code = c;
-  if (one != std::end(kShort)) {
-    code = static_cast<unsigned char>(one->second);
-  } else if (c == 'x') {
-    code = hex_escape(text, rest);
-  } else if (c == '0' || (c >= '1' && c <= '7' && !rest.empty() && is_octal(rest[0]))) {
-    code = c - '0';
-    for (int i = 1; i < 3 && !rest.empty() && is_octal(rest[0]); ++i) {
-      code = code * 8 + static_cast<char32_t>(rest[0] - '0');
-      rest.remove_prefix(1);
-    }
-  } else if (c >= 0x80 || is_ascii_alnum(c)) {
-    refuse("invalid escape sequence", text.substr(0, text.size() - rest.size()));
-  }
-  text = rest;
-  return code;
-}
-
-// Behind "\x".
-char32_t Parser::hex_escape(std::string_view text, std::string_view& rest) {
-  const auto invalid = [&] {
-    refuse("invalid escape sequence", text.substr(0, text.size() - rest.size()));
-  };
-  if (rest.empty()) invalid();
-  char32_t c = take_rune(rest);
-  if (c != '{') {
-    const int high = hex_value(c), low = hex_value(take_rune(rest));
-    if (high < 0 || low < 0) invalid();
-    return static_cast<char32_t>(high * 16 + low);
-  }
-  char32_t code = 0;
-  for (int digits = 0;; ++digits) {
-    if (rest.empty()) invalid();
-    c = take_rune(rest);
-    if (c == '}') {
-      if (digits == 0) invalid();
-      return code;
-    }
-    const int digit = hex_value(c);
-    if (digit < 0) invalid();
-    code = code * 16 + static_cast<char32_t>(digit);
-    if (code > 0x10FFFF) invalid();
-  }
-}
-
-// \pL, \P{^Greek}; taken off `text`. Nothing: it does not begin so.
-std::optional<RegexClass> Parser::unicode_class(std::string_view& text) const {
-  if (!text.starts_with("\\p") && !text.starts_with("\\P")) return std::nullopt;
-  bool negative = text[1] == 'P';
-  std::string_view rest = text.substr(2), name;
-  const char32_t c = take_rune(rest);
-  if (c != '{') {
-    name = text.substr(2, text.size() - 2 - rest.size());
-  } else {
-    const auto end = text.find('}');
-    if (end == std::string_view::npos) {
-      check_utf8(text);
-      refuse("invalid character class range", text);
-    }
-    name = text.substr(3, end - 3);
-    rest = text.substr(end + 1);
-    check_utf8(name);
-  }
-  const std::string_view shown = text.substr(0, text.size() - rest.size());
-  if (name.starts_with('^')) {
-    negative = !negative;
-    name.remove_prefix(1);
-  }
-  auto body = regex_class(name, negative, fold_);
-  if (!body) refuse("invalid character class range", shown);
-  text = rest;
-  return body;
-}
-
-// --- brackets ---
-
-char32_t Parser::class_char(std::string_view& text) const {
-  if (text.empty()) refuse("missing closing ]", rest_);
-  return text[0] == '\\' ? escape(text) : take_rune(text);
-}
-
-// [:alpha:] and [:^alpha:].
-bool Parser::named_class(std::string_view& text, std::string& members) {
-  if (text.size() <= 2 || !text.starts_with("[:")) return false;
-  const auto end = text.find(":]", 2);
-  if (end == std::string_view::npos) return false;
-  std::string_view name = text.substr(2, end - 2);
-  if (name.starts_with('^')) name.remove_prefix(1);
-  if (std::ranges::find(kPosix, name) == std::end(kPosix))
-    refuse("invalid character class range", text.substr(0, end + 2));
-  members += text.substr(0, end + 2);
-  text.remove_prefix(end + 2);
-  return true;
-}
-
-void Parser::bracket() {
-  std::string_view text = rest_.substr(1);
-  const bool negative = text.starts_with('^');
-  if (negative) text.remove_prefix(1);
-  std::string members;
-  for (bool first = true; text.empty() || text[0] != ']' || first; first = false) {
-    if (named_class(text, members)) continue;
-    if (const auto body = unicode_class(text)) {
-      members += body->others ? other_members(*body) : body->members;
-      continue;
-    }
-    if (text.size() >= 2 && text[0] == '\\' &&
-        std::string_view("dDsSwW").find(text[1]) != std::string_view::npos) {
-      members += text.substr(0, 2);
-      text.remove_prefix(2);
-      continue;
-    }
-    const std::string_view begin = text;
-    const char32_t low = class_char(text);
-    char32_t high = low;
-    if (text.size() >= 2 && text[0] == '-' && text[1] != ']') {
-      text.remove_prefix(1);
-      high = class_char(text);
-      if (high < low)
-        refuse("invalid character class range", begin.substr(0, begin.size() - text.size()));
-    }
-    members += regex_range(low, high);
-  }
-  text.remove_prefix(1);
-  push({});
-  if (members.empty())
-    out_ += (negative ? "[" : "[^") + regex_range(0, 0x10FFFF) + "]";
-  else
-    out_ += (negative ? "[^" : "[") + members + "]";
-  rest_ = text;
-}
-
-}  // namespace
-
 RegexSyntax translated_regex(std::string_view pattern) {
-  return Parser(pattern).parse();
+  return RegexParser(pattern).parse();
 }
 
 }  // namespace keybearer::tmpl
