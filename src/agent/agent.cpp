@@ -342,7 +342,7 @@ awaitable<int> Agent::run() {
   connect();
   spawn_service();
   spawn_work();
-  co_return co_await run_to_the_end(lifecycle_, listeners_, cache_);
+  co_return co_await run_to_the_end(lifecycle_, listeners_, cache_, revocations_);
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ awaitable<void> revoke_and_notify(ShutdownParts parts) {
 
 // A second stop signal, or a bug, may have left out the cleaning: no task outlives what it uses.
 awaitable<int> run_to_the_end(Lifecycle& lifecycle, serve::Listeners& listeners,
-                              serve::Cache& cache) {
+                              serve::Cache& cache, lease::Revocations& revocations) {
   std::exception_ptr bug;
   int code = 0;
   try {
@@ -68,6 +68,7 @@ awaitable<int> run_to_the_end(Lifecycle& lifecycle, serve::Listeners& listeners,
   }
   co_await listeners.stop(Duration::zero());
   co_await cache.stop(nullptr);
+  co_await revocations.stop();
   if (bug) std::rethrow_exception(bug);
   co_return code;
 }

@@ -37,10 +37,11 @@ struct ShutdownParts {
 // What programs have asked for is answered with the token that is then revoked.
 [[nodiscard]] boost::asio::awaitable<void> revoke_and_notify(ShutdownParts parts);
 
-// Lifecycle::run, after which no task is left that uses the listeners or the cache: a second stop
-// signal, or a bug, may have left out the cleaning.
+// Lifecycle::run, after which no task is left that uses the listeners, the cache or the revocations:
+// a second stop signal, or a bug, may have left out the cleaning.
 [[nodiscard]] boost::asio::awaitable<int> run_to_the_end(Lifecycle& lifecycle,
                                                          serve::Listeners& listeners,
-                                                         serve::Cache& cache);
+                                                         serve::Cache& cache,
+                                                         lease::Revocations& revocations);
 
 }  // namespace keybearer

@@ -75,7 +75,8 @@ AuthFsm::AuthFsm(AuthRules rules, MethodTraits traits, double jitter, Instant no
       jitter_(jitter),
       began_(now),
       after_failure_(rules.backoff),
-      after_loss_(rules.backoff) {}
+      after_loss_(rules.backoff),
+      after_news_(rules.backoff) {}
 
 std::vector<Action> AuthFsm::handle(const AuthEvent& event) {
   actions_.clear();
@@ -165,12 +166,17 @@ void AuthFsm::postpone(const AuthEvent& event) {
   auto asked_for = event.retry_after;
   if (asked_for) asked_for = std::min(*asked_for, rules_.backoff.max);
   next_login_ = std::max(next_login_, event.now + after_failure_.next(event.random, asked_for));
+  next_news_ = Instant::max();
 }
 
 void AuthFsm::record_refusal(const AuthEvent& event) {
   refused_ = true;
   postpone(event);
   if (!event.sent) return;
+  // Contents that are new each time, and refused each time, have a back-off of their own.
+  if (news_pause_ == 0ms || attempts_.untried(*event.sent))
+    news_pause_ = after_news_.next(event.random);
+  next_news_ = event.now + news_pause_;
   attempts_.record(*event.sent,
                    is_final(event) ? Attempts::Outcome::refused : Attempts::Outcome::unanswered);
 }
@@ -283,6 +289,9 @@ void AuthFsm::start_unanswered(const AuthEvent& event) {
 void AuthFsm::adopt(const AuthEvent& event) {
   if (event.sent) attempts_.record(*event.sent, Attempts::Outcome::accepted);
   after_failure_.reset();
+  after_news_.reset();
+  news_pause_ = 0ms;
+  next_news_ = Instant::max();
   next_login_ = std::max(next_login_, event.now + after_loss_.next(event.random));
   obtained_ = event.now;
   pending_ = std::exchange(pending_again_, false);
@@ -308,7 +317,7 @@ void AuthFsm::take_new(const AuthEvent& event) {
   } else if (!relogin_allowed()) {
     return;
   }
-  if (event.now < next_login_) {
+  if (event.now < next_news()) {
     pending_ = true;
     return;
   }
@@ -423,7 +432,7 @@ void AuthFsm::without_due(const AuthEvent& event) {
 void AuthFsm::without_new(const AuthEvent& event) {
   if (event.kind == AuthEvent::Kind::reconfigured) attempts_.forget();
   end_ = End::none;
-  state_ = event.now >= next_login_ ? State::relogging : State::without_token;
+  state_ = event.now >= next_news() ? State::relogging : State::without_token;
 }
 
 void AuthFsm::relogin_refused(const AuthEvent& event) {

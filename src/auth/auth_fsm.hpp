@@ -9,6 +9,7 @@
 //
 // Rules: behaviour T2-T4, T6, T7, T10, T11, sections 5 and 7 (first login, relogin).
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -143,14 +144,16 @@ class AuthFsm {
     Duration watch = {};  // zero: the credentials are not looked at
   };
   [[nodiscard]] Wait wait() const;
-  // Whether `content` is news: never sent, and it may be sent now.
+  // Whether `content` is news: never sent, and it may be sent now. After a refusal that is sooner
+  // than the next login: other credentials are what can help.
   [[nodiscard]] bool is_news(ContentId content, Instant now) const {
-    return now >= next_login_ && attempts_.untried(content);
+    return now >= next_news() && attempts_.untried(content);
   }
   [[nodiscard]] const lease::TokenSchedule& schedule() const { return schedule_; }
   // Of the token in force, also after a stop; nullopt: there is none.
   [[nodiscard]] std::optional<lease::TokenSchedule::Saved> save() const;
   [[nodiscard]] Instant next_login() const { return next_login_; }
+  [[nodiscard]] Instant next_news() const { return std::min(next_login_, next_news_); }
   [[nodiscard]] Instant next_renewal() const { return step_.at; }
   [[nodiscard]] Instant start_deadline() const;
   // Ours to log in again, or a file that somebody else keeps.
@@ -210,7 +213,10 @@ class AuthFsm {
 
   Attempts attempts_;
   Backoff after_failure_, after_loss_;  // between logins that fail; whose tokens were lost early
+  Backoff after_news_;                  // after new contents that were refused, too
   Instant next_login_{};                // only ever moves forward
+  Instant next_news_ = Instant::max();  // of a new content, after a refusal
+  Duration news_pause_{};               // from a refusal to then
   int failures_ = 0, refusals_ = 0;     // of the start
   bool has_token_ = false;
   lease::TokenSchedule schedule_{{}};

@@ -25,6 +25,7 @@ using Phase = TokenState::Phase;
 constexpr Duration kCheckInterval = 10s;  // between two look-ups of the token
 constexpr Duration kLeastAnswerTime = 250ms;
 constexpr Duration kLeastLeftToResume = 1s;
+constexpr Duration kTending = 12s;  // may take as long as a public service's answer
 
 std::optional<Duration> time_until(Instant at) {
   if (at == Instant::max()) return std::nullopt;
@@ -432,7 +433,18 @@ struct AuthLoop::Impl {
       if (content && fsm->is_news(*content, now)) co_return tell(Kind::new_credentials);
     }
     if (now >= until) co_return tell(Kind::due);
-    co_await wake.wait(seen, watch > 0ms ? std::min(until, now + watch) : until);
+    // Nothing is late because of it.
+    const bool tends = !next_method && (until == Instant::max() || until - now > kTending);
+    const Instant tending = tends ? method->tend_at() : Instant::max();
+    if (now >= tending) co_return co_await tend();
+    co_await wake.wait(seen, std::min({until, tending, watch > 0ms ? now + watch : until}));
+  }
+
+  asio::awaitable<void> tend() {
+    const std::string text = co_await method->tend();
+    if (text.empty()) co_return;
+    log::warn("credential.expiring", text);
+    alarm("credential.expiring", text);
   }
 
   asio::awaitable<void> step() {

@@ -56,6 +56,13 @@ class AuthMethod {
   // True when the credentials are in files, so that others may come.
   [[nodiscard]] virtual bool changeable() const { return false; }
 
+  // Now and then while nothing is due, for credentials that somebody has to be asked for: fetches
+  // their successors before they end, and after a refusal looks whether there are others (which is
+  // what look() says then). What it gives is an alarm: they are about to end, and nothing has come in
+  // their place; "": none.
+  [[nodiscard]] virtual boost::asio::awaitable<std::string> tend() { co_return ""; }
+  [[nodiscard]] virtual Instant tend_at() const { return Instant::max(); }
+
   // True after an answer that smells of theft (a wrapping token that somebody else has used):
   // alarm, and no further try with these credentials.
   [[nodiscard]] virtual bool compromised() const { return false; }

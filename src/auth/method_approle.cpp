@@ -104,7 +104,7 @@ class AppRoleMethod : public AuthMethod {
 
   // What may be wrong, by what the server answered; nothing when it has not.
   std::string hint(const Error& error) const {
-    if (error.status == 0) return {};
+    if (error.status == 0 || error.reason == Reason::no_namespace) return {};
     if (error.status == 403 || error.status == 404) {
       return "; is AppRole mounted at " + mount_ +
              "? See auto_auth.method.mount_path and namespace (servers also lock a role for a "

@@ -9,11 +9,15 @@
 #include "auth/aws/remedy.hpp"
 #include "auth/method.hpp"
 #include "base/redactor.hpp"
+#include "config/load.hpp"
 
 namespace keybearer::auth {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr Duration kPoll = std::chrono::minutes(1);
+constexpr Duration kPollAfterRefusal = std::chrono::seconds(10);
 
 class AwsMethod : public AuthMethod {
  public:
@@ -23,6 +27,7 @@ class AwsMethod : public AuthMethod {
         role_(method.text("role")),
         header_value_(method.text("header_value")),
         now_(cloud.now),
+        poll_(config::parse_duration(method.text("credential_poll_interval")).value_or(kPoll)),
         provider_(method, cloud) {}
 
   result<ContentId> look() override { return provider_.look(); }
@@ -40,7 +45,9 @@ class AwsMethod : public AuthMethod {
     if (timeout) timeout = std::max<Duration>(*timeout - (Clock::now() - began), Duration(1));
     auto auth = co_await client.login(mount_ + "/login", aws::login_body(request, **keys),
                                       vault_namespace_, timeout);
-    if (auth || auth.error().status == 0) co_return auth;
+    refused_ = !auth && auth.error().status != 0;
+    tend_at_ = Clock::now() + (refused_ ? std::min(poll_, kPollAfterRefusal) : poll_);
+    if (!refused_) co_return auth;
     provider_.forget();  // whatever it was: the next try is with fresh ones
     co_return std::unexpected(
         aws::explained(std::move(auth).error(),
@@ -53,6 +60,12 @@ class AwsMethod : public AuthMethod {
                         .expires = (*keys)->expires ? aws::time_text(*(*keys)->expires) : "",
                         .now = aws::time_text(request.now)}));
   }
+
+  asio::awaitable<std::string> tend() override {
+    tend_at_ = Clock::now() + (refused_ ? std::min(poll_, kPollAfterRefusal) : poll_);
+    return provider_.tend();
+  }
+  Instant tend_at() const override { return tend_at_; }
 
   bool owns_token() const override { return true; }
   bool reusable() const override { return true; }
@@ -70,6 +83,9 @@ class AwsMethod : public AuthMethod {
   const std::optional<std::string> vault_namespace_;
   const std::string role_, header_value_;
   const std::function<WallTime()> now_;
+  const Duration poll_;
+  Instant tend_at_ = Instant::max();  // from the first login on
+  bool refused_ = false;              // the last login
   aws::CredentialProvider provider_;
 };
 

@@ -28,7 +28,7 @@ std::string filled_in(std::string_view text, const RefusalFacts& facts) {
 }  // namespace
 
 void advise(Error& error, std::span<const Remedy> remedies, const RefusalFacts& facts) {
-  if (error.status == 0) return;
+  if (error.status == 0 || error.reason == Reason::no_namespace) return;
   const auto found = std::ranges::find_if(remedies, [&error](const Remedy& remedy) {
     return (remedy.status == 0 || remedy.status == error.status) &&
            error.text.contains(remedy.answer);

@@ -26,7 +26,8 @@ struct MethodChoice {
 
 struct MethodKey {
   // variable: the name of an environment variable that holds the value of `instead_of`.
-  enum class Type { text, secret, file, boolean, variable };
+  // period: a time, or a bare number of seconds; the method gets it as text.
+  enum class Type { text, secret, file, boolean, variable, period };
 
   std::string_view name;
   Type type = Type::text;
@@ -54,7 +55,7 @@ class MethodSpec {
   struct Data {
     std::string_view type;
     std::span<const MethodKey> keys;
-    std::span<const std::string_view> unsupported = {};  // keys of Vault Agent's that are not built
+    std::span<const MethodChoice> refused = {};  // keys of Vault Agent's, and why they are none here
     std::span<const char* const> credentials = {};       // variables that the method itself reads
     int rank = 0;  // among methods that the environment chooses: the lowest first
   };
@@ -65,7 +66,7 @@ class MethodSpec {
 
   [[nodiscard]] std::string_view type() const { return data_.type; }
   [[nodiscard]] std::span<const MethodKey> keys() const { return data_.keys; }
-  [[nodiscard]] std::span<const std::string_view> unsupported() const { return data_.unsupported; }
+  [[nodiscard]] std::span<const MethodChoice> refused() const { return data_.refused; }
   // Of the environment: withheld from the program (F16), like those of the keys.
   [[nodiscard]] std::span<const char* const> credentials() const { return data_.credentials; }
   [[nodiscard]] int rank() const { return data_.rank; }

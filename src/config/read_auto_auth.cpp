@@ -36,6 +36,12 @@ void read_method_key(Reader& r, const MethodKey& key, Method& method) {
       if (given) method.set(key.name, std::move(value));
       return;
     }
+    case MethodKey::Type::period: {
+      std::optional<Duration> value;
+      r.read(key.name, value);
+      if (value) method.set(key.name, std::to_string(value->count()) + "ms");
+      return;
+    }
     case MethodKey::Type::boolean: {
       bool on = key.on;
       r.read(key.name, on);
@@ -75,7 +81,7 @@ void read_method_keys(Context& context, Reader& r, Method& method) {
   }
   for (const MethodKey& key : spec->keys())
     if (key.type == MethodKey::Type::variable) read_variable(context, r, key, method);
-  r.unsupported(spec->unsupported());
+  for (const MethodChoice& key : spec->refused()) r.refuse(key.value, key.refused);
 }
 
 void read_method(Context& context, Reader& auth, Method& method) {

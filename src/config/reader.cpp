@@ -390,13 +390,14 @@ void Reader::each_table(std::string_view key,
 }
 
 void Reader::unsupported(std::span<const std::string_view> keys) {
-  for (const std::string_view key : keys) {
-    recorded_.push_back(key);
-    known_.push_back(key);
-    if (table_ == nullptr) continue;
-    if (const toml::node* node = table_->get(key))
-      context_.problem(*node, name_of(key), "not supported yet");
-  }
+  for (const std::string_view key : keys) refuse(key, "not supported yet");
+}
+
+void Reader::refuse(std::string_view key, std::string_view why) {
+  recorded_.push_back(key);
+  known_.push_back(key);
+  if (table_ == nullptr) return;
+  if (const toml::node* node = table_->get(key)) context_.problem(*node, name_of(key), why);
 }
 
 }  // namespace keybearer::config

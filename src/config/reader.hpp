@@ -88,6 +88,7 @@ class Reader {
                   const std::function<void(const toml::table&, const std::string&)>& use);
   // Keys of the reference that are not built: refused as such, never as unknown.
   void unsupported(std::span<const std::string_view> keys);
+  void refuse(std::string_view key, std::string_view why);  // known, and never to be had
   void unsupported(std::initializer_list<std::string_view> keys) {
     unsupported(std::span(keys.begin(), keys.size()));
   }

@@ -287,10 +287,15 @@ void name_instance(Config& config) {
 
 namespace {
 
+bool has_scheme(std::string_view address, std::string_view scheme) {
+  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
+  return std::ranges::equal(address.substr(0, scheme.size()), scheme, same);
+}
+
 // "127.0.0.1:8200" of "https://localhost:8200/prefix"; a path of a unix socket as it is.
 std::string place_of_address(std::string_view address) {
   if (const auto scheme = address.find("://"); scheme != address.npos) {
-    const bool local = address.starts_with("unix");
+    const bool local = has_scheme(address, "unix");
     address.remove_prefix(scheme + 3);
     if (!local) address = address.substr(0, address.find('/'));
   }
@@ -366,7 +371,7 @@ void add_warnings(Config& config) {
         "log_rotate_bytes and log_rotate_duration have no effect without log_file");
   }
   const bool https = std::ranges::any_of(
-      config.vault.address, [](const auto& address) { return address.starts_with("https://"); });
+      config.vault.address, [](const auto& address) { return has_scheme(address, "https://"); });
   if (!config.vault.tls_pin_sha256.empty() && !https) {
     config.warnings.emplace_back(
         "vault.tls_pin_sha256 has no effect: no address of vault.address is https");

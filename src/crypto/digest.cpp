@@ -21,11 +21,17 @@ std::string hex(const Bytes& bytes, unsigned size) {
   return out;
 }
 
+// The size of the digest.
+unsigned digest(const EVP_MD* algorithm, std::string_view text, Bytes& out) {
+  unsigned size = 0;
+  if (EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr) != 1)
+    throw std::runtime_error("OpenSSL: no digest to be had");
+  return size;
+}
+
 std::string digest(const EVP_MD* algorithm, std::string_view text) {
   Bytes out{};
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), out.data(), &size, algorithm, nullptr);
-  return hex(out, size);
+  return hex(out, digest(algorithm, text, out));
 }
 
 // The size of the code.
@@ -51,8 +57,7 @@ std::string sha256_hex(std::string_view text) {
 }
 std::string sha256_base64(std::string_view text) {
   Bytes out{};
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), out.data(), &size, EVP_sha256(), nullptr);
+  const unsigned size = digest(EVP_sha256(), text, out);
   std::string encoded(4 * ((size + 2) / 3) + 1, '\0');  // EVP_EncodeBlock(3) ends it with a NUL
   EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), out.data(),
                   static_cast<int>(size));

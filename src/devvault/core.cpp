@@ -66,6 +66,17 @@ bool needs_sudo(std::string_view path) {
   return false;
 }
 
+// Only the root namespace answers.
+bool is_of_the_root(std::string_view path) {
+  return path == "sys/health" || path == "sys/init" || path == "sys/seal" || path == "sys/unseal";
+}
+
+// What a token does to itself, in whatever namespace it asks.
+bool is_self_service(std::string_view path) {
+  return path == "auth/token/lookup-self" || path == "auth/token/renew-self" ||
+         path == "auth/token/revoke-self";
+}
+
 }  // namespace
 
 Core::Core(const std::string& root_token, WallTime now) : cluster_id_(random_uuid()) {
@@ -75,11 +86,24 @@ Core::Core(const std::string& root_token, WallTime now) : cluster_id_(random_uui
   root.max_ttl = Seconds(0);
   store_.add_token(std::move(root), now);
 
-  const Value none = Value::map();
   const Value two = object({{"version", "2"}});
+  mounts_["secret/"] = {"kv", two, "key/value secret storage", "kv_" + random_text(8), make_kv2()};
+  mount_own();
+}
+
+Core::Core(Core& parent, const std::string& name)
+    : parent_(&parent),
+      path_(parent.path_ + name + "/"),
+      id_(random_text(6)),
+      store_("." + id_),
+      cluster_id_(parent.cluster_id_) {
+  mount_own();
+}
+
+void Core::mount_own() {
+  const Value none = Value::map();
   mounts_["auth/token/"] = {"token", none, "token based credentials",
                             "auth_token_" + random_text(8), make_token_auth(store_)};
-  mounts_["secret/"] = {"kv", two, "key/value secret storage", "kv_" + random_text(8), make_kv2()};
   mounts_["sys/"] = {"system", none, "system endpoints used for control, policy and debugging",
                      "system_" + random_text(8), nullptr};
 }
@@ -92,6 +116,68 @@ std::unique_ptr<Engine> Core::make_engine(const std::string& type, const Value& 
   if (type == "database") return make_database(store_);
   if (type == "approle") return make_approle(store_, at);
   return nullptr;
+}
+
+void Core::sweep(WallTime now) {
+  store_.sweep(now);
+  for (const auto& [name, child] : children_) child->sweep(now);
+}
+
+Core* Core::below(std::string_view name) {
+  Core* found = this;
+  for (std::string_view rest = name; found != nullptr && !rest.empty();) {
+    const std::string part = take_segment(rest);
+    if (part.empty()) continue;  // "/team-a/"
+    const auto it = found->children_.find(part);
+    found = it == found->children_.end() ? nullptr : it->second.get();
+  }
+  return found;
+}
+
+Core& Core::enter(std::string& path) {
+  std::string_view rest = path;
+  const auto it = children_.find(take_segment(rest));
+  if (it == children_.end()) return *this;
+  path = std::string(rest);
+  return it->second->enter(path);
+}
+
+template <class Has>
+Core* Core::holder(const Has& has) {
+  if (has(store_)) return this;
+  for (const auto& [name, child] : children_) {
+    if (Core* const found = child->holder(has)) return found;
+  }
+  return nullptr;
+}
+
+// A lease is renewed and revoked in its own namespace, and so is a token by itself.
+Core& Core::meant_by(const Call& call, const std::string& token) {
+  Core* found = nullptr;
+  if (is_self_service(call.path)) {
+    found = root().holder([&token](Store& store) { return store.token(token) != nullptr; });
+  } else if (call.path.starts_with("sys/leases/")) {
+    const std::string id(text_at(call.body, "lease_id"));
+    found = holder([&id](Store& store) { return store.lease(id) != nullptr; });
+  }
+  return found == nullptr ? *this : *found;
+}
+
+Capabilities Core::granted(const Token& token, std::string_view path) {
+  for (Core* space = this; space != nullptr; space = space->parent_) {
+    if (space->store_.token(token.id) != &token) continue;
+    return space->store_.capabilities(token, path_.substr(space->path_.size()) + std::string(path));
+  }
+  return {"deny"};  // of another namespace, or of one below
+}
+
+bool Core::may_touch(const Token& token, std::string_view mount) {
+  for (Core* space = this; space != nullptr; space = space->parent_) {
+    if (space->store_.token(token.id) != &token) continue;
+    return token.is_root() || touches_mount(space->store_.policies_of(token),
+                                            path_.substr(space->path_.size()) + std::string(mount));
+  }
+  return false;
 }
 
 Core::Route Core::route(std::string_view path) {
@@ -110,16 +196,16 @@ void Core::use(Token& token) {
 }
 
 bool Core::allowed(const Call& call, const Token& token) {
-  const auto caps = store_.capabilities(
-      token,
-      call.operation == Operation::list && !call.path.ends_with('/') ? call.path + "/" : call.path);
+  const auto caps = granted(token, call.operation == Operation::list && !call.path.ends_with('/')
+                                       ? call.path + "/"
+                                       : call.path);
   if (caps.contains("root")) return true;
   if (needs_sudo(call.path) && !caps.contains("sudo")) return false;
   switch (call.operation) {
     case Operation::read:
       return caps.contains("read");
     case Operation::list:
-      return caps.contains("list") || store_.capabilities(token, call.path).contains("list");
+      return caps.contains("list") || granted(token, call.path).contains("list");
     case Operation::remove:
       return caps.contains("delete");
     case Operation::patch:
@@ -141,25 +227,28 @@ Answer Core::dispatch(const Call& call) {
 }
 
 Answer Core::answer(Call& call, const http::ServerRequest& request) {
+  if (parent_ != nullptr && is_of_the_root(call.path))
+    return refuse(400, "operation unavailable in namespaces");
   if (call.path.starts_with("sys/")) {
     Answer open = open_sys(call, call.path.substr(4));
     if (open.status != 0) return open;
   }
-  if (sealed_) return refuse(503, "Vault is sealed");
+  if (root().sealed_) return refuse(503, "Vault is sealed");
   const Route to = route(call.path);
   if (to.to != nullptr && to.to->engine && to.to->engine->is_login(to.path))
     return to.to->engine->handle(call, to.path);
 
   const std::string id = token_of(request);
   if (call.path == "sys/wrapping/lookup" ||
-      (call.path == "sys/wrapping/unwrap" && wrapped_.contains(id))) {
+      (call.path == "sys/wrapping/unwrap" && root().wrapped_.contains(id))) {
     if (text_at(call.body, "token").empty()) {
       if (!call.body.is_map()) call.body = Value::map();
       call.body.set("token", Value(id));
     }
     return wrapping(call, call.path.substr(13));
   }
-  call.token = store_.token(id);
+  if (Core* const home = root().holder([&id](Store& s) { return s.token(id) != nullptr; }))
+    call.token = home->store_.token(id);
   if (call.token == nullptr) {
     // an unknown token here is most often a wrapping token that was used before
     return call.path == "sys/wrapping/unwrap"
@@ -174,7 +263,7 @@ Answer Core::answer(Call& call, const http::ServerRequest& request) {
 }
 
 http::ServerResponse Core::handle(const http::ServerRequest& request, WallTime now) {
-  store_.sweep(now);
+  sweep(now);
   std::erase_if(wrapped_, [now](const auto& wrapped) { return wrapped.second.expires <= now; });
   const std::string_view target = request.target;
   const std::string_view path = target.substr(0, target.find('?'));
@@ -202,6 +291,17 @@ http::ServerResponse Core::handle(const http::ServerRequest& request, WallTime n
     call.body = std::move(*body);
   }
   if (!call.body.is_map()) call.body = Value::map();
+  const auto named = request.header("X-Vault-Namespace");
+  if (!named.empty() && is_of_the_root(call.path))
+    return finish(call, refuse(400, "operation unavailable in namespaces"), request);
+  Core* const space = below(named);
+  if (space == nullptr) return finish(call, refuse(404, "namespace not found"), request);
+  Core& entered = space->enter(call.path);
+  Core& meant = entered.meant_by(call, token_of(request));
+  return meant.serve(std::move(call), request);
+}
+
+http::ServerResponse Core::serve(Call call, const http::ServerRequest& request) {
   const Answer answered = answer(call, request);
   return finish(call, answered, request);
 }
@@ -228,7 +328,8 @@ http::ServerResponse Core::finish(const Call& call, const Answer& answer,
 
 Value Core::wrap(const Call& call, const Answer& answer, Seconds ttl) {
   const std::string token = "hvs." + random_text(91);
-  wrapped_[token] = {body_of(answer, random_uuid()), call.path, call.now, call.now + ttl, ttl};
+  root().wrapped_[token] = {body_of(answer, random_uuid()), call.path, call.now, call.now + ttl,
+                            ttl};
   Value info = object({{"token", token},
                        {"accessor", random_text(24)},
                        {"ttl", number(ttl)},

@@ -1,6 +1,9 @@
 #pragma once
 // The whole server as a function of a request and a time: routing, tokens, policies, wrapping,
-// sealing. No socket, no clock.
+// sealing, namespaces. No socket, no clock.
+//
+// A namespace is a Core below another: with its own mounts, policies, tokens and leases. What is the
+// server's alone (sealing, wrapping tokens, the clock's sweep) is the root's.
 
 #include <map>
 #include <memory>
@@ -22,6 +25,8 @@ struct Mount {
 class Core {
  public:
   explicit Core(const std::string& root_token, WallTime now);
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
 
   [[nodiscard]] http::ServerResponse handle(const http::ServerRequest& request, WallTime now);
 
@@ -43,6 +48,23 @@ class Core {
     Mount* to = nullptr;
     std::string path;
   };
+  Core(Core& parent, const std::string& name);  // a namespace
+  void mount_own();                             // what every namespace has from the start
+  void sweep(WallTime now);
+
+  // Namespaces: the one that is named ("team-a/sub"; null: it is not there), the one that a path
+  // begins with (taken off it), and the one that a request is really about.
+  [[nodiscard]] Core& root() { return parent_ == nullptr ? *this : parent_->root(); }
+  [[nodiscard]] Core* below(std::string_view name);
+  [[nodiscard]] Core& enter(std::string& path);
+  [[nodiscard]] Core& meant_by(const Call& call, const std::string& token);
+  template <class Has>
+  [[nodiscard]] Core* holder(const Has& has);  // of a token or lease, here or below
+  // What a token may do at a path here: its policies are those of its own namespace.
+  [[nodiscard]] Capabilities granted(const Token& token, std::string_view path);
+  [[nodiscard]] bool may_touch(const Token& token, std::string_view mount);
+
+  [[nodiscard]] http::ServerResponse serve(Call call, const http::ServerRequest& request);
   [[nodiscard]] Route route(std::string_view path);
   [[nodiscard]] Answer answer(Call& call, const http::ServerRequest& request);
   [[nodiscard]] Answer dispatch(const Call& call);
@@ -55,9 +77,10 @@ class Core {
   [[nodiscard]] Answer sys(const Call& call, std::string_view path);
   [[nodiscard]] Answer open_sys(const Call& call, const std::string& path);  // what needs no token
   [[nodiscard]] Answer health(const Call& call) const;
-  [[nodiscard]] Value seal_status() const;
+  [[nodiscard]] Value seal_status();
   [[nodiscard]] Answer mounts(const Call& call, bool auth, std::string_view path);
   [[nodiscard]] Answer mount(const Call& call, bool auth, const std::string& at);
+  [[nodiscard]] Answer namespaces(const Call& call, const std::string& name);
   [[nodiscard]] Answer ui_mount(const Call& call, std::string_view path);
   [[nodiscard]] Answer policy(const Call& call, bool acl, const std::string& name);
   [[nodiscard]] Answer capabilities(const Call& call, const std::string& kind);
@@ -67,6 +90,10 @@ class Core {
   [[nodiscard]] std::unique_ptr<Engine> make_engine(const std::string& type, const Value& options,
                                                     const std::string& at);
 
+  Core* parent_ = nullptr;
+  std::string path_;  // "team-a/sub/"; "" of the root
+  std::string id_;    // at the end of its tokens and leases; "" of the root
+  std::map<std::string, std::unique_ptr<Core>, std::less<>> children_;  // by name
   Store store_;
   Mounts mounts_;  // by path with a slash at its end: "secret/", "auth/approle/"
   std::map<std::string, Wrapped> wrapped_;  // by token

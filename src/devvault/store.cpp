@@ -10,14 +10,14 @@ bool Token::is_root() const {
   return std::ranges::find(policies, "root") != policies.end();
 }
 
-Store::Store() {
+Store::Store(std::string suffix) : suffix_(std::move(suffix)) {
   policies["default"] = parse_policy(default_policy()).value();
 }
 
 Token& Store::add_token(Token token, WallTime now) {
   if (token.id.empty())
-    token.id = token.batch ? "hvb." + random_text(138) : "hvs." + random_text(91);
-  token.accessor = token.batch ? "" : random_text(24);
+    token.id = (token.batch ? "hvb." + random_text(138) : "hvs." + random_text(91)) + suffix_;
+  token.accessor = token.batch ? "" : random_text(24) + suffix_;
   token.created = now;
   token.expires = now + token.ttl;
   auto& place = tokens_[token.id];
@@ -67,7 +67,7 @@ void Store::revoke_tokens_below(std::string_view path) {
 
 Lease& Store::add_lease(std::string path, Seconds ttl, Seconds max_ttl, const Token* token,
                         WallTime now) {
-  Lease lease{.id = std::move(path) + "/" + random_text(24),
+  Lease lease{.id = std::move(path) + "/" + random_text(24) + suffix_,
               .accessor = token != nullptr ? token->accessor : ""};
   lease.ttl = ttl;
   lease.max_ttl = max_ttl;

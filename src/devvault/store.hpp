@@ -44,7 +44,8 @@ struct Lease {
 
 class Store {
  public:
-  Store();
+  // `suffix`: at the end of the tokens, accessors and leases of a namespace.
+  explicit Store(std::string suffix = {});
 
   // Fills in id (unless given), accessor and times.
   Token& add_token(Token token, WallTime now);
@@ -76,6 +77,7 @@ class Store {
   }
 
  private:
+  std::string suffix_;
   std::map<std::string, std::unique_ptr<Token>> tokens_;  // by id
   std::map<std::string, Lease> leases_;                   // by id
 };

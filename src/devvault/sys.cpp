@@ -24,10 +24,10 @@ Answer twice(const Value& data) {
 
 }  // namespace
 
-Value Core::seal_status() const {
+Value Core::seal_status() {
   return object({{"type", "shamir"},
                  {"initialized", true},
-                 {"sealed", sealed_},
+                 {"sealed", root().sealed_},
                  {"t", number(1)},
                  {"n", number(1)},
                  {"progress", number(0)},
@@ -83,6 +83,7 @@ Answer Core::sys(const Call& call, std::string_view path) {
   }
   if (kind == "mounts") return mounts(call, false, path);
   if (kind == "auth") return mounts(call, true, path);
+  if (kind == "namespaces") return namespaces(call, std::string(path));
   if (whole.starts_with("policies/acl"))
     return policy(call, true, whole.size() > 13 ? whole.substr(13) : "");
   if (kind == "policy") return policy(call, false, std::string(path));
@@ -164,12 +165,59 @@ Answer Core::mount(const Call& call, bool auth, const std::string& at) {
   return done();
 }
 
-Answer Core::ui_mount(const Call& call, std::string_view path) {
-  const Route to = route(path);
-  const bool may = to.to != nullptr && (call.token->is_root() ||
-                                        touches_mount(store_.policies_of(*call.token), to.mount));
+Answer Core::namespaces(const Call& call, const std::string& name_given) {
+  const std::string name =
+      name_given.ends_with('/') ? name_given.substr(0, name_given.size() - 1) : name_given;
+  const auto described = [](const Core& space) {
+    return object({{"custom_metadata", Value::map()},
+                   {"id", space.id_},
+                   {"locked", false},
+                   {"path", space.path_},
+                   {"tainted", false}});
+  };
+  if (call.operation == Operation::list) {
+    List keys;
+    Value about = Value::map();
+    for (const auto& [known, child] : children_) {
+      keys.emplace_back(known + "/");
+      about.set(known + "/", described(*child));
+    }
+    Answer answer = keys_of(std::move(keys));
+    if (answer.status == 200) answer.data.set("key_info", about);
+    return answer;
+  }
+  const auto it = children_.find(name);
+  if (call.operation == Operation::remove) {
+    if (it == children_.end()) return done();
+    if (!it->second->children_.empty())
+      return refuse(400, "unable to delete namespace containing child namespaces");
+    children_.erase(it);
+    return ok(object({{"status", "in-progress"}}));
+  }
+  if (call.operation == Operation::update) {
+    if (name.empty() || name.contains('/')) return refuse(400, "namespace name cannot contain /");
+    if (name.contains(' '))
+      return refuse(
+          400,
+          "\"" + name + "\" contains space characters that cannot be used in a namespace name");
+    if (name == "root" || mounts_.contains(name + "/") || name == "auth")
+      return refuse(400,
+                    "\"" + name + "/\" is a reserved path and cannot be used as a namespace name");
+    auto& made = children_[name];
+    if (!made) made.reset(new Core(*this, name));
+    return ok(described(*made));
+  }
+  if (call.operation != Operation::read) return unsupported();
+  return it == children_.end() ? nothing_there() : ok(described(*it->second));
+}
+
+Answer Core::ui_mount(const Call& call, std::string_view asked) {
+  std::string path(asked);
+  Core& space = enter(path);
+  const Route to = space.route(path);
+  const bool may = to.to != nullptr && space.may_touch(*call.token, to.mount);
   if (!may) {
-    std::string wanted(path);
+    std::string wanted(asked);
     return refuse(403,
                   "preflight capability check returned 403, please ensure client's policies grant "
                   "access to path \"" +
@@ -178,7 +226,7 @@ Answer Core::ui_mount(const Call& call, std::string_view path) {
   return ok(object({{"accessor", to.to->accessor},
                     {"description", to.to->description},
                     {"options", to.to->options},
-                    {"path", to.mount},
+                    {"path", (&space == this ? "" : space.path_) + to.mount},
                     {"type", to.to->type},
                     {"uuid", to.to->accessor}}));
 }
@@ -226,7 +274,7 @@ Answer Core::capabilities(const Call& call, const std::string& kind) {
   Value first;
   for (const auto& path : paths) {
     List names;
-    for (const auto& name : store_.capabilities(*token, path)) names.emplace_back(name);
+    for (const auto& name : granted(*token, path)) names.emplace_back(name);
     if (first.is_nil()) first = Value::list(names);
     out.set(path, Value::list(std::move(names)));
   }
@@ -287,8 +335,9 @@ Answer Core::leases(const Call& call, std::string_view path) {
 Answer Core::wrapping(const Call& call, const std::string& kind) {
   if (kind == "wrap") return ok(call.body);
   std::string token(text_at(call.body, "token"));
-  const auto it = wrapped_.find(token);
-  if (it == wrapped_.end()) return refuse(400, "wrapping token is not valid or does not exist");
+  auto& wrapped = root().wrapped_;
+  const auto it = wrapped.find(token);
+  if (it == wrapped.end()) return refuse(400, "wrapping token is not valid or does not exist");
   if (kind == "lookup") {
     return ok(object({{"creation_path", it->second.creation_path},
                       {"creation_time", rfc3339(it->second.created)},
@@ -296,7 +345,7 @@ Answer Core::wrapping(const Call& call, const std::string& kind) {
   }
   if (kind != "unwrap") return nothing_there();
   Answer answer{.data = Value(it->second.body), .bare = true};
-  wrapped_.erase(it);
+  wrapped.erase(it);
   return answer;
 }
 

@@ -140,9 +140,8 @@ result<Proxy> parse_proxy(std::string_view text, std::string_view source) {
                                        "; expected http://[USER:PASSWORD@]HOST:PORT");
   };
   const bool has_scheme = text.find("://") != text.npos;
-  if (has_scheme && !text.starts_with("http://"))
+  if (has_scheme && !take_scheme(text, "http://"))
     return wrong("only plain http proxies are supported (they tunnel https)");
-  if (has_scheme) text.remove_prefix(std::string_view("http://").size());
   text = text.substr(0, text.find_first_of("/?#"));
   const auto at = text.rfind('@');
   const auto url = parse_url("http://" + std::string(at == text.npos ? text : text.substr(at + 1)));

@@ -29,21 +29,26 @@ std::unexpected<Error> bad(std::string_view why) {
 
 }  // namespace
 
+bool take_scheme(std::string_view& text, std::string_view scheme) {
+  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
+  if (!std::ranges::equal(text.substr(0, scheme.size()), scheme, same)) return false;
+  text.remove_prefix(scheme.size());
+  return true;
+}
+
 result<Url> parse_url(std::string_view text) {
   Url url;
-  if (text.starts_with("unix://")) {
+  if (take_scheme(text, "unix://")) {
     url.scheme = Url::Scheme::unix_socket;
-    url.socket_path = text.substr(7);
+    url.socket_path = text;
     if (!url.socket_path.starts_with('/')) return bad("a unix socket needs an absolute path");
     if (url.socket_path.size() > 107) return bad("the socket's path is longer than 107 bytes");
     return url;
   }
-  if (text.starts_with("https://")) {
+  if (take_scheme(text, "https://")) {
     url.scheme = Url::Scheme::https;
-    text.remove_prefix(8);
-  } else if (text.starts_with("http://")) {
+  } else if (take_scheme(text, "http://")) {
     url.scheme = Url::Scheme::http;
-    text.remove_prefix(7);
   } else {
     return bad("unknown or missing scheme");
   }

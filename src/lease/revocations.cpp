@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "base/task_group.hpp"
 #include "crypto/digest.hpp"
 
 namespace keybearer::lease {
@@ -23,20 +22,19 @@ std::string lease_hash(std::string_view lease_id) {
   return sha256_hex(lease_id).substr(0, 12);
 }
 
-// What a round of revocations has done, shared with its tasks.
-struct Revocations::Round {
-  std::size_t begun = 0, done = 0, failed = 0;
-  bool denial_said = false;
-};
-
 Revocations::Revocations(asio::any_io_executor executor, vault::Client& client,
                          std::function<void(const std::string&)> on_expired)
-    : executor_(std::move(executor)), client_(client), on_expired_(std::move(on_expired)) {}
+    : client_(client), on_expired_(std::move(on_expired)), tasks_(std::move(executor)) {}
 Revocations::~Revocations() = default;
 
 void Revocations::retire(Superseded superseded) {
   if (superseded.lease_id.empty() && !superseded.token) return;
   if (superseded.end && *superseded.end <= Clock::now()) return;
+  const bool held = !superseded.lease_id.empty() &&
+                    std::ranges::any_of(leases_, [&superseded](const Held& each) {
+                      return each.what.lease_id == superseded.lease_id;
+                    });
+  if (held) return;
   leases_.push_back({std::move(superseded)});
   changed_.set();
 }
@@ -73,6 +71,7 @@ std::vector<Superseded> Revocations::save() const {
 Instant Revocations::next_at() const {
   Instant next = Instant::max();
   for (const Held& held : leases_) {
+    if (held.on_its_way) continue;
     const Instant end = held.what.end.value_or(Instant::max());
     next = std::min(next, std::min(end, held.revoke_at.value_or(Instant::max())));
   }
@@ -82,7 +81,7 @@ Instant Revocations::next_at() const {
 void Revocations::drop_expired() {
   const Instant now = Clock::now();
   for (auto held = leases_.begin(); held != leases_.end();) {
-    if (!held->what.end || *held->what.end > now) {
+    if (held->on_its_way || !held->what.end || *held->what.end > now) {
       ++held;
       continue;
     }
@@ -99,41 +98,51 @@ void Revocations::drop_expired() {
   }
 }
 
+// One after another; tasks_ is where they run, so that a stop of run() does not break one off.
 awaitable<void> Revocations::run() {
   for (;;) {
     const auto seen = changed_.generation();
     drop_expired();
+    const bool busy = std::ranges::any_of(leases_, &Held::on_its_way);
     const auto due = std::ranges::find_if(leases_, [](const Held& held) {
-      return held.revoke_at && *held.revoke_at <= Clock::now();
+      return !held.on_its_way && held.revoke_at && *held.revoke_at <= Clock::now();
     });
-    if (due == leases_.end()) {
+    if (busy) {
+      (void)co_await changed_.wait(seen);
+    } else if (due == leases_.end()) {
       (void)co_await changed_.wait(seen, next_at());
+    } else if (!due->what.token && !client_.token()) {  // logging in: nobody to ask as
+      due->revoke_at = Clock::now() + due->backoff.next(0.5);
     } else {
-      co_await revoke_due(due);
+      begin(due);
     }
   }
 }
 
-// Only run() and revoke_all(), which come after one another, take anything off the list.
-awaitable<void> Revocations::revoke_due(std::list<Held>::iterator due) {
-  if (!due->what.token && !client_.token()) {  // logging in: nobody to ask as
-    due->revoke_at = Clock::now() + due->backoff.next(0.5);
-    co_return;
-  }
-  const auto revoked = co_await revoke(client_, due->what);
-  const Superseded& what = due->what;
-  if (revoked) {
+void Revocations::begin(std::list<Held>::iterator held) {
+  held->on_its_way = true;
+  tasks_.spawn(ask(held));
+}
+
+awaitable<void> Revocations::ask(std::list<Held>::iterator held) {
+  const auto revoked = co_await revoke(client_, held->what);
+  const Superseded& what = held->what;
+  held->on_its_way = false;
+  changed_.set();
+  if (round_) {
+    conclude(what, revoked, *round_);
+  } else if (revoked) {
     log::info("lease.revoked", "the superseded credentials are revoked",
               {{"path", what.path}, {"lease", lease_hash(what.lease_id)}});
   } else if (is_outage(revoked.error().kind)) {
-    due->revoke_at = Clock::now() + due->backoff.next(0.5, revoked.error().retry_after);
+    held->revoke_at = Clock::now() + held->backoff.next(0.5, revoked.error().retry_after);
     co_return;
   } else {
     log::info("lease.revoke_failed",
               "the superseded credentials were not revoked; they end by themselves",
               {{"path", what.path}, {"reason", revoked.error().text}});
   }
-  leases_.erase(due);
+  leases_.erase(held);
 }
 
 awaitable<result<>> Revocations::revoke(vault::Client& client, Superseded what) {
@@ -142,41 +151,45 @@ awaitable<result<>> Revocations::revoke(vault::Client& client, Superseded what) 
   co_return co_await there.revoke_lease(std::move(what.lease_id), client.token());
 }
 
-awaitable<void> Revocations::revoke_last(vault::Client& client, Superseded what,
-                                         std::shared_ptr<Round> round) {
-  const auto revoked = co_await revoke(client, what);
-  if (!revoked && revoked.error().kind == ErrorKind::timeout) co_return;  // counted as unanswered
-  ++round->done;
+void Revocations::conclude(const Superseded& what, const result<>& revoked, Round& round) {
+  if (!revoked && revoked.error().kind == ErrorKind::timeout) return;  // counted as unanswered
+  ++round.done;
   if (revoked) {
     log::info("lease.revoked", "revoked",
               {{"path", what.path}, {"lease", lease_hash(what.lease_id)}});
-    co_return;
+    return;
   }
-  ++round->failed;
+  ++round.failed;
   const bool denied = revoked.error().kind == ErrorKind::denied;
-  if (denied && std::exchange(round->denial_said, true)) co_return;
+  if (denied && std::exchange(round.denial_said, true)) return;
   log::info("lease.revoke_failed", "not revoked; it ends with the token or by itself",
             {{"path", what.path}, {"reason", revoked.error().text}});
 }
 
 awaitable<Revoked> Revocations::revoke_all(Instant deadline) {
-  const auto round = std::make_shared<Round>();
+  Round& round = round_.emplace();
   const Instant now = Clock::now();
-  TaskGroup leases(executor_);
-  for (Held& held : leases_) {
-    if (held.what.end && *held.what.end <= now) continue;
-    ++round->begun;
-    leases.spawn(revoke_last(client_, std::move(held.what), round));
+  std::erase_if(leases_, [now](const Held& held) {
+    return !held.on_its_way && held.what.end && *held.what.end <= now;
+  });
+  for (auto held = leases_.begin(); held != leases_.end(); ++held) {
+    ++round.begun;
+    if (!held->on_its_way) begin(held);
   }
+  if (tasks_.live() > 0) co_await within(std::max<Duration>(deadline - now, 0ms), tasks_.join());
   leases_.clear();
-  if (leases.live() > 0) co_await within(std::max<Duration>(deadline - now, 0ms), leases.join());
-  if (round->done < round->begun) {
+  if (round.done < round.begun) {
     log::warn("lease.revoke_timeout", "not all was revoked in time; the rest ends by itself",
-              {{"revoked", std::to_string(round->done - round->failed)},
-               {"unanswered", std::to_string(round->begun - round->done)}});
+              {{"revoked", std::to_string(round.done - round.failed)},
+               {"unanswered", std::to_string(round.begun - round.done)}});
     co_return Revoked::timed_out;
   }
-  co_return round->failed == 0 ? Revoked::all : Revoked::some;
+  co_return round.failed == 0 ? Revoked::all : Revoked::some;
+}
+
+awaitable<void> Revocations::stop() {
+  tasks_.cancel();
+  co_await tasks_.join();
 }
 
 }  // namespace keybearer::lease

@@ -11,8 +11,9 @@
 // before, whatever fails on the way. The drain is never longer than what is left of the lease, less
 // a second. One that ends while it is still in use is told to `on_expired` (not before the first
 // applied(): a start that still waits has given nothing to anybody). A revocation that gets
-// no answer is tried again until the lease ends by itself. Rules: behaviour sections 2 and 7, T5,
-// T8.
+// no answer is tried again until the lease ends by itself. One that is on its way when run() is
+// cancelled goes on: revoke_all() waits for it and does not send it again. Rules: behaviour sections
+// 2 and 7, T5, T8.
 //
 // One executor, one thread. The client must outlive it.
 
@@ -30,6 +31,7 @@
 
 #include "base/backoff.hpp"
 #include "base/event.hpp"
+#include "base/task_group.hpp"
 #include "base/time.hpp"
 #include "vault/client.hpp"
 
@@ -60,7 +62,7 @@ class Revocations {
               std::function<void(const std::string& path)> on_expired = {});
   ~Revocations();
 
-  // Ignores what has ended already.
+  // Ignores what has ended already, and what is held.
   void retire(Superseded superseded);
   void applied(const InUse& oldest);
   // The earliest end of what has a successor that is not in use yet; Instant::max(): none.
@@ -73,28 +75,36 @@ class Revocations {
   [[nodiscard]] boost::asio::awaitable<void> run();
   // All that is held, at once. After run() has been cancelled.
   [[nodiscard]] boost::asio::awaitable<Revoked> revoke_all(Instant deadline);
+  // Breaks off what is still on its way; needed where revoke_all() was left out.
+  [[nodiscard]] boost::asio::awaitable<void> stop();
 
  private:
   struct Held {
     Superseded what;
     std::optional<Instant> revoke_at = {};  // set once its successor is in use
     Backoff backoff{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
+    bool on_its_way = false;  // its revocation
   };
-  struct Round;
+  // What revoke_all() has done.
+  struct Round {
+    std::size_t begun = 0, done = 0, failed = 0;
+    bool denial_said = false;
+  };
 
   [[nodiscard]] Instant next_at() const;
   void drop_expired();
-  boost::asio::awaitable<void> revoke_due(std::list<Held>::iterator due);
+  void begin(std::list<Held>::iterator held);
+  boost::asio::awaitable<void> ask(std::list<Held>::iterator held);
   static boost::asio::awaitable<result<>> revoke(vault::Client& client, Superseded what);
-  static boost::asio::awaitable<void> revoke_last(vault::Client& client, Superseded what,
-                                                  std::shared_ptr<Round> round);
+  static void conclude(const Superseded& what, const result<>& revoked, Round& round);
 
-  boost::asio::any_io_executor executor_;
   vault::Client& client_;
   std::function<void(const std::string&)> on_expired_;
   std::list<Held> leases_;
   bool anything_applied_ = false;
   Event changed_;
+  TaskGroup tasks_;             // what is on its way
+  std::optional<Round> round_;  // begun by revoke_all()
 };
 
 // A lease in logs: 12 hex digits of the SHA-256 of its id, so that the id itself is nowhere;

@@ -201,13 +201,6 @@ awaitable<Step> Watcher::lookup() {
   co_return s_.schedule.refused(Clock::now(), Cause::revoked);
 }
 
-// A rate limit's Retry-After is in whole seconds and servers round it down: asking that early is
-// refused once more (S4).
-std::optional<Duration> pause_asked_for(const Error& error) {
-  if (error.kind != ErrorKind::throttled || !error.retry_after) return error.retry_after;
-  return *error.retry_after + 1s;
-}
-
 // A first read that was refused or got no reply: again with growing pauses; after the grace it is
 // given up for this start.
 Instant Watcher::retry_at_start(std::optional<Duration> retry_after) {
@@ -239,7 +232,7 @@ awaitable<Step> Watcher::failed(Error error) {
   const bool lost = error.reason == Reason::lost_answer;
   const auto retry_after =
       lost ? std::optional(std::max(error.retry_after.value_or(0s), kLostAnswerPause))
-           : pause_asked_for(error);
+           : error.retry_after;
   // An answer that can't be used (too large, no JSON) will not come good by waiting either.
   const bool useless = answered || error.kind == ErrorKind::bad_reply;
   const config::OnError on_error = s_.rule.on_error;

@@ -89,6 +89,9 @@ struct Client::Impl {
   std::map<std::string, std::shared_ptr<Probe>> probes = {};  // in flight, by the path's first part
 
   [[nodiscard]] const Token& token() const { return session.token(); }
+  [[nodiscard]] const std::string& space() const {
+    return vault_namespace ? *vault_namespace : session.vault_namespace();
+  }
 
   http::Request request_of(const Call& call, std::string target) const {
     http::Request request{.method = call.method,
@@ -98,9 +101,8 @@ struct Client::Impl {
                           .body = call.body.clone(),
                           .timeout = call.timeout,
                           .repeatable = call.repeatable};
-    const std::string& usual = vault_namespace ? *vault_namespace : session.vault_namespace();
-    const std::string& space = call.vault_namespace ? *call.vault_namespace : usual;
-    if (!space.empty()) request.headers.emplace_back("X-Vault-Namespace", space);
+    const std::string& there = call.vault_namespace ? *call.vault_namespace : space();
+    if (!there.empty()) request.headers.emplace_back("X-Vault-Namespace", there);
     if (!call.wrap_ttl.empty()) request.headers.emplace_back("X-Vault-Wrap-TTL", call.wrap_ttl);
     return request;
   }
@@ -110,8 +112,9 @@ struct Client::Impl {
     if (!target_text) {
       co_return std::unexpected(in_call(call.method, call.path, std::move(target_text).error()));
     }
+    const std::string there = call.vault_namespace ? *call.vault_namespace : space();
     auto request = request_of(call, *std::move(target_text));
-    const bool repeatable = http::is_repeatable(request);
+    const bool repeatable = http::is_repeatable(request), login = !call.token;
     auto response =
         co_await session.send(std::move(request), call.traffic, call.latest, call.give_up_at);
     if (!response) {
@@ -122,7 +125,12 @@ struct Client::Impl {
                       .token = std::move(call.token),
                       .body = std::move(call.body),
                       .repeatable = repeatable};
-    co_return parse_reply(*std::move(response), asked);
+    auto reply = parse_reply(*std::move(response), asked);
+    if (!reply && reply.error().reason == Reason::no_namespace) {
+      reply.error().text += ": \"" + there + "\"; correct vault.namespace (VAULT_NAMESPACE) or " +
+                            (login ? "auto_auth.method.namespace" : "that of its [[secret]]");
+    }
+    co_return reply;
   }
 
   asio::awaitable<result<Auth>> renew(Token which, std::optional<Duration> increment,
@@ -166,6 +174,8 @@ struct Client::Impl {
     // The server names the mounts of auth methods without auth/.
     if (mount && path.starts_with("auth/") && !mount->path.starts_with("auth/"))
       mount->path.insert(0, "auth/");
+    if (mount && !is_under_mount(path, mount->path))
+      mount->path = std::string(within_namespace(mount->path, space()));
     if (mount && !is_under_mount(path, mount->path)) {
       mount = fail(ErrorKind::bad_reply, "the answer is about another mount, " + mount->path);
     }
@@ -247,11 +257,8 @@ asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
             .latest = latest};
   auto reply = co_await impl_->send(std::move(call));
   if (!reply && is_login_refusal(reply.error())) reply.error().kind = ErrorKind::denied;
-  if (!reply && reply.error().reason == Reason::no_namespace) {
+  if (!reply && reply.error().reason == Reason::no_namespace)
     reply.error().kind = ErrorKind::config;
-    reply.error().text +=
-        "; correct vault.namespace (VAULT_NAMESPACE) or auto_auth.method.namespace";
-  }
   co_return auth_of(std::move(reply), path);
 }
 

@@ -90,4 +90,12 @@ bool is_under_mount(std::string_view path, std::string_view mount) {
   return path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/');
 }
 
+std::string_view within_namespace(std::string_view mount, std::string_view space) {
+  while (space.starts_with('/')) space.remove_prefix(1);
+  while (space.ends_with('/')) space.remove_suffix(1);
+  if (space.empty() || !mount.starts_with(space)) return mount;
+  const auto inner = mount.substr(space.size());
+  return inner.starts_with('/') ? inner.substr(1) : mount;
+}
+
 }  // namespace keybearer::vault

@@ -33,4 +33,8 @@ using Member = std::pair<std::string_view, std::string_view>;
 // Whether `path` lies in the mount "secret/" ("secret" itself does, too).
 [[nodiscard]] bool is_under_mount(std::string_view path, std::string_view mount);
 
+// "sub/kv/" of "team-a/sub/kv/", asked in the namespace "team-a": OpenBao names a mount from the root
+// on where the path names a part of the namespace.
+[[nodiscard]] std::string_view within_namespace(std::string_view mount, std::string_view space);
+
 }  // namespace keybearer::vault

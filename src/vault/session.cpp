@@ -16,6 +16,9 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using namespace std::chrono_literals;
 
+// A rate limit's Retry-After is in whole seconds and servers round it down: asking that early is
+// refused once more.
+constexpr Duration kRoundedDown = 1s;
 constexpr Duration kQuiet = 1min;  // a reason is said once in this time, not for each request
 
 // A request that waits for its turn.
@@ -175,8 +178,9 @@ struct Session::Impl {
 
   void obey(http::Response& response) {
     if (!response.retry_after) return;
-    response.retry_after = std::min(*response.retry_after, options.max_retry_after);
     const int status = response.status;
+    if (status == 429) *response.retry_after += kRoundedDown;
+    response.retry_after = std::min(*response.retry_after, options.max_retry_after);
     const bool away = status == 503 || status == 472 || status == 473;
     if (status != 429 && !(away && is_vault_response(response))) return;
     const Instant until = Clock::now() + *response.retry_after;

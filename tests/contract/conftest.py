@@ -1,19 +1,24 @@
-"""One set of cases, run against keybearer-devvault and a real Vault server: what differs is a bug in devvault.
+"""One set of cases, run against keybearer-devvault, a real Vault server and a real OpenBao server: what differs between the first
+two is a bug in devvault; what differs between the last two stands in differences.py, by name.
 
-KEYBEARER_DEVVAULT and KEYBEARER_REALVAULT name the programs. KEYBEARER_PG_URL names a PostgreSQL for the real server's
-database engine (postgresql://USER:PASSWORD@HOST:PORT/DB?...); without it those cases run on devvault only.
+KEYBEARER_DEVVAULT, KEYBEARER_REALVAULT and KEYBEARER_OPENBAO name the programs. KEYBEARER_PG_URL names a PostgreSQL for the real
+servers' database engine (postgresql://USER:PASSWORD@HOST:PORT/DB?...); without it those cases run on devvault only.
 """
 import http.client
 import itertools
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.parse
 
 import pytest
 
+from differences import OPENBAO, VAULT
+
 ROOT = "root"
+PROGRAMS = {"devvault": "KEYBEARER_DEVVAULT", "vault": "KEYBEARER_REALVAULT", "openbao": "KEYBEARER_OPENBAO"}
 _numbers = itertools.count(1)
 
 
@@ -32,16 +37,42 @@ class Answer:
 
 
 class Server:
-    def __init__(self, kind, command):
+    def __init__(self, kind):
         self.kind = kind
+        self.is_real = kind != "devvault"
+        self.says = OPENBAO if kind == "openbao" else VAULT
+        program = os.environ.get(PROGRAMS[kind])
+        assert program, f"{PROGRAMS[kind]} is not set: the program to test"
+        if kind == "openbao":
+            self._start_openbao(program)
+        else:
+            dash = "-" if kind == "vault" else "--"
+            self._start([program, f"{dash}listen", "127.0.0.1:0", f"{dash}root-token", ROOT])
+
+    def _start(self, command):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         words = self.process.stdout.readline().split()
         assert words and words[0] == "ready", f"{command[0]} did not start: {words}"
         self.address = urllib.parse.urlsplit(words[1])
 
+    def _start_openbao(self, program):
+        at = f"127.0.0.1:{port_of_two()}"
+        self.process = subprocess.Popen([program, "server", "-dev", f"-dev-root-token-id={ROOT}", f"-dev-listen-address={at}",
+                                         "-dev-no-store-token", "-log-level=error"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.address = urllib.parse.urlsplit(f"http://{at}")
+        self.until(self._serves, seconds=30)
+
+    def _serves(self):
+        assert self.process.poll() is None, "the OpenBao server did not start"
+        try:
+            answer = self.get("sys/mounts")
+        except OSError:
+            return False
+        return answer.status == 200 and "secret/" in answer.data
+
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(10) in (0, -15)
+        assert self.process.wait(20) in (0, -15)
 
     def call(self, method, path, body=None, token=ROOT, headers=None):
         sent = dict(headers or {})
@@ -113,18 +144,22 @@ class Server:
             time.sleep(0.02)
 
 
-def _command(kind):
-    variable = {"devvault": "KEYBEARER_DEVVAULT", "vault": "KEYBEARER_REALVAULT"}[kind]
-    program = os.environ.get(variable)
-    assert program, f"{variable} is not set: the program to test"
-    if kind == "devvault":
-        return [program, "--listen", "127.0.0.1:0", "--root-token", ROOT]
-    return [program, "-listen", "127.0.0.1:0", "-root-token", ROOT]
+def port_of_two():
+    """A free port whose next one is free, too: OpenBao listens on both."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
 
 
-@pytest.fixture(scope="session", params=["devvault", "vault"])
+@pytest.fixture(scope="session", params=list(PROGRAMS))
 def server(request):
-    running = Server(request.param, _command(request.param))
+    running = Server(request.param)
     yield running
     running.stop()
 
@@ -132,25 +167,30 @@ def server(request):
 @pytest.fixture
 def sealable(request, server):
     """A server of the same kind that a case may seal."""
-    running = Server(server.kind, _command(server.kind))
+    running = Server(server.kind)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def database(server):
-    """A database mount with a connection: (path, connection's name)."""
+def connection(server):
+    """What a database mount is told of the database."""
     url = os.environ.get("KEYBEARER_PG_URL")
-    if server.kind == "vault" and not url:
-        pytest.skip("KEYBEARER_PG_URL is not set: the real server's database engine needs a PostgreSQL")
+    if server.is_real and not url:
+        pytest.skip("KEYBEARER_PG_URL is not set: a real server's database engine needs a PostgreSQL")
     parts = urllib.parse.urlsplit(url or "postgresql://admin:secret@127.0.0.1:1/db")
+    host = parts.netloc.rpartition("@")[2]
+    return {"plugin_name": "postgresql-database-plugin", "allowed_roles": "*",
+            "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@{host}{parts.path}?{parts.query}",
+            "username": parts.username, "password": urllib.parse.unquote(parts.password)}
+
+
+@pytest.fixture
+def database(server, connection):
+    """The path of a database mount with the connection "pg"."""
     at = server.name("database-")
     assert server.post(f"sys/mounts/{at}", {"type": "database"}).status == 204
-    host = parts.netloc.rpartition("@")[2]
-    answer = server.post(f"{at}/config/pg", {
-        "plugin_name": "postgresql-database-plugin", "allowed_roles": "*",
-        "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@{host}{parts.path}?{parts.query}",
-        "username": parts.username, "password": urllib.parse.unquote(parts.password)})
+    answer = server.post(f"{at}/config/pg", connection)
     assert answer.status == 204, answer
     yield at
     server.put(f"sys/leases/revoke-prefix/{at}")

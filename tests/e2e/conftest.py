@@ -15,7 +15,7 @@ ID = re.compile(r"S\d_\d\d")
 def pytest_configure(config):
     # pytest reads "S1-05" as an expression: S1 minus 05 is not one.
     config.option.keyword = re.sub(r"\bS(\d)-(\d\d)\b", r"S\1_\2", config.option.keyword or "")
-    for name in ("KEYBEARER", "KEYBEARER_REALVAULT"):
+    for name in ("KEYBEARER", "KEYBEARER_REALVAULT", "KEYBEARER_OPENBAO"):
         if not os.access(os.environ.get(name, ""), os.X_OK):
             pytest.exit(f"{name} must name a program; tests/run e2e sets it", 2)
 

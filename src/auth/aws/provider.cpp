@@ -13,10 +13,16 @@ using namespace std::chrono_literals;
 using Kind = Source::Kind;
 
 constexpr auto kRefreshBefore = 15min;
+constexpr auto kAlarmBefore = 4min;  // instances get theirs at least 5 min before
 constexpr auto kMargin = 10s;  // a login takes some time, too
 
 std::string at_end(const Keys& keys) {
   return keys.expires ? " at " + time_text(*keys.expires) : "";
+}
+
+void hide(const Keys& keys) {
+  redactor().add_credential(keys.secret_access_key->reveal());
+  if (keys.session_token) redactor().add_credential(keys.session_token->reveal());
 }
 
 }  // namespace
@@ -89,6 +95,7 @@ result<ContentId> CredentialProvider::look() {
   }
   if (source_.token) parts.append(source_.token->reveal());
   if (token_) parts.append(token_->content().reveal());
+  if (source_.asked()) parts.append(renewed_id_);
   content_ = fingerprint(parts.reveal());
   return *content_;
 }
@@ -133,8 +140,7 @@ asio::awaitable<result<std::shared_ptr<const Keys>>> CredentialProvider::keys() 
     }
     co_return std::unexpected(std::move(fetched).error());
   }
-  redactor().add_credential(fetched->secret_access_key->reveal());
-  if (fetched->session_token) redactor().add_credential(fetched->session_token->reveal());
+  hide(*fetched);
   if (freshness(*fetched, cloud_.now()) == Freshness::ended) {
     const bool asked = !source_.keys;  // a service that is behind may be right later
     co_return std::unexpected(Error{
@@ -145,8 +151,51 @@ asio::awaitable<result<std::shared_ptr<const Keys>>> CredentialProvider::keys() 
   }
   cached_ = std::make_shared<const Keys>(*std::move(fetched));
   cached_from_ = from;
+  refused_id_.clear();
   log::debug("credential.fetched", "AWS credentials of " + source_.text + at_end(*cached_));
   co_return cached_;
+}
+
+void CredentialProvider::forget() {
+  if (cached_) refused_id_ = cached_->access_key_id;
+  cached_.reset();
+}
+
+// Whoever hands them out is asked, and a set that was not refused yet is kept for the login.
+asio::awaitable<void> CredentialProvider::look_for_others() {
+  auto fetched = co_await fetch();
+  if (!fetched || fetched->access_key_id == refused_id_) co_return;
+  if (freshness(*fetched, cloud_.now()) == Freshness::ended) co_return;
+  hide(*fetched);
+  cached_ = std::make_shared<const Keys>(*std::move(fetched));
+  renewed_id_ = cached_->access_key_id;
+  refused_id_.clear();
+  if (look()) cached_from_ = content_;
+}
+
+asio::awaitable<std::string> CredentialProvider::tend() {
+  auto seen = look();
+  if (!seen) co_return cached_ ? alarm_about(*cached_, seen.error().text) : "";
+  // STS and single sign-on give other keys each time: there it is a token's file that says more.
+  const bool tells = source_.kind == Kind::container || source_.kind == Kind::instance;
+  if (tells && !refused_id_.empty()) {
+    co_await look_for_others();
+    co_return "";
+  }
+  if (!source_.asked()) co_return alarm_about(*source_.keys, "nothing has replaced them");
+  if (!cached_ || freshness(*cached_, cloud_.now()) == Freshness::fresh) co_return "";
+  const auto had = cached_;
+  const auto now = co_await keys();
+  if (!now) co_return alarm_about(*had, now.error().text);
+  co_return alarm_about(**now, source_.text + " gives no later ones");
+}
+
+std::string CredentialProvider::alarm_about(const Keys& keys, const std::string& why) {
+  if (!keys.expires || *keys.expires > cloud_.now() + kAlarmBefore) return "";
+  if (std::exchange(alarmed_id_, keys.access_key_id) == keys.access_key_id) return "";
+  const bool ended = *keys.expires <= cloud_.now();
+  return "the AWS credentials of " + source_.text + (ended ? " ended" : " end") + at_end(keys) +
+         ", and the next login needs others: " + why;
 }
 
 asio::awaitable<result<StsEndpoint>> CredentialProvider::endpoint() {

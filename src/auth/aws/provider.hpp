@@ -4,8 +4,9 @@
 //     auto id = provider.look();               // stat only; Error config: there is nothing
 //     auto keys = co_await provider.keys();    // never a set that has ended
 //     provider.forget();                       // they were refused: the next keys() asks again
+//     auto alarm = co_await provider.tend();   // now and then
 //
-// Sets are fetched again when 15 min are left of them, when what they were made from has changed (the
+// Sets are fetched again when 15 min are left of them, by a login and between two, when what they were made from has changed (the
 // file of a web identity, the token of a pod), and after a refusal; while the source can't be asked,
 // the old ones serve to their end (AWS SDKs: advisory and mandatory refresh).
 
@@ -43,7 +44,11 @@ class CredentialProvider {
   // Of the source that the last look() found. Errors: of services.hpp; denied for a set that has
   // ended and can't be fetched.
   [[nodiscard]] boost::asio::awaitable<result<std::shared_ptr<const Keys>>> keys();
-  void forget() { cached_.reset(); }
+  void forget();
+  // Fetches the successors of a set that ends soon. After a refusal: looks whether its source gives
+  // another set now, which is another content for look() then. An alarm, once for each set, where one
+  // is about to end and nothing has come in its place; else "".
+  [[nodiscard]] boost::asio::awaitable<std::string> tend();
 
   // Where a login is signed for. Errors: config, or an outage kind where the instance is asked.
   [[nodiscard]] boost::asio::awaitable<result<StsEndpoint>> endpoint();
@@ -56,6 +61,8 @@ class CredentialProvider {
   [[nodiscard]] result<ContentId> fingerprint_of_source();
   [[nodiscard]] result<> look_at_token();
   [[nodiscard]] boost::asio::awaitable<result<Keys>> fetch();
+  [[nodiscard]] boost::asio::awaitable<void> look_for_others();
+  [[nodiscard]] std::string alarm_about(const Keys& keys, const std::string& why);
   [[nodiscard]] std::string variable(const char* name) const;
 
   const config::Method method_;
@@ -68,6 +75,9 @@ class CredentialProvider {
   std::optional<ContentId> content_ = {};  // of the source in force
   std::shared_ptr<const Keys> cached_ = {};
   std::optional<ContentId> cached_from_ = {};
+  std::string refused_id_ = {};  // of the set that was refused, while no other is known
+  std::string renewed_id_ = {};  // of the set that came in its place
+  std::string alarmed_id_ = {};  // of the set whose end was told
   std::optional<std::string> instance_region_ = {};
 };
 

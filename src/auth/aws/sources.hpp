@@ -69,6 +69,9 @@ struct Source {
 
   // instance
   bool v1_allowed = true;
+
+  // Somebody hands the keys out; else they are where they were found.
+  [[nodiscard]] bool asked() const { return !keys; }
 };
 
 // Errors: config, with what to do.

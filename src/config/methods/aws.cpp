@@ -40,14 +40,18 @@ constexpr MethodKey kKeys[] = {
     {.name = "access_key", .type = Type::secret},
     {.name = "secret_key", .type = Type::secret},
     {.name = "session_token", .type = Type::secret},
+    {.name = "credential_poll_interval", .type = Type::period},  // how often they are looked after
 };
-constexpr std::string_view kUnsupported[] = {"nonce", "credential_poll_interval"};
+constexpr MethodChoice kRefused[] = {
+    {.value = "nonce",
+     .refused = "of login_type = \"ec2\", which is not supported; \"iam\" needs none: leave it out"},
+};
 constexpr const char* kCredentials[] = {
     "AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY",    "AWS_SECRET_ACCESS_KEY",
     "AWS_SECRET_KEY",    "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"};
 
 const MethodSpec spec{
-    {.type = "aws", .keys = kKeys, .unsupported = kUnsupported, .credentials = kCredentials}};
+    {.type = "aws", .keys = kKeys, .refused = kRefused, .credentials = kCredentials}};
 
 }  // namespace
 }  // namespace keybearer::config

@@ -14,9 +14,15 @@ constexpr MethodKey kKeys[] = {
     {.name = "client_key", .type = Type::file, .stands_for = &Vault::client_key},
     {.name = "ca_cert", .type = Type::file, .stands_for = &Vault::ca_cert},
 };
-constexpr std::string_view kUnsupported[] = {"reload", "reload_period"};
+constexpr MethodChoice kRefused[] = {
+    {.value = "reload",
+     .refused = "not needed: a certificate that was replaced is always taken, by the next "
+                "connection; leave it out"},
+    {.value = "reload_period",
+     .refused = "not needed: the files are looked at before each connection; leave it out"},
+};
 
-const MethodSpec spec{{.type = "cert", .keys = kKeys, .unsupported = kUnsupported}};
+const MethodSpec spec{{.type = "cert", .keys = kKeys, .refused = kRefused}};
 
 }  // namespace
 }  // namespace keybearer::config

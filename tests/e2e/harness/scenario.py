@@ -18,7 +18,8 @@ class Scenario:
     """work/ is keybearer's working directory. Secrets are intended only in work/out (rendered files), work/boot
     (credentials the test supplies), run logs and what allow() names."""
 
-    def __init__(self, directory, app, postgres):
+    def __init__(self, directory, app, postgres, server=Vault):
+        self._server = server  # Vault, or another kind of it
         self.directory = str(directory)
         self.app = app
         self._postgres = postgres  # () -> Postgres
@@ -43,13 +44,13 @@ class Scenario:
     @property
     def vault(self):
         if not self._vault:
-            self._vault = Vault(self.canaries, os.path.join(self.logs, "vault.log"))
+            self._vault = self._server(self.canaries, os.path.join(self.logs, "vault.log"))
         return self._vault
 
     def use_vault(self, **options):
         """Another kind of server: directory=..., tls=(cert, key), env={...}."""
         assert not self._vault
-        self._vault = Vault(self.canaries, os.path.join(self.logs, "vault.log"), **options)
+        self._vault = self._server(self.canaries, os.path.join(self.logs, "vault.log"), **options)
         return self._vault
 
     @property

@@ -42,7 +42,7 @@ class Vault:
     def __init__(self, canaries, log_path, directory=None, tls=None, env=None):
         self.canaries, self.directory, self.tls, self._log_path = canaries, directory, tls, log_path
         self.env = env  # beside the test's own
-        self.port = free_port()
+        self.port = self.pick_port()
         self.token = "root-canary-" + secrets.token_hex(8)
         self.unseal_keys = []
         canaries.add(self.token, "root token")
@@ -56,14 +56,21 @@ class Vault:
 
     # --- the process
 
-    def start(self):
+    @staticmethod
+    def pick_port():
+        return free_port()
+
+    def command(self):
         command = [PROGRAM, "-listen", f"127.0.0.1:{self.port}", "-log-level", "error", *self.options()]
         if self.directory:
             command += ["-file", self.directory]
         if self.tls:
             command += ["-tls-cert", self.tls[0], "-tls-key", self.tls[1]]
+        return command
+
+    def start(self):
         with open(self._log_path, "ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                              env={**os.environ, **(self.env or {})})
         if not self.tls:
             wait_for(self._serves, 20, f"the Vault server on port {self.port}", interval=0.01)

@@ -190,14 +190,45 @@ TEST_CASE("a content that was refused is not sent again; another is, at its time
   CHECK(name(machine.fsm.state()) == "ending");
   CHECK_FALSE(machine.fsm.is_news(1, machine.now + 1h));
   CHECK(machine.fsm.wait().watch == 1s);
-  CHECK_FALSE(machine.fsm.is_news(2, machine.now));  // not before the next login's time
-  machine.now = machine.fsm.next_login();
+  CHECK_FALSE(machine.fsm.is_news(2, machine.now));  // a moment later
+  machine.now = machine.fsm.next_news();
   CHECK(machine.fsm.is_news(2, machine.now));
   machine.content = 2;
   CHECK(name(machine.tell(Kind::new_credentials)) == "replacing");
   machine.tell(Kind::refused);
   CHECK_FALSE(machine.fsm.is_news(2, machine.now + 1h));
   CHECK(machine.fsm.is_news(3, machine.fsm.next_login()));
+}
+
+TEST_CASE("new credentials after a refusal do not wait for the next login's time") {
+  Machine machine({}, {.refusal_is_final = false, .changeable = true});
+  machine.reach(State::replacing);
+  for (int i = 0; i < 6; ++i) {  // the same content, slower each time
+    machine.tell(Kind::refused);
+    while (machine.fsm.waits()) machine.due();
+  }
+  machine.tell(Kind::refused);
+  REQUIRE(machine.fsm.next_login() - machine.now > 20s);
+  CHECK_FALSE(machine.fsm.is_news(1, machine.now + 1s));
+  CHECK_FALSE(machine.fsm.is_news(2, machine.now));
+  CHECK(machine.fsm.is_news(2, machine.now + 1s));
+  machine.now += 1s;
+  const Instant planned = machine.fsm.next_login();
+  Duration before{};
+  for (ContentId content = 2; content < 8; ++content) {  // others each time, and none is any good
+    machine.content = content;
+    CHECK(name(machine.tell(Kind::new_credentials)) == "relogging");
+    machine.tell(Kind::refused);
+    const Duration wait = machine.fsm.next_news() - machine.now;
+    CHECK(wait > before);
+    before = wait;
+    machine.now = machine.fsm.next_news();
+  }
+  CHECK(machine.fsm.next_login() >= planned);
+  machine.content = 8;
+  machine.tell(Kind::new_credentials);
+  machine.tell(Kind::unanswered);  // the server is away: what it asks for counts again
+  CHECK_FALSE(machine.fsm.is_news(9, machine.now + 1s));
 }
 
 TEST_CASE("where a refusal may pass by itself, the same content is tried again, slowly") {

@@ -200,6 +200,80 @@ TEST_CASE("new keys in the shared file are used by the next login after a refusa
   CHECK_FALSE(fixture.ended);
 }
 
+TEST_CASE("new keys in the shared file do not wait for a back-off that has grown") {
+  Aws fixture;
+  const auto write = [&fixture](const std::string& id) {
+    fixture.cloud.variables["AWS_SHARED_CREDENTIALS_FILE"] = fixture.directory.write(
+        "credentials", "[default]\naws_access_key_id=" + id + "\naws_secret_access_key=canary-s\n");
+  };
+  write("AKID1");
+  bool known = true;  // to AWS
+  fixture.http->answer(kAwsLogin, [&known](const auto&) -> result<test::FakeHttp::Reply> {
+    if (known) return test::FakeHttp::Reply{.status = 200, .body = granted("T", 3600, false)};
+    return test::FakeHttp::Reply{.status = 400,
+                                 .body = R"({"errors":["<Code>InvalidClientTokenId</Code>"]})"};
+  });
+  fixture.start();
+  known = false;
+  fixture.io.advance(58min, 1s);
+  const auto before = fixture.http->count(kAwsLogin);
+  CHECK(before > 4);
+  write("AKID2");
+  known = true;
+  fixture.io.advance(2s, 500ms);
+  CHECK(fixture.http->count(kAwsLogin) == before + 1);
+  CHECK(text_at(fixture.sent(), "Authorization").contains("Credential=AKID2/"));
+}
+
+TEST_CASE("new keys of the instance's role are looked for after a refusal") {
+  Aws fixture;
+  fixture.cloud.http.answer(kImdsToken, 200, "t");
+  fixture.cloud.http.answer(kRoles, 200, "app");
+  std::string id = "ASIA1";
+  fixture.cloud.http.answer(kRole, [&id](const auto&) -> result<test::FakeHttp::Reply> {
+    return test::FakeHttp::Reply{.status = 200,
+                                 .body = R"({"AccessKeyId":")" + id +
+                                         R"(","SecretAccessKey":"canary-s","Token":"canary-t"})"};
+  });
+  fixture.http->answer(kAwsLogin, [&id](const auto&) -> result<test::FakeHttp::Reply> {
+    if (id == "ASIA2" || Clock::now() - test::Io::start < 1min)
+      return test::FakeHttp::Reply{.status = 200, .body = granted("T", 3600, false)};
+    return test::FakeHttp::Reply{.status = 400,
+                                 .body = R"({"errors":["<Code>ExpiredToken</Code>"]})"};
+  });
+  fixture.start();
+  fixture.io.advance(58min, 1s);
+  const auto before = fixture.http->count(kAwsLogin);
+  CHECK(before > 4);
+  id = "ASIA2";
+  fixture.io.advance(13s, 500ms);
+  CHECK(fixture.http->count(kAwsLogin) == before + 1);
+  CHECK(text_at(fixture.sent(), "Authorization").contains("Credential=ASIA2/"));
+}
+
+TEST_CASE("credentials that end while nothing comes in their place are an alarm before their end") {
+  Aws fixture;
+  fixture.cloud.http.answer(kImdsToken, 200, "t");
+  fixture.cloud.http.answer(kRoles, 200, "app");
+  const auto ends = fixture.cloud.wall + 1h;
+  fixture.cloud.http.answer(kRole, 200,
+                            R"({"AccessKeyId":"ASIA1","SecretAccessKey":"canary-s","Token":"t",)"
+                            R"("Expiration":")" +
+                                aws::time_text(ends) + "\"}");
+  fixture.http->answer(kAwsLogin, 200, granted("T1", 24 * 3600));
+  fixture.config.method.set("credential_poll_interval", std::string("30s"));
+  fixture.start();
+  fixture.io.advance(55min, 1s);
+  CHECK(fixture.alarms.empty());
+  fixture.io.advance(2min, 1s);
+  CHECK(fixture.alarms == std::vector<std::string>{"credential.expiring"});
+  CHECK(fixture.log().contains("end at 2026-11-29T01:00:00Z"));
+  fixture.io.advance(30min, 1s);
+  CHECK(fixture.alarms.size() == 1);
+  CHECK(fixture.http->count(kAwsLogin) == 1);
+  CHECK_FALSE(fixture.log().contains("canary"));
+}
+
 TEST_CASE("the keys of the method, and what it withholds from the program") {
   const auto* spec = config::MethodSpec::find("aws");
   REQUIRE(spec != nullptr);

@@ -22,6 +22,9 @@ TEST_CASE("an address is written in one canonical form") {
   CHECK(text_of("http://[::1]:8200") == "http://[::1]:8200");
   CHECK(text_of("https://[2001:db8::1]") == "https://[2001:db8::1]:443");
   CHECK(text_of("unix:///run/vault.sock") == "unix:///run/vault.sock");
+  CHECK(text_of("HTTPS://vault.internal:8200") == "https://vault.internal:8200");
+  CHECK(text_of("Http://h:1") == "http://h:1");
+  CHECK(text_of("UNIX:///run/Vault.sock") == "unix:///run/Vault.sock");
   CHECK(parse_url("http://h:1/a/b")->prefix == "/a/b");
   CHECK(parse_url("http://[::1]:8200")->host == "::1");
   CHECK(parse_url("http://[::1]:8200")->authority() == "[::1]:8200");

@@ -50,11 +50,16 @@ struct Fixture {
     io.run();
   }
   ~Fixture() {
-    stop();
+    end();
     REQUIRE(log::open({}));
   }
   void stop() {
     group.cancel();
+    io.run();
+  }
+  void end() {
+    stop();
+    io.start_task(revocations.stop());
     io.run();
   }
   void retire(const std::string& secret, std::uint64_t generation,
@@ -228,6 +233,40 @@ TEST_CASE_FIXTURE(Fixture, "at the exit a time-out is told from being done") {
     io.advance(200ms);
     CHECK(result == Revoked::timed_out);
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "one that is on its way at the stop is waited for, and sent once") {
+  http->delay(kRevoke, 2s);
+  retire("a", 1, 1h, 0s);
+  retire("b", 1, 1h);
+  revocations.applied({{"b", 1}});
+  io.advance(10ms);
+  REQUIRE(http->count(kRevoke) == 1);
+  SUBCASE("all that is left is asked for beside it") {
+    revoke_all();
+    io.advance(1s);
+    CHECK_FALSE(result);
+    io.advance(1100ms);
+    CHECK(result == Revoked::all);
+    CHECK(revoked() == std::vector<std::string>{"a/1", "b/1"});
+  }
+  SUBCASE("no longer than there is time") {
+    revoke_all(1s);
+    io.advance(1100ms);
+    CHECK(result == Revoked::timed_out);
+  }
+  SUBCASE("a stop without revocations breaks it off") {
+    end();
+    io.advance(5s);
+    CHECK(http->count(kRevoke) == 1);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a lease that is handed over twice is revoked once") {
+  retire("a", 1);
+  retire("a", 1);
+  revoke_all();
+  CHECK(revoked().size() == 1);
 }
 
 // Generations are superseded, change sets are accepted, fail, are taken over late, in any order; the
