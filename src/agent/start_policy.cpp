@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "agent/hints.hpp"
+#include "vault/hints.hpp"
 
 namespace keybearer {
 namespace {

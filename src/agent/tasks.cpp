@@ -5,7 +5,6 @@
 #include <csignal>
 
 #include "agent/exit_codes.hpp"
-#include "agent/hints.hpp"
 #include "agent/start_policy.hpp"
 #include "agent/wait_report.hpp"
 #include "base/exit_code.hpp"
@@ -14,6 +13,7 @@
 #include "base/loop_guard.hpp"
 #include "config/load.hpp"
 #include "process/hardening.hpp"
+#include "vault/hints.hpp"
 
 namespace keybearer::tasks {
 

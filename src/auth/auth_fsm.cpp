@@ -92,14 +92,6 @@ void AuthFsm::configure(AuthRules rules, MethodTraits traits) {
   schedule_.configure(token_rules(true));
 }
 
-bool AuthFsm::waits() const {
-  return state_ == State::starting || state_ == State::holding || state_ == State::ending ||
-         state_ == State::without_token || state_ == State::lost;
-}
-bool AuthFsm::has_token() const {
-  return has_token_ && state_ != State::ended;
-}
-
 // A start from defaults or from the last good values does not hang on the login: what it still
 // waits for is the agent's to say.
 Instant AuthFsm::start_deadline() const {

@@ -135,8 +135,12 @@ class AuthFsm {
   void configure(AuthRules rules, MethodTraits traits);
 
   [[nodiscard]] State state() const { return state_; }
-  [[nodiscard]] bool waits() const;
-  [[nodiscard]] bool has_token() const;  // one that is not known to be gone
+  [[nodiscard]] bool waits() const {
+    return state_ == State::starting || state_ == State::holding || state_ == State::ending ||
+           state_ == State::without_token || state_ == State::lost;
+  }
+  // One that is not known to be gone.
+  [[nodiscard]] bool has_token() const { return has_token_ && state_ != State::ended; }
   [[nodiscard]] End end() const { return end_; }
 
   struct Wait {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "vault/hints.hpp"
 
 namespace keybearer::auth {
 namespace {
@@ -41,7 +42,7 @@ void AuthLog::failure(std::string_view event, const Error& error, Instant at) {
   const auto level = failing_ == error.kind ? log::Level::debug : log::Level::warn;
   failing_ = error.kind;
   const auto wait = std::max(at - Clock::now(), 0ms);
-  log::write(level, event, error.text,
+  log::write(level, event, error.text + (is_outage(error.kind) ? hint(error) : ""),
              {{"next", "a try in " + std::to_string(wait.count()) + "ms"}});
 }
 

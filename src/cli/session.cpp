@@ -7,13 +7,13 @@
 #include <boost/asio/this_coro.hpp>
 #include <exception>
 
-#include "agent/hints.hpp"
 #include "agent/settings.hpp"
 #include "auth/identity.hpp"
 #include "auth/method.hpp"
 #include "base/exit_code.hpp"
 #include "base/log.hpp"
 #include "cli/terminal.hpp"
+#include "vault/hints.hpp"
 #include "vault/session.hpp"
 
 namespace keybearer::cli {

@@ -55,8 +55,9 @@ class MethodSpec {
   struct Data {
     std::string_view type;
     std::span<const MethodKey> keys;
-    std::span<const MethodChoice> refused = {};  // keys of Vault Agent's, and why they are none here
-    std::span<const char* const> credentials = {};       // variables that the method itself reads
+    std::span<const MethodChoice> refused =
+        {};  // keys of Vault Agent's, and why they are none here
+    std::span<const char* const> credentials = {};  // variables that the method itself reads
     int rank = 0;  // among methods that the environment chooses: the lowest first
   };
   // Only for objects of static storage duration.

@@ -30,10 +30,10 @@ Revocations::~Revocations() = default;
 void Revocations::retire(Superseded superseded) {
   if (superseded.lease_id.empty() && !superseded.token) return;
   if (superseded.end && *superseded.end <= Clock::now()) return;
-  const bool held = !superseded.lease_id.empty() &&
-                    std::ranges::any_of(leases_, [&superseded](const Held& each) {
-                      return each.what.lease_id == superseded.lease_id;
-                    });
+  const bool held =
+      !superseded.lease_id.empty() && std::ranges::any_of(leases_, [&superseded](const Held& each) {
+        return each.what.lease_id == superseded.lease_id;
+      });
   if (held) return;
   leases_.push_back({std::move(superseded)});
   changed_.set();

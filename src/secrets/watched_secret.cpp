@@ -6,6 +6,7 @@
 #include "base/redactor.hpp"
 #include "config/scalars.hpp"
 #include "secrets/classify.hpp"
+#include "vault/hints.hpp"
 
 namespace keybearer::secrets {
 
@@ -126,6 +127,36 @@ void announce(WatchContext& context) {
   context.changed.set();
 }
 
+namespace {
+
+// An outage of the whole server is told once, by whoever meets it first and whoever is the last to be
+// well again: does another secret fail for the same reason?
+bool is_shared(const WatchContext& context, const WatchedSecret& secret, const Error& error) {
+  const bool of_server = error.kind == ErrorKind::network || error.kind == ErrorKind::timeout ||
+                         error.kind == ErrorKind::tls || error.kind == ErrorKind::sealed ||
+                         error.kind == ErrorKind::throttled;
+  return of_server && std::ranges::any_of(context.secrets, [&](const auto& entry) {
+           const WatchedSecret& other = *entry.second;
+           return &other != &secret && other.status.state == State::failing && other.status.error &&
+                  other.status.error->kind == error.kind;
+         });
+}
+
+// With the cause and, where one is known, the remedy.
+void tell_trouble(log::Level level, std::string_view event, const char* what,
+                  const WatchedSecret& secret) {
+  const std::string& path = secret.status.path;
+  const Error error = secret.status.error.value_or(Error{});
+  // ": unseal the server"
+  const std::string advice = is_outage(error.kind) ? hint(error) : "";
+  if (advice.empty())
+    return log::write(level, event, what, {{"path", path}, {"reason", error.text}});
+  log::write(level, event, what,
+             {{"path", path}, {"reason", error.text}, {"advice", advice.substr(2)}});
+}
+
+}  // namespace
+
 void set_state(WatchContext& context, WatchedSecret& secret, State state,
                std::optional<Error> error) {
   const State before = std::exchange(secret.status.state, state);
@@ -135,28 +166,30 @@ void set_state(WatchContext& context, WatchedSecret& secret, State state,
         good && !std::holds_alternative<Current>(secret.served))
       serve(context, secret, std::move(*good));
   }
-  secret.status.error = std::move(error);
+  const auto failed_by = std::exchange(secret.status.error, std::move(error));
   secret.status.advice = secret.status.error ? advice_for(secret) : "";
   if (before == state) return;
   if (before == State::pending) --context.pending;
   const std::string& path = secret.status.path;
-  const std::string reason = secret.status.error ? secret.status.error->text : "";
+  const auto told = secret.status.error ? secret.status.error : failed_by;
+  const bool shared = told && is_shared(context, secret, *told);
   if (state == State::fresh) {
     if (before != State::pending) {
-      log::info("secret.recovered", "the secret can be read again", {{"path", path}});
+      log::write(shared ? log::Level::debug : log::Level::info, "secret.recovered",
+                 "the secret can be read again", {{"path", path}});
     }
   } else if (secret.using_defaults()) {
-    log::info("secret.optional_missing", "an optional secret is not there; its defaults are used",
-              {{"path", path}, {"reason", reason}});
+    tell_trouble(log::Level::info, "secret.optional_missing",
+                 "an optional secret is not there; its defaults are used", secret);
   } else if (secret.status.fetched) {
-    log::warn("secret.failing", "a refresh failed; the last good value stays",
-              {{"path", path}, {"reason", reason}});
+    tell_trouble(shared ? log::Level::debug : log::Level::warn, "secret.failing",
+                 "a refresh failed; the last good value stays", secret);
     if (state != State::failing) context.callbacks.alarm("secret.lost", path);
   } else {
     const char* what = state == State::denied   ? "permission denied; retrying"
                        : state == State::absent ? "not found; retrying"
                                                 : "it can't be read yet; retrying";
-    log::warn("secret.missing", what, {{"path", path}, {"reason", reason}});
+    tell_trouble(shared ? log::Level::debug : log::Level::warn, "secret.missing", what, secret);
   }
   announce(context);
 }

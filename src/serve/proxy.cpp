@@ -148,6 +148,8 @@ awaitable<bool> Proxy::wait_for_token(Job& job, vault::Token gone) {
 
 awaitable<result<vault::StreamAnswer>> Proxy::ask(Job& job) {
   const http::RequestHead& head = job.head();
+  const std::string_view own =
+      is_of_the_root(job.path) ? std::string_view() : session_.vault_namespace();
   http::StreamRequest request;
   request.method = head.method;
   request.target = job.request.target.raw;
@@ -155,7 +157,7 @@ awaitable<result<vault::StreamAnswer>> Proxy::ask(Job& job) {
                                       .login = is_login_path(job.path),
                                       .plain_content = job.ours() && may_hold_tokens(job.path),
                                       .upgrade = !job.upgrade.empty(),
-                                      .vault_namespace = session_.vault_namespace()});
+                                      .vault_namespace = own});
   if (job.ours()) request.token = job.token;
   request.upgrade = job.upgrade;
   if (job.whole != nullptr) {

@@ -113,6 +113,12 @@ bool is_open_path(std::string_view path) {
          std::ranges::any_of(kOpen, [path](std::string_view open) { return is_path(path, open); });
 }
 
+bool is_of_the_root(std::string_view path) {
+  constexpr std::array<std::string_view, 6> kOfTheRoot{
+      "sys/health", "sys/seal-status", "sys/init", "sys/seal", "sys/unseal", "sys/leader"};
+  return std::ranges::find(kOfTheRoot, path) != kOfTheRoot.end();
+}
+
 std::string_view clients_token(const http::RequestHead& head) {
   if (const auto token = head.header("X-Vault-Token"); !token.empty()) return token;
   const std::string_view authorization = head.header("Authorization");

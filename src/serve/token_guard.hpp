@@ -29,6 +29,8 @@ enum class Credential { none, clients, ours };
 [[nodiscard]] bool is_login_path(std::string_view path);
 // Needs no token, or works without one: ours is not spent on it.
 [[nodiscard]] bool is_open_path(std::string_view path);
+// What only the root namespace answers (OpenBao refuses it in others).
+[[nodiscard]] bool is_of_the_root(std::string_view path);
 // Is `path` this one, whatever the namespace in front?
 [[nodiscard]] bool is_path(std::string_view path, std::string_view wanted);
 [[nodiscard]] bool is_below(std::string_view path, std::string_view directory);

@@ -83,6 +83,10 @@ def test_a_mount_is_named_as_it_was_asked_for(server, nested):
     for header, path, said in ((inner, "kv/", "kv/"), ("", f"{inner}/kv/", f"{inner}/kv/"), (outer, "sub/kv/", f"{inner}/kv/")):
         data = server.get(f"sys/internal/ui/mounts/{path}data/app", headers=within(header)).data
         assert (data["path"], data["options"]) == (said, {"version": "2"})
+    token = member(server, outer, 'path "kv/*" { capabilities = ["read"] }\npath "sub/kv/*" { capabilities = ["read"] }')
+    for header, path, status in ((inner, "kv/", 200), ("", f"{inner}/kv/", 200), (outer, "sub/kv/", 403)):
+        answer = server.get(f"sys/internal/ui/mounts/{path}data/app", token=token, headers=within(header))
+        assert answer.status == (200 if server.kind == "devvault" else status), (header, path)
 
 
 def test_one_that_is_not_there(server, nested):

@@ -13,7 +13,7 @@ from test_s0_client import (test_S0_01_read_at_start_once, test_S0_08_static_cre
                             test_S0_20_token_is_renewed_by_itself, test_S0_28_engines_it_knows_nothing_about)
 from test_s0_settings import test_S0_14_expired_secret_id  # noqa: F401
 from test_s1_secrets import test_S1_15_any_leased_path  # noqa: F401
-from test_s1_token import test_S1_06_relogin_replaces_leases, test_S1_19_end  # noqa: F401
+from test_s1_token import test_S1_06_relogin_replaces_leases  # noqa: F401
 from test_s2_dynamic import (test_S2_05_a_lease_revoked_by_somebody_else, test_S2_10_max_ttl_is_a_wall,  # noqa: F401
                              test_S2_11_renew_at_two_thirds, test_S2_16_revoke_at_the_end)
 from test_s2_engines import test_S2_27_ssh, test_S2_28_pki  # noqa: F401
@@ -71,22 +71,23 @@ def teams(s):
 
 
 def test_by_header_by_path_and_lists(s):
-    """The namespace of the server's table, of one secret, and in a path; with and without data/, which asks for the mount."""
+    """The namespace of the server's table, of one secret, and in a path; with and without data/, which asks for the mount. (Where the
+    header names one part and the path another, the server lets no token but root's ask for the mount: tests/contract.)"""
     outer, inner = teams(s)
-    forms = {"a": "kv/data/app", "b": "kv/app", "c": "sub/kv/data/app", "d": "sub/kv/app", "e": "kv/data/other"}
+    forms = {"a": "kv/data/app", "b": "kv/app", "c": "sub/kv/data/app", "e": "kv/other"}
     text = toml(TEAM, app=s.app_toml(), more="".join(file_of(name, text_of(path)) for name, path in forms.items())
                 + file_of("keys", '{{ range secrets "kv/metadata/" }}{{ . }} {{ end }}{{ range secrets "sub/kv/metadata/" }}{{ . }} {{ end }}')
-                + '[[secret]]\npath = "kv/data/other"\nnamespace = "team-a/sub"\n')
+                + '[[secret]]\npath = "kv/other"\nnamespace = "team-a/sub"\n')
     s.vault.namespace("team-a/sub").put("kv/data/other", {"value": inner + "-other"})
     s.run(text)
     s.runlog.wait_starts(1, 8)
-    assert [s.read(f"out/{name}") for name in "abcde"] == [outer, outer, inner, inner, inner + "-other"]
+    assert [s.read(f"out/{name}") for name in "abce"] == [outer, outer, inner, inner + "-other"]
     assert s.read("out/keys") == "app x app other x ", "x is the fixture's own"
     assert len(s.tap.logins()) == 1
     new = s.canary("sub-next")
     s.vault.namespace("team-a/sub").put("kv/data/app", {"value": new})
     s.runlog.wait_starts(2, 8)
-    assert s.read("out/c") == s.read("out/d") == new
+    assert s.read("out/c") == new
 
 
 def test_a_login_in_a_namespace_and_secrets_of_the_root(s):

@@ -14,7 +14,7 @@ using Kind = Source::Kind;
 
 constexpr auto kRefreshBefore = 15min;
 constexpr auto kAlarmBefore = 4min;  // instances get theirs at least 5 min before
-constexpr auto kMargin = 10s;  // a login takes some time, too
+constexpr auto kMargin = 10s;        // a login takes some time, too
 
 std::string at_end(const Keys& keys) {
   return keys.expires ? " at " + time_text(*keys.expires) : "";

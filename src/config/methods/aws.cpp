@@ -44,7 +44,8 @@ constexpr MethodKey kKeys[] = {
 };
 constexpr MethodChoice kRefused[] = {
     {.value = "nonce",
-     .refused = "of login_type = \"ec2\", which is not supported; \"iam\" needs none: leave it out"},
+     .refused =
+         "of login_type = \"ec2\", which is not supported; \"iam\" needs none: leave it out"},
 };
 constexpr const char* kCredentials[] = {
     "AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY",    "AWS_SECRET_ACCESS_KEY",

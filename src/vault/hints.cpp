@@ -1,4 +1,4 @@
-#include "agent/hints.hpp"
+#include "vault/hints.hpp"
 
 namespace keybearer {
 namespace {
