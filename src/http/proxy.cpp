@@ -7,6 +7,8 @@
 #include <cctype>
 #include <charconv>
 
+#include "http/scheme.hpp"
+
 namespace keybearer::http {
 namespace {
 

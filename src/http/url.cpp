@@ -5,6 +5,8 @@
 #include <cctype>
 #include <charconv>
 
+#include "http/scheme.hpp"
+
 namespace keybearer::http {
 namespace {
 

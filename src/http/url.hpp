@@ -23,10 +23,6 @@ struct Url {
   [[nodiscard]] bool is_loopback() const;       // 127.0.0.0/8, ::1, localhost, or a unix socket
   friend bool operator==(const Url&, const Url&) = default;
 };
-// Takes "https://" off the text, in whatever case it is written (RFC 3986 section 3.1); false: it does
-// not begin so.
-[[nodiscard]] bool take_scheme(std::string_view& text, std::string_view scheme);
-
 // Error kind config: what is wrong with it, without repeating user info.
 [[nodiscard]] result<Url> parse_url(std::string_view text);
 

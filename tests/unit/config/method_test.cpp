@@ -329,7 +329,7 @@ TEST_CASE("VAULT_JWT comes before the variable that the configuration names") {
   CHECK_FALSE(loaded->config.auto_auth.method.has("jwt_env"));
 }
 
-TEST_CASE("gcp and azure: what must be there, and what can't be") {
+TEST_CASE("methods of clouds and certificates: what must be there, and what can't be") {
   Fixture fixture;
   struct {
     const char* type;
@@ -350,6 +350,12 @@ TEST_CASE("gcp and azure: what must be there, and what can't be") {
       {"azure", "role = \"r\"\nresource = \"x\"\nfederated_token_file = \"/nowhere/t\"",
        "federated_token_file: /nowhere/t"},
       {"kerberos", "", "\"kerberos\": not supported\n"},
+      {"aws", "credential_poll_interval = 60", ""},
+      {"aws", "credential_poll_interval = \"90s\"", ""},
+      {"aws", "credential_poll_interval = \"often\"", "credential_poll_interval: bad duration"},
+      {"aws", "nonce = \"x\"", "nonce: of login_type = \"ec2\", which is not supported"},
+      {"cert", "reload = true", "reload: not needed: a certificate that was replaced"},
+      {"cert", "reload_period = \"1m\"", "reload_period: not needed"},
   };
   for (const auto& [type, keys, says] : rows) {
     CAPTURE(type);
