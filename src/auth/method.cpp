@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/log.hpp"
 #include "config/method.hpp"
@@ -93,9 +94,10 @@ void Credential::remove_file() {
   if (removed && *removed) {
     log::info("credential.removed", name_ + " file removed after the login (" + removed_by_ + ")",
               {{"path", file_->path()}});
-  } else if (!removed) {
+  } else if (!removed && !std::exchange(removal_failed_, true)) {  // said once, not at each login
     log::warn("credential.remove_failed",
-              "a used credential could not be removed: " + removed.error().text);
+              "a used credential could not be removed: " + removed.error().text +
+                  "; it stays where it is: set " + removed_by_ + " = false where that is meant");
   }
 }
 

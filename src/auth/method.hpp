@@ -123,6 +123,7 @@ class Credential {
   std::shared_ptr<const Secret> given_;
   std::optional<CredentialFile> file_;
   std::string name_, key_, removed_by_, hint_, place_;
+  bool removal_failed_ = false;
 };
 
 }  // namespace keybearer::auth
