@@ -15,17 +15,18 @@
 
 namespace keybearer::auth {
 
+// What was just asked for and came back, while its event is handled.
+struct AuthOutcome {
+  Instant asked = Clock::now();
+  std::optional<ContentId> sent = {};
+  std::optional<vault::Auth> auth = {};
+  std::optional<Error> error = {};
+};
+
 struct AuthLoop::Impl {
+  using Outcome = AuthOutcome;
   using Kind = AuthEvent::Kind;
   using Phase = TokenState::Phase;
-
-  // What was just asked for and came back, while its event is handled.
-  struct Outcome {
-    Instant asked = Clock::now();
-    std::optional<ContentId> sent = {};
-    std::optional<vault::Auth> auth = {};
-    std::optional<Error> error = {};
-  };
 
   vault::Client& client;
   config::AutoAuth config;
@@ -48,8 +49,7 @@ struct AuthLoop::Impl {
 
   std::optional<Error> last_error = {};  // of a login or a renewal
 
-  [[nodiscard]] std::optional<lease::SavedToken> saved =
-      {};  // of the last run, until run() takes it
+  std::optional<lease::SavedToken> saved = {};  // of the last run, until run() takes it
 
   bool login_in_flight = false;
   std::optional<ContentId> known_content = {};  // what a login would send

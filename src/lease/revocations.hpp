@@ -55,6 +55,12 @@ struct Superseded {
 
 enum class Revoked { all, some, timed_out };
 
+// What revoke_all() has done.
+struct RevocationRound {
+  std::size_t begun = 0, done = 0, failed = 0;
+  bool denial_said = false;
+};
+
 class Revocations {
  public:
   // `on_expired`: a lease has ended while it was still in use (its path).
@@ -85,11 +91,7 @@ class Revocations {
     Backoff backoff{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
     bool on_its_way = false;  // its revocation
   };
-  // What revoke_all() has done.
-  struct Round {
-    std::size_t begun = 0, done = 0, failed = 0;
-    bool denial_said = false;
-  };
+  using Round = RevocationRound;
 
   [[nodiscard]] Instant next_at() const;
   void drop_expired();

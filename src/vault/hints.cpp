@@ -21,7 +21,8 @@ std::string hint(const Error& error) {
     return ": this path must be written: secret \"" + path +
            "\" \"key=value\" (pki: \"common_name=...\"), or [[secret]] with data";
   }
-  if (error.reason == Reason::credentials_away) return "";  // its text says what to do
+  if (error.reason == Reason::credentials_away || error.reason == Reason::no_namespace)
+    return "";  // its text says what to do
   switch (error.kind) {
     case ErrorKind::denied:
       return ": let the role's policy allow it (keybearer check --online lists what is missing)";

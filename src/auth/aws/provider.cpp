@@ -1,5 +1,7 @@
 #include "auth/aws/provider.hpp"
 
+#include <utility>
+
 #include "auth/aws/login_request.hpp"
 #include "base/fingerprint.hpp"
 #include "base/log.hpp"

@@ -6,9 +6,10 @@
 //     provider.forget();                       // they were refused: the next keys() asks again
 //     auto alarm = co_await provider.tend();   // now and then
 //
-// Sets are fetched again when 15 min are left of them, by a login and between two, when what they were made from has changed (the
-// file of a web identity, the token of a pod), and after a refusal; while the source can't be asked,
-// the old ones serve to their end (AWS SDKs: advisory and mandatory refresh).
+// Sets are fetched again when 15 min are left of them (by a login, and between two), when what they
+// were made from has changed (the file of a web identity, the token of a pod), and after a refusal;
+// while the source can't be asked, the old ones serve to their end (AWS SDKs: advisory and mandatory
+// refresh).
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
