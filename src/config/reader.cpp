@@ -397,7 +397,8 @@ void Reader::refuse(std::string_view key, std::string_view why) {
   recorded_.push_back(key);
   known_.push_back(key);
   if (table_ == nullptr) return;
-  if (const toml::node* node = table_->get(key)) context_.problem(*node, name_of(key), std::string(why));
+  if (const toml::node* node = table_->get(key))
+    context_.problem(*node, name_of(key), std::string(why));
 }
 
 }  // namespace keybearer::config

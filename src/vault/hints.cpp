@@ -45,6 +45,9 @@ std::string hint(const Error& error) {
       if (error.status == 472 || error.status == 473 || error.status == 429)
         return ": this node is a standby: name the active one, or a load balancer before all";
       return ": unseal the server";
+    case ErrorKind::throttled:
+      return ": the server limits requests (sys/quotas/rate-limit): raise its limit, or ask less "
+             "often (template_config.static_secret_render_interval, vault.budget)";
     case ErrorKind::bad_reply:
       if (error.reason == Reason::foreign_response) return "";  // its text says what to do
       return ": is vault.address that of a Vault server, and max_response_size large enough?";

@@ -254,7 +254,7 @@ def told(agent, event):
 OUTAGES = {
     "sealed": (503, {"errors": ["Vault is sealed"]}, "sealed", "unseal the server"),
     "standby": (473, {"errors": []}, "473", "standby"),
-    "throttled": (429, {"errors": ["rate limit quota exceeded"]}, "rate limit", ""),
+    "throttled": (429, {"errors": ["rate limit quota exceeded"]}, "rate limit", "sys/quotas/rate-limit"),
 }
 
 
@@ -263,17 +263,17 @@ def test_F47_one_line_for_an_outage_however_many_secrets(s, kind):
     status, body, cause, remedy = OUTAGES[kind]
     kv_base(s)
     eight_more(s)
-    agent = kv_run(s, more=MANY, vault=SHORT)
+    agent = kv_run(s, more=MANY, interval="2s", vault=SHORT.replace("1s", "2s"))
     s.runlog.wait_starts(1, 8)
     s.tap.reply("*", status, json.dumps(body).encode(), headers={"Content-Type": "application/json"})
-    wait_for(lambda: told(agent, "secret.failing"), 6, "the beginning")
+    wait_for(lambda: told(agent, "secret.failing"), 8, "the beginning")
     observe(3, lambda: None, 0.5)
     began = told(agent, "secret.failing")
     assert len(began) == 1 and cause in began[0]["reason"] and remedy in began[0].get("advice", ""), agent.stderr
     assert not told(agent, "secret.recovered")
     s.tap.clear()
-    wait_for(lambda: told(agent, "secret.recovered"), 8, "the end")
-    observe(2, lambda: None, 0.5)
+    wait_for(lambda: told(agent, "secret.recovered"), 10, "the end")
+    observe(3, lambda: None, 0.5)
     assert len(told(agent, "secret.recovered")) == 1 and len(told(agent, "secret.failing")) == 1, agent.stderr
 
 
@@ -284,7 +284,7 @@ def test_F47_the_reason_of_a_tls_failure(s, fronts, fault, cause):
     authority = Authority(s)
     way = Front(s.tap.port, tls=server_context(*authority.issue("IP:127.0.0.1")))
     fronts.append(way)
-    agent = kv_run(s, addr=way.url, vault='ca_cert = "boot/ca.pem"\n' + SHORT, more=MANY)
+    agent = kv_run(s, addr=way.url, interval="2s", vault='ca_cert = "boot/ca.pem"\n' + SHORT.replace("1s", "2s"), more=MANY)
     s.runlog.wait_starts(1, 8)
     agent.wait_line('"event": "server')
     good = way.tls
@@ -293,13 +293,13 @@ def test_F47_the_reason_of_a_tls_failure(s, fronts, fault, cause):
                "authority": lambda: server_context(*Authority(s, "stranger").issue("IP:127.0.0.1")),
                "plain http": lambda: None}[fault]()
     way.drop()
-    wait_for(lambda: told(agent, "secret.failing"), 6, "the beginning")
+    wait_for(lambda: told(agent, "secret.failing"), 8, "the beginning")
     observe(2, lambda: None, 0.5)
     began = told(agent, "secret.failing")
     assert len(began) == 1 and cause in began[0]["reason"] + began[0].get("advice", ""), agent.stderr
     assert any(key in began[0]["reason"] + began[0].get("advice", "") for key in ("vault.", "VAULT_", "certificate")), began
     way.tls = good
     way.drop()
-    wait_for(lambda: told(agent, "secret.recovered"), 8, "the end")
-    observe(2, lambda: None, 0.5)
+    wait_for(lambda: told(agent, "secret.recovered"), 10, "the end")
+    observe(3, lambda: None, 0.5)
     assert len(told(agent, "secret.recovered")) == 1 and len(told(agent, "secret.failing")) == 1, agent.stderr
