@@ -7,6 +7,7 @@
 #include "agent/notifier.hpp"
 #include "agent/reload.hpp"
 #include "agent/routes.hpp"
+#include "agent/server_probe.hpp"
 #include "agent/service_status.hpp"
 #include "agent/settings.hpp"
 #include "agent/shutdown.hpp"
@@ -132,10 +133,16 @@ class Agent {
 
   serve::Cache cache_{executor_, client_, parts_.random};
   serve::Proxy proxy_{session_, login_of(auth_), config_->api_proxy, cache_};
-  const SnapshotSources sources_{facts_, session_, auth_, secrets_, delivery_, supervisor_.get()};
+  const SnapshotSources sources_{
+      facts_, session_, auth_, secrets_, delivery_, supervisor_.get(), proxy_, cache_, listeners_};
+  ServerProbe server_probe_{client_, session_, lifecycle_};
   const serve::Inspected inspected_{
       .snapshot = [this] { return take_snapshot(sources_); },
-      .metrics = [this] { return config_now().metrics.enabled.value_or(true); }};
+      .metrics = [this] { return config_now().metrics.enabled.value_or(true); },
+      .probe =
+          [this] {
+            if (passes_requests_on(config_now())) server_probe_.ask();
+          }};
   serve::Router router_;
   serve::Listeners listeners_{executor_, router_};
   ServiceStatus service_{manager_, inspected_.snapshot};

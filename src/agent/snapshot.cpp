@@ -161,7 +161,28 @@ Snapshot::Child child_of(const child::Supervisor& supervisor, const config::Exec
   return child;
 }
 
+Snapshot::Serving serving_of(const SnapshotSources& s, const config::Config& config) {
+  Snapshot::Serving serving{.listeners = s.listeners->stats(),
+                            .connections = s.listeners->server_stats(),
+                            .proxy = s.proxy.stats()};
+  serving.proxies = passes_requests_on(config);
+  serving.lends_token = config.api_proxy.use_auto_auth_token != config::ApiProxy::UseToken::no;
+  serving.serves_stale =
+      config.cache.enabled && config.cache.kv_ttl > Duration::zero() && config.cache.max_stale;
+  if (s.cache.enabled()) {
+    serving.cache = Snapshot::Serving::Cache{
+        .stats = s.cache.stats(), .entries = s.cache.entries(), .bytes = s.cache.bytes()};
+  }
+  return serving;
+}
+
 }  // namespace
+
+bool passes_requests_on(const config::Config& config) {
+  return std::ranges::any_of(config.listeners, [](const config::Listener& listener) {
+    return listener.role == config::Listener::Role::standard;
+  });
+}
 
 Snapshot take_snapshot(const SnapshotSources& s) {
   const vault::SessionStats& stats = s.session.stats();
@@ -180,6 +201,7 @@ Snapshot take_snapshot(const SnapshotSources& s) {
   out.server = {.address = s.session.address().text(),
                 .version = s.facts.server_version,
                 .reachable_since = stats.reachable_since,
+                .answered_at = stats.answered_at,
                 .error = redactor().redact_ours(stats.error)};
   for (const secrets::Status* status : s.secrets.all()) out.secrets.push_back(secret_of(*status));
   std::ranges::sort(out.secrets, {}, &Snapshot::Secret::path);
@@ -193,6 +215,7 @@ Snapshot take_snapshot(const SnapshotSources& s) {
   out.fetch_time = s.secrets.fetch_time();
   out.redactions = redactor().redactions();
   out.listeners = s.facts.listeners;
+  if (s.listeners != nullptr && s.listeners->size() > 0) out.serving = serving_of(s, config);
   out.events.assign(log::events().begin(), log::events().end());
   return out;
 }

@@ -11,6 +11,9 @@
 #include "auth/auth_loop.hpp"
 #include "child/supervisor.hpp"
 #include "secrets/secret_store.hpp"
+#include "serve/cache.hpp"
+#include "serve/listener.hpp"
+#include "serve/proxy.hpp"
 #include "serve/snapshot.hpp"
 #include "vault/session.hpp"
 
@@ -36,7 +39,11 @@ struct SnapshotSources {
   const secrets::SecretStore& secrets;
   const DeliveryLoop& delivery;
   const child::Supervisor* supervisor;  // null: no child
+  const serve::Proxy& proxy;
+  const serve::Cache& cache;
+  const serve::Listeners& listeners;
 };
+[[nodiscard]] bool passes_requests_on(const config::Config& config);
 [[nodiscard]] serve::Snapshot take_snapshot(const SnapshotSources& sources);
 
 }  // namespace keybearer

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/owner.hpp"
+#include "config/request_pattern.hpp"
 
 namespace keybearer::config {
 namespace {
@@ -73,13 +74,8 @@ void read_allow(Context& context, Reader& r, Listener& listener) {
   if (!everybody.requests.empty()) listener.allow.push_back(std::move(everybody));
   for (const Listener::Rule& rule : listener.allow) {
     for (const std::string& request : rule.requests) {
-      const auto space = request.find(' ');
-      const auto star = request.find('*', space == std::string::npos ? 0 : space);
-      if (space == std::string::npos || space + 1 == request.size() ||
-          (star != std::string::npos && star + 1 != request.size()))
-        r.problem("allow", "\"" + escaped(request) +
-                               "\": expected a method and a path, such as \"GET "
-                               "secret/data/app/*\" (+ is one segment, * at the end the rest)");
+      if (const auto pattern = parse_pattern(request); !pattern)
+        r.problem("allow", pattern.error().text + " (+ is one segment, * at the end the rest)");
     }
   }
   context.origin("listener.allow", std::to_string(items->size()) + " rules", place_of(*node));
@@ -101,6 +97,24 @@ void read_uids(Context& context, Reader& r, Listener& listener) {
   }
   if (uids == nullptr) return r.problem("allow_uids", "expected an array of user ids");
   context.origin("listener.allow_uids", shown, place_of(*node));
+}
+
+// rate_limit = 10, or "10/s".
+void read_rate(Context& context, Reader& r, Listener& listener) {
+  constexpr int kMost = 1'000'000;
+  const toml::node* node = r.find("rate_limit");
+  const auto* text = node == nullptr ? nullptr : node->as_string();
+  if (text == nullptr) return r.read("rate_limit", listener.rate_limit, 0, kMost);
+  int rate = 0;
+  const std::string& given = text->get();
+  const char* const end = given.data() + given.size();
+  const auto [last, error] = std::from_chars(given.data(), end, rate);
+  if (error != std::errc{} || std::string_view(last, end) != "/s" || rate < 0 || rate > kMost) {
+    return r.problem("rate_limit", "\"" + escaped(given) +
+                                       "\": expected requests per second, such as 10 or \"10/s\"");
+  }
+  listener.rate_limit = rate;
+  context.origin("listener.rate_limit", given, place_of(*node));
 }
 
 void read_tls(Context& context, Reader& r, Listener& listener) {
@@ -183,7 +197,7 @@ void read_listeners(Context& context, Reader& top, Config& config) {
     read_tls(context, r, listener);
     r.read_size("max_request_size", listener.max_request_size);
     r.read("max_connections", listener.max_connections, 1, 100'000);
-    r.read("rate_limit", listener.rate_limit);
+    read_rate(context, r, listener);
     r.read("header_timeout", listener.header_timeout);
     r.read("idle_timeout", listener.idle_timeout);
     r.read("progress_timeout", listener.progress_timeout);
@@ -226,6 +240,7 @@ void read_cache(Context& context, Reader& top, Cache& cache) {
   Reader r(context, table, "cache");
   r.read("kv_ttl", cache.kv_ttl);
   r.read("lists", cache.lists);
+  r.read("tokens", cache.tokens);
   int entries = static_cast<int>(cache.max_entries);
   r.read("max_entries", entries, 1, 1'000'000);
   cache.max_entries = static_cast<std::size_t>(entries);
@@ -234,7 +249,6 @@ void read_cache(Context& context, Reader& top, Cache& cache) {
   r.describe_default("check_interval", "never");
   r.read("max_stale", cache.max_stale);
   r.describe_default("max_stale", "none");
-  r.unsupported({"tokens"});
 }
 
 }  // namespace keybearer::config

@@ -28,6 +28,7 @@
 #include "base/secret.hpp"
 #include "http/message.hpp"
 #include "http/peer.hpp"
+#include "http/server_stats.hpp"
 #include "http/stream.hpp"
 #include "http/tls_server.hpp"
 #include "http/url.hpp"
@@ -66,19 +67,6 @@ struct ServerLimits {
   Duration header_timeout = std::chrono::seconds(10);    // from the head's first byte to its last
   Duration idle_timeout = std::chrono::seconds(90);      // between requests
   Duration progress_timeout = std::chrono::seconds(30);  // of a body that does not move, either way
-};
-
-// Counted since the start.
-struct ServerStats {
-  std::uint64_t connections = 0;          // accepted
-  std::uint64_t connections_refused = 0;  // 503: all places were busy
-  std::uint64_t connections_evicted = 0;  // idle ones that gave way
-  std::uint64_t tls_failures = 0;
-  std::uint64_t requests = 0;
-  std::uint64_t malformed = 0;  // refused by the parser
-  std::uint64_t timeouts = 0;
-  std::uint64_t responses[6] = {};  // by the first digit of their status
-  std::size_t open = 0;             // connections now
 };
 
 class Connection;

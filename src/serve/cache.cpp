@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "crypto/digest.hpp"
 #include "json/json.hpp"
 #include "tmpl/formats/go_json_error.hpp"
 
@@ -13,6 +12,7 @@ namespace {
 using boost::asio::awaitable;
 using namespace std::chrono_literals;
 
+const Value kNothing;
 constexpr Duration kEndedCheck = 1min;  // what nobody asks for any more goes this late
 constexpr Duration kTakesLong = 1s;  // between two steps of one lease, whatever its schedule says
 
@@ -22,10 +22,6 @@ struct Cache::Flight {
   Event done;
   std::optional<Served> served = {};
 };
-
-std::string token_digest(std::string_view token) {
-  return token.empty() ? std::string() : sha256_hex(token);
-}
 
 Cache::Cache(boost::asio::any_io_executor executor, vault::Client& client, Random& random)
     : executor_(executor), client_(client), random_(random), tasks_(executor) {}
@@ -54,7 +50,7 @@ Served Cache::from_entry(const CacheEntry& entry, bool stale) const {
                            .asked = entry.asked},
                 .hit = true,
                 .stale = stale,
-                .age = now - (entry.what.kind == Cached::lease ? entry.asked : entry.checked)};
+                .age = now - (entry.end ? entry.asked : entry.checked)};
   if (entry.end)
     served.answer.body = std::make_shared<const Secret>(
         with_duration(entry.body->reveal(), entry.what, *entry.end - now));
@@ -63,19 +59,23 @@ Served Cache::from_entry(const CacheEntry& entry, bool stale) const {
 
 void Cache::keep(const std::string& key, const About& about, const Fetched& fetched) {
   const Instant now = Clock::now();
-  CacheEntry entry{.path = about.path,
-                   .token = about.token,
-                   .maker = about.maker,
-                   .what = judge_answer(about.method, about.raw_path, about.query, fetched.status,
-                                        fetched.headers, fetched.body->reveal(), config_),
-                   .status = fetched.status,
-                   .headers = fetched.headers,
-                   .body = fetched.body,
-                   .asked = fetched.asked,
-                   .checked = fetched.asked};
+  CacheEntry entry{
+      .path = about.path,
+      .token = about.token,
+      .maker = about.maker,
+      .what = about.makes_token
+                  ? judge_token(fetched.status, fetched.headers, fetched.body->reveal())
+                  : judge_answer(about.method, about.raw_path, about.query, fetched.status,
+                                 fetched.headers, fetched.body->reveal(), config_),
+      .status = fetched.status,
+      .headers = fetched.headers,
+      .body = fetched.body,
+      .asked = fetched.asked,
+      .checked = fetched.asked};
   if (entry.what.kind == Cached::no) return core_.passed(key);
   const CachedAnswer what = entry.what;
-  if (what.kind == Cached::lease) entry.end = fetched.asked + what.ttl;
+  if (what.kind == Cached::lease || what.kind == Cached::token)
+    entry.end = fetched.asked + what.ttl;
   if (!core_.stored(key, std::move(entry), now)) return;
   if (what.kind != Cached::lease || about.maker == 0 || about.own_namespace) return;
   lease::SecretSchedule schedule({lease_, {}, {1s, 1min}}, random_.fraction());
@@ -133,6 +133,7 @@ awaitable<void> Cache::fly(Cache* cache, std::string key, About about, Fetch fet
     const CacheEntry* const old = cache->core_.stale(key, Clock::now());
     const std::optional<Served> last =
         old != nullptr ? std::optional(cache->from_entry(*old, true)) : std::nullopt;
+    if (last) cache->core_.served_stale();
     cache->core_.failed(key);
     flight->served = last ? *last : Served{.answer = std::move(fetched)};
     co_return;
@@ -174,14 +175,25 @@ void Cache::observe(std::string_view method, std::string_view path, std::string_
       return;
     case What::lease:
       core_.drop_lease(eviction.value);
+      if (eviction.value.starts_with("auth/")) core_.drop_tokens();
       break;
     case What::lease_prefix:
       core_.drop_lease_prefix(eviction.value);
+      if (eviction.value.starts_with("auth")) core_.drop_tokens();
       break;
     case What::tokens:
       // Which leases end with it only the server knows: all that were not taken with our own token.
       core_.drop_clients();
+      core_.drop_tokens();
       break;
+    case What::token_renewed: {
+      const auto parsed = json::parse(answer);
+      const Value& auth = parsed ? value_at(*parsed, "auth") : kNothing;
+      if (!auth.is_map()) return;
+      core_.token_renewed(token_digest(text_at(auth, "client_token")),
+                          std::chrono::seconds(int_at(auth, "lease_duration")), asked);
+      return;
+    }
     case What::renewed: {
       const auto parsed = json::parse(answer);
       const auto ttl = parsed ? int_at(*parsed, "lease_duration") : 0;
@@ -207,6 +219,10 @@ void Cache::observe(std::string_view method, std::string_view path, std::string_
   }
   forget_gone_leases();
   changed_.set();
+}
+
+void Cache::denied(std::string_view token) {
+  if (keeps_tokens() && !token.empty()) core_.drop_token(token_digest(token));
 }
 
 Cache::Cleared Cache::clear(std::string_view body, std::string_view own_accessor) {
@@ -240,6 +256,7 @@ Cache::Cleared Cache::clear(std::string_view body, std::string_view own_accessor
   } else if (type == "token_accessor") {
     if (value.empty()) return missing("token accessor");
     if (value == own_accessor) core_.drop_ours();
+    core_.drop_accessor(value);
   } else {
     return bad(400, "failed to clear cache: invalid type provided");
   }

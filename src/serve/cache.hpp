@@ -57,6 +57,7 @@ class Cache {
     std::string token;                          // its digest
     std::uint64_t maker = 0;                    // number of our login; 0: a client's own token
     bool own_namespace = false;                 // the client named one
+    bool makes_token = false;                   // a login or the like
   };
 
   Cache(boost::asio::any_io_executor executor, vault::Client& client, Random& random);
@@ -66,12 +67,15 @@ class Cache {
 
   void configure(const config::Cache& config, const config::Lease& lease);
   [[nodiscard]] bool enabled() const { return config_.enabled; }
+  [[nodiscard]] bool keeps_tokens() const { return config_.enabled && config_.tokens; }
 
   [[nodiscard]] boost::asio::awaitable<Served> get(std::string key, About about, Fetch fetch,
                                                    Compare compare);
   // A request that may have ended or renewed something has been answered (or its answer was lost).
   void observe(std::string_view method, std::string_view path, std::string_view request_body,
                int status, std::string_view answer, Instant asked);
+  // A client's token was refused: where it came from memory, the next one does not.
+  void denied(std::string_view token);
   // POST /agent/v1/cache-clear, as Vault Agent has it: status, and an error's text.
   struct Cleared {
     int status = 200;
@@ -117,8 +121,5 @@ class Cache {
   Event changed_;
   TaskGroup tasks_;
 };
-
-// How tokens are known: never by themselves.
-[[nodiscard]] std::string token_digest(std::string_view token);
 
 }  // namespace keybearer::serve

@@ -8,6 +8,10 @@ namespace {
 // A bookkeeping share of each entry, so that many small ones count, too.
 constexpr std::size_t kOverhead = 512;
 
+bool has_end(const CacheEntry& entry) {
+  return entry.what.kind == Cached::lease || entry.what.kind == Cached::token;
+}
+
 std::size_t size_of(const CacheEntry& entry) {
   std::size_t size = kOverhead + entry.path.size() + entry.what.lease_id.size();
   if (entry.body != nullptr) size += entry.body->size();
@@ -55,12 +59,11 @@ CacheCore::Verdict CacheCore::ask(const std::string& key, Instant now, std::uint
   if (const auto slot = entries_.find(key); slot != entries_.end()) {
     const CacheEntry& entry = slot->second.entry;
     const bool ended = entry.end && *entry.end - now < limits_.min_remaining;
-    const bool others = entry.what.kind == Cached::lease && entry.maker != maker;
+    const bool others = has_end(entry) && entry.maker != maker;
     if ((ended || others) && state(key) == CacheState::fresh) {
       step(key, CacheEvent::dropped);
     } else {
-      if (entry.what.kind != Cached::lease && now >= entry.checked + limits_.kv_ttl)
-        step(key, CacheEvent::aged);
+      if (!has_end(entry) && now >= entry.checked + limits_.kv_ttl) step(key, CacheEvent::aged);
       used_.splice(used_.begin(), used_, slot->second.used);
     }
   }
@@ -74,7 +77,7 @@ CacheCore::Verdict CacheCore::ask(const std::string& key, Instant now, std::uint
 
 const CacheEntry* CacheCore::stale(const std::string& key, Instant now) const {
   const CacheEntry* const entry = find(key);
-  if (entry == nullptr || entry->what.kind == Cached::lease || !limits_.max_stale) return nullptr;
+  if (entry == nullptr || has_end(*entry) || !limits_.max_stale) return nullptr;
   return now <= entry->checked + limits_.kv_ttl + *limits_.max_stale ? entry : nullptr;
 }
 
@@ -119,6 +122,12 @@ void CacheCore::renewed(std::string_view lease_id, Duration ttl, Instant asked) 
   }
 }
 
+void CacheCore::token_renewed(std::string_view issued, Duration ttl, Instant asked) {
+  for (auto& [key, slot] : entries_) {
+    if (!issued.empty() && slot.entry.what.issued == issued) slot.entry.end = asked + ttl;
+  }
+}
+
 // What gives way: what was used longest ago. Requests under way go on.
 void CacheCore::make_room() {
   while (!used_.empty() && (entries_.size() > limits_.max_entries || bytes_ > limits_.max_bytes)) {
@@ -155,7 +164,20 @@ std::size_t CacheCore::drop_path(std::string_view prefix, bool exact) {
   });
 }
 std::size_t CacheCore::drop_token(std::string_view token) {
-  return drop_if([&](const CacheEntry& entry) { return entry.token == token; });
+  return drop_if([&](const CacheEntry& entry) {
+    return entry.token == token || (!token.empty() && entry.what.issued == token);
+  });
+}
+std::size_t CacheCore::drop_accessor(std::string_view accessor) {
+  std::size_t dropped = 0;
+  std::string issued;
+  for (const auto& [key, slot] : entries_)
+    if (!accessor.empty() && slot.entry.what.accessor == accessor) issued = slot.entry.what.issued;
+  if (!issued.empty()) dropped = drop_token(issued);
+  return dropped;
+}
+std::size_t CacheCore::drop_tokens() {
+  return drop_if([](const CacheEntry& entry) { return entry.what.kind == Cached::token; });
 }
 std::size_t CacheCore::drop_clients() {
   return drop_if([](const CacheEntry& entry) { return entry.maker == 0; });

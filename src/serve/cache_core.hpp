@@ -20,6 +20,7 @@
 #include "http/message.hpp"
 #include "serve/cache_key.hpp"
 #include "serve/cache_table.hpp"
+#include "serve/serving_stats.hpp"
 
 namespace keybearer::serve {
 
@@ -40,12 +41,6 @@ struct CacheLimits {
   std::size_t max_entries = 10'000, max_bytes = 64u << 20;
   Duration kv_ttl{}, min_remaining = std::chrono::seconds(10);
   std::optional<Duration> max_stale = {};
-};
-
-struct CacheStats {
-  std::uint64_t hits = 0, misses = 0, joined = 0, stale = 0, stored = 0, compared = 0;
-  std::uint64_t evicted = 0;  // for lack of room
-  std::uint64_t dropped = 0;  // ended, revoked, cleared
 };
 
 class CacheCore {
@@ -70,13 +65,18 @@ class CacheCore {
 
   // The lease of an entry was renewed, by us or by a client.
   void renewed(std::string_view lease_id, Duration ttl, Instant asked);
+  void token_renewed(std::string_view issued, Duration ttl, Instant asked);
+  // An answer past its time was served.
+  void served_stale() { ++stats_.stale; }
 
   // How many went.
   std::size_t drop_lease(std::string_view lease_id);
   std::size_t drop_lease_prefix(std::string_view prefix);
   std::size_t drop_path(std::string_view prefix, bool exact);
-  std::size_t drop_token(std::string_view token);  // a digest
-  std::size_t drop_clients();                      // all that clients' own tokens took
+  std::size_t drop_token(std::string_view token);  // a digest: what it asked for, and itself
+  std::size_t drop_accessor(std::string_view accessor);
+  std::size_t drop_tokens();   // all that were issued
+  std::size_t drop_clients();  // all that clients' own tokens took
   std::size_t drop_ours();
   std::size_t drop_all();
   std::size_t drop_ended(Instant now);

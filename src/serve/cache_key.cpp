@@ -31,9 +31,12 @@ std::string sorted_query(std::string_view query) {
   return out;
 }
 
-// The span of the top level's number "lease_duration".
-std::pair<std::size_t, std::size_t> find_duration(std::string_view body) {
+// The span of the number "lease_duration": of the top level, or of one of its objects.
+std::pair<std::size_t, std::size_t> find_duration(std::string_view body,
+                                                  std::string_view object = {}) {
   constexpr std::string_view kName = "lease_duration\"";
+  const int wanted = object.empty() ? 1 : 2;
+  bool inside = object.empty();
   int depth = 0;
   for (std::size_t i = 0; i < body.size(); ++i) {
     const char c = body[i];
@@ -41,7 +44,12 @@ std::pair<std::size_t, std::size_t> find_duration(std::string_view body) {
     if (c != '"') continue;
     std::size_t end = i + 1;
     while (end < body.size() && body[end] != '"') end += body[end] == '\\' ? 2 : 1;
-    if (depth == 1 && body.substr(i + 1).starts_with(kName)) {
+    if (depth == 1 && !object.empty()) {
+      const std::size_t after = body.find_first_not_of(" \t\r\n", end + 1);
+      if (after != body.npos && body[after] == ':')
+        inside = body.substr(i + 1, end - i - 1) == object;
+    }
+    if (inside && depth == wanted && body.substr(i + 1).starts_with(kName)) {
       std::size_t at = body.find_first_not_of(" \t\r\n", end + 1);
       if (at == body.npos || body[at] != ':') return {};
       at = body.find_first_not_of(" \t\r\n", at + 1);
@@ -118,6 +126,37 @@ bool is_cacheable_request(const http::RequestHead& head, std::string_view method
   return !is_below(path, "sys") || path.starts_with("sys/internal/ui/mounts/");
 }
 
+bool is_token_request(const http::RequestHead& head, std::string_view path) {
+  if (head.method != "POST" && head.method != "PUT") return false;
+  for (const char* name : {"X-Vault-Wrap-TTL", "X-Vault-MFA", "X-Vault-Index", "X-Vault-Forward",
+                           "X-Vault-Inconsistent", "Upgrade"}) {
+    if (!head.header(name).empty()) return false;
+  }
+  if (is_login_path(path)) return head.header("Authorization").empty();
+  return is_below(path, "auth/token/create") || is_below(path, "auth/token/create-orphan");
+}
+
+CachedAnswer judge_token(int status, const http::Headers& headers, std::string_view body) {
+  if (status != 200 || http::find_header(headers, "Content-Encoding") != nullptr) return {};
+  const auto answer = json::parse(body);
+  if (!answer || !answer->is_map() || value_at(*answer, "wrap_info").is_map()) return {};
+  const Value& auth = value_at(*answer, "auth");
+  const std::string_view token = auth.is_map() ? text_at(auth, "client_token") : "";
+  const std::int64_t ttl = auth.is_map() ? int_at(auth, "lease_duration") : 0;
+  // One that is good for so many uses is for who asked.
+  if (token.empty() || ttl <= 0 || int_at(auth, "num_uses") > 0) return {};
+  CachedAnswer out{.kind = Cached::token,
+                   .issued = token_digest(token),
+                   .accessor = std::string(text_at(auth, "accessor")),
+                   .ttl = std::chrono::seconds(ttl)};
+  std::tie(out.duration_at, out.duration_size) = find_duration(body, "auth");
+  return out;
+}
+
+std::string token_digest(std::string_view token) {
+  return token.empty() ? std::string() : sha256_hex(token);
+}
+
 CachedAnswer judge_answer(std::string_view method, std::string_view path, std::string_view query,
                           int status, const http::Headers& headers, std::string_view body,
                           const config::Cache& config) {
@@ -175,6 +214,7 @@ Eviction eviction_of(std::string_view method, std::string_view path, std::string
   }
   if (is_below(path, "auth/token")) {
     if (path.find("revoke") != path.npos) return {What::tokens, {}};
+    if (path.find("renew") != path.npos) return {What::token_renewed, {}};
     return {};
   }
   if (is_below(path, "auth") || is_below(path, "sys")) return {};

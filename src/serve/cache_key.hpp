@@ -25,16 +25,21 @@ struct KeyParts {
 [[nodiscard]] bool is_cacheable_request(const http::RequestHead& head, std::string_view method,
                                         std::string_view path);
 
-enum class Cached { no, lease, kv, list };
+// A login, or the making of a token: kept only where cache.tokens says so. Not where a header is a
+// credential of its own.
+[[nodiscard]] bool is_token_request(const http::RequestHead& head, std::string_view path);
+
+enum class Cached { no, lease, kv, list, token };
 
 struct CachedAnswer {
   Cached kind = Cached::no;
   std::string lease_id = {};
-  Duration ttl{};  // of a lease
+  std::string issued = {}, accessor = {};  // the token's digest, of a token
+  Duration ttl{};                          // of a lease or token
   bool renewable = false;
   std::string version = {};   // of KV v2; empty: not told
   std::string metadata = {};  // the path to compare at: "kv/metadata/app"; empty: none
-  // Where the number of the top level's lease_duration stands in the body; both 0: nowhere.
+  // Where the number of the lease_duration stands in the body; both 0: nowhere.
   std::size_t duration_at = 0, duration_size = 0;
 };
 // `method`, `path`: as rules see them, the path without a namespace.
@@ -42,15 +47,27 @@ struct CachedAnswer {
                                         std::string_view query, int status,
                                         const http::Headers& headers, std::string_view body,
                                         const config::Cache& config);
+[[nodiscard]] CachedAnswer judge_token(int status, const http::Headers& headers,
+                                       std::string_view body);
 // The same body with what is left of the lease.
 [[nodiscard]] Secret with_duration(std::string_view body, const CachedAnswer& answer,
                                    Duration left);
 
 // What a request through the proxy takes out of the cache (rows of the peers' omissions).
 struct Eviction {
-  enum class What { nothing, lease, lease_prefix, renewed, path, tokens } what = What::nothing;
+  enum class What {
+    nothing,
+    lease,
+    lease_prefix,
+    renewed,
+    path,
+    tokens,
+    token_renewed
+  } what = What::nothing;
   std::string value = {};
 };
+// How tokens are known: never by themselves.
+[[nodiscard]] std::string token_digest(std::string_view token);
 [[nodiscard]] Eviction eviction_of(std::string_view method, std::string_view path,
                                    std::string_view body);
 

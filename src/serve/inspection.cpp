@@ -65,6 +65,7 @@ std::optional<http::ServerResponse> inspect(const Inspected& inspected,
     return errors_response(404, "metrics are switched off (metrics.enabled)");
   if (request.method != "GET" && request.method != "HEAD") return method_not_allowed("GET, HEAD");
   if (path == "/livez") return livez();
+  if (path == "/readyz" && inspected.probe) inspected.probe();
   const Snapshot now = inspected.snapshot();
   if (path == "/readyz") return readyz(now, has_parameter(request.target, "verbose"));
   if (path == "/startupz") return startupz(now);

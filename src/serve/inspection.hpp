@@ -17,6 +17,7 @@ namespace keybearer::serve {
 struct Inspected {
   std::function<Snapshot()> snapshot = {};  // asked at most once for each request
   std::function<bool()> metrics = {};       // metrics.enabled
+  std::function<void()> probe = {};         // somebody wants to know whether the server is there
 };
 
 [[nodiscard]] const std::vector<std::string>& inspection_paths();

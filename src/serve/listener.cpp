@@ -57,6 +57,18 @@ result<http::SocketOwner> socket_owner(const config::Listener& listener) {
   return http::SocketOwner{listener.socket_mode, owner->user, owner->group};
 }
 
+void add(http::ServerStats& sum, const http::ServerStats& part) {
+  sum.connections += part.connections;
+  sum.connections_refused += part.connections_refused;
+  sum.connections_evicted += part.connections_evicted;
+  sum.tls_failures += part.tls_failures;
+  sum.requests += part.requests;
+  sum.malformed += part.malformed;
+  sum.timeouts += part.timeouts;
+  for (std::size_t i = 0; i < std::size(sum.responses); ++i) sum.responses[i] += part.responses[i];
+  sum.open += part.open;
+}
+
 // What requests to one listener are judged by; replaced as a whole at a reload.
 struct Judge {
   Rules rules;
@@ -105,11 +117,11 @@ void Listeners::Impl::log_refusal(const http::Exchange& exchange, const Refusal&
   Instant& quiet = quiet_until[key];
   if (Clock::now() < quiet) return;
   quiet = Clock::now() + kRefusalQuiet;
-  const auto& target = exchange.head().target;
+  const std::string_view target = exchange.head().target;
   log::info(dry_run ? "listener.would_refuse" : "listener.refused", refusal.text,
             {{"peer", exchange.peer().text()},
              {"method", exchange.head().method.substr(0, 20)},
-             {"path", target.substr(0, std::min<std::size_t>(target.find('?'), 200))},
+             {"path", shown_path(target.substr(0, target.find('?'))).substr(0, 200)},
              {"check", std::string(refusal.check)},
              {"rule", refusal.rule}});
 }
@@ -161,7 +173,7 @@ awaitable<void> Listeners::Impl::handle(Impl* impl, http::Exchange* exchange,
     log::debug("listener.request", "request",
                {{"peer", exchange->peer().text()},
                 {"method", exchange->head().method},
-                {"path", request.target.path},
+                {"path", shown_path(request.target.path)},
                 {"status", std::to_string(exchange->status())}});
   }
 }
@@ -249,6 +261,8 @@ result<> Listeners::configure(const std::vector<config::Listener>& listeners,
     if (!stays) {
       log::info("listener.closed", "no longer listening", {{"address", one->config.address}});
       one->server->stop();
+      add(impl_->gone, one->server->stats());  // counters only grow
+      impl_->gone.open = 0;
     }
     return !stays;
   });
@@ -293,20 +307,8 @@ const ListenerStats& Listeners::stats() const {
 }
 
 http::ServerStats Listeners::server_stats() const {
-  http::ServerStats sum;
-  for (const auto& one : impl_->all) {
-    const http::ServerStats& part = one->server->stats();
-    sum.connections += part.connections;
-    sum.connections_refused += part.connections_refused;
-    sum.connections_evicted += part.connections_evicted;
-    sum.tls_failures += part.tls_failures;
-    sum.requests += part.requests;
-    sum.malformed += part.malformed;
-    sum.timeouts += part.timeouts;
-    for (std::size_t i = 0; i < std::size(sum.responses); ++i)
-      sum.responses[i] += part.responses[i];
-    sum.open += part.open;
-  }
+  http::ServerStats sum = impl_->gone;
+  for (const auto& one : impl_->all) add(sum, one->server->stats());
   return sum;
 }
 

@@ -24,16 +24,9 @@
 #include "config/config.hpp"
 #include "http/server.hpp"
 #include "serve/router.hpp"
+#include "serve/serving_stats.hpp"
 
 namespace keybearer::serve {
-
-// Counted since the start, over all listeners.
-struct ListenerStats {
-  std::map<std::string, std::uint64_t, std::less<>>
-      refused;                         // by check: "guard", "host", "allow" ...
-  std::uint64_t dry_run_refusals = 0;  // that allow_mode "log" let pass
-  std::uint64_t rate_limited = 0;
-};
 
 class Listeners {
  public:

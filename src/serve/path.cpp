@@ -114,4 +114,28 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
   return std::nullopt;
 }
 
+std::string shown_path(std::string_view path) {
+  // What may be in a path of these is behind them.
+  for (const std::string_view verb : {"/lookup/", "/renew/", "/revoke/", "/revoke-orphan/",
+                                      "/lookup-accessor/", "/revoke-accessor/", "/unwrap/"}) {
+    const auto at = path.find(verb);
+    if (at == path.npos) continue;
+    const std::string_view before = path.substr(0, at);
+    if (before.contains("auth/token") || before.contains("sys"))
+      return std::string(path.substr(0, at + verb.size())) + "...";
+  }
+  std::string out;
+  while (!path.empty()) {
+    const auto slash = path.find('/');
+    const std::string_view segment = path.substr(0, slash);
+    bool token = false;
+    for (const std::string_view prefix : {"hvs.", "hvb.", "hvr.", "s.", "b.", "r."})
+      token = token || (segment.starts_with(prefix) && segment.size() > prefix.size() + 20);
+    out += token ? std::string_view("...") : segment;
+    if (slash != path.npos) out += '/';
+    path.remove_prefix(slash == path.npos ? path.size() : slash + 1);
+  }
+  return out;
+}
+
 }  // namespace keybearer::serve

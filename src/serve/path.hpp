@@ -26,4 +26,7 @@ struct Target {
 // The parameter's decoded value; nullopt: not there. The first counts, as Vault reads it.
 [[nodiscard]] std::optional<std::string> query_value(std::string_view query, std::string_view name);
 
+// For the log: tokens, accessors and leases that stand in a path are left out.
+[[nodiscard]] std::string shown_path(std::string_view path);
+
 }  // namespace keybearer::serve

@@ -201,6 +201,85 @@ void add_requests(std::vector<Metric>& out, const Snapshot::Requests& r) {
       .add({}, r.throttled);
 }
 
+void add_connections(std::vector<Metric>& out, const http::ServerStats& c) {
+  Family(out, "keybearer_listener_connections_total", "counter", "Connections accepted.")
+      .add({}, c.connections);
+  Family(out, "keybearer_listener_connections", "gauge", "Connections that are open.")
+      .add({}, std::uint64_t{c.open});
+  Family dropped(out, "keybearer_listener_connections_dropped_total", "counter",
+                 "Connections refused because all places were busy, idle ones that gave way, and "
+                 "TLS handshakes that failed.");
+  dropped.add({{"reason", "busy"}}, c.connections_refused);
+  dropped.add({{"reason", "idle"}}, c.connections_evicted);
+  dropped.add({{"reason", "tls"}}, c.tls_failures);
+  Family responses(out, "keybearer_listener_responses_total", "counter",
+                   "Answers of the listeners, by the class of their status.");
+  for (const int digit : {1, 2, 3, 4, 5})
+    responses.add({{"code", fmt::format("{}xx", digit)}}, c.responses[digit]);
+}
+
+void add_listeners(std::vector<Metric>& out, const Snapshot::Serving& s) {
+  add_connections(out, s.connections);
+  Family refused(out, "keybearer_listener_refused_total", "counter",
+                 "Requests that no handler has seen, by the check that refused them.");
+  for (const auto& [check, count] : s.listeners.refused) refused.add({{"check", check}}, count);
+  refused.add({{"check", "malformed"}}, s.connections.malformed);
+  refused.add({{"check", "slow"}}, s.connections.timeouts);
+  Family(out, "keybearer_listener_would_refuse_total", "counter",
+         "Requests that allow_mode = \"log\" let pass.")
+      .add({}, s.listeners.dry_run_refusals);
+}
+
+void add_proxy(std::vector<Metric>& out, const ProxyStats& p) {
+  Family requests(
+      out, "keybearer_proxy_requests_total", "counter",
+      "Requests that the server or the cache answered, by result: below 400, 4xx, 5xx.");
+  requests.add({{"result", "success"}}, p.success);
+  requests.add({{"result", "refused"}}, p.client_error);
+  requests.add({{"result", "failed"}}, p.error);
+  Family failed(out, "keybearer_proxy_failed_total", "counter",
+                "Requests answered with an error of keybearer's own, by X-Keybearer-Error.");
+  for (const auto& [what, count] : p.failed) failed.add({{"reason", what}}, count);
+  Family(out, "keybearer_proxy_cancelled_total", "counter", "Requests whose client has left.")
+      .add({}, p.cancelled);
+  Family kept(out, "keybearer_proxy_token_kept_total", "counter",
+              "Requests refused, and answers held back, to keep the token keybearer's own.");
+  kept.add({{"what", "request"}}, p.refused);
+  kept.add({{"what", "answer"}}, p.leaks_stopped);
+}
+
+void add_cache(std::vector<Metric>& out, const Snapshot::Serving::Cache& cache) {
+  const CacheStats& c = cache.stats;
+  Family requests(
+      out, "keybearer_cache_requests_total", "counter",
+      "Requests that the cache may answer: from memory, with another one's answer, or not.");
+  requests.add({{"result", "hit"}}, c.hits);
+  requests.add({{"result", "joined"}}, c.joined);
+  requests.add({{"result", "miss"}}, c.misses);
+  Family(out, "keybearer_cache_stale_total", "counter",
+         "Answers served past their time, because the server was away.")
+      .add({}, c.stale);
+  Family(out, "keybearer_cache_compared_total", "counter",
+         "Comparisons of a version with the server's.")
+      .add({}, c.compared);
+  Family(out, "keybearer_cache_stored_total", "counter", "Answers kept.").add({}, c.stored);
+  Family removed(
+      out, "keybearer_cache_removed_total", "counter",
+      "Answers let go: for lack of room, or because they ended, were revoked or cleared.");
+  removed.add({{"reason", "room"}}, c.evicted);
+  removed.add({{"reason", "ended"}}, c.dropped);
+  Family(out, "keybearer_cache_entries", "gauge", "Answers in the cache.")
+      .add({}, std::uint64_t{cache.entries});
+  Family(out, "keybearer_cache_bytes", "gauge", "Memory that they take.")
+      .add({}, std::uint64_t{cache.bytes});
+}
+
+void add_serving(std::vector<Metric>& out, const Snapshot::Serving& serving) {
+  add_listeners(out, serving);
+  if (serving.proxies) add_proxy(out, serving.proxy);
+  if (serving.cache) add_cache(out, *serving.cache);
+}
+
 void add_process(std::vector<Metric>& out, const ProcessUsage& process) {
   const auto gauge = [&out](std::string_view name, std::string_view help, auto value) {
     Family(out, name, "gauge", help).add({}, value);
@@ -223,6 +302,7 @@ std::vector<Metric> collect(const Snapshot& s, const ProcessUsage& process) {
   add_files(out, s);
   if (s.child) add_child(out, *s.child);
   add_requests(out, s.requests);
+  if (s.serving) add_serving(out, *s.serving);
   Family(out, "keybearer_redactions_total", "counter",
          "Values that were taken out of log lines, errors and output.")
       .add({}, s.redactions);

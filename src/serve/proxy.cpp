@@ -42,9 +42,7 @@ awaitable<void> Proxy::serve(Proxy* proxy, http::Exchange* exchange, const Reque
 
 awaitable<void> Proxy::run(Job* job) {
   if (!co_await prepare(*job)) co_return;
-  if (cache_.enabled() && is_cacheable_request(job->head(), job->request.asked.method, job->path) &&
-      co_await run_cached(*job))
-    co_return;
+  if (may_be_cached(*job) && co_await run_cached(*job)) co_return;
   auto answer = co_await ask(*job);
   if (!answer) observe(*job, 500, "", Clock::now());  // it may have been done all the same
   if (job->streamed != nullptr && job->streamed->failure) {
@@ -60,10 +58,7 @@ awaitable<void> Proxy::run(Job* job) {
       co_await token_died(*job, *answer->incoming)) {
     if (!co_await wait_for_token(*job, job->token)) co_return;
     if (!job->repeatable()) {
-      co_return co_await refuse(*job, {.status = 503,
-                                       .text = "keybearer: logged in again; send the request again",
-                                       .check = "auth",
-                                       .headers = {{"Retry-After", "1"}}});
+      co_return co_await refuse_repeat(*job);
     }
     answer->incoming.reset();
     answer = co_await ask(*job);
@@ -344,6 +339,13 @@ awaitable<void> Proxy::refuse(Job& job, Refusal refusal) {
   }
   if (refusal.status == 413) job.exchange.close_after();
   (void)co_await job.exchange.respond(std::move(response));
+}
+
+awaitable<void> Proxy::refuse_repeat(Job& job) {
+  co_await refuse(job, {.status = 503,
+                        .text = "keybearer: logged in again; send the request again",
+                        .check = "auth",
+                        .headers = {{"Retry-After", "1"}}});
 }
 
 awaitable<void> Proxy::fail(Job& job, const Error& error) {

@@ -19,6 +19,7 @@
 #include "config/config.hpp"
 #include "serve/cache.hpp"
 #include "serve/router.hpp"
+#include "serve/serving_stats.hpp"
 #include "serve/token_guard.hpp"
 #include "vault/session.hpp"
 
@@ -33,14 +34,6 @@ struct Login {
   std::function<std::string()> trouble;   // why there is none yet; "" when nothing is known
   // After a 403: false when the token is gone, and another is being fetched.
   std::function<boost::asio::awaitable<bool>()> token_is_good;
-};
-
-struct ProxyStats {
-  std::uint64_t success = 0, client_error = 0, error = 0;    // by the answer: < 400, 4xx, 5xx
-  std::map<std::string, std::uint64_t, std::less<>> failed;  // ours: upstream, timeout, auth, limit
-  std::uint64_t refused = 0;                                 // to keep the token ours
-  std::uint64_t leaks_stopped = 0;  // answers that held our token or accessor
-  std::uint64_t cancelled = 0;      // the client left
 };
 
 class Proxy {
@@ -70,6 +63,7 @@ class Proxy {
                                             bool ended);
   boost::asio::awaitable<void> tunnel(Job& job, http::Incoming& incoming);
   [[nodiscard]] std::shared_ptr<const Outgoing> outgoing(const Job& job) const;
+  [[nodiscard]] bool may_be_cached(const Job& job) const;
   boost::asio::awaitable<bool> run_cached(Job& job);
   boost::asio::awaitable<void> respond(Job& job, const Served& served);
   static boost::asio::awaitable<Fetched> fetch(Proxy* proxy, std::shared_ptr<const Outgoing> out);
@@ -78,6 +72,7 @@ class Proxy {
   static boost::asio::awaitable<void> clear_cache(Proxy* proxy, http::Exchange* exchange);
   void observe(const Job& job, int status, std::string_view answer, Instant asked);
   boost::asio::awaitable<void> refuse(Job& job, Refusal refusal);
+  boost::asio::awaitable<void> refuse_repeat(Job& job);
   boost::asio::awaitable<void> fail(Job& job, const Error& error);
 
   vault::Session& session_;

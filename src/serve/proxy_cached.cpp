@@ -23,7 +23,14 @@ struct Proxy::Outgoing {
   vault::Token token;
   std::string accessor, mount;
   bool ours;
+  std::optional<Secret> body = {};
 };
+
+bool Proxy::may_be_cached(const Job& job) const {
+  if (!cache_.enabled()) return false;
+  if (is_cacheable_request(job.head(), job.request.asked.method, job.path)) return true;
+  return cache_.keeps_tokens() && job.streamed == nullptr && is_token_request(job.head(), job.path);
+}
 
 std::shared_ptr<const Proxy::Outgoing> Proxy::outgoing(const Job& job) const {
   auto out = std::make_shared<Outgoing>();
@@ -37,6 +44,7 @@ std::shared_ptr<const Proxy::Outgoing> Proxy::outgoing(const Job& job) const {
   if (out->ours) out->token = job.token;
   out->accessor = job.accessor;
   out->mount = job.mount;
+  if (job.whole != nullptr) out->body = job.whole->bytes().clone();
   return out;
 }
 
@@ -46,6 +54,12 @@ awaitable<Fetched> Proxy::fetch(Proxy* proxy, std::shared_ptr<const Outgoing> ou
   request.target = out->target;
   request.headers = out->headers;
   request.token = out->token;
+  std::optional<WholeBody> whole;
+  if (out->body) {
+    whole.emplace(out->body->clone());
+    request.body = &*whole;
+    request.length = out->body->size();
+  }
   Fetched fetched;
   auto answer = co_await proxy->session_.open(std::move(request), vault::Traffic::proxy,
                                               Clock::now() + kBudgetPatience);
@@ -103,6 +117,8 @@ awaitable<bool> Proxy::run_cached(Job& job) {
   std::string_view raw = job.request.target.raw;
   raw = raw.substr(0, raw.find('?'));
   if (raw.starts_with("/v1/")) raw.remove_prefix(4);
+  const std::string& method = job.request.asked.method;
+  const bool makes_token = is_token_request(job.head(), job.path);
   for (bool again = true;; again = false) {
     const auto out = outgoing(job);
     const std::string_view token =
@@ -114,12 +130,13 @@ awaitable<bool> Proxy::run_cached(Job& job) {
                        .query = std::string(query),
                        .token = token_digest(job.ours() ? job.token->reveal() : token),
                        .maker = job.ours() ? login_.number() : 0,
-                       .own_namespace = !own.empty()};
+                       .own_namespace = !own.empty(),
+                       .makes_token = makes_token};
     std::string key =
-        cache_key({.method = job.request.asked.method,
+        cache_key({.method = makes_token ? "POST" : std::string_view(method),
                    .path = job.request.target.path,
-                   .query = job.request.asked.method == "LIST" ? "" : query,
-                   .body = {},
+                   .query = method == "LIST" ? "" : query,
+                   .body = out->body ? out->body->reveal() : std::string_view{},
                    .vault_namespace = own.empty() ? session_.vault_namespace() : own,
                    .token = job.ours() ? std::string("ours") : "client " + std::string(token),
                    .wrap_ttl = {}});
@@ -128,12 +145,18 @@ awaitable<bool> Proxy::run_cached(Job& job) {
         [this, out](std::string metadata) {
           return current_version(this, out, std::move(metadata));
         });
-    if (served.answer.too_large) co_return false;
+    if (served.answer.too_large && !makes_token) co_return false;
+    if (served.answer.too_large) {
+      co_await fail(job, {ErrorKind::bad_reply, "the answer to a login is too large"});
+      co_return true;
+    }
     const bool denied = !served.hit && !served.answer.error && served.answer.status == 403;
     if (denied && job.ours() && again &&
         (session_.token() != job.token || !co_await login_.token_is_good())) {
       if (!co_await wait_for_token(job, job.token)) co_return true;
-      continue;
+      if (!makes_token) continue;
+      co_await refuse_repeat(job);
+      co_return true;
     }
     co_await respond(job, served);
     co_return true;
@@ -171,6 +194,8 @@ awaitable<void> Proxy::respond(Job& job, const Served& served) {
 
 void Proxy::observe(const Job& job, int status, std::string_view answer, Instant asked) {
   if (!cache_.enabled()) return;
+  if (status == 403 && job.credential == Credential::clients)
+    cache_.denied(clients_token(job.head()));
   const std::string_view body = job.whole != nullptr ? job.whole->bytes().reveal() : "";
   cache_.observe(job.request.asked.method, job.request.asked.path, body, status, answer, asked);
 }

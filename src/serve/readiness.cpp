@@ -28,6 +28,35 @@ std::string trouble_of(const Snapshot::Secret& secret, Instant now) {
   return "";
 }
 
+namespace {
+
+constexpr Duration kServerSilence = std::chrono::minutes(1);
+
+// Programs that ask through a listener need a token that lives and a server that answers.
+void check_proxy(const Snapshot& snapshot, const Snapshot::Serving& serving, Readiness& out) {
+  using Phase = Snapshot::Token::Phase;
+  const Snapshot::Token& token = snapshot.token;
+  const std::string because = token.error.empty() ? "" : ": " + token.error;
+  if (serving.lends_token) {
+    if (token.phase == Phase::lost)
+      out.reasons.push_back({"token", "gone, and there will be no other" + because});
+    else if (token.phase == Phase::logging_in)
+      out.reasons.push_back({"token", "logging in" + because});
+    else if (token.expires && *token.expires <= snapshot.now)
+      out.reasons.push_back({"token", "it has ended" + because});
+  }
+  const Snapshot::Server& server = snapshot.server;
+  const bool silent = !server.reachable_since && !server.error.empty() &&
+                      (!server.answered_at || *server.answered_at + kServerSilence < snapshot.now);
+  if (silent && !serving.serves_stale) {
+    const std::string since =
+        server.answered_at ? " for " + short_text(snapshot.now - *server.answered_at) : " yet";
+    out.reasons.push_back({"server", "no answer" + since + ": " + server.error});
+  }
+}
+
+}  // namespace
+
 Readiness readiness(const Snapshot& snapshot) {
   Readiness out{.started = snapshot.instance.ready};
   if (snapshot.instance.stopping) out.reasons.push_back({"keybearer", "stopping"});
@@ -37,6 +66,8 @@ Readiness readiness(const Snapshot& snapshot) {
     const std::string& error = snapshot.token.error;
     out.reasons.push_back({"keybearer", error.empty() ? "logging in" : "logging in: " + error});
   }
+  if (snapshot.serving && snapshot.serving->proxies && !logging_in)
+    check_proxy(snapshot, *snapshot.serving, out);
   for (const Snapshot::Secret& secret : snapshot.secrets) {
     // What waits for the login is no reason of its own.
     if (logging_in && secret.state == Snapshot::Secret::State::pending) continue;

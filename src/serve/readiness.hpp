@@ -1,6 +1,7 @@
 #pragma once
 // Is it ready? All required secrets are in and fresh enough, and the child is there (behaviour
-// section 7, /readyz). Pure.
+// section 7, /readyz); with a listener that passes requests on, the token lives, too, and the server
+// has answered within a minute, or the cache answers for it. Pure.
 
 #include <string>
 #include <vector>

@@ -45,43 +45,18 @@ bool is_peer(std::string_view who, const http::Peer& peer) {
                                [&](gid_t gid) { return number == std::to_string(gid); });
   }
   if (!peer.certificate) return false;
+  const auto is_named = [&who](std::string_view name) {
+    if (who.ends_with('*')) return name.starts_with(who.substr(0, who.size() - 1));
+    return name == who;
+  };
   if (who.starts_with("CN=")) {
-    return !peer.certificate->common_name.empty() && who.substr(3) == peer.certificate->common_name;
+    who.remove_prefix(3);
+    return !peer.certificate->common_name.empty() && is_named(peer.certificate->common_name);
   }
-  return std::ranges::find(peer.certificate->names, who) != peer.certificate->names.end();
+  return std::ranges::any_of(peer.certificate->names, is_named);
 }
 
 }  // namespace
-
-result<std::vector<RequestPattern>> parse_pattern(std::string_view text) {
-  const auto space = text.find(' ');
-  const auto wrong = [&](std::string_view why) {
-    return fail(ErrorKind::config, "\"" + std::string(text) + "\": " + std::string(why) +
-                                       "; expected a method and a path, such as \"GET "
-                                       "secret/data/app/*\"");
-  };
-  const auto begin = text.find_first_not_of(' ', space);  // npos of none, too
-  if (space == text.npos || begin == text.npos) return wrong("no path");
-  std::string_view path = text.substr(begin);
-  if (path.starts_with("/v1/")) path.remove_prefix(4);
-  path = path.starts_with('/') ? path.substr(1) : path;
-  if (path.empty() || path.contains(' ')) return wrong("not a path");
-  if (const auto star = path.find('*'); star != path.npos && star + 1 != path.size())
-    return wrong("* stands at the end only; + is one segment");
-  std::vector<RequestPattern> patterns;
-  std::string_view methods = text.substr(0, space);
-  while (!methods.empty()) {
-    const auto comma = methods.find(',');
-    const std::string_view method = methods.substr(0, comma);
-    if (method != "*" &&
-        (method == "OPTIONS" || std::ranges::find(kMethods, method) == kMethods.end()))
-      return wrong("no such method");
-    patterns.push_back({std::string(method), std::string(path), std::string(text)});
-    methods.remove_prefix(comma == methods.npos ? methods.size() : comma + 1);
-  }
-  if (patterns.empty()) return wrong("no method");
-  return patterns;
-}
 
 bool matches_path(std::string_view pattern, std::string_view path) {
   for (;;) {
@@ -144,6 +119,10 @@ std::optional<Refusal> Rules::check_client(const http::RequestHead& head,
         }) > 1)
       return refusal(400, "header", std::string(once) + " twice");
   }
+  // A namespace is the beginning of a path, and is read as one by the rules.
+  if (const auto ns = without_slashes(head.header("X-Vault-Namespace"));
+      !ns.empty() && !parse_target("/" + std::string(ns)))
+    return refusal(400, "header", "bad X-Vault-Namespace");
   if (head.method == "OPTIONS" || std::ranges::find(kMethods, head.method) == kMethods.end()) {
     auto refused = refusal(405, "method", "this method is not served");
     refused.headers.emplace_back("Allow", kAllowed);

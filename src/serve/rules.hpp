@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "config/config.hpp"
+#include "config/request_pattern.hpp"
 #include "http/message.hpp"
 #include "http/peer.hpp"
 #include "serve/path.hpp"
@@ -28,15 +29,8 @@ struct Refusal {
   http::Headers headers = {};
 };
 
-// "GET secret/data/app/*": methods, or *, and a path below /v1/. `+` is one segment, `*` at the end
-// the rest, as in Vault's policies. POST and PUT are the same; HEAD counts as GET.
-struct RequestPattern {
-  std::string method;  // "*": any
-  std::string path;
-  std::string text;  // as it was written
-};
-// Error kind config: what is wrong with it.
-[[nodiscard]] result<std::vector<RequestPattern>> parse_pattern(std::string_view text);
+using config::parse_pattern;
+using config::RequestPattern;
 [[nodiscard]] bool matches_path(std::string_view pattern, std::string_view path);
 
 // What a request asks for, as rules and cache see it.

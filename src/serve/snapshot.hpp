@@ -16,6 +16,7 @@
 #include "base/log_events.hpp"
 #include "base/outcomes.hpp"
 #include "base/time.hpp"
+#include "serve/serving_stats.hpp"
 
 namespace keybearer::serve {
 
@@ -52,7 +53,8 @@ struct Snapshot {
   struct Server {
     std::string address = {}, version = {};  // version "": not known
     std::optional<Instant> reachable_since = {};
-    std::string error = {};  // of the last request without an answer
+    std::optional<Instant> answered_at = {};  // when the last answer came; none yet
+    std::string error = {};                   // of the last request without an answer
   } server = {};
 
   struct Secret {
@@ -115,7 +117,21 @@ struct Snapshot {
   std::uint64_t redactions = 0;
 
   std::vector<std::string> listeners = {};  // addresses
-  std::vector<log::Event> events = {};      // the oldest first
+  struct Serving {
+    ListenerStats listeners = {};
+    http::ServerStats connections = {};
+    ProxyStats proxy = {};
+    bool proxies = false;       // a listener passes requests on
+    bool lends_token = false;   // ... with our token where they have none
+    bool serves_stale = false;  // from the cache while the server is away
+    struct Cache {
+      CacheStats stats = {};
+      std::size_t entries = 0, bytes = 0;
+    };
+    std::optional<Cache> cache = {};  // none: off
+  };
+  std::optional<Serving> serving = {};  // none: no listener
+  std::vector<log::Event> events = {};  // the oldest first
 
   [[nodiscard]] WallTime wall_at(Instant at) const { return wall + (at - now); }
 };

@@ -158,19 +158,18 @@ struct Session::Impl {
     }
   };
 
-  void count(const result<http::Response>& response) {
-    if (!response) {
-      ++stats.failed;
-      if (response.error().reason == Reason::held_back) return;  // it was never sent
-      stats.reachable_since.reset();
-      stats.error = response.error().text;
-      return;
-    }
+  void count_failure(const Error& error) {
+    ++stats.failed;
+    if (error.reason == Reason::held_back) return;  // it was never sent
+    stats.reachable_since.reset();
+    stats.error = error.text;
+  }
+
+  void count_answer(int status) {
     ++stats.answered;
-    ++(response->status < 400   ? stats.succeeded
-       : response->status < 500 ? stats.refused
-                                : stats.erred);
-    if (!stats.reachable_since) stats.reachable_since = Clock::now();
+    ++(status < 400 ? stats.succeeded : status < 500 ? stats.refused : stats.erred);
+    stats.answered_at = Clock::now();
+    if (!stats.reachable_since) stats.reachable_since = stats.answered_at;
     stats.error.clear();
   }
 
@@ -223,8 +222,12 @@ awaitable<result<http::Response>> Session::send(http::Request request, Traffic t
   request.gate = &gate;
   const auto http = impl->http;
   auto response = co_await http->send(std::move(request));
-  impl->count(response);
-  if (response) impl->obey(*response);
+  if (!response) {
+    impl->count_failure(response.error());
+    co_return response;
+  }
+  impl->count_answer(response->status);
+  impl->obey(*response);
   co_return response;
 }
 
@@ -234,9 +237,17 @@ awaitable<result<StreamAnswer>> Session::open(http::StreamRequest request, Traff
   Impl::Turnstile gate(*impl, traffic, Instant{}, give_up_at);
   request.gate = &gate;
   auto http = impl->http;
+  http::BodySource* const body = request.body;
   auto opened = co_await http::open(*http, std::move(request));
-  ++(opened ? impl->stats.answered : impl->stats.failed);
-  if (!opened) co_return std::unexpected(std::move(opened).error());
+  if (!opened) {
+    // Where a body comes from the client as it is sent, the trouble may be the client's own.
+    if (body == nullptr || body->rewind())
+      impl->count_failure(opened.error());
+    else
+      ++impl->stats.failed;
+    co_return std::unexpected(std::move(opened).error());
+  }
+  impl->count_answer((*opened)->status);
   co_return StreamAnswer{std::move(http), *std::move(opened)};
 }
 

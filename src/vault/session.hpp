@@ -40,7 +40,8 @@ struct SessionStats {
   std::uint64_t answered = 0, failed = 0;
   std::uint64_t succeeded = 0, refused = 0, erred = 0;  // of the answered: 2xx and 3xx, 4xx, 5xx
   std::optional<Instant> reachable_since;               // unset: the last request got no answer
-  std::string error;                                    // of that one
+  std::optional<Instant> answered_at;                   // when the last answer came
+  std::string error;                                    // of the last request without one
 };
 
 // An answer that is still coming, and the client that its connection belongs to.

@@ -825,3 +825,56 @@ def test_50_tls_clients_revocation_and_reload(front, stub, tmp_path):
     assert tls_ask(f, ca, other, "/v1/kv/y")[0] == 200 and "listener.tls_reload_failed" in f.log
     # Plain text on it gets no answer, and a half handshake holds nobody up.
     assert b"HTTP/1.1 200" not in f.raw(request())
+
+# --- what it shows -----------------------------------------------------------------------------------------------------------------------
+
+def test_54_no_value_and_no_id_in_what_it_shows(front, stub):
+    names = ["hvs.clients-own-token-0123456789abcdef", "database/creds/app/leaseid0123456789", "accessor0123456789abcdef", "query0123456789"]
+    for method, path in (("POST", f"auth/token/revoke/{names[0]}"), ("PUT", f"sys/leases/revoke/{names[1]}"),
+                         ("POST", f"auth/token/lookup-accessor/{names[2]}")):
+        stub.on(f"{method} /v1/{path}", reply(204))
+    stub.on("GET /v1/kv/x", reply(body={"data": {"value": "the-value"}}))
+    f = front(config="[cache]\n")
+    mine = {"X-Vault-Token": names[0]}
+    assert f.ask("POST", f"/v1/auth/token/revoke/{names[0]}", {}, mine).status == 204
+    assert f.ask("PUT", f"/v1/sys/leases/revoke/{names[1]}", {}, mine).status == 204
+    assert f.ask("POST", f"/v1/auth/token/lookup-accessor/{names[2]}", {}, mine).status == 204
+    f.get(f"/v1/kv/x?p={names[3]}", mine)
+    f.ask("POST", f"/v1/auth/token/revoke/{names[0]}", {}, mine, guard=False)  # refusals are logged, too
+    f.get(f"/v1/kv//{names[0]}", mine)
+    f.ask("POST", f"/v1/auth/token/revoke/{TOKEN}", {})
+    wait_for(lambda: f.log.count('"event":"listener.request"') >= 5, 5)
+    for shown in (f.get("/metrics").body, f.get("/").body, f.get("/?format=json").body, f.get("/readyz?verbose").body, f.log.encode()):
+        for name in (*names, "leaseid0123456789", "the-value"):
+            assert name.encode() not in shown, name
+
+
+def test_55_ready_only_with_a_token_and_a_server(front, stub):
+    stub.login_error = reply(503, {"errors": ["Vault is sealed"]})
+    f = front()
+
+    def readiness():
+        answer = f.get("/readyz?verbose", guard=False)
+        return answer.status, [f'{r["subject"]}: {r["reason"]}' for r in answer.json["reasons"]]
+    status, reasons = wait_for(lambda: (r := readiness()) and "sealed" in str(r) and r, 10)
+    assert status == 503 and "logging in" in reasons[0], reasons
+    stub.login_error = None
+    wait_for(lambda: readiness() == (200, []), 20, readiness)
+    # The token is gone and there is no other: found out by the first request.
+    stub.gone.add(stub.token)
+    stub.login_error = reply(503, {"errors": ["Vault is sealed"]})
+    stub.on("GET /v1/kv/x", OK)
+    assert f.get("/v1/kv/x").status == 503
+    status, reasons = readiness()
+    assert status == 503 and reasons[0].startswith("token: logging in"), reasons
+    assert f.get("/livez", guard=False).status == 200
+    stub.login_error = None
+    wait_for(lambda: readiness() == (200, []), 20, readiness)
+
+
+def test_55_without_a_token_of_its_own_to_lend_the_server_counts(front, stub):
+    stub.login_error = reply(503, {"errors": ["Vault is sealed"]})
+    f = front(config="[api_proxy]\nuse_auto_auth_token = false\n", listener='[[listener]]\naddress = "127.0.0.1:PORT"\n')
+    assert f.get("/readyz", guard=False).status == 503  # its own start is not over
+    stub.login_error = None
+    wait_for(lambda: f.get("/readyz", guard=False).status == 200, 20, lambda: f.get("/readyz").body)

@@ -333,3 +333,126 @@ def test_43_leases_are_revoked_at_the_end(front, stub):
     assert f.stop() == 0
     revoked = {json.loads(r.body)["lease_id"] for r in stub.seen("PUT /v1/sys/leases/revoke")}
     assert revoked == leases
+
+
+# --- cache.tokens ------------------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def tokens(stub):
+    """The stub makes tokens; tokens() is how many."""
+    made = []
+
+    def make(request, _):
+        made.append(f"hvs.issued-{len(made)}")
+        return reply(body={"auth": {"client_token": made[-1], "accessor": f"accessor-{len(made)}", "lease_duration": stub.ttl_of_tokens,
+                                    "renewable": True, "num_uses": 3 if b"limited" in request.body else 0}, "lease_duration": 0})
+    stub.ttl_of_tokens = 60
+    for path in ("auth/userpass/login/bob", "auth/jwt/login", "auth/token/create", "auth/token/create/role"):
+        for method in ("POST", "PUT"):
+            stub.on(f"{method} /v1/{path}", make)
+    for path in ("revoke-self", "revoke", "revoke-accessor"):
+        stub.on(f"POST /v1/auth/token/{path}", reply(204))
+    return lambda: len(made)
+
+
+LOGIN_BOB = ("POST", "/v1/auth/userpass/login/bob", {"password": "p", "other": 1})
+MINE = {"X-Vault-Token": "mine"}
+
+
+def token_of(answer):
+    return answer.json["auth"]["client_token"]
+
+
+def test_34_equal_logins_and_new_tokens_are_one_where_it_is_asked_for(front, tokens):
+    f = front("tokens = true")
+    first = f.ask(*LOGIN_BOB)
+    assert first.header("X-Cache") == "MISS" and first.json["auth"]["lease_duration"] == 60
+    for method, body in (("PUT", LOGIN_BOB[2]), ("POST", '{"other":1, "password" : "p"}')):
+        again = f.ask(method, LOGIN_BOB[1], body)
+        assert again.header("X-Cache") == "HIT" and token_of(again) == token_of(first)
+    for change in ({"body": {"password": "q"}}, {"headers": {"X-Vault-Namespace": "ns"}}, {"target": "/v1/auth/jwt/login"},
+                   {"headers": {"Authorization": "Negotiate x"}}, {"headers": {"X-Vault-Wrap-TTL": "60s"}}):
+        answer = f.ask("POST", change.get("target", LOGIN_BOB[1]), change.get("body", LOGIN_BOB[2]), change.get("headers"))
+        assert token_of(answer) != token_of(first), change
+    created = {token_of(f.ask("POST", "/v1/auth/token/create", {"meta": {"a": "b"}}, MINE)) for _ in range(3)}
+    others = {token_of(f.ask("POST", "/v1/auth/token/create", body, headers)) for body, headers in (
+        ({"meta": {"a": "c"}}, MINE), ({"meta": {"a": "b"}}, {"X-Vault-Token": "another"}))}
+    assert len(created) == 1 and len(others) == 2 and not created & others
+    # One that is good for so many uses is for who asked.
+    assert len({token_of(f.ask("POST", "/v1/auth/jwt/login", {"role": "limited"})) for _ in range(3)}) == 3
+
+
+def test_34_twenty_equal_logins_are_one_request(front, stub, tokens):
+    go = threading.Event()
+    make = stub.routes["POST /v1/auth/userpass/login/bob"]
+    stub.on("POST /v1/auth/userpass/login/bob", lambda r, c: go.wait(10) and make(r, c))
+    f = front("tokens = true")
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(token_of(f.ask(*LOGIN_BOB)))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: "joined" in (text := f.get("/metrics").body.decode()) and 'requests_total{result="joined"} 19' in text, 10)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(got) == 20 and len(set(got)) == 1 and tokens() == 1
+
+
+@pytest.mark.parametrize("how", ["revoke-self", "revoke", "revoke-accessor", "lease", "prefix", "refused", "clear token", "clear accessor",
+                                 "clear path", "clear all"])
+def test_34_a_token_that_may_be_gone_is_not_given_again(front, stub, tokens, how):
+    stub.on("GET /v1/kv/x", reply(403, {"errors": ["permission denied"]}))
+    for path in ("sys/leases/revoke", "sys/leases/revoke-prefix/auth/userpass"):
+        stub.on(f"PUT /v1/{path}", reply(204))
+    f = front("tokens = true")
+    first = f.ask(*LOGIN_BOB).json["auth"]
+    assert f.ask(*LOGIN_BOB).header("X-Cache") == "HIT"
+    token, accessor = first["client_token"], first["accessor"]
+    do = {"revoke-self": lambda: f.ask("POST", "/v1/auth/token/revoke-self", {}, {"X-Vault-Token": token}),
+          "revoke": lambda: f.ask("POST", "/v1/auth/token/revoke", {"token": token}, MINE),
+          "revoke-accessor": lambda: f.ask("POST", "/v1/auth/token/revoke-accessor", {"accessor": accessor}, MINE),
+          "lease": lambda: f.ask("PUT", "/v1/sys/leases/revoke", {"lease_id": "auth/userpass/login/bob/h1"}, MINE),
+          "prefix": lambda: f.ask("PUT", "/v1/sys/leases/revoke-prefix/auth/userpass", None, MINE),
+          "refused": lambda: f.get("/v1/kv/x", {"X-Vault-Token": token}),
+          "clear token": lambda: f.ask("POST", "/agent/v1/cache-clear", {"type": "token", "value": token}),
+          "clear accessor": lambda: f.ask("POST", "/agent/v1/cache-clear", {"type": "token_accessor", "value": accessor}),
+          "clear path": lambda: f.ask("POST", "/agent/v1/cache-clear", {"type": "request_path", "value": "/v1/auth/userpass"}),
+          "clear all": lambda: f.ask("POST", "/agent/v1/cache-clear", {"type": "all"})}
+    assert do[how]().status in (200, 204, 403)
+    again = f.ask(*LOGIN_BOB)
+    assert again.header("X-Cache") == "MISS" and token_of(again) != token
+
+
+def test_34_a_token_ends_and_is_renewed(front, stub, tokens):
+    stub.ttl_of_tokens = 12
+    f = front("tokens = true")
+    token = token_of(f.ask(*LOGIN_BOB))
+    answer = wait_for(lambda: (a := f.ask(*LOGIN_BOB)).header("Age") == "1" and a, 5)
+    assert answer.json["auth"]["lease_duration"] in (10, 11) and answer.json["lease_duration"] == 0
+    stub.on("POST /v1/auth/token/renew-self", reply(body={"auth": {"client_token": token, "lease_duration": 500, "renewable": True}}))
+    assert f.ask("POST", "/v1/auth/token/renew-self", {}, {"X-Vault-Token": token}).status == 200
+    answer = f.ask(*LOGIN_BOB)
+    assert answer.header("X-Cache") == "HIT" and answer.json["auth"]["lease_duration"] > 490
+    # One with less than min_remaining is not given to the next.
+    assert token_of(f.ask("POST", "/v1/auth/jwt/login", {"a": 1})) == token_of(f.ask("POST", "/v1/auth/jwt/login", {"a": 1}))
+    stub.ttl_of_tokens = 9
+    assert token_of(f.ask("POST", "/v1/auth/jwt/login", {"a": 2})) != token_of(f.ask("POST", "/v1/auth/jwt/login", {"a": 2}))
+
+
+def test_34_a_refused_login_is_told_each_time(front, stub, tokens):
+    stub.on("POST /v1/auth/userpass/login/bob", reply(400, {"errors": ["invalid username or password"]}))
+    f = front("tokens = true")
+    for _ in range(2):
+        answer = f.ask(*LOGIN_BOB)
+        assert (answer.status, answer.errors, answer.header("X-Cache")) == (400, ["invalid username or password"], "MISS")
+    assert len(stub.seen("POST /v1/auth/userpass/login/bob")) == 2
+
+
+def test_34_what_was_made_of_keybearers_token_ends_with_it(front, stub, tokens):
+    f = front("tokens = true\n[api_proxy]\nallow_token_creation = true")
+    one = token_of(f.ask("POST", "/v1/auth/token/create", {}))
+    assert token_of(f.ask("POST", "/v1/auth/token/create", {})) == one
+    stub.gone.add(stub.token)
+    stub.on("GET /v1/kv/x", reply(body={}))
+    assert f.get("/v1/kv/x").status == 200 and stub.logins == 2
+    assert token_of(f.ask("POST", "/v1/auth/token/create", {})) != one

@@ -341,3 +341,75 @@ TEST_CASE("a million random steps agree with the model") {
   CHECK(core.size() == 0);
   CHECK(core.bytes() == 0);
 }
+
+// Point 34.
+TEST_CASE("tokens: what is kept of a login, and how it goes") {
+  const http::Headers json{{"Content-Type", "application/json"}};
+  const auto judge = [&](std::string_view body, int status = 200) {
+    return serve::judge_token(status, json, body);
+  };
+  const std::string_view login =
+      R"({"lease_duration":0,"auth":{"client_token":"hvs.t","accessor":"a","metadata":{"lease_duration":"5"},"lease_duration":60,"num_uses":0}})";
+  const auto kept = judge(login);
+  CHECK(kept.kind == Cached::token);
+  CHECK(kept.issued == serve::token_digest("hvs.t"));
+  CHECK(kept.accessor == "a");
+  CHECK(kept.ttl == 60s);
+  const Secret left = serve::with_duration(login, kept, 41s);
+  CHECK(left.reveal().contains(R"("lease_duration":41,"num_uses")"));
+  CHECK(left.reveal().starts_with(R"({"lease_duration":0,)"));
+  for (const char* body :
+       {R"({"auth":{"client_token":"t","lease_duration":60,"num_uses":3}})",
+        R"({"auth":{"client_token":"t","lease_duration":0}})", R"({"auth":{"lease_duration":60}})",
+        R"({"auth":{"client_token":"","lease_duration":60,"mfa_requirement":{}}})",
+        R"({"auth":null,"wrap_info":{"token":"w"}})", "x", "[]"})
+    CHECK(judge(body).kind == Cached::no);
+  CHECK(judge(login, 400).kind == Cached::no);
+
+  const auto head = [](std::string method, http::Headers headers = {}) {
+    http::RequestHead out;
+    out.method = std::move(method);
+    out.headers = std::move(headers);
+    return out;
+  };
+  for (const char* path : {"auth/approle/login", "ns/auth/ldap/login/bob", "auth/token/create",
+                           "auth/token/create/role", "auth/token/create-orphan"}) {
+    CHECK(serve::is_token_request(head("POST"), path));
+    CHECK_FALSE(serve::is_token_request(head("GET"), path));
+    CHECK_FALSE(serve::is_token_request(head("POST", {{"X-Vault-Wrap-TTL", "9"}}), path));
+  }
+  CHECK_FALSE(serve::is_token_request(head("POST", {{"Authorization", "Negotiate x"}}),
+                                      "auth/kerberos/login"));
+  for (const char* path : {"auth/token/renew-self", "kv/data/x", "auth/token/lookup"})
+    CHECK_FALSE(serve::is_token_request(head("POST"), path));
+
+  CacheCore core({.max_entries = 9, .min_remaining = 10s});
+  const auto keep = [&](const char* key, std::uint64_t maker = 0) {
+    CacheEntry entry;
+    entry.path = "auth/approle/login";
+    entry.maker = maker;
+    entry.what = kept;
+    entry.end = kStart + 60s;
+    entry.body = std::make_shared<const Secret>(login);
+    (void)core.ask(key, kStart, maker);
+    CHECK(core.stored(key, std::move(entry), kStart));
+  };
+  keep("k");
+  CHECK(core.ask("k", kStart + 50s).action == CacheAction::serve);
+  CHECK(core.ask("k", kStart + 51s).action == CacheAction::fetch);
+  core.failed("k");
+  keep("k");
+  core.token_renewed(kept.issued, 60s, kStart + 40s);
+  CHECK(core.ask("k", kStart + 90s).action == CacheAction::serve);
+  CHECK(core.drop_accessor("b") == 0);
+  CHECK(core.drop_accessor("a") == 1);
+  keep("k");
+  CHECK(core.drop_token(kept.issued) == 1);
+  keep("k");
+  CHECK(core.drop_tokens() == 1);
+  // Made of our token: it dies with it.
+  keep("k", 1);
+  CHECK(core.ask("k", kStart, 2).action == CacheAction::fetch);
+  CHECK(serve::eviction_of("POST", "auth/token/renew-self", "").what ==
+        serve::Eviction::What::token_renewed);
+}

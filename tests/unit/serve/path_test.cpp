@@ -86,3 +86,18 @@ TEST_CASE("parameters are read as Vault reads them") {
   CHECK_FALSE(query_value("xlist=1", "list").has_value());
   CHECK_FALSE(query_value("", "list").has_value());
 }
+
+TEST_CASE("no token, accessor or lease of a path is in the log") {
+  const std::pair<const char*, const char*> rows[] = {
+      {"/v1/kv/data/app", "/v1/kv/data/app"},
+      {"/v1/kv/data/renew/app", "/v1/kv/data/renew/app"},
+      {"/v1/auth/token/revoke/hvs.x", "/v1/auth/token/revoke/..."},
+      {"/v1/ns/auth/token/lookup-accessor/abc", "/v1/ns/auth/token/lookup-accessor/..."},
+      {"/v1/sys/leases/revoke/database/creds/a/b", "/v1/sys/leases/revoke/..."},
+      {"/v1/sys/leases/revoke", "/v1/sys/leases/revoke"},
+      {"/v1/x/hvs.0123456789012345678901234/y", "/v1/x/.../y"},
+      {"/", "/"},
+      {"", ""},
+  };
+  for (const auto& [path, shown] : rows) CHECK(serve::shown_path(path) == shown);
+}

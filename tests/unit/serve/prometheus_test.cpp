@@ -127,5 +127,36 @@ TEST_CASE("a token without an end, none at all, no child; never an accessor") {
   CHECK(prometheus(s, kUsage).find("token_expiry") == std::string::npos);
 }
 
+TEST_CASE("listeners, proxy and cache: only where there are such") {
+  Snapshot s = sample();
+  s.serving = Snapshot::Serving{
+      .listeners = {.refused = {{"guard", 3}}, .dry_run_refusals = 1},
+      .connections = {.connections = 9, .malformed = 2, .responses = {0, 0, 7, 0, 1, 0}, .open = 4},
+      .proxy = {.success = 5, .failed = {{"upstream", 6}}, .leaks_stopped = 1, .cancelled = 2},
+      .proxies = true,
+      .cache =
+          Snapshot::Serving::Cache{.stats = {.hits = 8, .stale = 1}, .entries = 3, .bytes = 99}};
+  const std::string text = prometheus(s, kUsage);
+  for (const char* line :
+       {"keybearer_listener_connections_total 9", "keybearer_listener_connections 4",
+        "keybearer_listener_responses_total{code=\"2xx\"} 7",
+        "keybearer_listener_refused_total{check=\"guard\"} 3",
+        "keybearer_listener_refused_total{check=\"malformed\"} 2",
+        "keybearer_listener_would_refuse_total 1",
+        "keybearer_proxy_requests_total{result=\"success\"} 5",
+        "keybearer_proxy_failed_total{reason=\"upstream\"} 6",
+        "keybearer_proxy_token_kept_total{what=\"answer\"} 1", "keybearer_proxy_cancelled_total 2",
+        "keybearer_cache_requests_total{result=\"hit\"} 8", "keybearer_cache_stale_total 1",
+        "keybearer_cache_entries 3", "keybearer_cache_bytes 99"}) {
+    CAPTURE(line);
+    CHECK(text.find(std::string(line) + "\n") != std::string::npos);
+  }
+  s.serving->proxies = false;
+  s.serving->cache.reset();
+  const std::string less = prometheus(s, kUsage);
+  CHECK(less.find("keybearer_proxy_") == std::string::npos);
+  CHECK(less.find("keybearer_cache_") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace keybearer::serve

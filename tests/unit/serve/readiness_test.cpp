@@ -107,6 +107,66 @@ TEST_CASE("ready: all required secrets are in and fresh enough, and the child ru
          s.token.phase = Snapshot::Token::Phase::logging_in;
        },
        {"keybearer: logging in"}},
+      {"a proxy whose token is gone",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
+         s.token.phase = Snapshot::Token::Phase::lost;
+         s.token.error = "403";
+       },
+       {"token: gone, and there will be no other: 403"}},
+      {"a proxy that logs in again",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
+         s.token.phase = Snapshot::Token::Phase::logging_in;
+       },
+       {"token: logging in"}},
+      {"a proxy whose token has ended",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
+         s.token.expires = s.now;
+       },
+       {"token: it has ended"}},
+      {"a proxy that lends no token",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true};
+         s.token.phase = Snapshot::Token::Phase::lost;
+       },
+       {}},
+      {"only metrics",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.lends_token = true};
+         s.token.phase = Snapshot::Token::Phase::lost;
+       },
+       {}},
+      {"a proxy whose server has been silent for more than a minute",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
+         s.server.reachable_since.reset();
+         s.server.answered_at = s.now - 61s;
+         s.server.error = "refused";
+       },
+       {"server: no answer for 1m1s: refused"}},
+      {"... for a minute",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
+         s.server.reachable_since.reset();
+         s.server.answered_at = s.now - 60s;
+         s.server.error = "refused";
+       },
+       {}},
+      {"... whose cache answers for it",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true, .serves_stale = true};
+         s.server.reachable_since.reset();
+         s.server.error = "refused";
+       },
+       {}},
+      {"... that nobody has asked for long",
+       [](Snapshot& s) {
+         s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
+         s.server.answered_at = s.now - 1h;
+       },
+       {}},
       {"not yet in place",
        [](Snapshot& s) {
          s.instance.ready = false;

@@ -173,6 +173,12 @@ TEST_CASE("the peer's uid and groups decide, and a certificate's names") {
   CHECK(fixture.judge(head_of("GET", "/v1/kv/b", kGood)) == 0);
   fixture.peer.certificate = {.common_name = "pos-2", .names = {"pos-1"}};
   CHECK(fixture.judge(head_of("GET", "/v1/kv/a", kGood)) == 403);
+  // A fleet of them.
+  fixture.listener.allow = {{"CN=pos-*", {"GET kv/a"}}, {"spiffe://d/*", {"GET kv/b"}}};
+  CHECK(fixture.judge(head_of("GET", "/v1/kv/a", kGood)) == 0);
+  fixture.peer.certificate = {.common_name = "POS-2", .names = {"spiffe://d2/x"}};
+  CHECK(fixture.judge(head_of("GET", "/v1/kv/a", kGood)) == 403);
+  CHECK(fixture.judge(head_of("GET", "/v1/kv/b", kGood)) == 403);
   fixture.peer.certificate.reset();
   CHECK(fixture.judge(head_of("GET", "/v1/kv/a", kGood)) == 403);
 }
@@ -202,6 +208,8 @@ TEST_CASE("no spelling of a path or namespace slips past the allow rules") {
   CHECK(asks("PUT", "/v1/transit/encrypt/k") == 0);
   CHECK(asks("GET", "/v1/kv/data/app/x", with("X-Vault-Namespace", "other")) == 403);
   CHECK(asks("GET", "/v1/kv/data/app/x", with("X-Vault-Namespace", "/")) == 0);
+  for (const char* ns : {"..", "kv/..", "a//b", "a%2fb", "kv/data/app/../..", "./", "a\\b"})
+    CHECK(asks("GET", "/v1/kv/data/app/x", with("X-Vault-Namespace", ns)) == 400);
   fixture.listener.allow_mode = Listener::AllowMode::log;
   CHECK(asks("GET", "/v1/kv/data/other") == 0);
 }
