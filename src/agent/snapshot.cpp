@@ -162,8 +162,8 @@ Snapshot::Child child_of(const child::Supervisor& supervisor, const config::Exec
 }
 
 Snapshot::Serving serving_of(const SnapshotSources& s, const config::Config& config) {
-  Snapshot::Serving serving{.listeners = s.listeners->stats(),
-                            .connections = s.listeners->server_stats(),
+  Snapshot::Serving serving{.listeners = s.listeners.stats(),
+                            .connections = s.listeners.server_stats(),
                             .proxy = s.proxy.stats()};
   serving.proxies = passes_requests_on(config);
   serving.lends_token = config.api_proxy.use_auto_auth_token != config::ApiProxy::UseToken::no;
@@ -215,7 +215,7 @@ Snapshot take_snapshot(const SnapshotSources& s) {
   out.fetch_time = s.secrets.fetch_time();
   out.redactions = redactor().redactions();
   out.listeners = s.facts.listeners;
-  if (s.listeners != nullptr && s.listeners->size() > 0) out.serving = serving_of(s, config);
+  if (s.listeners.size() > 0) out.serving = serving_of(s, config);
   out.events.assign(log::events().begin(), log::events().end());
   return out;
 }
