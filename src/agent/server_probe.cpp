@@ -5,7 +5,7 @@
 namespace keybearer {
 
 namespace {
-constexpr Duration kProbeAfter = std::chrono::seconds(10);
+constexpr Duration kProbeAfter = std::chrono::seconds(50);
 }
 
 void ServerProbe::ask() {

@@ -23,7 +23,7 @@ struct Proxy::Outgoing {
   vault::Token token;
   std::string accessor, mount;
   bool ours;
-  std::optional<Secret> body = {};
+  std::shared_ptr<const Secret> body = {};  // null: none
 };
 
 bool Proxy::may_be_cached(const Job& job) const {
@@ -44,7 +44,7 @@ std::shared_ptr<const Proxy::Outgoing> Proxy::outgoing(const Job& job) const {
   if (out->ours) out->token = job.token;
   out->accessor = job.accessor;
   out->mount = job.mount;
-  if (job.whole != nullptr) out->body = job.whole->bytes().clone();
+  if (job.whole != nullptr) out->body = std::make_shared<const Secret>(job.whole->bytes().clone());
   return out;
 }
 
@@ -151,6 +151,7 @@ awaitable<bool> Proxy::run_cached(Job& job) {
       co_return true;
     }
     const bool denied = !served.hit && !served.answer.error && served.answer.status == 403;
+    if (denied && !job.ours()) cache_.denied(clients_token(job.head()));
     if (denied && job.ours() && again &&
         (session_.token() != job.token || !co_await login_.token_is_good())) {
       if (!co_await wait_for_token(job, job.token)) co_return true;

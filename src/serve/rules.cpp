@@ -23,6 +23,17 @@ std::string_view host_of(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
+// A name or an address, and at most one port. An empty one is judged elsewhere.
+bool is_authority(std::string_view text) {
+  const bool v6 = text.starts_with('[');
+  const auto end = v6 ? text.find(']') : std::min(text.find(':'), text.size());
+  if (end == text.npos) return false;
+  const std::string_view host = text.substr(0, end), port = text.substr(v6 ? end + 1 : end);
+  if (!port.empty() && !port.starts_with(':')) return false;
+  return (port.empty() || port.find_first_not_of("0123456789", 1) == port.npos) &&
+         host.find_first_of("/@, ") == host.npos;
+}
+
 bool is_true(std::string_view text) {  // Go: strconv.ParseBool
   return text == "1" || text == "t" || text == "T" || text == "true" || text == "TRUE" ||
          text == "True";
@@ -137,6 +148,8 @@ std::optional<Refusal> Rules::check_host(const http::RequestHead& head, const Ta
   if (local_) return std::nullopt;
   const std::string* host = http::find_header(head.headers, "Host");
   if (host == nullptr && head.minor == 1) return refusal(400, "host", "no Host header");
+  if ((host != nullptr && !is_authority(*host)) || !is_authority(target.authority))
+    return refusal(400, "host", "bad Host header");
   const auto is_ours = [&](std::string_view authority) {
     const std::string_view name = host_of(authority);
     return (!peer.reached.empty() && name == peer.reached) ||

@@ -4,11 +4,12 @@ token must be in none of it (point 60 of the check-list, and 1, 2, 13, 21)."""
 import contextlib
 import json
 import os
+import signal
 import subprocess
-import tempfile
 import time
 
 import pytest
+import requests
 
 import proxy_clients
 from bases import login_files
@@ -35,7 +36,8 @@ class World:
         vault.database(s.pg)
         vault.dynamic("readonly", "60s", "10m")
         vault.policy("client", **{path: EVERY for path in ("kv/*", "kv1/*", "transit/*", "nothing/*")},
-                     **{"database/creds/*": ["read"], "sys/leases/renew": ["update"], "sys/leases/revoke": ["update"]})
+                     **{"database/creds/*": ["read"], **{f"sys/{verb}{rest}": ["update"] for verb in ("leases/renew", "leases/revoke", "renew", "revoke")
+                                                         for rest in ("", "/*")}})
         login_files(s, "app", "client", token_ttl="20m")
         self.role = vault.approle("person", "client", token_ttl="5m")
         self.own_token = vault.create_token(policies=["client"], ttl="20m")
@@ -49,7 +51,6 @@ class World:
         self.front = Front(self.directory, None, listener=listener, config=config, address=self.s.tap.url, login=login)
         self.close_with.callback(self.front.close)
         [entry] = wait_for(lambda: [e for e in self.s.tap.logins() if e.reply], 10, lambda: self.front.log)
-        self.s.canaries.add(entry.reply["auth"]["accessor"], "accessor of keybearer's token")
         self.secret = {entry.reply["auth"]["client_token"], entry.reply["auth"]["accessor"]}
         return self.front
 
@@ -140,3 +141,182 @@ def test_60_a_client_without_a_token_gets_what_another_proxy_gives_it(world, cli
     if client in ("hvac", "go", "curl"):
         assert world.run(client, world.socket, own=False) == got
         assert world.run(client, world.other_proxy(), own=False) == got
+
+
+# --- what is not a library ---------------------------------------------------------------------------------------------------------------
+
+TEMPLATE = '''
+vault {{
+  address = "{address}"
+  renew_token = false
+  default_lease_duration = "1s"
+  retry {{ attempts = 3 }}
+}}
+template {{
+  contents = "{{{{ with secret \\"kv/data/app\\" }}}}{{{{ .Data.data.value }}}}{{{{ end }}}} {{{{ with secret \\"kv1/b\\" }}}}{{{{ .Data.value }}}}{{{{ end }}}}"
+  destination = "{directory}/rendered"
+}}
+template {{
+  contents = "{{{{ with secret \\"database/creds/readonly\\" }}}}{{{{ .Data.username }}}} {{{{ .Data.password }}}}{{{{ end }}}}"
+  destination = "{directory}/creds"
+}}
+template {{
+  contents = "{{{{ range secrets \\"kv/metadata/\\" }}}}{{{{ . }}}} {{{{ end }}}}"
+  destination = "{directory}/list"
+}}
+'''
+
+
+@contextlib.contextmanager
+def consul_template(world, address, name):
+    directory = os.path.join(world.directory, name)
+    os.mkdir(directory)
+    with open(f"{directory}/ct.hcl", "w", encoding="ascii") as file:
+        file.write(TEMPLATE.format(address=address, directory=directory))
+    with open(f"{directory}/log", "w+", encoding="utf-8") as log:
+        process = subprocess.Popen([os.path.join(peer("go"), "consul-template"), "-config", f"{directory}/ct.hcl", "-log-level", "info"],
+                                   stdout=log, stderr=log, env={"PATH": os.environ["PATH"], "HOME": directory})
+
+        def read(part):
+            with contextlib.suppress(FileNotFoundError), open(f"{directory}/{part}", encoding="utf-8") as file:
+                return file.read()
+        try:
+            yield read
+        finally:
+            process.send_signal(signal.SIGINT)  # what ends it
+            process.wait(20)
+
+
+def test_60_consul_template_without_a_token(world):
+    s = world.s
+    s.vault.post("kv1/b", {"value": "one"})
+    world.start(config="[cache]\n")
+    first = s.vault.get("kv/data/app")["data"]["data"]["value"]
+    with consul_template(world, world.address, "tcp") as read:
+        wait_for(lambda: read("rendered") == f"{first} one" and read("creds") and read("list"), 20, lambda: read("log"))
+        user, password = read("creds").split()
+        assert s.pg.works(user, password) and "app" in read("list").split()
+        second = s.canary("kv-second")
+        s.vault.put("kv/data/app", {"value": second})
+        wait_for(lambda: read("rendered") == f"{second} one", 20, lambda: read("log"))
+        assert "[ERR]" not in read("log") and not any(secret in read("log") for secret in world.secret)
+    own = s.tap.entries("database/creds/readonly")
+    assert {e.token for e in own} == {s.tap.entries("kv/data/app")[0].token}
+    # Side by side: the same from the other proxy.
+    with consul_template(world, world.other_proxy(), "other") as read:
+        wait_for(lambda: read("rendered") == f"{second} one" and read("list"), 20, lambda: read("log"))
+        wanted = read("list")
+    with consul_template(world, world.socket, "unix") as read:
+        wait_for(lambda: read("rendered") == f"{second} one" and read("list") == wanted, 20, lambda: read("log"))
+
+
+NGINX = '''
+daemon off;
+error_log {directory}/nginx.log;
+pid {directory}/nginx.pid;
+events {{ }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c; uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
+  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://unix:{directory}/s:; }} }}
+  server {{ listen 127.0.0.1:{other}; location / {{ proxy_pass http://unix:{directory}/s:; proxy_set_header X-Forwarded-For $remote_addr; }} }}
+}}
+'''
+
+
+def test_60_nginx_before_the_unix_socket(world, tmp_path):
+    """Where nginx opens the socket to others: HTTP/1.0 with Connection: close, and what it does not say it does not add."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if str(parent).startswith("/tmp/"):
+            os.chmod(parent, 0o755)  # nginx' workers are another user
+    wanted = world.run("hvac", world.direct, own=True)
+    world.start(listener='[[listener]]\ntype = "unix"\naddress = "FOLDER/s"\nsocket_mode = "0666"\n')
+    port, other = free_port(), free_port()
+    (tmp_path / "nginx.conf").write_text(NGINX.format(directory=tmp_path, port=port, other=other))
+    process = subprocess.Popen(["nginx", "-e", tmp_path / "nginx.log", "-c", tmp_path / "nginx.conf"])
+    try:
+        def answers():
+            with contextlib.suppress(Exception):
+                return hvac_client(Access(f"http://127.0.0.1:{port}")).sys.read_health_status(method="GET")
+        wait_for(answers, 10, lambda: (tmp_path / "nginx.log").read_text())
+        assert world.run("hvac", f"http://127.0.0.1:{port}", own=True) == wanted
+        assert world.run("hvac", f"http://127.0.0.1:{port}", own=False)["self"]["id"] == ""
+        # Who says that there is somebody behind it is refused: whose token would that be?
+        client = hvac_client(Access(f"http://127.0.0.1:{other}"))
+        with pytest.raises(Exception, match="came through another proxy"):
+            client.secrets.kv.v2.read_secret_version("app", mount_point="kv")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_60_a_client_that_does_not_send_the_header_is_told(world):
+    """node-vault has no X-Vault-Request of its own: 412 with the reason, and require_request_header = false or a unix socket lets it in."""
+    world.start()
+    steps = proxy_clients.run_node(world.access(world.address, own=False), MARKER="no")
+    assert steps["kv2_read"] == {"status": 412, "errors": ["keybearer: missing the header X-Vault-Request: true"]}
+    world.front.write(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nrequire_request_header = false\n')
+    world.front.reload()
+    steps = proxy_clients.run_node(world.access(world.address, own=False), MARKER="no")
+    assert steps["kv2_read"] == {"value": "first"} and steps["self"]["id"] == "" and world.secret.isdisjoint(json.dumps(steps).split('"'))
+
+
+def test_13_a_namespace_is_passed_on_and_means_the_same(world):
+    for client in ("go", "hvac"):
+        access = Access(world.direct, world.own_token, world.role, "team/a")
+        wanted = in_one_form(CLIENTS[client](access), world.own_token)
+        if not world.front:
+            world.start()
+        access.address = world.address
+        assert in_one_form(CLIENTS[client](access), world.own_token) == wanted
+    assert {e.headers.get("X-Vault-Namespace", "").rstrip("/") for e in world.s.tap.entries("kv1/*")} == {"team/a"}
+
+
+# --- side by side: what others give away -------------------------------------------------------------------------------------------------
+
+def test_01_what_another_proxy_gives_away(world):
+    """The ways by which a client gets the token of the other proxy (in front of the same server); none works here."""
+    world.s.vault.policy("client", **{"auth/token/*": ["create", "read", "update", "list", "sudo"], "kv/*": ["read"]})
+    theirs = world.other_proxy()
+    world.start()
+
+    def ways(address):
+        client = hvac_client(Access(address))
+        found = {}
+
+        def wrapped():
+            token = client.adapter.get("/v1/auth/token/lookup-self", wrap_ttl="60s")["wrap_info"]["token"]
+            return hvac_client(Access(address), token).sys.unwrap()
+
+        for name, do in (("wrapped", wrapped), ("by a slash", lambda: client.adapter.get("/v1/auth/token/lookup-self/")),
+                         ("by an empty look-up", lambda: client.adapter.post("/v1/auth/token/lookup", json={}))):
+            try:
+                answer = do()
+                answer = answer if isinstance(answer, dict) else answer.json()
+                found[name] = (answer.get("data") or {}).get("id") or ""
+            except Exception as error:
+                found[name] = f"refused: {error}"
+        return found
+    leaks = {name: got for name, got in ways(theirs).items() if got.startswith("hvs.")}
+    print("the other proxy gives its token away:", sorted(leaks))
+    for name, got in ways(world.address).items():
+        assert "hvs." not in got, name
+    # And it is theirs that works for anybody.
+    for token in leaks.values():
+        assert hvac_client(Access(world.direct), token).secrets.kv.v2.read_secret_version("app", mount_point="kv")
+
+
+def test_22_another_proxy_lets_its_clients_wait(world):
+    """A server that is away: the cause at once, where others let the client wait."""
+    world.start()
+    theirs = world.other_proxy()
+    world.s.tap.refuse()
+    begin = time.monotonic()
+    ours = world.front.get("/v1/kv/data/app")
+    took = time.monotonic() - begin
+    assert ours.status == 502 and "connection refused" in ours.errors[0] and ours.header("X-Keybearer-Error") == "upstream"
+    world.s.vault.kill()
+    print(f"keybearer: {took:.2f} s, {ours.errors[0]}")
+    assert took < 1.5
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.get(f"{theirs}/v1/kv/data/app", headers={"X-Vault-Request": "true"}, timeout=3)

@@ -271,7 +271,9 @@ def test_S3_27_certificates_renewed_for_device_and_proxy(s, front, tmp_path):
 
     def call():
         context = ssl.create_default_context(cafile=files["ca"])
-        context.load_cert_chain(files["device"])
+        pair = tmp_path / "pair.pem"  # Python opens its file twice: certificate, then key
+        pair.write_text(s.read("out/device.pem"))
+        context.load_cert_chain(pair)
         with socket.create_connection(("127.0.0.1", f.port), timeout=10) as raw, context.wrap_socket(raw, server_hostname="localhost") as c:
             serials.add(c.getpeercert()["serialNumber"])
             c.sendall(b"GET /v1/kv/data/app HTTP/1.1\r\nHost: localhost\r\nX-Vault-Request: true\r\nConnection: close\r\n\r\n")
@@ -332,10 +334,11 @@ def test_S3_34_the_listener_against_the_ten_risks(s, front, tmp_path):
     refused = {
         "object level": f.get("/v1/kv/data/other"), "function level": f.ask("DELETE", "/v1/kv/data/app"),
         "authentication: a header that no page can send": f.get("/v1/kv/data/app", guard=False),
-        "resources: size": f.ask("GET", "/v1/kv/data/app", "x" * 2000), "request forgery: another host": f.get("/v1/kv/data/app", {"Host": "evil"}),
+        "resources: size": f.ask("GET", "/v1/kv/data/app", "x" * 2000), 
         "request forgery: an absolute target": f.ask("GET", "http://evil.example/v1/kv/data/app"),
         "misuse by pages": f.get("/v1/kv/data/app", {"Origin": "http://evil"})}
     assert {what: answer.status for what, answer in refused.items() if answer.status not in (403, 412, 413)} == {}
+    assert f.raw(b"GET /v1/kv/data/app HTTP/1.1\r\nHost: evil\r\nX-Vault-Request: true\r\n\r\n", until=b"}").startswith(b"HTTP/1.1 403 ")
     assert len(s.tap.entries()) == before
     # Misconfiguration: beyond loopback only with TLS.
     s.write("open.toml", toml(LOGIN).replace("@addr@", s.tap.url) + '[[listener]]\naddress = "0.0.0.0:8200"\n')
@@ -389,7 +392,7 @@ def test_S4_28_a_page_instead_of_the_servers(s, front):
     kv_base(s)
     f = front(TCP)
     page = f.get("/", guard=False)
-    assert page.status == 200 and b"<form" not in page.body and b"auth/approle" in page.body
+    assert page.status == 200 and b"<form" not in page.body and b"approle" in page.body
     assert [f.ask(method, "/", {}, guard=False).status for method in ("POST", "PUT", "DELETE")] == [405] * 3
     for header in ("Content-Security-Policy", "X-Content-Type-Options", "Cache-Control"):
         assert page.header(header)

@@ -4,11 +4,11 @@
 import { createRequire } from 'node:module';
 
 const vault = createRequire(process.env.NODE_MODULES + '/')('node-vault');
-const requestOptions = process.env.MARKER === 'no' ? {} : { headers: { 'X-Vault-Request': 'true' } };
+const marker = process.env.MARKER === 'no' ? {} : { 'X-Vault-Request': 'true' };
 const steps = {};
 
 const fresh = (token) => {
-  const client = vault({ requestOptions });
+  const client = vault({ requestOptions: { headers: { ...marker } } }); // the client itself puts its token into it
   client.token = token ?? process.env.VAULT_TOKEN ?? '';
   return client;
 };
@@ -58,11 +58,11 @@ await step('renew_self', async () => {
   return { id: auth.client_token, lasts: auth.lease_duration > 0 };
 });
 await step('wrap', async () => {
-  const wrapped = await client.read('kv/data/app', { headers: { ...requestOptions.headers, 'X-Vault-Wrap-TTL': '60s' } });
+  const wrapped = await client.read('kv/data/app', { headers: { ...marker, 'X-Vault-Wrap-TTL': '60s' } });
   return (await fresh(wrapped.wrap_info.token).unwrap()).data.data;
 });
 await step('login', async () => {
-  const own = (await client.approleLogin({ role_id: process.env.ROLE_ID, secret_id: process.env.SECRET_ID })).auth.client_token;
+  const own = (await fresh().approleLogin({ role_id: process.env.ROLE_ID, secret_id: process.env.SECRET_ID })).auth.client_token;
   const mine = fresh(own);
   const { data } = await mine.tokenLookupSelf();
   await mine.tokenRevokeSelf();

@@ -104,6 +104,22 @@ TEST_CASE("a foreign Host, another origin and signs of a proxy in front are refu
 }
 
 // Point 44.
+TEST_CASE("a Host is one name and at most one port") {
+  Fixture fixture;
+  const auto judge = [&](const char* host) {
+    http::Headers headers = kGood;
+    for (auto& [name, value] : headers)
+      if (name == "Host") value = host;
+    return fixture.judge(head_of("GET", "/v1/x", headers));
+  };
+  for (const char* good : {"localhost", "localhost:8200", "LOCALHOST:1", "127.0.0.1:8200"})
+    CHECK(judge(good) == 0);
+  for (const char* bad : {"localhost:1:2", "localhost:x", "localhost, evil", "a@localhost",
+                          "localhost/x", "[::1", "[::1]x", "[::1]:1:2"})
+    CHECK(judge(bad) == 400);
+  CHECK(judge("[::2]:1") == 403);
+}
+
 TEST_CASE("the header guard stands before all but health, metrics and page") {
   Fixture fixture;
   const http::Headers bare = {{"Host", "localhost"}};
