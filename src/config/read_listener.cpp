@@ -1,5 +1,7 @@
 #include "config/read_listener.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -31,11 +33,10 @@ result<HostPort> parse_host_port(const std::string& text) {
   if (error != std::errc{} || last != end || port > 65535) return wrong();
   const bool v6 = out.host.starts_with('[') && out.host.ends_with(']');
   if (v6) out.host = out.host.substr(1, out.host.size() - 2);
-  const auto numeric = [&](std::string_view allowed) {
-    return !out.host.empty() && out.host.find_first_not_of(allowed) == std::string::npos;
-  };
-  const bool good = v6 ? numeric("0123456789abcdefABCDEF:.") && out.host.contains(':')
-                       : out.host == "localhost" || numeric("0123456789.");
+  unsigned char address[sizeof(in6_addr)];
+  const bool good =
+      v6 ? inet_pton(AF_INET6, out.host.c_str(), address) == 1
+         : out.host == "localhost" || inet_pton(AF_INET, out.host.c_str(), address) == 1;
   if (!good) return wrong();
   out.loopback = out.host == "localhost" || out.host == "::1" || out.host.starts_with("127.");
   return out;
@@ -69,6 +70,8 @@ void read_allow(Context& context, Reader& r, Listener& listener) {
     }
     if (who.empty())
       rule.problem("who", "required: \"uid:1000\", \"CN=name\" or a certificate's name");
+    if (requests.empty())
+      rule.problem("rules", "required: requests, such as \"GET secret/data/app/*\"");
     for (const std::string& name : who) listener.allow.push_back({name, requests});
   }
   if (!everybody.requests.empty()) listener.allow.push_back(std::move(everybody));
@@ -144,6 +147,47 @@ void read_tls(Context& context, Reader& r, Listener& listener) {
   (void)context;
 }
 
+// Who a rule is for can be known on this listener.
+void check_who(Reader& r, const Listener& listener) {
+  const bool local = listener.type == Listener::Type::unix_socket;
+  for (const Listener::Rule& rule : listener.allow) {
+    if (rule.who.empty()) continue;
+    const bool is_number = rule.who.starts_with("uid:") || rule.who.starts_with("gid:");
+    const std::string_view number = std::string_view(rule.who).substr(is_number ? 4 : 0);
+    const std::string who = "\"" + escaped(rule.who) + "\": ";
+    if (is_number && (number.empty() || number.find_first_not_of("0123456789") != number.npos))
+      r.problem("allow", who + "expected a number, such as \"uid:1000\"");
+    else if (is_number && !local)
+      r.problem("allow", who + "users are known on a unix socket only: type = \"unix\"");
+    else if (!is_number && local)
+      r.problem("allow", who + "expected \"uid:1000\" or \"gid:1000\" on a unix socket");
+    else if (!is_number && listener.tls_client_ca_file.empty())
+      r.problem("allow", who + "a certificate's name needs tls_client_ca_file");
+  }
+}
+
+void read_hosts(Reader& r, Listener& listener) {
+  r.read("allow_hosts", listener.allow_hosts);
+  for (const std::string& host : listener.allow_hosts)
+    if (host.empty() || host.find_first_of("/@, ") != std::string::npos)
+      r.problem("allow_hosts",
+                "\"" + escaped(host) + "\": expected a name, such as \"vault.local\"");
+  r.read("allow_origins", listener.allow_origins);
+  for (const std::string& origin : listener.allow_origins) {
+    const auto scheme = origin.find("://");
+    if (scheme == std::string::npos || scheme == 0 || scheme + 3 == origin.size() ||
+        origin.find('/', scheme + 3) != std::string::npos)
+      r.problem("allow_origins", "\"" + escaped(origin) +
+                                     "\": expected scheme, name and port as a browser sends them, "
+                                     "such as \"https://ui.local\"");
+  }
+}
+
+void read_timeout(Reader& r, std::string_view key, Duration& out) {
+  r.read(key, out);
+  if (out <= Duration::zero()) r.problem(key, "expected more than zero");
+}
+
 void check_place(Reader& r, Listener& listener, bool address_given) {
   if (listener.type == Listener::Type::unix_socket) {
     if (!address_given) return r.problem("address", "required: the path of the socket");
@@ -184,8 +228,7 @@ void read_listeners(Context& context, Reader& top, Config& config) {
     read_allow(context, r, listener);
     r.read_choice("allow_mode", listener.allow_mode,
                   {{"enforce", Listener::AllowMode::enforce}, {"log", Listener::AllowMode::log}});
-    r.read("allow_hosts", listener.allow_hosts);
-    r.read("allow_origins", listener.allow_origins);
+    read_hosts(r, listener);
     r.read_mode("socket_mode", listener.socket_mode);
     r.read("socket_user", listener.socket_user);
     r.read("socket_group", listener.socket_group);
@@ -198,14 +241,15 @@ void read_listeners(Context& context, Reader& top, Config& config) {
     r.read_size("max_request_size", listener.max_request_size);
     r.read("max_connections", listener.max_connections, 1, 100'000);
     read_rate(context, r, listener);
-    r.read("header_timeout", listener.header_timeout);
-    r.read("idle_timeout", listener.idle_timeout);
-    r.read("progress_timeout", listener.progress_timeout);
+    read_timeout(r, "header_timeout", listener.header_timeout);
+    read_timeout(r, "idle_timeout", listener.idle_timeout);
+    read_timeout(r, "progress_timeout", listener.progress_timeout);
     {
       Reader api(context, r.table("agent_api"), prefix + ".agent_api");
       api.read("enable_quit", listener.enable_quit);
     }
     check_place(r, listener, table.contains("address"));
+    check_who(r, listener);
     const auto twin = std::ranges::find(config.listeners, listener.address, &Listener::address);
     if (twin != config.listeners.end() && !listener.address.ends_with(":0"))
       r.problem("address", "another listener has it, too");
@@ -247,6 +291,8 @@ void read_cache(Context& context, Reader& top, Cache& cache) {
   r.read_size("max_size", cache.max_size);
   r.read("check_interval", cache.check_interval);
   r.describe_default("check_interval", "never");
+  if (cache.check_interval && *cache.check_interval <= Duration::zero())
+    r.problem("check_interval", "expected more than zero");
   r.read("max_stale", cache.max_stale);
   r.describe_default("max_stale", "none");
 }

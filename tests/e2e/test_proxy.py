@@ -506,12 +506,33 @@ def test_46_no_cors(front, stub):
     ('address = "8200"', "bad address"), ('address = "example.com:8200"', "bad address"), ('type = "unix"', "required"),
     ('tls_require_and_verify_client_cert = true\ntls_cert_file = "a"\ntls_key_file = "b"', "needs tls_client_ca_file"),
     ('tls_cert_file = "a"', "go together"), ('allow = ["kv/x"]', "expected a method and a path"), ('allow_uids = [1]', "is for a unix socket"),
-    ('role = "other"', "expected one of"), ('max_conections = 3', "did you mean")])
+    ('role = "other"', "expected one of"), ('max_conections = 3', "did you mean"), ('allow = ["get kv/x"]', "no such method"),
+    ('allow = ["GET a b"]', "not a path"), ('allow = ["GET kv/*/x"]', "* stands at the end only"),
+    ('allow = [{ who = "uid:1", rules = ["GET x"] }]', "on a unix socket only"), ('allow = [{ who = "CN=a" }]', "rules: required"),
+    ('allow = [{ who = "CN=a", rules = ["GET x"] }]', "needs tls_client_ca_file"), ('rate_limit = "10/m"', 'such as 10 or "10/s"'),
+    ('type = "unix"\naddress = "/s"\nallow = [{ who = "uid:x", rules = ["GET x"] }]', "expected a number"),
+    ('type = "unix"\naddress = "/s"\nallow = [{ who = "CN=x", rules = ["GET x"] }]', 'or "gid:1000"'),
+    ('header_timeout = "0s"', "more than zero"), ('allow_hosts = ["a b"]', "expected a name"), ('allow_origins = ["ui"]', "expected scheme"),
+    ('address = "256.1.1.1:80"', "bad address"), ('allow = [{ who = "CN=a", rulez = [] }]', "did you mean"),
+    ('agent_api = { quit = true }', "unknown key")])
 def test_47_what_can_not_be_is_said_at_the_start(tmp_path, listener, text):
     path = tmp_path / "agent.toml"
     path.write_text(f'[vault]\naddress = "http://127.0.0.1:1"\n[[listener]]\n{listener}\n')
     done = subprocess.run([PROGRAM, "check", "-c", path], env={"VAULT_TOKEN": "x"}, capture_output=True, text=True, check=False)
     assert done.returncode == EX_CONFIG and text in done.stderr and f"{path}:" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text", [
+    'rate_limit = "10/s"\nallow = ["POST /v1/auth/token/create/*", "GET,LIST kv/+/x", "* *"]\nallow_hosts = ["a.b"]\nallow_origins = ["https://x:1"]\n'
+    'header_timeout = "1s"\nidle_timeout = 5\nprogress_timeout = "1m"\nmax_request_size = "2KiB"\nagent_api = { enable_quit = true }',
+    'type = "unix"\naddress = "/s"\nsocket_mode = "0660"\nsocket_user = "root"\nallow_uids = [0]\nallow = [{ who = "uid:0", rules = ["GET x"] }]',
+    '[api_proxy]\nuse_auto_auth_token = "force"\nallow_token_creation = true\n[metrics]\nenabled = false\n[control]\nsocket = "/tmp/x"\n[cache]\n'
+    'kv_ttl = "30s"\nlists = true\ntokens = true\nmax_entries = 5\nmax_size = "1MiB"\ncheck_interval = "1m"\nmax_stale = "1h"'])
+def test_47_every_key_is_there(tmp_path, text):
+    path = tmp_path / "agent.toml"
+    path.write_text(f'[vault]\naddress = "http://127.0.0.1:1"\n[[listener]]\n{text}\n')
+    done = subprocess.run([PROGRAM, "check", "-c", path], env={"VAULT_TOKEN": "x"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def unix_listener(**keys):
@@ -875,4 +896,4 @@ def test_55_ready_only_with_a_token_and_a_server(front, stub):
 def test_55_who_lends_no_token_is_ready_without_one(front, stub):
     stub.login_error = reply(503, {"errors": ["Vault is sealed"]})
     f = front(config="[api_proxy]\nuse_auto_auth_token = false\n")
-    assert f.get("/readyz", guard=False).status == 200
+    wait_for(lambda: f.get("/readyz", guard=False).status == 200, 10)
