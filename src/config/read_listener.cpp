@@ -158,7 +158,7 @@ void check_who(Reader& r, const Listener& listener) {
     if (is_number && (number.empty() || number.find_first_not_of("0123456789") != number.npos))
       r.problem("allow", who + "expected a number, such as \"uid:1000\"");
     else if (is_number && !local)
-      r.problem("allow", who + "users are known on a unix socket only: type = \"unix\"");
+      r.problem("allow", who + "is for a unix socket, where users are known: type = \"unix\"");
     else if (!is_number && local)
       r.problem("allow", who + "expected \"uid:1000\" or \"gid:1000\" on a unix socket");
     else if (!is_number && listener.tls_client_ca_file.empty())

@@ -508,7 +508,7 @@ def test_46_no_cors(front, stub):
     ('tls_cert_file = "a"', "go together"), ('allow = ["kv/x"]', "expected a method and a path"), ('allow_uids = [1]', "is for a unix socket"),
     ('role = "other"', "expected one of"), ('max_conections = 3', "did you mean"), ('allow = ["get kv/x"]', "no such method"),
     ('allow = ["GET a b"]', "not a path"), ('allow = ["GET kv/*/x"]', "* stands at the end only"),
-    ('allow = [{ who = "uid:1", rules = ["GET x"] }]', "on a unix socket only"), ('allow = [{ who = "CN=a" }]', "rules: required"),
+    ('allow = [{ who = "uid:1", rules = ["GET x"] }]', "is for a unix socket"), ('allow = [{ who = "CN=a" }]', "rules: required"),
     ('allow = [{ who = "CN=a", rules = ["GET x"] }]', "needs tls_client_ca_file"), ('rate_limit = "10/m"', 'such as 10 or "10/s"'),
     ('type = "unix"\naddress = "/s"\nallow = [{ who = "uid:x", rules = ["GET x"] }]', "expected a number"),
     ('type = "unix"\naddress = "/s"\nallow = [{ who = "CN=x", rules = ["GET x"] }]', 'or "gid:1000"'),
