@@ -8,9 +8,10 @@ import ssl
 import subprocess
 import time
 
+import hvac
 import pytest
 
-from bases import LOGIN, kv_base, kv_run, login_files, s1_base, toml
+from bases import LOGIN, kv_base, kv_run, login_files, s0_base, s1_base, toml
 from harness import EX_CONFIG, control, free_port, observe, wait_for
 from harness.stub import Front, UnixConnection
 from proxy_clients import Access, hvac_client
@@ -64,6 +65,32 @@ SCRIPT = ["--unix-socket", "{0}/proxy.sock", "-H", "X-Vault-Request: true"]
 
 def script(directory, path, *more):
     return curl(*[part.format(directory) for part in SCRIPT], *more, f"http://localhost/v1/{path}")
+
+
+# --- S0: the application of the seed, as it is, with keybearer's address in the place of the server's -------------------------------------
+
+def test_s0_the_hvac_application_through_the_proxy(s, front):
+    """Its own AppRole login, a renewal, and the three kinds of secrets; then the same without any credential of its own."""
+    s0_base(s, token_ttl="5m")
+    role = s.role_id, s.read("boot/secret-id").strip()
+    f = front(TCP, "[cache]\nkv_ttl = \"5m\"\n")
+    own = hvac_client(Access(f"http://127.0.0.1:{f.port}"))
+    own.token = own.auth.approle.login(*role)["auth"]["client_token"]
+    assert own.is_authenticated() and own.auth.token.renew_self()["auth"]["client_token"] == own.token
+    lent = hvac_client(Access(f"http://127.0.0.1:{f.port}"))
+    for client in (own, lent):
+        kv = client.secrets.kv.v2.read_secret_version("database", mount_point="my-vault-app-kv")["data"]
+        assert set(kv["data"]) == {"api_key", "database_url"} and kv["metadata"]["version"] == 1
+        dynamic = client.secrets.database.generate_credentials("db-demo-dynamic", mount_point="my-vault-app-database")
+        assert s.pg.works(dynamic["data"]["username"], dynamic["data"]["password"]) and 0 < dynamic["lease_duration"] <= 12
+        static = client.secrets.database.get_static_credentials("db-demo-static", mount_point="my-vault-app-database")["data"]
+        assert static["username"] == "my-vault-app-static" and s.pg.works(static["username"], static["password"]) and static["ttl"] <= 10
+    # Two tokens share nothing: each has a user of its own; one that asks again has the same.
+    assert s.tap.count("my-vault-app-database/creds/db-demo-dynamic") == 2
+    again = lent.secrets.database.generate_credentials("db-demo-dynamic", mount_point="my-vault-app-database")
+    assert again["data"] == dynamic["data"] or again["lease_duration"] == 12
+    with pytest.raises(hvac.exceptions.Forbidden):
+        own.secrets.kv.v2.read_secret_version("other", mount_point="my-vault-app-kv")
 
 
 # --- S1: scripts -------------------------------------------------------------------------------------------------------------------------

@@ -240,7 +240,6 @@ TEST_CASE("what the reference has and this version has not is refused by name, n
       "exec.ready = {}",
       "exec.overlap = true",
       "exec.watchdog = true",
-      "cache.tokens = true",
   };
   for (const std::string& row : rows) {
     Fixture fixture;

@@ -145,7 +145,7 @@ TEST_CASE("ready: all required secrets are in and fresh enough, and the child ru
          s.server.answered_at = s.now - 61s;
          s.server.error = "refused";
        },
-       {"server: no answer for 1m1s: refused"}},
+       {"server: no answer for 1m 1s: refused"}},
       {"... for a minute",
        [](Snapshot& s) {
          s.serving = Snapshot::Serving{.proxies = true, .lends_token = true};
