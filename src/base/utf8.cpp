@@ -2,46 +2,75 @@
 
 namespace keybearer {
 
-Rune decode_rune(std::string_view text) {
-  const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return {first, 1};
-  const unsigned width = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < width) return {};
-  char32_t code = first & (0xFFu >> (width + 1));
-  for (unsigned i = 1; i < width; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return {};
-    code = code << 6 | (byte(i) & 0x3F);
+Rune detail::decode_long_rune(std::string_view text) {
+  const auto* const byte = reinterpret_cast<const unsigned char*>(text.data());
+  const auto more = [byte](std::size_t i) { return (byte[i] & 0xC0) == 0x80; };
+  const auto bits = [byte](std::size_t i) { return static_cast<char32_t>(byte[i] & 0x3F); };
+  const char32_t first = byte[0];
+  if (first < 0xC2 || first > 0xF4) return {};
+  if (first < 0xE0) {
+    if (text.size() < 2 || !more(1)) return {};
+    return {(first & 0x1F) << 6 | bits(1), 2};
   }
-  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (code < kLeast[width] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return {};
-  return {code, width};
+  if (first < 0xF0) {
+    if (text.size() < 3 || !more(1) || !more(2)) return {};
+    const char32_t code = (first & 0x0F) << 12 | bits(1) << 6 | bits(2);
+    if (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF)) return {};
+    return {code, 3};
+  }
+  if (text.size() < 4 || !more(1) || !more(2) || !more(3)) return {};
+  const char32_t code = (first & 0x07) << 18 | bits(1) << 12 | bits(2) << 6 | bits(3);
+  if (code < 0x10000 || code > 0x10FFFF) return {};
+  return {code, 4};
 }
 
-void append_rune(std::string& out, char32_t code) {
+char* put_rune(char* to, char32_t code) {
   if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) code = kReplacement;
-  const auto add = [&out](char32_t byte) { out += static_cast<char>(byte); };
+  const auto put = [&to](char32_t byte) { *to++ = static_cast<char>(byte); };
   if (code < 0x80) {
-    add(code);
+    put(code);
   } else if (code < 0x800) {
-    add(0xC0 | code >> 6);
-    add(0x80 | (code & 0x3F));
+    put(0xC0 | code >> 6);
+    put(0x80 | (code & 0x3F));
   } else if (code < 0x10000) {
-    add(0xE0 | code >> 12);
-    add(0x80 | (code >> 6 & 0x3F));
-    add(0x80 | (code & 0x3F));
+    put(0xE0 | code >> 12);
+    put(0x80 | (code >> 6 & 0x3F));
+    put(0x80 | (code & 0x3F));
   } else {
-    add(0xF0 | code >> 18);
-    add(0x80 | (code >> 12 & 0x3F));
-    add(0x80 | (code >> 6 & 0x3F));
-    add(0x80 | (code & 0x3F));
+    put(0xF0 | code >> 18);
+    put(0x80 | (code >> 12 & 0x3F));
+    put(0x80 | (code >> 6 & 0x3F));
+    put(0x80 | (code & 0x3F));
   }
+  return to;
+}
+
+void detail::append_long_rune(std::string& out, char32_t code) {
+  char bytes[4];
+  out.append(bytes, put_rune(bytes, code));
 }
 
 std::size_t count_runes(std::string_view text) {
   std::size_t count = 0;
-  for (; !text.empty(); ++count) text.remove_prefix(decode_rune(text).width);
+  while (!text.empty()) {
+    const std::size_t run = ascii_run(text);
+    count += run;
+    text.remove_prefix(run);
+    if (text.empty()) break;
+    text.remove_prefix(detail::decode_long_rune(text).width);
+    ++count;
+  }
   return count;
+}
+
+bool is_utf8(std::string_view text) {
+  for (;;) {
+    text.remove_prefix(ascii_run(text));
+    if (text.empty()) return true;
+    const Rune rune = detail::decode_long_rune(text);
+    if (!rune.valid()) return false;
+    text.remove_prefix(rune.width);
+  }
 }
 
 }  // namespace keybearer

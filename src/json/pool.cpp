@@ -1,28 +1,35 @@
 #include "json/pool.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <new>
-#include <numeric>
 #include <utility>
 
-namespace keybearer {
+#include "json/sort.hpp"
 
-// How many of what lies in it are in use, and one more while the pool adds to it. Counted with
-// locks: values of one answer may end in different threads.
-struct ValuePool::Block {
-  std::atomic<std::uint32_t> used;
-};
+namespace keybearer {
 
 namespace {
 
 constexpr std::size_t kEight = 8, kLeastBlock = 256, kMostBlock = 32 * 1024;
 static_assert(ValuePool::kMostBytes <= kMostBlock / 2 && kMostBlock / kEight < 0xFFFF);
 
-void drop(ValuePool::Block* block) noexcept;
+void drop(ValuePool::Block* block, std::uint32_t count) noexcept {
+  if (block->used.fetch_sub(count, std::memory_order_acq_rel) == count) ::operator delete(block);
+}
+
+// What this thread let go of one block and did not tell it yet.
+struct LetGo {
+  ValuePool::Block* block = nullptr;
+  std::uint32_t count = 0;
+  bool batched = false;
+
+  void tell() noexcept {
+    if (count != 0) drop(block, std::exchange(count, 0));
+  }
+};
+constinit thread_local LetGo let_go_last;
 
 }  // namespace
 
@@ -30,42 +37,39 @@ ValuePool::ValuePool(std::size_t block_bytes)
     : block_bytes_(std::clamp(block_bytes, kLeastBlock, kMostBlock) / kEight * kEight) {}
 
 ValuePool::~ValuePool() {
-  if (block_ != nullptr) drop(block_);
+  close_block();
 }
 
-namespace {
-
-void drop(ValuePool::Block* block) noexcept {
-  if (block->used.fetch_sub(1, std::memory_order_acq_rel) == 1) ::operator delete(block);
+void ValuePool::close_block() noexcept {
+  if (block_ != nullptr) drop(std::exchange(block_, nullptr), kAdding - placed_);
 }
 
-}  // namespace
+void ValuePool::next_block(std::size_t bytes) {
+  close_block();
+  block_bytes_ = std::max(block_bytes_, bytes + kEight);
+  block_ = new (::operator new(block_bytes_)) Block{kAdding};
+  used_ = kEight;
+  placed_ = 0;
+}
 
-// Room for `bytes`, its head included, which is made with `size`.
-void* ValuePool::place(std::size_t bytes, std::size_t size) {
-  static_assert(sizeof(Block) <= kEight && sizeof(Value::Head) == kEight);
-  bytes = (bytes + kEight - 1) / kEight * kEight;
-  if (block_ == nullptr || used_ + bytes > block_bytes_) {
-    if (block_ != nullptr) drop(std::exchange(block_, nullptr));
-    block_bytes_ = std::max(block_bytes_, bytes + kEight);
-    block_ = new (::operator new(block_bytes_)) Block{1};
-    used_ = kEight;
-  }
-  block_->used.fetch_add(1, std::memory_order_relaxed);
-  void* const at = reinterpret_cast<char*>(block_) + used_;
-  new (at)
-      Value::Head{1, static_cast<std::uint16_t>(used_ / kEight), static_cast<std::uint16_t>(size)};
-  used_ += bytes;
-  return at;
+ValuePool::Batch::Batch() noexcept {
+  let_go_last.batched = true;
+}
+ValuePool::Batch::~Batch() {
+  let_go_last.batched = false;
+  let_go_last.tell();
 }
 
 void ValuePool::let_go(const Value::Head* head) noexcept {
   const char* const at = reinterpret_cast<const char*>(head) - head->place * kEight;
-  drop(reinterpret_cast<Block*>(const_cast<char*>(at)));
-}
-
-Value ValuePool::text(Type type, std::string_view text) {
-  return Value(type, text, this);
+  auto* const block = reinterpret_cast<Block*>(const_cast<char*>(at));
+  LetGo& last = let_go_last;
+  if (!last.batched) return drop(block, 1);
+  if (last.block != block) {
+    last.tell();
+    last.block = block;
+  }
+  ++last.count;
 }
 
 Value ValuePool::list(std::span<Value> items) {
@@ -93,17 +97,12 @@ void ValuePool::sort(std::vector<Value::Entry>& members) {
   bool sorted = true;
   for (std::size_t i = 1; i < members.size() && sorted; ++i) sorted = key(i - 1) < key(i);
   if (sorted) return;
-  std::vector<std::uint32_t> order(members.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::ranges::sort(order, [&key](std::uint32_t a, std::uint32_t b) {
-    const auto which = key(a) <=> key(b);
-    return which != 0 ? which < 0 : a < b;
-  });
+  const std::vector<std::uint32_t> order = sorted_order(members.size(), key);
   std::vector<Value::Entry> out;
   out.reserve(members.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
     const bool again = i + 1 < order.size() && key(order[i]) == key(order[i + 1]);
-    if (!again) out.push_back(members[order[i]]);
+    if (!again) out.push_back(std::move(members[order[i]]));
   }
   members = std::move(out);
 }

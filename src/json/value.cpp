@@ -34,10 +34,6 @@ Value::Tag Value::tag_of(Type type) noexcept {
 
 namespace {
 
-constinit thread_local std::int64_t live = 0;
-
-constexpr std::size_t kLongText = 0xFFFF;
-
 // The characters of short texts: of one byte each byte, of two the numbers from 00 to 99 and from -0
 // to -9.
 constexpr auto kBytes = [] {
@@ -60,10 +56,6 @@ constexpr bool is_digit(char c) {
 
 }  // namespace
 
-std::int64_t Value::live_text() noexcept {
-  return live;
-}
-
 Value::Value(Type type, std::string_view text, ValuePool* pool) {
   const bool is_number = type == Type::number;
   const std::size_t size = text.size();
@@ -76,18 +68,32 @@ Value::Value(Type type, std::string_view text, ValuePool* pool) {
                   static_cast<std::int64_t>(size) << 8 | at);
     return;
   }
-  const std::size_t front = sizeof(Head) + (size < kLongText ? 0 : sizeof(std::size_t));
-  void* block = nullptr;
-  if (pool != nullptr && front + size <= ValuePool::kMostBytes) {
-    block = pool->place(front + size, size);
+  Head* block = nullptr;
+  if (size >= kLongText) {
+    block = own_text(std::string(text));
   } else {
-    block = new (::operator new(front + size))
-        Head{1, 0, static_cast<std::uint16_t>(std::min(size, kLongText))};
-    if (size >= kLongText) std::memcpy(static_cast<Head*>(block) + 1, &size, sizeof(size));
+    const std::size_t bytes = sizeof(Head) + size;
+    block = pool != nullptr && bytes <= ValuePool::kMostBytes
+                ? static_cast<Head*>(pool->place(bytes, size))
+                : new (::operator new(bytes)) Head{1, 0, static_cast<std::uint16_t>(size)};
+    std::memcpy(block + 1, text.data(), size);
   }
-  std::memcpy(static_cast<char*>(block) + front, text.data(), size);
-  live += static_cast<std::int64_t>(size);
-  *this = Value(is_number ? Tag::number : Tag::string, static_cast<Head*>(block));
+  live_ += static_cast<std::int64_t>(size);
+  bits_ = Value(is_number ? Tag::number : Tag::string, block).take_bits();
+}
+
+Value::Head* Value::own_text(std::string text) {
+  return new LongText{{1, 0, kLongText}, std::move(text)};
+}
+
+// Room that the text does not need is not kept for long.
+Value::Value(std::string&& text) {
+  if (text.size() < kLongText || text.capacity() > 2 * text.size()) {
+    *this = Value(Type::string, text);
+    return;
+  }
+  live_ += static_cast<std::int64_t>(text.size());
+  bits_ = Value(Tag::string, own_text(std::move(text))).take_bits();
 }
 
 Value::Value(Tag fits, Tag big, std::int64_t i) : bits_(small(fits, i)) {
@@ -138,7 +144,7 @@ bool Value::take_last(Value& out) noexcept {
       return true;
     }
     List& all = *own_list();
-    if (all.empty()) return false;
+    if (drop_texts(all)) return false;
     out = std::move(all.back());
     all.pop_back();
     return true;
@@ -154,6 +160,16 @@ bool Value::take_last(Value& out) noexcept {
   if (all.empty()) return false;
   out = std::move(all.back().value);
   all.pop_back();
+  return true;
+}
+
+// Of a list's own values those from the last on that hold no others; false: another is the last.
+bool Value::drop_texts(List& all) noexcept {
+  while (!all.empty()) {
+    const Value& last = all.back();
+    if ((last.is_list() || last.is_map()) && last.counted()) return false;
+    all.pop_back();
+  }
   return true;
 }
 
@@ -178,6 +194,21 @@ void Value::free_block() noexcept {
   ValuePool::let_go(block);
 }
 
+void Value::release_text(Head* block) noexcept {
+  if (block->size >= kLongText) {
+    auto* const text = static_cast<LongText*>(block);
+    live_ -= static_cast<std::int64_t>(text->text.size());
+    delete text;
+    return;
+  }
+  live_ -= block->size;
+  if (block->place == 0) return ::operator delete(block);
+  // In eights of bytes, as it was placed; not left out although nobody reads it again.
+  auto* const end = reinterpret_cast<volatile std::uint64_t*>(block + 1) + (block->size + 7) / 8;
+  for (auto* at = reinterpret_cast<volatile std::uint64_t*>(block + 1); at != end; ++at) *at = 0;
+  ValuePool::let_go(block);
+}
+
 void Value::release() noexcept {
   Head* const block = head();
   switch (type()) {
@@ -191,10 +222,7 @@ void Value::release() noexcept {
       return;
     case Type::number:
     case Type::string:
-      live -= static_cast<std::int64_t>(size());
-      if (block->place == 0) return ::operator delete(block);
-      explicit_bzero(block + 1, block->size);
-      return ValuePool::let_go(block);
+      return release_text(block);
     case Type::object:
       delete static_cast<Held*>(block);
       return;
@@ -205,6 +233,7 @@ void Value::release() noexcept {
   if (falling != nullptr) return falling->push_back(Value(Bits{std::exchange(bits_, kNil)}));
   List all;
   falling = &all;
+  const ValuePool::Batch batch;
   all.push_back(Value(Bits{std::exchange(bits_, kNil)}));
   while (!all.empty()) {
     Value part;
@@ -222,17 +251,13 @@ std::pair<double, double> Value::as_complex() const noexcept {
   return {complex->re, complex->im};
 }
 
-std::string_view Value::as_text() const noexcept {
-  if (tag() < Tag::number) {
-    const std::size_t size = bits_ >> 8 & 3, at = bits_ & 0xFF;
-    return {size == 2 ? kPairs.data() + 2 * at : kBytes.data() + at, size};
-  }
-  const Head* const block = head();
-  const char* const text = reinterpret_cast<const char*>(block + 1);
-  if (block->size < kLongText) return {text, block->size};
-  std::size_t size = 0;
-  std::memcpy(&size, text, sizeof(size));
-  return {text + sizeof(size), size};
+std::string_view Value::short_text() const noexcept {
+  const std::size_t size = bits_ >> 8 & 3, at = bits_ & 0xFF;
+  return {size == 2 ? kPairs.data() + 2 * at : kBytes.data() + at, size};
+}
+
+std::string_view Value::long_text() const noexcept {
+  return static_cast<const LongText*>(head())->text;
 }
 
 List* Value::own_list() const noexcept {

@@ -81,6 +81,7 @@ class Value {
   }
   Value(std::string_view text) : Value(Type::string, text) {}
   Value(const std::string& text) : Value(Type::string, text) {}
+  Value(std::string&& text);  // a long one is taken over, not copied
   Value(const char* text) : Value(Type::string, text) {}
   Value(const Value& other) noexcept : bits_(other.bits_) {
     if (counted()) ++head()->count;
@@ -140,7 +141,12 @@ class Value {
   }
   [[nodiscard]] double as_double() const noexcept { return std::bit_cast<double>(bits_); }
   [[nodiscard]] std::pair<double, double> as_complex() const noexcept;
-  [[nodiscard]] std::string_view as_text() const noexcept;  // string, number
+  [[nodiscard]] std::string_view as_text() const noexcept {  // string, number
+    if (tag() < Tag::number) return short_text();
+    const Head* const block = head();
+    if (block->size >= kLongText) return long_text();
+    return {reinterpret_cast<const char*>(block + 1), block->size};
+  }
   // Until the list is changed.
   [[nodiscard]] ValueItems items() const noexcept;
   [[nodiscard]] List& own_items();                      // to change it
@@ -162,7 +168,7 @@ class Value {
   [[nodiscard]] std::size_t size() const noexcept;  // of text, lists and maps; else 0
 
   // Bytes of the texts that this thread made and that are still there.
-  [[nodiscard]] static std::int64_t live_text() noexcept;
+  [[nodiscard]] static std::int64_t live_text() noexcept { return live_; }
 
   [[nodiscard]] Value deep_copy() const;
   // Same type and same content, deeply (Go: reflect.DeepEqual). Objects: the same object.
@@ -211,6 +217,7 @@ class Value {
   };
   struct Integer;
   struct Complex;
+  struct LongText;
   struct Items;
   struct Map;
   struct OwnMap;
@@ -222,6 +229,7 @@ class Value {
   // In `place` of a list by itself: the room of Go's decoder, which is made when it is changed.
   static constexpr std::uint16_t kDecoded = 1;
   static constexpr std::uint16_t kThawed = 0xFFFE, kOwn = 0xFFFF;
+  static constexpr std::size_t kLongText = 0xFFFF;  // a text of this size is a LongText
 
   static constexpr std::uint64_t tag_bits(Tag tag) noexcept {
     const auto code = static_cast<std::uint64_t>(tag);
@@ -251,7 +259,13 @@ class Value {
     return tag() >= Tag::big_integer && (bits_ & kPayload) > kEmpty;
   }
   [[nodiscard]] std::int64_t big_int() const noexcept;
+  [[nodiscard]] std::string_view short_text() const noexcept;
+  [[nodiscard]] std::string_view long_text() const noexcept;
+  static Head* own_text(std::string text);
   void release() noexcept;
+  static void release_text(Head* block) noexcept;
+  std::uint64_t take_bits() noexcept { return std::exchange(bits_, kNil); }
+  static bool drop_texts(List& all) noexcept;
   bool take_last(Value& out) noexcept;
   void free_block() noexcept;
   static bool deep_equal(const Value& a, const Value& b) noexcept;
@@ -259,6 +273,8 @@ class Value {
   [[nodiscard]] Map* own_map() const noexcept;    // the same
   [[nodiscard]] Map& map_to_change();
   void adopt(std::vector<Entry> sorted);
+
+  static inline constinit thread_local std::int64_t live_ = 0;  // bytes of texts
 
   std::uint64_t bits_ = kNil;
 };

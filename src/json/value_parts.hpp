@@ -4,20 +4,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "json/value.hpp"
 
 namespace keybearer {
 
-// What lies behind the Head of each kind of block. A text's characters follow it, or its length when
-// that is kOwn or more, and then they do. A packed list's or map's values follow it; one that moved
+// What lies behind the Head of each kind of block. A text's characters follow it, but for a long
+// one's. A packed list's or map's values follow it; one that moved
 // out (kThawed) has a pointer to its own list or map there.
 struct Value::Integer : Head {
   std::int64_t i;
 };
 struct Value::Complex : Head {
   double re, im;
+};
+struct Value::LongText : Head {
+  std::string text;
 };
 struct Value::Items : Head {
   List items;

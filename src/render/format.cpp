@@ -26,15 +26,6 @@ bool variable_name(std::string_view name) {
   });
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const Rune rune = decode_rune(text);
-    if (!rune.valid()) return false;
-    text.remove_prefix(rune.width);
-  }
-  return true;
-}
-
 // systemd drops a variable with anything else: UTF-8 without Unicode's noncharacters.
 bool is_utf8_for_systemd(std::string_view text) {
   if (!is_utf8(text)) return false;

@@ -11,6 +11,7 @@
 #include "base/secret.hpp"
 #include "tmpl/absence.hpp"
 #include "tmpl/funcs/funcs.hpp"
+#include "tmpl/funcs/regex.hpp"
 #include "tmpl/parse.hpp"
 #include "tmpl/stack.hpp"
 #include "tmpl/template.hpp"
@@ -86,6 +87,7 @@ class Evaluation {
   [[nodiscard]] std::string shown(const Value& value, std::string text) const;
   std::map<std::string, Value> scratch;
   Value called_on;  // what a method was called on
+  RegexCache regexes;
   [[nodiscard]] const std::string& called() const { return callee_; }  // by `call`
   // Was the last argument an interface that holds nil? To `len` that is not the same as nothing.
   [[nodiscard]] bool nil_argument() const { return nil_argument_; }

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
+#include "base/bytes.hpp"
 #include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
@@ -27,19 +30,20 @@ constexpr Digits digits_of(std::string_view alphabet) {
 constexpr Digits kStandardDigits = digits_of(kStandard), kUrlDigits = digits_of(kUrl);
 
 // Whole groups of four digits from the front on; how many bytes of `text` they were.
-std::size_t decode_groups(std::string_view text, const Digits& digits, std::string& out) {
+std::size_t decode_groups(std::string_view text, const Digits& digits, char*& end) {
   std::size_t i = 0;
+  char* to = end;
+  const auto* const begin = reinterpret_cast<const unsigned char*>(text.data());
   for (; text.size() - i >= 4; i += 4) {
-    const auto digit = [&](std::size_t k) {
-      return std::uint32_t{digits[static_cast<unsigned char>(text[i + k])]};
-    };
-    const std::uint32_t a = digit(0), b = digit(1), c = digit(2), d = digit(3);
+    const std::uint32_t a = digits[begin[i]], b = digits[begin[i + 1]], c = digits[begin[i + 2]],
+                        d = digits[begin[i + 3]];
     if (((a | b | c | d) & 0xC0) != 0) break;
     const std::uint32_t bits = a << 18 | b << 12 | c << 6 | d;
-    const char three[] = {static_cast<char>(bits >> 16), static_cast<char>(bits >> 8),
-                          static_cast<char>(bits)};
-    out.append(three, 3);
+    *to++ = static_cast<char>(bits >> 16);
+    *to++ = static_cast<char>(bits >> 8);
+    *to++ = static_cast<char>(bits);
   }
+  end = to;
   return i;
 }
 
@@ -48,25 +52,38 @@ std::size_t decode_groups(std::string_view text, const Digits& digits, std::stri
 std::string base64(std::string_view bytes, bool url) {
   spend(bytes.size());
   const std::string_view alphabet = url ? kUrl : kStandard;
-  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  std::string out = made_text((bytes.size() + 2) / 3 * 4,
+                              [&bytes](char* begin) { return begin + (bytes.size() + 2) / 3 * 4; });
   char* to = out.data();
   std::size_t i = 0;
+  const char* const digits = alphabet.data();
+  for (; bytes.size() - i >= 6; i += 3) {  // reads four bytes
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, bytes.data() + i, sizeof(bits));
+    bits = std::byteswap(bits);
+    to[0] = digits[bits >> 26];
+    to[1] = digits[bits >> 20 & 63];
+    to[2] = digits[bits >> 14 & 63];
+    to[3] = digits[bits >> 8 & 63];
+    to += 4;
+  }
   for (; bytes.size() - i >= 3; i += 3) {
     const auto byte = [&](std::size_t k) {
       return std::uint32_t{static_cast<unsigned char>(bytes[i + k])};
     };
     const std::uint32_t bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-    *to++ = alphabet[bits >> 18];
-    *to++ = alphabet[bits >> 12 & 63];
-    *to++ = alphabet[bits >> 6 & 63];
-    *to++ = alphabet[bits & 63];
+    *to++ = digits[bits >> 18];
+    *to++ = digits[bits >> 12 & 63];
+    *to++ = digits[bits >> 6 & 63];
+    *to++ = digits[bits & 63];
   }
   if (i < bytes.size()) {
     const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
     std::uint32_t bits = 0;
     for (std::size_t k = 0; k < 3; ++k)
       bits = bits << 8 | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k <= n; ++k) to[k] = alphabet[bits >> (18 - 6 * k) & 63];
+    std::fill_n(to, 4, '=');
+    for (std::size_t k = 0; k <= n; ++k) to[k] = digits[bits >> (18 - 6 * k) & 63];
   }
   return out;
 }
@@ -74,13 +91,19 @@ std::string base64(std::string_view bytes, bool url) {
 std::expected<std::string, std::size_t> base64_decoded(std::string_view text, bool url) {
   spend(2 * text.size());
   const Digits& digits = url ? kUrlDigits : kStandardDigits;
-  std::string out;
-  out.reserve(text.size() / 4 * 3 + 3);
+  std::size_t done = 0;
+  std::string out = made_text(text.size() / 4 * 3, [&](char* to) {
+    done = decode_groups(text, digits, to);
+    return to;
+  });
   std::uint32_t bits = 0;
   int count = 0, padding = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (count % 4 == 0 && padding == 0) {
-      i += decode_groups(text.substr(i), digits, out);
+  for (std::size_t i = done; i < text.size(); ++i) {
+    if (count % 4 == 0 && padding == 0) {  // behind a break of lines
+      char few[3 * 256];
+      char* to = few;
+      i += decode_groups(text.substr(i, 4 * 256), digits, to);
+      out.append(few, to);
       if (i == text.size()) break;
     }
     const char c = text[i];

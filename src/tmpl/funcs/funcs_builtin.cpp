@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
 #include "tmpl/exec.hpp"
 #include "tmpl/go/format.hpp"
@@ -301,117 +302,107 @@ Value printf(Evaluation&, Arguments a) {
 }
 
 // The arguments as one text, as Go's escapers see them.
-std::string text_of(Arguments a) {
-  if (a.size() == 1 && a[0].type() == Type::string) return std::string(a[0].as_text());
+Value text_of(Arguments a) {
+  if (a.size() == 1 && a[0].type() == Type::string) return a[0];
   for (Value& value : a) {
     if (value.is_nil()) value = Value("<no value>");
   }
   return sprint(a, true);
 }
 
+constexpr char kHexDigits[] = "0123456789ABCDEF";
+constexpr auto kNoOther = [](std::string_view, char*&) { return std::size_t{1}; };
+
 Value html(Evaluation&, Arguments a) {
-  const std::string text = text_of(a);
-  std::string out;
-  out.reserve(text.size());
-  static constexpr std::string_view kSpecial("\0\"'&<>", 6);
-  static constexpr auto kPlain = [] {
-    std::array<bool, 256> all{};
-    for (std::size_t c = 0; c < all.size(); ++c) all[c] = !kSpecial.contains(static_cast<char>(c));
-    return all;
-  }();
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const std::size_t begin = at;
-    while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
-    out.append(text, begin, at - begin);
-    spend(2 + at - begin);
-    if (at == text.size()) break;
-    switch (text[at]) {
+  static constexpr Escapes kTable = escapes([](unsigned char c) -> std::optional<Escape> {
+    switch (c) {
       case '\0':
-        append_rune(out, kReplacement);
-        break;
+        return escape_of("\xEF\xBF\xBD");
       case '"':
-        out += "&#34;";
-        break;
+        return escape_of("&#34;");
       case '\'':
-        out += "&#39;";
-        break;
+        return escape_of("&#39;");
       case '&':
-        out += "&amp;";
-        break;
+        return escape_of("&amp;");
       case '<':
-        out += "&lt;";
-        break;
+        return escape_of("&lt;");
+      case '>':
+        return escape_of("&gt;");
       default:
-        out += "&gt;";
+        return std::nullopt;
     }
+  });
+  constexpr auto kSpecial = [](unsigned char c) {
+    return (c == '\0') | (c == '"') | (c == '&') | (c == '\'') | (c == '<') | (c == '>');
+  };
+  const Value whole = text_of(a);
+  const std::string_view text = whole.as_text();
+  const std::size_t plain = run_without(text, kSpecial);
+  spend(plain);
+  if (plain == text.size()) return whole;
+  Output out(text.size() + text.size() / 8);
+  append_escaped(out, text, kTable, kSpecial, kNoOther, keybearer::tmpl::spend);
+  return out.take();
+}
+
+// What is not ASCII and is not to be seen.
+std::size_t js_other(std::string_view text, char*& to) {
+  const Rune rune = decode_rune(text);
+  if (is_print(rune.code)) {
+    to = put(to, text.substr(0, rune.width));
+    return rune.width;
   }
-  return out;
+  to = put(to, "\\u");  // four digits at least
+  for (int shift = rune.code > 0xFFFFF ? 20 : rune.code > 0xFFFF ? 16 : 12; shift >= 0; shift -= 4)
+    *to++ = kHexDigits[rune.code >> shift & 15];
+  return rune.width;
 }
 
 Value js(Evaluation&, Arguments a) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  const std::string text = text_of(a);
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    spend(4);
-    const Rune rune = decode_rune(std::string_view(text).substr(i));
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (rune.code < 0x80 && rune.valid()) {
-      switch (c) {
-        case '\\':
-          out += "\\\\";
-          break;
-        case '\'':
-          out += "\\'";
-          break;
-        case '"':
-          out += "\\\"";
-          break;
-        default:
-          if (c < ' ' || c == '<' || c == '>' || c == '&' || c == '=') {
-            out += "\\u00";
-            out += kHex[c >> 4];
-            out += kHex[c & 15];
-          } else {
-            out += static_cast<char>(c);
-          }
-      }
-    } else if (is_print(rune.code)) {
-      out.append(text, i, rune.width);
-    } else {
-      out += "\\u";  // four digits at least
-      for (int shift = rune.code > 0xFFFFF  ? 20
-                       : rune.code > 0xFFFF ? 16
-                                            : 12;
-           shift >= 0; shift -= 4)
-        out += kHex[rune.code >> shift & 15];
-    }
-    i += rune.width;
-  }
-  return out;
+  static constexpr Escapes kTable = escapes([](unsigned char c) -> std::optional<Escape> {
+    if (c >= 0x80) return Escape{};
+    if (c == '\\') return escape_of("\\\\");
+    if (c == '\'') return escape_of("\\'");
+    if (c == '"') return escape_of("\\\"");
+    if (c >= ' ' && c != '<' && c != '>' && c != '&' && c != '=') return std::nullopt;
+    const char code[] = {'\\', 'u', '0', '0', kHexDigits[c >> 4], kHexDigits[c & 15]};
+    return escape_of({code, sizeof(code)});
+  });
+  const Value whole = text_of(a);
+  const std::string_view text = whole.as_text();
+  Output out(text.size() + text.size() / 8);
+  append_escaped(
+      out, text, kTable,
+      [](unsigned char c) {
+        return (c >= 0x80) | (c < ' ') | (c == '\\') | (c == '\'') | (c == '"') | (c == '<') |
+               (c == '=') | (c == '>') | (c == '&');
+      },
+      js_other, keybearer::tmpl::spend);
+  return out.take();
 }
 
 Value urlquery(Evaluation&, Arguments a) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  const std::string text = text_of(a);
-  spend(4 * text.size());
-  std::string out(3 * text.size(), '\0');
-  char* to = out.data();
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain || c == ' ') {
-      *to++ = plain ? c : '+';
-    } else {
-      *to++ = '%';
-      *to++ = kHex[byte >> 4];
-      *to++ = kHex[byte & 15];
-    }
-  }
-  out.resize(static_cast<std::size_t>(to - out.data()));
-  return out;
+  static constexpr auto kIsPlain = [](unsigned char c) {
+    return (static_cast<unsigned char>((c | 0x20) - 'a') < 26) |
+           (static_cast<unsigned char>(c - '0') < 10) | (c == '-') | (c == '_') | (c == '.') |
+           (c == '~');
+  };
+  static constexpr Escapes kTable = escapes([](unsigned char c) -> std::optional<Escape> {
+    if (kIsPlain(c)) return std::nullopt;
+    if (c == ' ') return escape_of("+");
+    const char code[] = {'%', kHexDigits[c >> 4], kHexDigits[c & 15]};
+    return escape_of({code, sizeof(code)});
+  });
+  const Value whole = text_of(a);
+  const std::string_view text = whole.as_text();
+  const std::size_t plain = run_without(text, [](unsigned char c) { return !kIsPlain(c); });
+  spend(plain);
+  if (plain == text.size()) return whole;
+  Output out(text.size() + text.size() / 8);
+  append_escaped(
+      out, text, kTable, [](unsigned char c) { return !kIsPlain(c); }, kNoOther,
+      keybearer::tmpl::spend);
+  return out.take();
 }
 
 constexpr Function kFunctions[] = {

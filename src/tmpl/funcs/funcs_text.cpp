@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
 #include "crypto/digest.hpp"
 #include "json/pool.hpp"
@@ -92,44 +93,44 @@ Value split(Evaluation&, Arguments a) {
   return Value::strings(text.empty() ? List{} : split_text(text, a[0].as_text()));
 }
 Value split_to_map(Evaluation&, Arguments a) {
-  const std::string_view text = trimmed_space(a[2].as_text());
+  const std::string_view text = trimmed_space(a[2].as_text()), equals = a[1].as_text();
   if (text.empty()) return Value::map(Type::string_map);
   std::vector<Value::Entry> members;
-  for (const Value& part : split_text(text, a[0].as_text())) {
+  ValuePool pool(2 * text.size());
+  const List parts = split_text(text, a[0].as_text());
+  members.reserve(parts.size());
+  for (const Value& part : parts) {
     const std::string_view pair = part.as_text();
-    const auto at = index_of(pair, a[1].as_text());
+    const auto at = index_of(pair, equals);
     if (at == std::string_view::npos) continue;
     spend(50);
-    members.push_back({Value(pair.substr(0, at)), Value(pair.substr(at + a[1].size()))});
+    members.push_back({pool.text(Type::string, pair.substr(0, at)),
+                       pool.text(Type::string, pair.substr(at + equals.size()))});
   }
   return ValuePool::map_of(Type::string_map, std::move(members));
 }
 Value join(Evaluation&, Arguments a) {
-  std::string out;
-  bool first = true;
-  for (const Value& item : a[1].items()) {
-    if (!first) out += a[0].as_text();
-    first = false;
-    out += item.as_text();
-  }
-  return out;
+  return joined(a[1].items(), a[0].as_text());
 }
 Value indent(Evaluation&, Arguments a) {
   const std::int64_t spaces = a[0].as_int();
   if (spaces < 0) throw CallError{"indent value must be a positive integer"};
   if (spaces > 1'000'000) throw CallError{"indent value is too large"};
-  const std::string blanks(static_cast<std::size_t>(spaces), ' ');
-  std::string out;
-  std::string_view text = a[1].as_text();
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    const auto line = text.substr(0, end == std::string_view::npos ? text.size() : end + 1);
-    if (line != "\n") out += blanks;
-    out += line;
-    check_size(out);
-    text.remove_prefix(line.size());
-  }
-  return out;
+  const auto blanks = static_cast<std::size_t>(spaces);
+  const std::string_view text = a[1].as_text();
+  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+  Output out(text.size() + lines * std::min<std::size_t>(blanks, 64));
+  std::size_t begin = 0;
+  const auto line = [&](std::size_t end) {
+    if (text[begin] != '\n') out.append(blanks, ' ');
+    out += text.substr(begin, end - begin);
+    spend(10 + (blanks + end - begin) / 4);
+    if (out.size() > kMostText) throw CallError{"the text is larger than 64 MiB"};
+    begin = end;
+  };
+  each_byte(text, '\n', [&](std::size_t at) { line(at + 1); });
+  if (begin < text.size()) line(text.size());
+  return out.take();
 }
 
 // consul-template: template/funcs.go wraps what strconv says.
@@ -167,11 +168,11 @@ Value parse_uint_(Evaluation& e, Arguments a) {
   return Value::uint64(*value);
 }
 
-Value regex_match(Evaluation&, Arguments a) {
-  return regex_matches(a[0].as_text(), a[1].as_text());
+Value regex_match(Evaluation& e, Arguments a) {
+  return e.regexes.get(a[0].as_text()).matches(a[1].as_text());
 }
-Value regex_replace_all(Evaluation&, Arguments a) {
-  return regex_replace(a[0].as_text(), a[1].as_text(), a[2].as_text());
+Value regex_replace_all(Evaluation& e, Arguments a) {
+  return e.regexes.get(a[0].as_text()).replace_all(a[2].as_text(), a[1].as_text());
 }
 
 Value sha256_hex_(Evaluation&, Arguments a) {

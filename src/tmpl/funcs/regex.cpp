@@ -82,6 +82,27 @@ void expand(std::string& out, const std::vector<std::string>& names, std::string
   }
 }
 
+// Whether all that it can match is ASCII, and nothing between the bytes of a character: no class but
+// those that list ASCII, no escape but those that stand for such.
+bool matches_ascii_only(std::string_view pattern) {
+  bool in_class = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (static_cast<unsigned char>(c) >= 0x80) return false;
+    if (c == '\\') {
+      constexpr std::string_view kKnown = "dwsbAzatnrfv\\.+*?()|[]{}^$-/";
+      if (++i == pattern.size() || !kKnown.contains(pattern[i])) return false;
+    } else if (c == '[') {
+      in_class = true;
+    } else if (c == ']') {
+      in_class = false;
+    } else if (c == (in_class ? '^' : '.')) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::size_t width_at(std::string_view text, std::size_t at) {
   return at < text.size() ? decode_rune(text.substr(at)).width : 1;
 }
@@ -98,6 +119,7 @@ Regex::Regex(std::string_view pattern) {
   re_ = std::make_unique<RE2>(syntax.pattern, options);
   if (!re_->ok())
     throw CallError{"error parsing regexp: expression too large: `" + std::string(pattern) + "`"};
+  ascii_ = matches_ascii_only(pattern);
   spend(50 * static_cast<std::size_t>(re_->ProgramSize()));
 }
 Regex::~Regex() = default;
@@ -106,14 +128,14 @@ Regex::~Regex() = default;
 // for in a copy with those, and what is found is told by where it is in the text itself.
 class Regex::Haystack {
  public:
-  explicit Haystack(std::string_view text) : text_(text) {
+  Haystack(std::string_view text, bool ascii) : text_(text), ascii_(ascii) {
+    if (ascii) return;
     std::size_t kept = 0;  // up to here the text is in the copy, where there is one
     for (std::size_t at = 0; at < text.size();) {
-      if (at % 4096 == 0) spend(4096);
-      if (static_cast<unsigned char>(text[at]) < 0x80) {
-        ++at;
-        continue;
-      }
+      const std::size_t run = ascii_run(text.substr(at, 65536));
+      spend(run / 4 + 5);
+      at += run;
+      if (at == text.size()) break;
       const Rune rune = decode_rune(text.substr(at));
       if (!rune.valid()) {
         copy_ += text.substr(kept, at - kept);
@@ -127,8 +149,7 @@ class Regex::Haystack {
   }
   [[nodiscard]] std::string_view searched() const { return changed_.empty() ? text_ : copy_; }
   [[nodiscard]] std::size_t to_copy(std::size_t at) const {
-    const auto before = std::ranges::lower_bound(changed_, at) - changed_.begin();
-    return at + kMore * static_cast<std::size_t>(before);
+    return changed_.empty() ? at : at + kMore * behind(at, 0);
   }
   [[nodiscard]] std::string_view original(std::string_view found) const {
     if (found.data() == nullptr || changed_.empty()) return found;
@@ -138,6 +159,7 @@ class Regex::Haystack {
   }
   // Does a character begin here, or end the text?
   [[nodiscard]] bool is_between(std::size_t at) const {
+    if (ascii_) return true;
     const std::string_view text = searched();
     return at >= text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
   }
@@ -146,24 +168,41 @@ class Regex::Haystack {
   static constexpr std::size_t kMore = 2;  // bytes that U+FFFD has more
   // The k-th changed byte stands in the copy kMore * k behind its place.
   [[nodiscard]] std::size_t from_copy(std::size_t at) const {
+    return at - kMore * behind(at, kMore);
+  }
+  // How many changed bytes, `more` further on for each before, are before `at`. A search goes on from
+  // where the last one ended: matches come one after another.
+  [[nodiscard]] std::size_t behind(std::size_t at, std::size_t more) const {
+    const auto is_before = [&](std::size_t k) { return changed_[k] + more * k < at; };
     std::size_t low = 0, high = changed_.size();
+    if (last_ == 0 || is_before(last_ - 1)) {
+      low = last_;
+      for (std::size_t step = 1; low + step < high; step *= 2) {
+        if (is_before(low + step)) continue;
+        high = low + step;
+        break;
+      }
+    } else {
+      high = last_;
+    }
     while (low < high) {
       const std::size_t middle = (low + high) / 2;
-      if (changed_[middle] + kMore * middle < at)
+      if (is_before(middle))
         low = middle + 1;
       else
         high = middle;
     }
-    return at - kMore * low;
+    return last_ = low;
   }
 
   std::string_view text_;
+  bool ascii_;
   std::string copy_;
   std::vector<std::size_t> changed_;
+  mutable std::size_t last_ = 0;  // what behind() found
 };
 
-bool Regex::find_from(const Haystack& text, std::size_t at, Match& match) const {
-  const auto count = static_cast<std::size_t>(re_->NumberOfCapturingGroups()) + 1;
+bool Regex::find_from(const Haystack& text, std::size_t at, std::size_t count, Match& match) const {
   std::array<re2::StringPiece, 8> few;
   std::vector<re2::StringPiece> many;
   std::span<re2::StringPiece> groups(few.data(), std::min(count, few.size()));
@@ -195,22 +234,27 @@ bool Regex::find_from(const Haystack& text, std::size_t at, Match& match) const 
 }
 
 bool Regex::matches(std::string_view text) const {
+  if (ascii_) {
+    spend(text.size() / 4);  // without a place to tell it is quick
+    return re_->Match(piece(text), 0, text.size(), RE2::UNANCHORED, nullptr, 0);
+  }
   Match match;
-  return find_from(Haystack(text), 0, match);
+  return find_from(Haystack(text, false), 0, 1, match);
 }
 
 std::optional<Regex::Match> Regex::find(std::string_view text) const {
   Match match;
-  return find_from(Haystack(text), 0, match) ? std::optional(match) : std::nullopt;
+  return find_from(Haystack(text, ascii_), 0, groups(), match) ? std::optional(match)
+                                                               : std::nullopt;
 }
 
-std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t most) const {
-  const Haystack haystack(text);
-  std::vector<Match> all;
+template <class Found>
+void Regex::each(std::string_view text, std::int64_t most, std::size_t count, Found found) const {
+  const Haystack haystack(text, ascii_);
   Match match;
-  std::size_t at = 0, last_end = std::string_view::npos;
-  while ((most < 0 || std::cmp_less(all.size(), most)) && at <= text.size() &&
-         find_from(haystack, at, match)) {
+  std::size_t at = 0, last_end = std::string_view::npos, all = 0;
+  while ((most < 0 || std::cmp_less(all, most)) && at <= text.size() &&
+         find_from(haystack, at, count, match)) {
     const auto begin = static_cast<std::size_t>(match[0].data() - text.data());
     const std::size_t end = begin + match[0].size();
     const bool is_empty_here = end == at;
@@ -218,25 +262,38 @@ std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t mo
     const bool counts = !is_empty_here || begin != last_end;
     at = is_empty_here ? at + width_at(text, at) : end;
     last_end = end;
-    if (counts) all.push_back(match);
-    if (all.size() > kMostItems) throw CallError{"the list has more than 4,000,000 elements"};
+    if (!counts) continue;
+    found(match);
+    if (++all > kMostItems) throw CallError{"the list has more than 4,000,000 elements"};
   }
+}
+
+std::vector<std::string_view> Regex::find_texts(std::string_view text, std::int64_t most) const {
+  std::vector<std::string_view> all;
+  each(text, most, 1, [&all](const Match& match) { all.push_back(match[0]); });
+  return all;
+}
+
+std::vector<Regex::Match> Regex::find_all(std::string_view text, std::int64_t most) const {
+  std::vector<Match> all;
+  each(text, most, groups(), [&all](const Match& match) { all.push_back(match); });
   return all;
 }
 
 std::string Regex::replace_all(std::string_view text, std::string_view replacement,
                                bool literal) const {
-  const Haystack haystack(text);
+  const Haystack haystack(text, ascii_);
   std::string out;
   out.reserve(text.size());
   Match match;
   std::size_t at = 0, last_end = 0;
-  while (at <= text.size() && find_from(haystack, at, match)) {
+  const bool is_text = literal || !replacement.contains('$');
+  while (at <= text.size() && find_from(haystack, at, is_text ? 1 : groups(), match)) {
     const auto begin = static_cast<std::size_t>(match[0].data() - text.data());
     const std::size_t end = begin + match[0].size();
     out += text.substr(last_end, begin - last_end);
     if (end > last_end || begin == 0) {
-      if (literal)
+      if (is_text)
         out += replacement;
       else
         expand(out, names_, replacement, match);
@@ -248,13 +305,16 @@ std::string Regex::replace_all(std::string_view text, std::string_view replaceme
   return out += text.substr(last_end);
 }
 
-bool regex_matches(std::string_view pattern, std::string_view text) {
-  return Regex(pattern).matches(text);
-}
-
-std::string regex_replace(std::string_view pattern, std::string_view replacement,
-                          std::string_view text) {
-  return Regex(pattern).replace_all(text, replacement);
+const Regex& RegexCache::get(std::string_view pattern) {
+  constexpr std::size_t kMost = 16;
+  constexpr int kLarge = 2000;  // instructions
+  if (const auto at = std::ranges::find(small_, pattern, &Known::pattern); at != small_.end())
+    return *at->regex;
+  if (large_.regex != nullptr && large_.pattern == pattern) return *large_.regex;
+  Known made{std::string(pattern), std::make_unique<Regex>(pattern)};
+  if (made.regex->re_->ProgramSize() > kLarge) return *(large_ = std::move(made)).regex;
+  if (small_.size() < kMost) return *small_.emplace_back(std::move(made)).regex;
+  return *(small_[next_++ % kMost] = std::move(made)).regex;
 }
 
 }  // namespace keybearer::tmpl

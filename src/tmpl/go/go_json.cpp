@@ -1,8 +1,9 @@
 #include "tmpl/go/go_json.hpp"
 
-#include <array>
 #include <cmath>
+#include <optional>
 
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
 #include "json/json.hpp"
 #include "tmpl/funcs/funcs.hpp"
@@ -16,22 +17,55 @@
 namespace keybearer::tmpl {
 namespace {
 
+constexpr char kHex[] = "0123456789abcdef";
+constexpr Escapes table(bool escape_html) {
+  return escapes([escape_html](unsigned char c) -> std::optional<Escape> {
+    if (c >= 0x80) return Escape{};
+    const std::size_t known = std::string_view("\"\\\n\r\t\b\f").find(static_cast<char>(c));
+    if (known != std::string_view::npos) {
+      const char code[] = {'\\', "\"\\nrtbf"[known]};
+      return escape_of({code, sizeof(code)});
+    }
+    if (c >= 0x20 && (!escape_html || (c != '<' && c != '>' && c != '&'))) return std::nullopt;
+    const char code[] = {'\\', 'u', '0', '0', kHex[c >> 4], kHex[c & 15]};
+    return escape_of({code, sizeof(code)});
+  });
+}
+constexpr Escapes kForHtml = table(true), kPlain = table(false);
+// A character that is not ASCII.
+std::size_t other(std::string_view text, char*& to) {
+  const Rune rune = decode_rune(text);
+  to = put(to, !rune.valid()         ? "\\ufffd"
+               : rune.code == 0x2028 ? "\\u2028"
+               : rune.code == 0x2029 ? "\\u2029"
+                                     : text.substr(0, rune.width));
+  return rune.width;
+}
 class Encoder {
  public:
   Encoder(const char* function, bool escape_html, bool pretty)
       : function_(function), escape_html_(escape_html), pretty_(pretty) {}
-  std::string out;
+  Output out;
 
   void append(const Value& value, int depth) {
     if (value.is_nil_of()) {
       out += "null";
       return;
     }
-    check_size(out);
+    if (out.size() > kMostText) throw CallError{"the text is larger than 64 MiB"};
     spend(20);
     check_depth(depth, "for JSON");
-    if (json::append_literal(out, value)) return;
     switch (value.type()) {
+      case Type::boolean:
+      case Type::integer:
+      case Type::int64:
+      case Type::uint64:
+      case Type::byte: {
+        std::string literal;
+        (void)json::append_literal(literal, value);
+        out += literal;
+        break;
+      }
       case Type::nil:
         out += "null";
         break;
@@ -140,47 +174,16 @@ class Encoder {
     }
     out += digits;
   }
-  // Bytes that stand for themselves: 1 with <, > and & escaped, 2 without.
-  static constexpr auto kItself = [] {
-    std::array<unsigned char, 256> all{};
-    for (unsigned c = 0x20; c < 0x80; ++c) {
-      if (c == '"' || c == '\\') continue;
-      all[c] = c == '<' || c == '>' || c == '&' ? 2 : 3;
-    }
-    return all;
-  }();
   void text(std::string_view s) {
-    constexpr char kHex[] = "0123456789abcdef";
-    const unsigned char itself = escape_html_ ? 1 : 2;
+    spend(s.size() / 2 + 10);
     out += '"';
-    while (!s.empty()) {
-      // What stands for itself is taken at once.
-      std::size_t run = 0;
-      while (run < s.size() && (kItself[static_cast<unsigned char>(s[run])] & itself) != 0) ++run;
-      out += s.substr(0, run);
-      s.remove_prefix(run);
-      spend(run + 10);
-      if (s.empty()) break;
-      const Rune rune = decode_rune(s);
-      const auto c = static_cast<unsigned char>(s[0]);
-      if (!rune.valid()) {
-        out += "\\ufffd";
-      } else if (rune.code == 0x2028 || rune.code == 0x2029) {
-        out += rune.code == 0x2028 ? "\\u2028" : "\\u2029";
-      } else if (rune.code >= 0x80) {
-        out += s.substr(0, rune.width);
-      } else if (c == '"' || c == '\\') {
-        out += {'\\', static_cast<char>(c)};
-      } else if (c == '\n' || c == '\r' || c == '\t' || c == '\b' || c == '\f') {
-        out += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c == '\b' ? 'b' : 'f'};
-      } else if (c < 0x20 || (escape_html_ && (c == '<' || c == '>' || c == '&'))) {
-        out += "\\u00";
-        out += {kHex[c >> 4], kHex[c & 15]};
-      } else {
-        out += static_cast<char>(c);
-      }
-      s.remove_prefix(rune.width);
-    }
+    append_escaped(
+        out, s, escape_html_ ? kForHtml : kPlain,
+        [](unsigned char c) {
+          return (c >= 0x80) | (c < ' ') | (c == '\\') | (c == '"') | (c == '<') | (c == '>') |
+                 (c == '&');
+        },
+        other, spend);
     out += '"';
   }
 
@@ -193,7 +196,7 @@ class Encoder {
 std::string go_json(const char* function, const Value& value, bool escape_html, bool pretty) {
   Encoder encoder(function, escape_html, pretty);
   encoder.append(value, 0);
-  return std::move(encoder.out);
+  return encoder.out.take();
 }
 
 }  // namespace keybearer::tmpl

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
 #include "json/pool.hpp"
 #include "tmpl/funcs/funcs.hpp"
@@ -16,20 +17,10 @@
 namespace keybearer::tmpl {
 namespace {
 
+constexpr const char* kTooLarge = "the text is larger than 64 MiB";
+
 constexpr bool is_ascii(char c) {
   return static_cast<unsigned char>(c) < 0x80;
-}
-
-// How many bytes in front are ASCII, of `most`.
-std::size_t ascii_run(std::string_view text, std::size_t most) {
-  most = std::min(most, text.size());
-  std::size_t at = 0;
-  for (std::uint64_t eight = 0; at + sizeof(eight) <= most; at += sizeof(eight)) {
-    std::memcpy(&eight, text.data() + at, sizeof(eight));
-    if ((eight & 0x8080'8080'8080'8080) != 0) break;
-  }
-  while (at < most && is_ascii(text[at])) ++at;
-  return at;
 }
 
 // Characters to cut off at both ends.
@@ -115,30 +106,77 @@ std::size_t index_of(std::string_view text, std::string_view what) {
   return std::string_view::npos;
 }
 
-std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  if (from.empty()) {  // Go: between all runes
-    while (!text.empty()) {
-      check_size(out);
-      spend(10 + to.size() / 8);
-      out += to;
-      const auto width = decode_rune(text).width;
-      out += text.substr(0, width);
-      text.remove_prefix(width);
-    }
-    return out += to;
+namespace {
+
+// How often `what` stands in the text.
+std::size_t count_of(std::string_view text, std::string_view what) {
+  if (what.size() == 1) return static_cast<std::size_t>(std::ranges::count(text, what[0]));
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = index_of(text, what)) != std::string_view::npos; ++count) {
+    spend(10 + at / 4);
+    text.remove_prefix(at + what.size());
   }
-  for (std::size_t at = 0; (at = index_of(text, from)) != std::string_view::npos;) {
-    check_size(out);
-    spend(10 + (at + to.size()) / 4);
-    out += text.substr(0, at);
-    out += to;
-    text.remove_prefix(at + from.size());
-  }
-  return out += text;
+  return count;
 }
 
+// Calls `found` with the place of each `what`.
+template <class Found>
+void each_of(std::string_view text, std::string_view what, Found found) {
+  if (what.size() == 1) return each_byte(text, what[0], found);
+  for (std::size_t at = 0, next = 0; (next = index_of(text.substr(at), what)) != text.npos;
+       at += next + what.size())
+    found(at + next);
+}
+
+// Go: between all characters.
+std::string interspersed(std::string_view text, std::string_view with) {
+  Output out(text.size() + (text.size() + 1) * std::min<std::size_t>(with.size(), 64));
+  while (!text.empty()) {
+    if (out.size() > kMostText) throw CallError{kTooLarge};
+    spend(5 + with.size() / 8);
+    const unsigned width = decode_rune(text).width;
+    char* to = put(out.room(with.size() + width), with);
+    out.wrote(put(to, text.substr(0, width)));
+    text.remove_prefix(width);
+  }
+  out += with;
+  return out.take();
+}
+
+}  // namespace
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  if (from.empty()) return interspersed(text, to);
+  const std::size_t count = count_of(text, from), kept = text.size() - count * from.size();
+  if (kept > kMostText || (count > 0 && to.size() > (kMostText - kept) / count))
+    throw CallError{kTooLarge};
+  return made_text(kept + count * to.size(), [&](char* end) {
+    std::size_t begin = 0;
+    each_of(text, from, [&](std::size_t at) {
+      spend(10 + (at - begin + to.size()) / 4);
+      end = put(put(end, text.substr(begin, at - begin)), to);
+      begin = at + from.size();
+    });
+    return put(end, text.substr(begin));
+  });
+}
+
+namespace {
+
+// All of one character, at both ends.
+std::string_view trimmed_of(std::string_view text, char cut) {
+  const auto set = static_cast<unsigned char>(cut);
+  text.remove_prefix(run_without(text, [set](unsigned char c) { return c != set; }));
+  while (text.size() > 8 && std::ranges::count(text.substr(text.size() - 8), cut) == 8)
+    text.remove_suffix(8);
+  while (!text.empty() && text.back() == cut) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
 std::string_view trimmed(std::string_view text, std::string_view set) {
+  if (set.size() == 1 && is_ascii(set[0])) return trimmed_of(text, set[0]);
   const CutSet cut(set);
   return trimmed_by(text, [&cut](char32_t c) { return cut.has(c); });
 }
@@ -154,46 +192,80 @@ std::string mapped(std::string_view text, Case to) {
   constexpr std::size_t kRun = 4096;
   constexpr unsigned char kLetters = 26, kCaseBit = 0x20;
   const unsigned char first = to == Case::lower ? 'A' : 'a';
-  std::string out;
-  out.reserve(text.size());
+  Output out(text.size());
   while (!text.empty()) {
-    if (const std::size_t run = ascii_run(text, kRun); run > 0) {
-      spend(run);
-      const std::size_t begin = out.size();
-      out += text.substr(0, run);
-      for (char* c = out.data() + begin; c != out.data() + begin + run; ++c) {
-        const auto byte = static_cast<unsigned char>(*c);
-        const bool turned = static_cast<unsigned char>(byte - first) < kLetters;
-        *c = static_cast<char>(byte ^ (turned ? kCaseBit : 0));
-      }
-      text.remove_prefix(run);
-      continue;
+    const std::size_t run = ascii_run(text.substr(0, kRun));
+    spend(run + 5);
+    char* end = out.room(run + 4);
+    for (std::size_t i = 0; i < run; ++i) {
+      const auto byte = static_cast<unsigned char>(text.data()[i]);
+      const bool turned = static_cast<unsigned char>(byte - first) < kLetters;
+      end[i] = static_cast<char>(byte ^ (turned ? kCaseBit : 0));
     }
-    spend(5);
-    const Rune rune = decode_rune(text);
-    append_rune(out, to == Case::lower ? to_lower(rune.code) : to_upper(rune.code));
-    text.remove_prefix(rune.width);
+    end += run;
+    text.remove_prefix(run);
+    if (!text.empty() && !is_ascii(text[0])) {
+      const Rune rune = decode_rune(text);
+      end = put_rune(end, to == Case::lower ? to_lower(rune.code) : to_upper(rune.code));
+      text.remove_prefix(rune.width);
+    }
+    out.wrote(end);
   }
-  return out;
+  return out.take();
 }
 
 List split_text(std::string_view text, std::string_view separator, int most) {
   List parts;
   if (most == 0 || (separator.empty() && text.empty())) return parts;
+  // As many as there are: in Go, too, where spew shows the room of a list.
+  std::size_t count = separator.empty() ? count_runes(text) : count_of(text, separator) + 1;
+  if (most > 0) count = std::min(count, static_cast<std::size_t>(most));
+  if (count > kMostItems) throw CallError{"the list has more than 4,000,000 elements"};
+  parts.reserve(count);
   ValuePool pool(2 *
                  text.size());  // a block on the heap for each part would cost more than the part
-  const auto part = [&pool](std::string_view piece) { return pool.text(Type::string, piece); };
-  while (most < 0 || std::cmp_less(parts.size() + 1, most)) {
-    const std::size_t at = separator.empty() ? decode_rune(text).width : index_of(text, separator);
-    if (at == std::string_view::npos || (separator.empty() && at == text.size())) break;
-    spend(20 + at / 4);
-    parts.push_back(part(text.substr(0, at)));
-    if (parts.size() > kMostItems) throw CallError{"the list has more than 4,000,000 elements"};
+  const auto add = [&](std::string_view piece) {
+    spend(20 + piece.size() / 4);
+    parts.push_back(pool.text(Type::string, piece));
+  };
+  if (separator.empty()) {
+    while (parts.size() + 1 < count) {
+      const unsigned width = decode_rune(text).width;
+      add(text.substr(0, width));
+      text.remove_prefix(width);
+    }
+    add(text);
+    return parts;
+  }
+  if (most < 0) {
+    std::size_t begin = 0;
+    each_of(text, separator, [&](std::size_t at) {
+      add(text.substr(begin, at - begin));
+      begin = at + separator.size();
+    });
+    add(text.substr(begin));
+    return parts;
+  }
+  while (parts.size() + 1 < count) {
+    const std::size_t at = index_of(text, separator);
+    add(text.substr(0, at));
     text.remove_prefix(at + separator.size());
   }
-  parts.push_back(part(text));
-  parts.shrink_to_fit();  // as in Go, where spew shows the room of a list
+  add(text);
   return parts;
+}
+
+std::string joined(std::span<const Value> parts, std::string_view separator) {
+  if (parts.empty()) return {};
+  std::size_t size = separator.size() * (parts.size() - 1);
+  for (const Value& part : parts) size += part.as_text().size();
+  if (size > kMostText) throw CallError{kTooLarge};
+  spend(size + 5 * parts.size());
+  return made_text(size, [&](char* end) {
+    end = put(end, parts.front().as_text());
+    for (const Value& part : parts.subspan(1)) end = put(put(end, separator), part.as_text());
+    return end;
+  });
 }
 
 }  // namespace keybearer::tmpl

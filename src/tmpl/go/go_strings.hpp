@@ -1,6 +1,7 @@
 #pragma once
 // Go's package strings, as far as templates need it.
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,5 +22,7 @@ enum class Case : bool { lower, upper };
 [[nodiscard]] std::string mapped(std::string_view text, Case to);
 // strings.SplitN; `most` below 0: all parts. An empty separator cuts into characters.
 [[nodiscard]] List split_text(std::string_view text, std::string_view separator, int most = -1);
+// strings.Join of texts.
+[[nodiscard]] std::string joined(std::span<const Value> parts, std::string_view separator);
 
 }  // namespace keybearer::tmpl

@@ -93,8 +93,11 @@ Value strslice(const Value& value) {
   List out;
   out.reserve(value.items().size());
   for (const Value& item : value.items()) {
-    spend(50 + item.size() / 4);
-    if (!item.is_nil()) out.emplace_back(strval(item));
+    spend(20);
+    if (item.type() == Type::string)
+      out.push_back(item);
+    else if (!item.is_nil())
+      out.emplace_back(strval(item));
   }
   return Value::strings(std::move(out));
 }

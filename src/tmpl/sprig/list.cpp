@@ -6,6 +6,8 @@
 #include <unordered_map>
 
 #include "json/capacity.hpp"
+#include "json/sort.hpp"
+#include "tmpl/go/go_strings.hpp"
 #include "tmpl/nesting.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
@@ -178,27 +180,13 @@ Value chunk(Evaluation&, Arguments a) {
   return Value::list(Type::lists, std::move(out));
 }
 
-// By the first eight bytes where they tell, which repeated words share; the rest byte by byte.
 void sort_texts(List& list) {
-  struct Item {
-    std::uint64_t front;
-    Value value;
-  };
-  std::vector<Item> items;
-  items.reserve(list.size());
-  for (Value& value : list) {
-    const std::string_view text = value.as_text();
-    std::uint64_t front = 0;
-    for (std::size_t i = 0; i < 8; ++i)
-      front = front << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0);
-    items.push_back({front, std::move(value)});
-  }
-  std::ranges::sort(items, [](const Item& a, const Item& b) {
-    spend(10);
-    if (a.front != b.front) return a.front < b.front;
-    return a.value.as_text() < b.value.as_text();
-  });
-  std::ranges::transform(items, list.begin(), [](Item& item) { return std::move(item.value); });
+  const std::vector<std::uint32_t> order =
+      sorted_order(list.size(), [&list](std::size_t i) { return list[i].as_text(); }, spend);
+  List out;
+  out.reserve(list.capacity());
+  for (const std::uint32_t i : order) out.push_back(std::move(list[i]));
+  list = std::move(out);
 }
 
 // A []string is sorted in place, as Go does; everything else gives a new list.
@@ -210,13 +198,7 @@ Value sort_alpha(Evaluation&, Arguments a) {
 }
 Value join(Evaluation&, Arguments a) {
   const Value parts = strslice(a[1]);
-  std::string out;
-  bool is_first = true;
-  for (const Value& part : parts.items()) {
-    if (!std::exchange(is_first, false)) out += a[0].as_text();
-    out += part.as_text();
-  }
-  return out;
+  return joined(parts.items(), a[0].as_text());
 }
 Value to_strings(Evaluation&, Arguments a) {
   return strslice(a[0]);

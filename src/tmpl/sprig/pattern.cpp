@@ -2,13 +2,18 @@
 // before it.
 
 #include <algorithm>
+#include <optional>
 
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
 #include "json/capacity.hpp"
+#include "json/pool.hpp"
+#include "tmpl/exec.hpp"
 #include "tmpl/funcs/regex.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -38,8 +43,8 @@ Value panicking(Evaluation& e, Arguments a) {
   }
 }
 
-Value match(Evaluation&, Arguments a) {
-  return Regex(a[0].as_text()).matches(a[1].as_text());
+Value match(Evaluation& e, Arguments a) {
+  return e.regexes.get(a[0].as_text()).matches(a[1].as_text());
 }
 Value match_or_false(Evaluation& e, Arguments a) {
   try {
@@ -48,51 +53,65 @@ Value match_or_false(Evaluation& e, Arguments a) {
     return false;
   }
 }
-Value find(Evaluation&, Arguments a) {
-  const auto found = Regex(a[0].as_text()).find(a[1].as_text());
-  return found ? found->front() : std::string_view();
+Value find(Evaluation& e, Arguments a) {
+  const auto found = e.regexes.get(a[0].as_text()).find_texts(a[1].as_text(), 1);
+  return found.empty() ? std::string_view() : found.front();
 }
-Value find_all(Evaluation&, Arguments a) {
-  const auto all = Regex(a[0].as_text()).find_all(a[1].as_text(), a[2].as_int());
+Value find_all(Evaluation& e, Arguments a) {
+  const std::string_view text = a[1].as_text();
+  const auto all = e.regexes.get(a[0].as_text()).find_texts(text, a[2].as_int());
   constexpr std::size_t kFirstRoom = 10;
   List out;
   out.reserve(go_appended(all.size(), kFirstRoom));
-  for (const auto& found : all) out.emplace_back(found.front());
+  ValuePool pool(2 * text.size());
+  for (const std::string_view found : all) out.push_back(pool.text(Type::string, found));
   return out.empty() ? Value::nil_of(Type::strings) : Value::strings(std::move(out));
 }
-Value replace_all(Evaluation&, Arguments a) {
-  return Regex(a[0].as_text()).replace_all(a[1].as_text(), a[2].as_text());
+Value replace_all(Evaluation& e, Arguments a) {
+  return e.regexes.get(a[0].as_text()).replace_all(a[1].as_text(), a[2].as_text());
 }
-Value replace_all_literal(Evaluation&, Arguments a) {
-  return Regex(a[0].as_text()).replace_all(a[1].as_text(), a[2].as_text(), true);
+Value replace_all_literal(Evaluation& e, Arguments a) {
+  return e.regexes.get(a[0].as_text()).replace_all(a[1].as_text(), a[2].as_text(), true);
 }
-Value split(Evaluation&, Arguments a) {
-  const Regex regex(a[0].as_text());
+Value split(Evaluation& e, Arguments a) {
+  const Regex& regex = e.regexes.get(a[0].as_text());
   const std::string_view text = a[1].as_text();
   const std::int64_t most = a[2].as_int();
   if (most == 0) return Value::nil_of(Type::strings);
   if (a[0].size() != 0 && text.empty()) return Value::strings({Value("")});
   List parts;
+  ValuePool pool(2 * text.size());
+  const auto add = [&](std::string_view part) { parts.push_back(pool.text(Type::string, part)); };
   std::size_t begin = 0, end = 0;
-  const auto all = regex.find_all(text, most);
+  const auto all = regex.find_texts(text, most);
   parts.reserve(go_appended(all.size() + 1, all.size()));
-  for (const auto& found : all) {
+  for (const std::string_view found : all) {
     if (most > 0 && std::cmp_equal(parts.size(), most - 1)) break;
-    end = static_cast<std::size_t>(found.front().data() - text.data());
-    const std::size_t next = end + found.front().size();
-    if (next != 0) parts.emplace_back(text.substr(begin, end - begin));
+    end = static_cast<std::size_t>(found.data() - text.data());
+    const std::size_t next = end + found.size();
+    if (next != 0) add(text.substr(begin, end - begin));
     begin = next;
   }
-  if (end != text.size()) parts.emplace_back(text.substr(begin));
+  if (end != text.size()) add(text.substr(begin));
   return Value::strings(std::move(parts));
 }
 Value quote_meta(Evaluation&, Arguments a) {
-  std::string out;
-  for (const char c : a[0].as_text()) {
-    if (std::string_view("\\.+*?()|[]{}^$").contains(c)) out += '\\';
-    out += c;
-  }
-  return out;
+  static constexpr std::string_view kSpecial = "\\.+*?()|[]{}^$";
+  static constexpr Escapes kTable = escapes([](unsigned char c) -> std::optional<Escape> {
+    if (!kSpecial.contains(static_cast<char>(c))) return std::nullopt;
+    const char quoted[] = {'\\', static_cast<char>(c)};
+    return escape_of({quoted, 2});
+  });
+  const std::string_view text = a[0].as_text();
+  Output out(text.size() + text.size() / 8);
+  append_escaped(
+      out, text, kTable,
+      [](unsigned char c) {  // all of them, and a few more
+        return (c >= '$' && c <= '.') || c == '?' || (c >= '[' && c <= '^') ||
+               (c >= '{' && c <= '}');
+      },
+      [](std::string_view, char*&) { return std::size_t{1}; }, spend);
+  return out.take();
 }
 
 constexpr Function kFunctions[] = {

@@ -1,9 +1,13 @@
 // sprig's strings.go, and what its function map takes from Go's strings and goutils.
 
-#include <algorithm>
+#include <openssl/rand.h>
 
-#include "base/random.hpp"
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
+#include "json/pool.hpp"
 #include "tmpl/funcs/base64.hpp"
 #include "tmpl/go/format.hpp"
 #include "tmpl/go/go_strings.hpp"
@@ -12,6 +16,7 @@
 #include "tmpl/sprig/convert.hpp"
 #include "tmpl/sprig/sprig.hpp"
 #include "tmpl/sprig/words.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl::sprig {
 namespace {
@@ -90,17 +95,26 @@ std::string repeated(std::string_view text, std::int64_t count) {
 Value repeat(Evaluation&, Arguments a) {
   return repeated(a[1].as_text(), a[0].as_int());
 }
-std::string indented(const Value& spaces, std::string_view text) {
+std::string indented(const Value& spaces, std::string_view text, std::string_view before) {
   const std::string pad = repeated(" ", spaces.as_int());
   const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
   if (pad.size() > kMostBytes / lines) throw CallError{"strings: Repeat output length overflow"};
-  return pad + replaced(text, "\n", "\n" + pad);
+  return made_text(before.size() + lines * pad.size() + text.size(), [&](char* end) {
+    end = put(put(end, before), pad);
+    std::size_t begin = 0;
+    each_byte(text, '\n', [&](std::size_t at) {
+      spend(10 + (at - begin + pad.size()) / 4);
+      end = put(put(end, text.substr(begin, at + 1 - begin)), pad);
+      begin = at + 1;
+    });
+    return put(end, text.substr(begin));
+  });
 }
 Value indent(Evaluation&, Arguments a) {
-  return indented(a[0], a[1].as_text());
+  return indented(a[0], a[1].as_text(), "");
 }
 Value nindent(Evaluation&, Arguments a) {
-  return "\n" + indented(a[0], a[1].as_text());
+  return indented(a[0], a[1].as_text(), "\n");
 }
 Value replace(Evaluation&, Arguments a) {
   return replaced(a[2].as_text(), a[0].as_text(), a[1].as_text());
@@ -142,13 +156,12 @@ Value split_list(Evaluation&, Arguments a) {
 }
 // A map[string]string with the keys _0, _1 ..., in the order of text: _10 before _2.
 Value numbered(const List& parts) {
-  std::vector<std::pair<std::string, const Value*>> entries;
+  std::vector<Value::Entry> entries;
+  entries.reserve(parts.size());
+  ValuePool pool(16 * parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i)
-    entries.emplace_back("_" + std::to_string(i), &parts[i]);
-  std::ranges::sort(entries);
-  Value out = Value::map(Type::string_map);
-  for (const auto& [key, part] : entries) out.append_sorted(Value(key), *part);
-  return out;
+    entries.push_back({pool.text(Type::string, "_" + std::to_string(i)), parts[i]});
+  return ValuePool::map_of(Type::string_map, std::move(entries));
 }
 Value split(Evaluation&, Arguments a) {
   return numbered(split_text(a[1].as_text(), a[0].as_text()));
@@ -187,16 +200,55 @@ Value abbrevboth(Evaluation&, Arguments a) {
   if (right < 4 || (left > 0 && right < 7)) return a[2];
   return abbreviated(a[2].as_text(), left, right);
 }
-Value shuffle(Evaluation&, Arguments a) {
-  std::u32string runes;
-  for (std::string_view text = a[0].as_text(); !text.empty();) {
-    const Rune rune = decode_rune(text);
-    runes += rune.code;
-    text.remove_prefix(rune.width);
+// A password may be what is shuffled: the numbers are OpenSSL's, a thousand at once.
+class Dice {
+ public:
+  // Below `count`, each as likely (Lemire, "Fast Random Integer Generation in an Interval").
+  std::uint32_t below(std::uint32_t count) {
+    for (;;) {
+      const std::uint64_t product = std::uint64_t{next()} * count;
+      const auto low = static_cast<std::uint32_t>(product);
+      if (low >= count || low >= (0U - count) % count)
+        return static_cast<std::uint32_t>(product >> 32);
+    }
   }
-  std::random_device source = entropy();
-  std::ranges::shuffle(runes, source);
+
+ private:
+  std::uint32_t next() {
+    if (at_ == numbers_.size()) {
+      if (RAND_bytes(reinterpret_cast<unsigned char*>(numbers_.data()), sizeof(numbers_)) != 1)
+        throw CallError{"there is no randomness"};
+      at_ = 0;
+      spend(sizeof(numbers_));
+    }
+    return numbers_[at_++];
+  }
+  std::array<std::uint32_t, 1024> numbers_;
+  std::size_t at_ = numbers_.size();
+};
+template <class Text>
+void shuffle_with(Text& text, Dice& dice) {
+  for (std::size_t left = text.size(); left > 1; --left)
+    std::swap(text[left - 1], text[dice.below(static_cast<std::uint32_t>(left))]);
+}
+Value shuffle(Evaluation&, Arguments a) {
+  const std::string_view text = a[0].as_text();
+  Dice dice;
+  if (ascii_run(text) == text.size()) {
+    std::string out(text);
+    shuffle_with(out, dice);
+    return out;
+  }
+  std::u32string runes;
+  runes.reserve(text.size());
+  for (std::string_view rest = text; !rest.empty();) {
+    const Rune rune = decode_rune(rest);
+    runes += rune.code;
+    rest.remove_prefix(rune.width);
+  }
+  shuffle_with(runes, dice);
   std::string out;
+  out.reserve(text.size());
   for (const char32_t rune : runes) append_rune(out, rune);
   return out;
 }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
+#include "base/bytes.hpp"
 #include "base/utf8.hpp"
 #include "tmpl/go/go_strings.hpp"
 #include "tmpl/go/unicode.hpp"
@@ -345,27 +348,73 @@ std::string abbreviated(std::string_view text, std::int64_t offset, std::int64_t
 
 std::string base32(std::string_view bytes) {
   spend(2 * bytes.size());
-  std::string out((bytes.size() + 4) / 5 * 8, '=');
-  char* to = out.data();
-  for (std::size_t i = 0; i < bytes.size(); i += 5) {
-    const std::string_view group = bytes.substr(i, 5);
+  return made_text((bytes.size() + 4) / 5 * 8, [bytes](char* to) mutable {
+    const auto put_group = [&to](std::uint64_t bits) {  // of the highest 40
+      for (int k = 0; k < 8; ++k) *to++ = kBase32[bits >> (59 - 5 * k) & 31];
+    };
     std::uint64_t bits = 0;
-    for (std::size_t k = 0; k < 5; ++k)
-      bits = bits << 8 | (k < group.size() ? static_cast<unsigned char>(group[k]) : 0);
-    const std::size_t digits = (group.size() * 8 + 4) / 5;
-    for (std::size_t k = 0; k < digits; ++k) to[k] = kBase32[bits >> (35 - 5 * k) & 31];
-    to += 8;
-  }
-  return out;
+    for (; bytes.size() >= sizeof(bits); bytes.remove_prefix(5)) {
+      std::memcpy(&bits, bytes.data(), sizeof(bits));
+      put_group(std::byteswap(bits));
+    }
+    for (; !bytes.empty(); bytes.remove_prefix(std::min<std::size_t>(5, bytes.size()))) {
+      const std::string_view group = bytes.substr(0, 5);
+      bits = 0;
+      for (std::size_t k = 0; k < group.size(); ++k)
+        bits |= std::uint64_t{static_cast<unsigned char>(group[k])} << (56 - 8 * k);
+      put_group(bits);
+      const std::size_t digits = (group.size() * 8 + 4) / 5;
+      std::fill(to - 8 + digits, to, '=');
+    }
+    return to;
+  });
 }
+
+namespace {
+
+// Whole groups of eight digits from the front on, to `to`; how many bytes of `text` they were.
+std::size_t decode_groups(std::string_view text, char*& end) {
+  static constexpr auto kDigits = [] {
+    std::array<std::uint8_t, 256> all{};
+    all.fill(0xFF);
+    for (std::size_t i = 0; i < kBase32.size(); ++i)
+      all[static_cast<unsigned char>(kBase32[i])] = static_cast<std::uint8_t>(i);
+    return all;
+  }();
+  std::size_t at = 0;
+  char* to = end;
+  for (; text.size() - at >= 8; at += 8) {
+    std::uint64_t bits = 0;
+    unsigned wrong = 0;
+    for (std::size_t k = 0; k < 8; ++k) {
+      const unsigned digit = kDigits[static_cast<unsigned char>(text.data()[at + k])];
+      wrong |= digit;
+      bits = bits << 5 | digit;
+    }
+    if ((wrong & 0xE0) != 0) break;
+    for (int k = 0; k < 5; ++k) *to++ = static_cast<char>(bits >> (32 - 8 * k));
+  }
+  end = to;
+  return at;
+}
+
+}  // namespace
 
 std::expected<std::string, std::size_t> base32_decoded(std::string_view coded) {
   spend(4 * coded.size());
-  std::string text(coded);
-  std::erase_if(text, [](char c) { return c == '\r' || c == '\n'; });
-  std::string out;
-  out.reserve(text.size() / 8 * 5 + 5);
-  for (std::size_t start = 0; start < text.size(); start += 8) {
+  std::string without_breaks;
+  std::string_view text = coded;
+  if (coded.find_first_of("\r\n") != std::string_view::npos) {
+    without_breaks = coded;
+    std::erase_if(without_breaks, [](char c) { return c == '\r' || c == '\n'; });
+    text = without_breaks;
+  }
+  std::size_t start = 0;
+  std::string out = made_text(text.size() / 8 * 5, [&](char* to) {
+    start = decode_groups(text, to);
+    return to;
+  });
+  for (; start < text.size(); start += 8) {
     std::uint64_t bits = 0;
     std::size_t count = 0;
     for (; count < 8; ++count) {
