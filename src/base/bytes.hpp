@@ -47,6 +47,19 @@ void each_byte(std::string_view text, char c, Found found) {
   }
 }
 
+// How many bytes are `c`.
+[[nodiscard]] inline std::size_t count_byte(std::string_view text, char c) {
+  constexpr std::size_t kBlock = 128;  // as many fit into a byte
+  std::size_t count = 0, at = 0;
+  for (; at + kBlock <= text.size(); at += kBlock) {
+    unsigned char here = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) here += text.data()[at + i] == c ? 1 : 0;
+    count += here;
+  }
+  for (; at < text.size(); ++at) count += text[at] == c ? 1 : 0;
+  return count;
+}
+
 // Copies it and gives the end. Most texts are short: those without a call.
 inline char* put(char* to, std::string_view text) {
   const std::size_t size = text.size();

@@ -27,7 +27,7 @@ class ValuePool {
   ValuePool& operator=(const ValuePool&) = delete;
   ~ValuePool();
 
-  Value text(Type type, std::string_view text) {  // string or number
+  [[gnu::always_inline]] Value text(Type type, std::string_view text) {  // string or number
     const bool is_number = type == Type::number;
     if (text.size() == 1)
       return Value(
@@ -73,7 +73,7 @@ class ValuePool {
   };
 
   // Room for `bytes`, its head included, which is made with `size`.
-  void* place(std::size_t bytes, std::size_t size) {
+  [[gnu::always_inline]] void* place(std::size_t bytes, std::size_t size) {
     static_assert(sizeof(Block) <= kEight && sizeof(Value::Head) == kEight);
     bytes = (bytes + kEight - 1) / kEight * kEight;
     if (block_ == nullptr || used_ + bytes > block_bytes_) next_block(bytes);

@@ -4,7 +4,9 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <memory>
 #include <span>
+#include <utility>
 
 namespace keybearer {
 namespace {
@@ -34,7 +36,7 @@ bool is_before(const SortItem& a, const SortItem& b, std::size_t at) {
 }
 
 // By the bytes of `front`, last to first; those that are the same in all are passed over.
-void radix_sort(std::span<SortItem> items, std::vector<SortItem>& other) {
+void radix_sort(std::span<SortItem> items, SortItem* other) {
   constexpr std::size_t kValues = 256;
   std::uint64_t all = ~std::uint64_t{0}, any = 0;
   for (const SortItem& item : items) {
@@ -42,16 +44,19 @@ void radix_sort(std::span<SortItem> items, std::vector<SortItem>& other) {
     any |= item.front;
   }
   const std::uint64_t differs = all ^ any;
-  other.resize(std::max(other.size(), items.size()));
+  SortItem* from = items.data();
+  SortItem* to = other;
   for (unsigned shift = 0; shift < 64; shift += 8) {
     if ((differs >> shift & 0xFF) == 0) continue;
     std::array<std::uint32_t, kValues> places{};
-    for (const SortItem& item : items) ++places[item.front >> shift & 0xFF];
+    for (std::size_t i = 0; i < items.size(); ++i) ++places[from[i].front >> shift & 0xFF];
     std::uint32_t sum = 0;
     for (std::uint32_t& place : places) place = (sum += place) - place;
-    for (const SortItem& item : items) other[places[item.front >> shift & 0xFF]++] = item;
-    std::copy_n(other.begin(), items.size(), items.begin());
+    for (std::size_t i = 0; i < items.size(); ++i)
+      to[places[from[i].front >> shift & 0xFF]++] = from[i];
+    std::swap(from, to);
   }
+  if (from != items.data()) std::copy_n(from, items.size(), items.data());
 }
 
 }  // namespace
@@ -63,7 +68,7 @@ void sort_items(std::vector<SortItem>& all, void (*progress)(std::size_t)) {
     std::size_t begin, end, at;
   };
   std::vector<Run> runs = {{0, all.size(), 0}};
-  std::vector<SortItem> other;
+  std::unique_ptr<SortItem[]> other;
   while (!runs.empty()) {
     const Run run = runs.back();
     runs.pop_back();
@@ -83,7 +88,8 @@ void sort_items(std::vector<SortItem>& all, void (*progress)(std::size_t)) {
       progress(50 * items.size());
       continue;
     }
-    radix_sort(items, other);
+    if (other == nullptr) other = std::make_unique_for_overwrite<SortItem[]>(all.size());
+    radix_sort(items, other.get());
     progress(50 * items.size());
     for (std::size_t begin = 0; begin < items.size();) {
       std::size_t end = begin + 1;

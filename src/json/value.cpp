@@ -166,8 +166,10 @@ bool Value::take_last(Value& out) noexcept {
 // Of a list's own values those from the last on that hold no others; false: another is the last.
 bool Value::drop_texts(List& all) noexcept {
   while (!all.empty()) {
-    const Value& last = all.back();
+    Value& last = all.back();
     if ((last.is_list() || last.is_map()) && last.counted()) return false;
+    if (last.tag() == Tag::string && --last.head()->count == 0) release_text(last.head());
+    if (last.tag() == Tag::string) last.bits_ = kNil;
     all.pop_back();
   }
   return true;

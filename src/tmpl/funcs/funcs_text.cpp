@@ -97,15 +97,19 @@ Value split_to_map(Evaluation&, Arguments a) {
   if (text.empty()) return Value::map(Type::string_map);
   std::vector<Value::Entry> members;
   ValuePool pool(2 * text.size());
-  const List parts = split_text(text, a[0].as_text());
-  members.reserve(parts.size());
-  for (const Value& part : parts) {
-    const std::string_view pair = part.as_text();
+  const auto add = [&](std::string_view pair) {
     const auto at = index_of(pair, equals);
-    if (at == std::string_view::npos) continue;
+    if (at == std::string_view::npos) return;
     spend(50);
     members.push_back({pool.text(Type::string, pair.substr(0, at)),
                        pool.text(Type::string, pair.substr(at + equals.size()))});
+  };
+  if (a[0].size() == 0) {
+    for (const Value& part : split_text(text, "")) add(part.as_text());
+  } else {
+    const auto parts = cut_text(text, a[0].as_text());
+    members.reserve(parts.size());
+    std::ranges::for_each(parts, add);
   }
   return ValuePool::map_of(Type::string_map, std::move(members));
 }
@@ -118,7 +122,7 @@ Value indent(Evaluation&, Arguments a) {
   if (spaces > 1'000'000) throw CallError{"indent value is too large"};
   const auto blanks = static_cast<std::size_t>(spaces);
   const std::string_view text = a[1].as_text();
-  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+  const auto lines = count_byte(text, '\n') + 1;
   Output out(text.size() + lines * std::min<std::size_t>(blanks, 64));
   std::size_t begin = 0;
   const auto line = [&](std::size_t end) {

@@ -110,7 +110,7 @@ namespace {
 
 // How often `what` stands in the text.
 std::size_t count_of(std::string_view text, std::string_view what) {
-  if (what.size() == 1) return static_cast<std::size_t>(std::ranges::count(text, what[0]));
+  if (what.size() == 1) return count_byte(text, what[0]);
   std::size_t count = 0;
   for (std::size_t at = 0; (at = index_of(text, what)) != std::string_view::npos; ++count) {
     spend(10 + at / 4);
@@ -181,6 +181,7 @@ std::string_view trimmed(std::string_view text, std::string_view set) {
   return trimmed_by(text, [&cut](char32_t c) { return cut.has(c); });
 }
 std::string_view trimmed_space(std::string_view text) {
+  text = trimmed_of(text, ' ');  // most of it, many at a time
   return trimmed_by(text, [](char32_t c) {
     return c < 0x80 ? c == ' ' || (c >= '\t' && c <= '\r') : is_space(c);
   });
@@ -212,6 +213,19 @@ std::string mapped(std::string_view text, Case to) {
     out.wrote(end);
   }
   return out.take();
+}
+
+std::vector<std::string_view> cut_text(std::string_view text, std::string_view separator) {
+  std::vector<std::string_view> parts;
+  parts.reserve(count_of(text, separator) + 1);
+  std::size_t begin = 0;
+  each_of(text, separator, [&](std::size_t at) {
+    spend(10);
+    parts.push_back(text.substr(begin, at - begin));
+    begin = at + separator.size();
+  });
+  parts.push_back(text.substr(begin));
+  return parts;
 }
 
 List split_text(std::string_view text, std::string_view separator, int most) {

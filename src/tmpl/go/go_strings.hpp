@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "json/value.hpp"
 
@@ -22,6 +23,9 @@ enum class Case : bool { lower, upper };
 [[nodiscard]] std::string mapped(std::string_view text, Case to);
 // strings.SplitN; `most` below 0: all parts. An empty separator cuts into characters.
 [[nodiscard]] List split_text(std::string_view text, std::string_view separator, int most = -1);
+// The parts of it, by a separator that is not empty.
+[[nodiscard]] std::vector<std::string_view> cut_text(std::string_view text,
+                                                     std::string_view separator);
 // strings.Join of texts.
 [[nodiscard]] std::string joined(std::span<const Value> parts, std::string_view separator);
 

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include "base/bytes.hpp"
 #include "tmpl/go/go_strings.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/go/unicode.hpp"
+#include "tmpl/work.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -56,11 +58,13 @@ int hex_value(char c) {
 using Text = std::expected<std::string, std::string>;
 
 Text unescaped(std::string_view text, Part part) {
+  const bool in_host = part == Part::host || part == Part::zone;
+  spend(text.size());
+  if (!in_host && !text.contains('%')) return std::string(text);
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c != '%') {
-      const bool in_host = part == Part::host || part == Part::zone;
       if (in_host && static_cast<unsigned char>(c) < 0x80 && !stands(c, part))
         return std::unexpected("invalid character " + quote({&c, 1}) + " in host name");
       out += c;
@@ -166,7 +170,8 @@ std::optional<std::size_t> scheme_length(std::string_view raw) {
 // All but the fragment.
 std::expected<Url, std::string> parse_front(std::string_view rest) {
   Url url;
-  if (std::ranges::any_of(rest, [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }))
+  const auto is_control = [](unsigned char c) { return (c < ' ') | (c == 0x7F); };
+  if (run_without(rest, is_control) < rest.size())
     return std::unexpected("net/url: invalid control character in URL");
   if (rest == "*") {
     url.path = "*";
@@ -192,9 +197,9 @@ std::expected<Url, std::string> parse_front(std::string_view rest) {
         return std::unexpected(std::move(*error));
       rest.remove_prefix(slash);
     }
-    const Text path = unescaped(rest, Part::path);
+    Text path = unescaped(rest, Part::path);
     if (!path) return std::unexpected(path.error());
-    url.path = *path;
+    url.path = *std::move(path);
   }
   return url;
 }

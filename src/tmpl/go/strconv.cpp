@@ -25,7 +25,9 @@ int digit_of(char c) {
 void append_escaped(std::string& out, char32_t code, unsigned char byte, bool valid, char quote,
                     bool ascii) {
   if (!valid) {
-    fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    constexpr char kHex[] = "0123456789abcdef";
+    const char escape[] = {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    out.append(escape, sizeof(escape));
     return;
   }
   if (code == static_cast<char32_t>(quote) || code == '\\') {
@@ -64,7 +66,7 @@ void append_escaped(std::string& out, char32_t code, unsigned char byte, bool va
   }
   const auto c = static_cast<unsigned>(code);
   if (c < ' ' || c == 0x7F) {
-    fmt::format_to(std::back_inserter(out), "\\x{:02x}", c);
+    append_escaped(out, code, static_cast<unsigned char>(c), false, quote, ascii);
   } else if (c < 0x10000) {
     fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
   } else {

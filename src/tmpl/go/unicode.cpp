@@ -35,6 +35,20 @@ char32_t mapped(char32_t c, int to) {
   return static_cast<char32_t>(static_cast<std::int32_t>(c) + range.delta[to]);
 }
 
+// Hangul, Chinese and their neighbours, and what is behind the last letter with a case.
+constexpr bool has_no_case(char32_t c) {
+  return (c >= 0x2E80 && c < 0xA640) || (c >= 0xAC00 && c < 0xFB00) || c >= 0x1E944;
+}
+template <class Ranges>
+constexpr bool has_some_without_case(const Ranges& ranges) {
+  for (const auto& range : ranges) {
+    if (has_no_case(range.first)) return true;
+  }
+  return false;
+}
+static_assert(!has_some_without_case(unicode::kCases) && !has_some_without_case(unicode::kUpper) &&
+              !has_some_without_case(unicode::kLower) && !has_some_without_case(unicode::kTitle));
+
 bool is_ascii_upper(char32_t c) {
   return c >= 'A' && c <= 'Z';
 }
@@ -48,13 +62,13 @@ bool is_ascii_digit(char32_t c) {
 }  // namespace
 
 bool is_upper(char32_t c) {
-  return c < 0x80 ? is_ascii_upper(c) : in(unicode::kUpper, c);
+  return c < 0x80 ? is_ascii_upper(c) : !has_no_case(c) && in(unicode::kUpper, c);
 }
 bool is_lower(char32_t c) {
-  return c < 0x80 ? is_ascii_lower(c) : in(unicode::kLower, c);
+  return c < 0x80 ? is_ascii_lower(c) : !has_no_case(c) && in(unicode::kLower, c);
 }
 bool is_title(char32_t c) {
-  return c >= 0x80 && in(unicode::kTitle, c);
+  return c >= 0x80 && !has_no_case(c) && in(unicode::kTitle, c);
 }
 bool is_letter(char32_t c) {
   return c < 0x80 ? is_ascii_upper(c) || is_ascii_lower(c) : in(unicode::kLetter, c);
@@ -76,15 +90,15 @@ bool is_space(char32_t c) {
 
 char32_t to_upper(char32_t c) {
   if (c < 0x80) return is_ascii_lower(c) ? c - 32 : c;
-  return mapped(c, 0);
+  return has_no_case(c) ? c : mapped(c, 0);
 }
 char32_t to_lower(char32_t c) {
   if (c < 0x80) return is_ascii_upper(c) ? c + 32 : c;
-  return mapped(c, 1);
+  return has_no_case(c) ? c : mapped(c, 1);
 }
 char32_t to_title(char32_t c) {
   if (c < 0x80) return to_upper(c);
-  return mapped(c, 2);
+  return has_no_case(c) ? c : mapped(c, 2);
 }
 
 bool is_alphanumeric(char32_t c) {

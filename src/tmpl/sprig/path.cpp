@@ -52,7 +52,9 @@ Value base(Evaluation&, Arguments a) {
   std::string_view path = a[0].as_text();
   if (path.empty()) return ".";
   while (path.ends_with('/')) path.remove_suffix(1);
-  return path.empty() ? std::string_view("/") : path.substr(name_at(path));
+  if (path.empty()) return "/";
+  const std::string_view name = path.substr(name_at(path));
+  return name.size() == a[0].size() && a[0].type() == Type::string ? a[0] : Value(name);
 }
 Value ext(Evaluation&, Arguments a) {
   const std::string_view path = a[0].as_text();
@@ -65,24 +67,25 @@ Value is_abs(Evaluation&, Arguments a) {
 }
 
 // url.Parse, or Go's text: it has the address, without the fragment unless that is what is wrong.
-Url parsed_url(const std::string& raw, const char* what) {
+Url parsed_url(std::string_view raw, const char* what) {
   auto url = parse_url(raw);
   if (url) return *std::move(url);
-  const std::string front = raw.substr(0, raw.find('#'));
+  const std::string_view front = raw.substr(0, raw.find('#'));
   throw CallError{std::string(what) + ": parse " + quote(parse_url(front) ? raw : front) + ": " +
                   url.error()};
 }
 
 Value url_parse(Evaluation&, Arguments a) {
-  const Url url = parsed_url(std::string(a[0].as_text()), "unable to parse url");
+  Url url = parsed_url(a[0].as_text(), "unable to parse url");
+  Value hostname(url.hostname());
   Value out = Value::map();
-  out.set("fragment", Value(url.fragment));
-  out.set("host", Value(url.host));
-  out.set("hostname", Value(url.hostname()));
-  out.set("opaque", Value(url.opaque));
-  out.set("path", Value(url.path));
-  out.set("query", Value(url.query));
-  out.set("scheme", Value(url.scheme));
+  out.set("fragment", Value(std::move(url.fragment)));
+  out.set("host", Value(std::move(url.host)));
+  out.set("hostname", std::move(hostname));
+  out.set("opaque", Value(std::move(url.opaque)));
+  out.set("path", Value(std::move(url.path)));
+  out.set("query", Value(std::move(url.query)));
+  out.set("scheme", Value(std::move(url.scheme)));
   out.set("userinfo", Value(url.user ? url.user->text() : ""));
   return out;
 }

@@ -28,8 +28,12 @@ std::string listed(Arguments values, Text text) {
   bool first = true;
   for (const Value& value : values) {
     if (value.is_nil()) continue;
-    if (!std::exchange(first, false)) out += ' ';
-    out += text(value);
+    if (std::exchange(first, false)) {
+      out = text(value);
+    } else {
+      out += ' ';
+      out += text(value);
+    }
   }
   return out;
 }
@@ -42,7 +46,12 @@ Value quote_(Evaluation&, Arguments a) {
   return listed(a, [](const Value& value) { return quote(strval(value)); });
 }
 Value squote(Evaluation&, Arguments a) {
-  return listed(a, [](const Value& value) { return "'" + plain(value) + "'"; });
+  return listed(a, [](const Value& value) {
+    if (!value.is_text()) return "'" + plain(value) + "'";
+    const std::string_view text = value.as_text();
+    return made_text(text.size() + 2,
+                     [text](char* to) { return put(put(put(to, "'"), text), "'"); });
+  });
 }
 Value cat(Evaluation&, Arguments a) {
   return listed(a, plain);
@@ -97,7 +106,7 @@ Value repeat(Evaluation&, Arguments a) {
 }
 std::string indented(const Value& spaces, std::string_view text, std::string_view before) {
   const std::string pad = repeated(" ", spaces.as_int());
-  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+  const auto lines = count_byte(text, '\n') + 1;
   if (pad.size() > kMostBytes / lines) throw CallError{"strings: Repeat output length overflow"};
   return made_text(before.size() + lines * pad.size() + text.size(), [&](char* end) {
     end = put(put(end, before), pad);

@@ -330,6 +330,7 @@ std::string wrapped(std::string_view text, std::int64_t width, std::string_view 
     if (blank == std::string_view::npos) break;
     line(blank, 1);
   }
+  if (out.empty()) return std::string(text);
   return out += text;
 }
 
