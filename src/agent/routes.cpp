@@ -41,7 +41,13 @@ serve::Login login_of(auth::AuthLoop& auth) {
 }
 
 void add_routes(serve::Router& router, RouteParts parts) {
-  router.add({.path = "/v1/*", .methods = {}, .handler = parts.proxy.handler()});
+  router.add(
+      {.path = "/v1/*",
+       .methods = {},
+       .handler = parts.proxy.handler(),
+       .at_once = [&proxy = parts.proxy](http::Exchange& exchange, const serve::Request& request) {
+         return proxy.answer_at_once(exchange, request);
+       }});
   for (const char* path : {"/agent/v1/cache-clear", "/proxy/v1/cache-clear"})
     router.add({.path = path, .methods = {}, .handler = parts.proxy.clear_handler()});
   const auto inspected = std::make_shared<const serve::Inspected>(std::move(parts.inspected));

@@ -28,15 +28,15 @@ struct State {
   }
 };
 
-SipKey random_key() {
+}  // namespace
+
+SipKey random_sip_key() {
   SipKey key;
   if (getrandom(key.data(), sizeof key, 0) != static_cast<ssize_t>(sizeof key)) {
     throw std::system_error(errno, std::generic_category(), "getrandom");
   }
   return key;
 }
-
-}  // namespace
 
 std::uint64_t siphash(const SipKey& key, std::string_view bytes) noexcept {
   State state{key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
@@ -57,7 +57,7 @@ std::uint64_t siphash(const SipKey& key, std::string_view bytes) noexcept {
 }
 
 std::uint64_t fingerprint(std::string_view bytes) {
-  static const SipKey key = random_key();
+  static const SipKey key = random_sip_key();
   return siphash(key, bytes);
 }
 

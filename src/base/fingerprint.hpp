@@ -10,6 +10,7 @@ namespace keybearer {
 
 using SipKey = std::array<std::uint64_t, 2>;
 [[nodiscard]] std::uint64_t siphash(const SipKey& key, std::string_view bytes) noexcept;
+[[nodiscard]] SipKey random_sip_key();
 
 // Under this process's own random key.
 [[nodiscard]] std::uint64_t fingerprint(std::string_view bytes);

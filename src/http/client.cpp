@@ -168,14 +168,19 @@ Error speaks_https() {
 awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_view bytes,
                                                  Limit limit, const Request& request,
                                                  Progress& progress) {
-  const Deadline guard(co_await asio::this_coro::executor, limit.at, stream);
+  const Deadlines::Guard guard(deadlines_, limit.at, stream);
   const auto why = [&](Error error) {
     return std::unexpected(guard.passed() ? limit.passed("waiting for the answer")
                                           : std::move(error));
   };
   const Instant asked = Clock::now();
-  if (auto written = co_await stream.write(bytes, progress.written); !written)
-    co_return why(written.error());
+  progress.written = stream.write_now({&bytes, 1});
+  if (progress.written < bytes.size()) {
+    const std::size_t at_once = progress.written;
+    auto written = co_await stream.write(bytes.substr(at_once), progress.written);
+    progress.written += at_once;
+    if (!written) co_return why(std::move(written).error());
+  }
 
   ResponseParser parser(options_.max_response_size, request.method == "HEAD",
                         request.wanted_header);

@@ -43,7 +43,7 @@ class PooledClient::Flow final : public Incoming {
   // Up to the end of the head.
   awaitable<result<>> read_head(Limit limit, bool upgrade, Progress& progress) {
     parser_.keep_all(upgrade);
-    const Deadline guard(co_await asio::this_coro::executor, limit.at, *stream_);
+    const Deadlines::Guard guard(client_->deadlines_, limit.at, *stream_);
     while (!parser_.header_done()) {
       auto more = co_await read_more(progress);
       if (!more && guard.passed())
@@ -72,10 +72,9 @@ class PooledClient::Flow final : public Incoming {
       // A stream without an end (logs, events) may be silent as long as it likes.
       const Limit limit =
           watched_ ? Limit::in(client_->options_.timeout) : Limit{Instant::max(), 0s};
-      std::optional<Deadline<Stream>> guard;
-      if (watched_) guard.emplace(co_await asio::this_coro::executor, limit.at, *stream_);
+      const Deadlines::Guard guard(client_->deadlines_, limit.at, *stream_);
       auto more = co_await read_more(progress);
-      if (!more && guard && guard->passed())
+      if (!more && guard.passed())
         co_return std::unexpected(limit.passed("in the middle of the answer"));
       if (!more) co_return std::unexpected(std::move(more).error());
       piece_ = parser_.take_piece();
@@ -92,7 +91,7 @@ class PooledClient::Flow final : public Incoming {
   awaitable<result<>> read_more(Progress& progress) {
     const std::size_t had = buffer_.size();
     if (had >= kReadSize) co_return fail(ErrorKind::bad_reply, "the answer's header is too large");
-    buffer_.resize(kReadSize);
+    buffer_.resize_and_overwrite(kReadSize, [](char*, std::size_t size) { return size; });
     const auto n = co_await stream_->read_some(buffer_.data() + had, kReadSize - had);
     buffer_.resize(had + n.value_or(0));
     if (!n) co_return std::unexpected(n.error());
@@ -171,7 +170,6 @@ result<Secret> PooledClient::stream_head(const StreamRequest& request, std::size
 awaitable<PooledClient::Opened> PooledClient::exchange_head(
     std::size_t server, std::unique_ptr<Stream> stream, const StreamRequest& request,
     const std::string& target, std::unique_ptr<Place> place, Progress& progress) {
-  const auto executor = co_await asio::this_coro::executor;
   auto bytes = stream_head(request, server, target);
   if (!bytes) co_return std::unexpected(bytes.error());
   const Instant asked = Clock::now();
@@ -202,9 +200,13 @@ awaitable<PooledClient::Opened> PooledClient::exchange_head(
       more = false;
     }
     if (!bytes->empty()) {
-      const Deadline guard(executor, Clock::now() + pace.whole, *stream);
+      std::string_view left = bytes->reveal();
+      const std::size_t at_once = stream->write_now({&left, 1});
+      progress.written += at_once;
+      left.remove_prefix(at_once);
+      const Deadlines::Guard guard(deadlines_, Clock::now() + pace.whole, *stream);
       std::size_t written = 0;
-      sent = co_await stream->write(bytes->reveal(), written);
+      if (!left.empty()) sent = co_await stream->write(left, written);
       progress.written += written;
       if (!sent && guard.passed()) co_return std::unexpected(pace.passed("sending the request"));
     }

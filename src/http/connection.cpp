@@ -1,12 +1,17 @@
 #include "http/connection.hpp"
 
 #include <algorithm>
+#include <array>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+#include <charconv>
+#include <ctime>
 
 #include "base/log.hpp"
-#include "base/task_group.hpp"
-#include "http/deadline.hpp"
 
 namespace keybearer::http {
 namespace {
@@ -26,6 +31,10 @@ std::unexpected<Error> answer_with(int status, std::string text) {
   return std::unexpected(std::move(error));
 }
 
+void log_bug(std::string_view reason) {
+  log::error("listener.bug", "a request could not be answered", {{"reason", std::string(reason)}});
+}
+
 bool has_no_body(int status) {
   return status / 100 == 1 || status == 204 || status == 304;
 }
@@ -40,9 +49,9 @@ awaitable<Connection::Read> Connection::read_more(Instant until, std::size_t roo
     begin_ = 0;
   }
   const std::size_t had = buffer_.size();
-  buffer_.resize(had + room);
+  buffer_.resize_and_overwrite(had + room, [&](char*, std::size_t size) { return size; });
   Cancel cancel{*stream_};
-  const Deadline guard(co_await asio::this_coro::executor, until, cancel);
+  const Deadlines::Guard guard(deadlines_, until, cancel);
   const auto n = co_await stream_->read_some(buffer_.data() + had, room);
   buffer_.resize(had + n.value_or(0));
   if (n && *n > 0) co_return Read::some;
@@ -112,13 +121,30 @@ awaitable<result<std::string_view>> Connection::read_body() {
 
 // --- writing -------------------------------------------------------------------------------------
 
+void Connection::put(std::span<const std::string_view> parts) {
+  if (broken_) return;
+  std::size_t gone = unsent_.empty() ? stream_->write_now(parts) : 0;
+  for (const std::string_view part : parts) {
+    const std::size_t n = std::min(gone, part.size());
+    gone -= n;
+    unsent_.append(part.substr(n));
+  }
+}
+
+awaitable<result<>> Connection::flush() {
+  if (broken_) co_return fail(ErrorKind::network, "the client has gone");
+  if (unsent_.empty()) co_return result<>{};
+  const Secret bytes = std::exchange(unsent_, Secret());
+  co_return co_await send(bytes.reveal());
+}
+
 awaitable<result<>> Connection::send(std::string_view bytes) {
   if (broken_) co_return fail(ErrorKind::network, "the client has gone");
+  bytes.remove_prefix(stream_->write_now({&bytes, 1}));
   Cancel cancel{*stream_};
   while (!bytes.empty()) {
     const std::string_view piece = bytes.substr(0, 64 * 1024);
-    const Deadline guard(co_await asio::this_coro::executor,
-                         Clock::now() + limits_.progress_timeout, cancel);
+    const Deadlines::Guard guard(deadlines_, Clock::now() + limits_.progress_timeout, cancel);
     std::size_t written = 0;
     if (auto sent = co_await stream_->write(piece, written); !sent) {
       broken_ = true;
@@ -136,7 +162,7 @@ awaitable<void> Connection::end_gently() {
   busy_ = false;  // its request is answered: it is the first to give way
   waiting_since_ = {};
   Cancel cancel{*stream_};
-  const Deadline guard(co_await asio::this_coro::executor, Clock::now() + kGentleEnd, cancel);
+  const Deadlines::Guard guard(deadlines_, Clock::now() + kGentleEnd, cancel);
   co_await stream_->end_sending();
   co_await stream_->drain();
 }
@@ -176,28 +202,42 @@ awaitable<bool> Connection::serve_one(const ServerLimits& limits, const Handler&
   patience_ = limits_.progress_timeout;
   window_bytes_ = 0;
   Exchange exchange(*this, *std::move(*head));
-  co_await handle(exchange, handler);
-  const bool keep = co_await settle(exchange);
+  auto handling = begin_handling(exchange, handler);
+  if (handling.valid() || !exchange.begun()) co_await handle(exchange, std::move(handling));
+  const bool keep = is_plainly_done(exchange) || co_await settle(exchange);
   busy_ = false;
   co_return keep;
 }
 
-awaitable<void> Connection::handle(Exchange& exchange, const Handler& handler) {
-  std::string bug;
+// Empty when it has been answered already, or can't be.
+awaitable<void> Connection::begin_handling(Exchange& exchange, const Handler& handler) {
   try {
-    co_await handler(exchange);
+    return handler(exchange);
+  } catch (const std::exception& error) {
+    log_bug(error.what());
+    return {};
+  }
+}
+
+awaitable<void> Connection::handle(Exchange& exchange, awaitable<void> handling) {
+  try {
+    if (handling.valid()) co_await std::move(handling);
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
-    bug = error.what();
+    log_bug(error.what());
   } catch (const std::exception& error) {
-    bug = error.what();
+    log_bug(error.what());
   }
-  if (!bug.empty())
-    log::error("listener.bug", "a request could not be answered", {{"reason", bug}});
   if (!exchange.begun() && !broken_) {
     exchange.close_after();
-    (void)co_await exchange.respond(error_response(500, "internal error"));
+    exchange.answer(error_response(500, "internal error"));
   }
+}
+
+// Answered and read to its end, with nothing left to do before the next request.
+bool Connection::is_plainly_done(const Exchange& exchange) const {
+  return exchange.finished_ && !exchange.tunnelled_ && exchange.head_.keep_alive && !stopping_ &&
+         !broken_ && !body_broken_ && body_.done() && unsent_.empty();
 }
 
 // The rest of a body that nobody wanted: a little is read, so that the connection can be kept.
@@ -214,6 +254,7 @@ awaitable<bool> Connection::skip_body() {
 }
 
 awaitable<bool> Connection::settle(Exchange& exchange) {
+  if (!unsent_.empty()) (void)co_await flush();
   if (exchange.begun_ && !exchange.finished_) {
     if (!exchange.tunnelled_) stream_->reset();
     co_return false;
@@ -237,7 +278,7 @@ bool Exchange::is_private() const {
 }
 
 awaitable<result<std::string_view>> Exchange::read() {
-  co_return co_await connection_.read_body();
+  return connection_.read_body();
 }
 
 awaitable<result<Secret>> Exchange::read_all(std::size_t limit) {
@@ -257,39 +298,88 @@ awaitable<result<Secret>> Exchange::read_all(std::size_t limit) {
 
 namespace {
 
-// Head of an answer, as it goes out.
-Secret head_bytes(const ResponseHead& head, int minor, bool chunked, bool keep) {
+template <class Out>
+void add_header(Out& out, std::string_view name, std::string_view value) {
+  out.append(name);
+  out.append(": ");
+  out.append(value);
+  out.append("\r\n");
+}
+
+template <class Out>
+void add_headers(Out& out, const Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    if (value.find_first_of(std::string_view("\r\n\0", 3)) == value.npos)
+      add_header(out, name, value);
+  }
+}
+
+void add_number(Secret& out, std::uint64_t number) {
+  std::array<char, 20> digits{};
+  const auto end = std::to_chars(digits.begin(), digits.end(), number).ptr;
+  out.append({digits.begin(), end});
+}
+
+// The same for a second: a date takes as long to write as all the rest of a head.
+std::string_view date_line() {
+  thread_local std::time_t of = -1;
+  thread_local std::string line;
+  const WallTime now = wall_now();
+  if (const auto second = std::chrono::system_clock::to_time_t(now); second != of) {
+    of = second;
+    line = "Date: " + http_date(now) + "\r\n";
+  }
+  return line;
+}
+
+// The first lines of an answer's head.
+Secret head_begin(int status, bool with_date) {
   Secret out;
   out.reserve(512);
-  const auto add = [&out](std::string_view name, std::string_view value) {
-    out.append(name);
-    out.append(": ");
-    out.append(value);
-    out.append("\r\n");
-  };
-  out.append("HTTP/1.1 " + std::to_string(head.status) + " ");
-  out.append(reason_phrase(head.status));
+  out.append("HTTP/1.1 ");
+  add_number(out, static_cast<std::uint64_t>(status));
+  out.push_back(' ');
+  out.append(reason_phrase(status));
   out.append("\r\n");
-  if (find_header(head.headers, "Date") == nullptr) add("Date", http_date(wall_now()));
-  for (const auto& [name, value] : head.headers) {
-    if (value.find_first_of(std::string_view("\r\n\0", 3)) == value.npos) add(name, value);
-  }
-  if (head.status == 101) {
+  if (with_date) out.append(date_line());
+  return out;
+}
+
+// ... and the last: those of the connection and the framing.
+void head_end(Secret& out, int status, int minor, bool keep, std::optional<std::uint64_t> length,
+              bool chunked) {
+  if (status == 101) {
     // Connection and Upgrade are the handler's.
   } else if (!keep) {
-    add("Connection", "close");
+    add_header(out, "Connection", "close");
   } else if (minor == 0) {
-    add("Connection", "keep-alive");
+    add_header(out, "Connection", "keep-alive");
   }
-  if (!has_no_body(head.status)) {
-    if (head.length) add("Content-Length", std::to_string(*head.length));
-    if (chunked) add("Transfer-Encoding", "chunked");
+  if (!has_no_body(status)) {
+    if (length) {
+      out.append("Content-Length: ");
+      add_number(out, *length);
+      out.append("\r\n");
+    }
+    if (chunked) add_header(out, "Transfer-Encoding", "chunked");
   }
   out.append("\r\n");
+}
+
+Secret head_bytes(const ResponseHead& head, int minor, bool chunked, bool keep) {
+  Secret out = head_begin(head.status, find_header(head.headers, "Date") == nullptr);
+  add_headers(out, head.headers);
+  head_end(out, head.status, minor, keep, head.length, chunked);
   return out;
 }
 
 }  // namespace
+
+std::string header_lines(const Headers& headers) {
+  std::string lines;
+  add_headers(lines, headers);
+  return lines;
+}
 
 awaitable<result<>> Exchange::begin(ResponseHead head) {
   begun_ = true;
@@ -334,43 +424,88 @@ awaitable<result<>> Exchange::finish() {
   co_return result<>{};
 }
 
-// Head and body in one piece: two writes would be two packets.
-awaitable<result<>> Exchange::respond(ServerResponse response) {
+void Exchange::begin_whole(int status) {
   begun_ = finished_ = true;
-  status_ = response.status;
-  ++connection_.stats_.responses[std::clamp(response.status / 100, 0, 5)];
+  status_ = status;
+  ++connection_.stats_.responses[std::clamp(status / 100, 0, 5)];
+  head_.keep_alive = head_.keep_alive && !connection_.stopping_ && !connection_.body_broken_;
+}
+
+void Exchange::answer(int status, std::span<const std::string_view> lines,
+                      std::span<const std::string_view> body) {
+  begin_whole(status);
+  std::uint64_t length = 0;
+  for (const std::string_view part : body) length += part.size();
+  Secret head = head_begin(status, true);
+  for (const std::string_view more : lines) head.append(more);
+  head_end(head, status, head_.minor, head_.keep_alive, length, false);
+  std::array<std::string_view, 8> parts{head.reveal()};
+  const bool bodyless = head_.method == "HEAD" || has_no_body(status);
+  const std::size_t count = bodyless ? 0 : std::min(body.size(), parts.size() - 1);
+  std::ranges::copy(body.first(count), parts.begin() + 1);
+  connection_.put(std::span(parts).first(count + 1));
+}
+
+void Exchange::answer(ServerResponse response) {
+  begin_whole(response.status);
   ResponseHead head{response.status, std::move(response.headers), response.body.size()};
   if (!response.body.empty() && find_header(head.headers, "Content-Type") == nullptr)
     head.headers.emplace_back("Content-Type", response.content_type);
-  if (connection_.body_broken_) head_.keep_alive = false;
-  head_.keep_alive = head_.keep_alive && !connection_.stopping_;
-  Secret bytes = head_bytes(head, head_.minor, false, head_.keep_alive);
-  if (head_.method != "HEAD" && !has_no_body(head.status)) bytes.append(response.body.reveal());
-  co_return co_await connection_.send(bytes.reveal());
+  const Secret bytes = head_bytes(head, head_.minor, false, head_.keep_alive);
+  const bool bodyless = head_.method == "HEAD" || has_no_body(head.status);
+  // Head and body in one piece: two writes would be two packets.
+  connection_.put(std::array{bytes.reveal(), bodyless ? "" : response.body.reveal()});
 }
 
-namespace {
-
-awaitable<void> run_and_note(awaitable<void> task, bool* done, TaskGroup* group) {
-  co_await std::move(task);
-  *done = true;
-  group->cancel();
-}
-awaitable<void> watch(Stream* stream, TaskGroup* group) {
-  co_await stream->peer_left();
-  group->cancel();
+awaitable<result<>> Exchange::respond(ServerResponse response) {
+  answer(std::move(response));
+  return connection_.flush();
 }
 
-}  // namespace
+// Looks now and then whether the client is still there, and cancels what is done for it when it is
+// not. Most requests are answered before the first look.
+class Connection::Watch {
+ public:
+  Watch(Connection& connection, asio::cancellation_signal& cancel)
+      : connection_(connection), cancel_(cancel) {
+    look_later();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  [[nodiscard]] bool left() const { return left_; }
+  void close() {
+    left_ = connection_.stream_->peer_left();
+    if (left_) return cancel_.emit(asio::cancellation_type::terminal);
+    pause_ = std::min(2 * pause_, kLongestPause);
+    look_later();
+  }
+
+ private:
+  void look_later() { guard_.emplace(connection_.deadlines_, Clock::now() + pause_, *this); }
+
+  static constexpr Duration kLongestPause{200};
+  Connection& connection_;
+  asio::cancellation_signal& cancel_;
+  Duration pause_{25};
+  bool left_ = false;
+  std::optional<Deadlines::Guard> guard_;
+};
 
 awaitable<bool> Exchange::unless_client_leaves(awaitable<void> task) {
-  TaskGroup group(co_await asio::this_coro::executor);
-  bool done = false;
-  group.spawn(run_and_note(std::move(task), &done, &group));
-  group.spawn(watch(connection_.stream_.get(), &group));
-  co_await group.join();
-  if (!done) connection_.broken_ = true;
-  co_return done;
+  asio::cancellation_signal cancel;
+  const auto executor = co_await asio::this_coro::executor;
+  auto outer = (co_await asio::this_coro::cancellation_state).slot();
+  outer.assign([&cancel](asio::cancellation_type type) { cancel.emit(type); });
+  Connection::Watch watch(connection_, cancel);
+  try {
+    co_await asio::co_spawn(executor, std::move(task),
+                            asio::bind_cancellation_slot(cancel.slot(), asio::use_awaitable));
+  } catch (const boost::system::system_error& error) {
+    if (!watch.left() || error.code() != asio::error::operation_aborted) throw;
+    connection_.broken_ = true;
+    co_return false;
+  }
+  co_return true;
 }
 
 Stream& Exchange::tunnel() {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "http/deadline.hpp"
 #include "http/server.hpp"
 
 namespace keybearer::http {
@@ -11,8 +12,13 @@ namespace keybearer::http {
 class Connection {
  public:
   // All must outlive it.
-  Connection(std::unique_ptr<Stream> stream, Peer peer, bool is_private, ServerStats& stats)
-      : stream_(std::move(stream)), peer_(std::move(peer)), private_(is_private), stats_(stats) {}
+  Connection(std::unique_ptr<Stream> stream, Peer peer, bool is_private, ServerStats& stats,
+             Deadlines& deadlines)
+      : stream_(std::move(stream)),
+        peer_(std::move(peer)),
+        private_(is_private),
+        stats_(stats),
+        deadlines_(deadlines) {}
 
   // One request. False: the connection is over. `keep`: is there to be another one?
   [[nodiscard]] boost::asio::awaitable<bool> serve_one(const ServerLimits& limits,
@@ -31,15 +37,22 @@ class Connection {
     Stream& stream;
     void close() noexcept { stream.cancel(); }
   };
+  class Watch;
 
   enum class Read { some, ended, too_slow };
   boost::asio::awaitable<Read> read_more(Instant until, std::size_t room);
   boost::asio::awaitable<result<std::optional<RequestHead>>> read_head();
   boost::asio::awaitable<bool> refuse(const Error& error);
-  boost::asio::awaitable<void> handle(Exchange& exchange, const Handler& handler);
+  [[nodiscard]] boost::asio::awaitable<void> begin_handling(Exchange& exchange,
+                                                            const Handler& handler);
+  boost::asio::awaitable<void> handle(Exchange& exchange, boost::asio::awaitable<void> handling);
+  [[nodiscard]] bool is_plainly_done(const Exchange& exchange) const;
   boost::asio::awaitable<bool> settle(Exchange& exchange);
   boost::asio::awaitable<bool> skip_body();
   boost::asio::awaitable<void> end_gently();
+  // As much as the client takes at once; the rest waits in unsent_ for flush().
+  void put(std::span<const std::string_view> parts);
+  boost::asio::awaitable<result<>> flush();
   boost::asio::awaitable<result<>> send(std::string_view bytes);
   boost::asio::awaitable<result<std::string_view>> read_body();
   [[nodiscard]] std::string_view unread() const { return std::string_view(buffer_).substr(begin_); }
@@ -48,9 +61,11 @@ class Connection {
   Peer peer_;
   bool private_;
   ServerStats& stats_;
+  Deadlines& deadlines_;
   ServerLimits limits_;  // of the request under way
   std::string buffer_;   // what came and is not used yet begins at begin_
   std::size_t begin_ = 0;
+  Secret unsent_;
   BodyDecoder body_{std::nullopt, false};
   bool continue_due_ = false;  // the client waits for "100 Continue"
   bool body_broken_ = false;

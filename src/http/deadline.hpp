@@ -1,5 +1,6 @@
 #pragma once
-// Closes a socket at a moment, unless it goes out of scope before.
+// Closes a socket at a moment, unless it goes out of scope before: Deadline with a timer of its own,
+// Deadlines for many on one.
 
 #include <boost/system/error_code.hpp>
 #include <memory>
@@ -54,6 +55,61 @@ class Deadline {
  private:
   Timer timer_;
   std::shared_ptr<bool> passed_;
+};
+
+// The deadlines of many exchanges on one timer, which stays set to the earliest: another that is
+// later, as nearly all are, costs no system call and no allocation. Must outlive its guards.
+class Deadlines {
+ public:
+  explicit Deadlines(boost::asio::any_io_executor executor);
+  Deadlines(const Deadlines&) = delete;
+  Deadlines& operator=(const Deadlines&) = delete;
+  ~Deadlines();
+
+  class Guard {
+   public:
+    // `target` must outlive this object; it is closed once.
+    template <class Closable>
+    Guard(Deadlines& all, Instant at, Closable& target)
+        : target_(&target),
+          close_([](void* closable) { static_cast<Closable*>(closable)->close(); }) {
+      all.add(*this, at);
+    }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    ~Guard() { unlink(); }
+    [[nodiscard]] bool passed() const { return passed_; }
+
+   private:
+    friend class Deadlines;
+    Guard() = default;
+    void link_before(Guard& other) noexcept {
+      before_ = other.before_;
+      after_ = &other;
+      before_->after_ = after_->before_ = this;
+    }
+    void unlink() noexcept {
+      before_->after_ = after_;
+      after_->before_ = before_;
+      before_ = after_ = this;
+    }
+
+    Guard *before_ = this, *after_ = this;  // a ring
+    Instant at_ = Instant::max();
+    void* target_ = nullptr;
+    void (*close_)(void*) = nullptr;
+    bool passed_ = false;
+  };
+
+ private:
+  void add(Guard& guard, Instant at);
+  void set_timer(Instant at);
+  void close_due();
+
+  Guard ring_;
+  Timer timer_;
+  Instant set_to_ = Instant::max();
+  std::shared_ptr<Deadlines*> self_;  // of a wait that ends after us
 };
 
 }  // namespace keybearer::http

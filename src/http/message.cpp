@@ -1,6 +1,5 @@
 #include "http/message.hpp"
 
-#include <strings.h>
 #include <time.h>
 
 #include <algorithm>
@@ -23,9 +22,16 @@ std::unexpected<Error> bad(std::string text) {
   return refused(400, "bad request: " + std::move(text));
 }
 
+constexpr std::array<bool, 256> kTokenChars = [] {
+  std::array<bool, 256> chars{};
+  for (unsigned char c = '0'; c <= '9'; ++c) chars[c] = true;
+  for (unsigned char c = 'a'; c <= 'z'; ++c) chars[c] = chars[c - 'a' + 'A'] = true;
+  for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
+    chars[static_cast<unsigned char>(c)] = true;
+  return chars;
+}();
 bool is_token_char(char c) {
-  const bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  return alnum || std::string_view("!#$%&'*+-.^_`|~").contains(c);
+  return kTokenChars[static_cast<unsigned char>(c)];
 }
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, is_token_char);
@@ -125,6 +131,7 @@ result<> settle(RequestHead& head) {
 
 result<RequestHead> parse_head(std::string_view text, std::size_t most_headers) {
   RequestHead head;
+  head.headers.reserve(8);
   bool first = true;
   while (!text.empty()) {
     const auto end = text.find("\r\n");
@@ -143,7 +150,14 @@ result<RequestHead> parse_head(std::string_view text, std::size_t most_headers) 
 }  // namespace
 
 bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto x = static_cast<unsigned char>(a[i]), y = static_cast<unsigned char>(b[i]);
+    if (x == y) continue;
+    const auto low = static_cast<unsigned char>(x | 0x20);
+    if (low != (y | 0x20) || low < 'a' || low > 'z') return false;
+  }
+  return true;
 }
 
 const std::string* find_header(const Headers& headers, std::string_view name) {

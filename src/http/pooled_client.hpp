@@ -81,6 +81,7 @@ class PooledClient final : public Client, public StreamClient {
         tls_(options_),
         proxies_(options_.addresses.size()),
         pools_(options_.addresses.size()),
+        deadlines_(executor),
         sweeper_(executor) {}
 
   awaitable<result<Response>> send(Request request) override;
@@ -136,6 +137,7 @@ class PooledClient final : public Client, public StreamClient {
   bool proxies_known_ = false;
   std::vector<Pool> pools_;
   std::size_t current_ = 0;
+  Deadlines deadlines_;
   Timer sweeper_;
   bool sweeping_ = false;
 };

@@ -110,14 +110,16 @@ struct Server::Impl {
         settings(std::make_shared<const Settings>(
             Settings{o.limits, std::move(o.tls), std::move(handler)})),
         acceptor(executor),
+        deadlines(executor),
         tasks(executor) {}
 
   [[nodiscard]] bool local() const { return address.scheme == Url::Scheme::unix_socket; }
   awaitable<void> accept_all();
   awaitable<void> serve(Socket socket);
   // By the settings of when the request came, not of when the connection began to wait for it.
-  static awaitable<void> handle(Exchange* exchange, std::shared_ptr<const Settings> settings) {
-    co_await settings->handler(*exchange);
+  awaitable<void> handle(Exchange& exchange) {
+    exchange.hold(settings);
+    return settings->handler(exchange);
   }
   [[nodiscard]] bool make_room();
 
@@ -128,11 +130,12 @@ struct Server::Impl {
   SocketFile file;
   std::shared_ptr<const Settings> settings;
   Acceptor acceptor;
+  Deadlines deadlines;
   std::list<Place> places;
   ServerStats stats;
   TaskGroup tasks;
   bool stopping = false;
-  Handler on_request = [this](Exchange& exchange) { return handle(&exchange, settings); };
+  Handler on_request = [this](Exchange& exchange) { return handle(exchange); };
 };
 
 // The longest waiting gives way; who has a request under way stays.
@@ -204,7 +207,7 @@ awaitable<void> Server::Impl::serve(Socket socket) {
     stream = make_plain_stream(std::move(socket));
   }
   place->connection = std::make_unique<Connection>(std::move(stream), std::move(peer),
-                                                   local() || tls != nullptr, stats);
+                                                   local() || tls != nullptr, stats, deadlines);
   while (!stopping) {
     if (!co_await place->connection->serve_one(settings->limits, on_request)) break;
   }

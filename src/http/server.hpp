@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,8 @@ struct ServerResponse {
   Headers headers = {};
   Secret body = {};  // not sent with 204, nor in answer to HEAD
 };
+// "Name: value\r\n" of each; none that would break out of its line.
+[[nodiscard]] std::string header_lines(const Headers& headers);
 // {"errors":["TEXT"]}, as Vault says it.
 [[nodiscard]] ServerResponse error_response(int status, std::string_view text);
 
@@ -90,6 +93,11 @@ class Exchange {
   // What is left of it. Also 413.
   [[nodiscard]] boost::asio::awaitable<result<Secret>> read_all(std::size_t limit);
 
+  // The whole answer, of parts that lie ready: nothing is copied and nobody waits, unless the client
+  // takes less than all at once; then the rest goes out after the handler. `lines`: of the head.
+  void answer(int status, std::span<const std::string_view> lines,
+              std::span<const std::string_view> body);
+  void answer(ServerResponse response);
   // The whole answer. Errors: the client has gone or takes nothing.
   [[nodiscard]] boost::asio::awaitable<result<>> respond(ServerResponse response);
   [[nodiscard]] boost::asio::awaitable<result<>> begin(ResponseHead head);
@@ -105,12 +113,17 @@ class Exchange {
   // After begin() with 101: the connection itself, and what the client has sent already.
   [[nodiscard]] Stream& tunnel();
   [[nodiscard]] std::string take_unread();
+  // Lives as long as the exchange.
+  void hold(std::shared_ptr<const void> what) { held_ = std::move(what); }
   // The connection ends with this answer.
   void close_after() { head_.keep_alive = false; }
 
  private:
   friend class Connection;
+  void begin_whole(int status);
+
   RequestHead head_;
+  std::shared_ptr<const void> held_ = {};
   Connection& connection_;
   bool begun_ = false, finished_ = false, chunked_ = false, tunnelled_ = false;
   bool bodyless_ = false;  // the answer has no body, whatever is written
@@ -118,7 +131,8 @@ class Exchange {
   std::optional<std::uint64_t> left_ = {};  // of a body with a length
 };
 
-// Owns nothing of the exchange; an exception is answered 500.
+// Owns nothing of the exchange; an exception is answered 500. May answer at once, with
+// Exchange::answer(), and return an empty awaitable.
 using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
 using WholeHandler = std::function<boost::asio::awaitable<ServerResponse>(ServerRequest)>;
 [[nodiscard]] Handler whole_bodies(WholeHandler handler, std::size_t max_body = 32u << 20);

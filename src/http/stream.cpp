@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -66,7 +67,12 @@ class PlainStream final : public Stream {
     error_code ignored;
     socket_.cancel(ignored);
   }
-  asio::awaitable<void> peer_left() override { return wait_until_left(socket_); }
+  [[nodiscard]] std::size_t write_now(std::span<const std::string_view> parts) noexcept override {
+    return socket_.is_open() ? send_now(socket_.native_handle(), parts) : 0;
+  }
+  [[nodiscard]] bool peer_left() noexcept override {
+    return !socket_.is_open() || peer_has_left(socket_.native_handle());
+  }
   asio::awaitable<void> end_sending() override {
     shutdown(socket_.native_handle(), SHUT_WR);
     co_return;
@@ -188,6 +194,21 @@ std::unique_ptr<Stream> make_plain_stream(asio::generic::stream_protocol::socket
 bool peer_has_left(int fd) noexcept {
   pollfd entry{fd, POLLRDHUP, 0};
   return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+std::size_t send_now(int fd, std::span<const std::string_view> parts) noexcept {
+  std::array<iovec, 8> pieces{};
+  std::size_t count = 0;
+  for (const std::string_view part : parts) {
+    if (part.empty()) continue;
+    if (count == pieces.size()) break;
+    pieces[count++] = {const_cast<char*>(part.data()), part.size()};
+  }
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = count;
+  const ssize_t n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return n > 0 ? static_cast<std::size_t>(n) : 0;
 }
 
 bool is_stale(int fd) noexcept {

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -30,8 +31,14 @@ class Stream {
   virtual void close() noexcept = 0;
   // What is in progress ends with an error, and the connection stays open.
   virtual void cancel() noexcept = 0;
-  // Returns when the peer has closed the connection or its sending side.
-  [[nodiscard]] virtual boost::asio::awaitable<void> peer_left() = 0;
+  // As many bytes as go out without waiting, of all parts in their order; 0 where there is a layer
+  // above the socket. What is wrong with the connection write() tells.
+  [[nodiscard]] virtual std::size_t write_now(std::span<const std::string_view> parts) noexcept {
+    (void)parts;
+    return 0;
+  }
+  // Has the peer closed the connection or its sending side?
+  [[nodiscard]] virtual bool peer_left() noexcept = 0;
   // Tells the peer that no more comes. A TLS peer may take its time to answer.
   [[nodiscard]] virtual boost::asio::awaitable<void> end_sending() = 0;
   // Reads what still comes, and drops it, until the peer closes.
@@ -50,6 +57,8 @@ class Stream {
 [[nodiscard]] std::unique_ptr<Stream> make_plain_stream(
     boost::asio::generic::stream_protocol::socket socket);
 [[nodiscard]] bool peer_has_left(int fd) noexcept;
+// Stream::write_now() of a socket.
+[[nodiscard]] std::size_t send_now(int fd, std::span<const std::string_view> parts) noexcept;
 
 // To the first address of the host that takes the connection; through `proxy` unless it is null
 // (https by CONNECT; http requests then need the absolute form). Errors: network, timeout, tls;

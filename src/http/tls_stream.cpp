@@ -90,7 +90,9 @@ class TlsStream final : public Stream {
     error_code ignored;
     socket_.next_layer().cancel(ignored);
   }
-  asio::awaitable<void> peer_left() override { return wait_until_left(socket_.next_layer()); }
+  [[nodiscard]] bool peer_left() noexcept override {
+    return !socket_.next_layer().is_open() || peer_has_left(socket_.next_layer().native_handle());
+  }
   // The peer is told of the end by TLS, too: without it, it could not tell a cut from the end.
   asio::awaitable<void> end_sending() override {
     error_code ignored;

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "http/server.hpp"
 #include "json/json.hpp"
+#include "serve/forward.hpp"
 #include "tmpl/formats/go_json_error.hpp"
 
 namespace keybearer::serve {
@@ -50,7 +52,7 @@ Served Cache::from_entry(const CacheEntry& entry, bool stale) const {
                            .asked = entry.asked},
                 .hit = true,
                 .stale = stale,
-                .age = now - (entry.end ? entry.asked : entry.checked)};
+                .age = entry.age(now)};
   if (entry.end)
     served.answer.body = std::make_shared<const Secret>(
         with_duration(entry.body->reveal(), entry.what, *entry.end - now));
@@ -69,6 +71,7 @@ void Cache::keep(const std::string& key, const About& about, const Fetched& fetc
                                  fetched.headers, fetched.body->reveal(), config_),
       .status = fetched.status,
       .headers = fetched.headers,
+      .lines = http::header_lines(headers_down(fetched.headers, false, false)),
       .body = fetched.body,
       .asked = fetched.asked,
       .checked = fetched.asked};

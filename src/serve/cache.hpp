@@ -69,6 +69,10 @@ class Cache {
   [[nodiscard]] bool enabled() const { return config_.enabled; }
   [[nodiscard]] bool keeps_tokens() const { return config_.enabled && config_.tokens; }
 
+  // What can be served from memory at once, or null: then get(). Good until the next call.
+  [[nodiscard]] const CacheEntry* fresh(const std::string& key, std::uint64_t maker) {
+    return core_.fresh(key, Clock::now(), maker);
+  }
   [[nodiscard]] boost::asio::awaitable<Served> get(std::string key, About about, Fetch fetch,
                                                    Compare compare);
   // A request that may have ended or renewed something has been answered (or its answer was lost).

@@ -16,7 +16,7 @@ std::size_t size_of(const CacheEntry& entry) {
   std::size_t size = kOverhead + entry.path.size() + entry.what.lease_id.size();
   if (entry.body != nullptr) size += entry.body->size();
   for (const auto& [name, value] : entry.headers) size += name.size() + value.size() + 64;
-  return size;
+  return size + entry.lines.size();
 }
 
 }  // namespace
@@ -55,15 +55,34 @@ void CacheCore::erase(Slots::iterator slot) {
   ++stats_.dropped;
 }
 
+// Ends too soon, or another login of ours took it.
+bool CacheCore::is_over(const CacheEntry& entry, Instant now, std::uint64_t maker) const {
+  const bool ended = entry.end && *entry.end - now < limits_.min_remaining;
+  return ended || (has_end(entry) && entry.maker != maker);
+}
+
+bool CacheCore::is_aged(const CacheEntry& entry, Instant now) const {
+  return !has_end(entry) && now >= entry.checked + limits_.kv_ttl;
+}
+
+const CacheEntry* CacheCore::fresh(const std::string& key, Instant now, std::uint64_t maker) {
+  const auto slot = entries_.find(key);
+  if (slot == entries_.end()) return nullptr;
+  const CacheEntry& entry = slot->second.entry;
+  if (is_over(entry, now, maker) || is_aged(entry, now) || state(key) != CacheState::fresh)
+    return nullptr;
+  used_.splice(used_.begin(), used_, slot->second.used);
+  ++stats_.hits;
+  return &entry;
+}
+
 CacheCore::Verdict CacheCore::ask(const std::string& key, Instant now, std::uint64_t maker) {
   if (const auto slot = entries_.find(key); slot != entries_.end()) {
     const CacheEntry& entry = slot->second.entry;
-    const bool ended = entry.end && *entry.end - now < limits_.min_remaining;
-    const bool others = has_end(entry) && entry.maker != maker;
-    if ((ended || others) && state(key) == CacheState::fresh) {
+    if (is_over(entry, now, maker) && state(key) == CacheState::fresh) {
       step(key, CacheEvent::dropped);
     } else {
-      if (!has_end(entry) && now >= entry.checked + limits_.kv_ttl) step(key, CacheEvent::aged);
+      if (is_aged(entry, now)) step(key, CacheEvent::aged);
       used_.splice(used_.begin(), used_, slot->second.used);
     }
   }

@@ -31,10 +31,14 @@ struct CacheEntry {
   CachedAnswer what;
   int status = 200;
   http::Headers headers = {};
+  std::string lines = {};  // of the head, as they go out: headers, but for what only TLS may have
   std::shared_ptr<const Secret> body = {};
   Instant asked{};                  // when the request went out: lifetimes count from then
   Instant checked{};                // KV: when it was last known to be in force
   std::optional<Instant> end = {};  // of the lease
+
+  // Since it was known to be in force.
+  [[nodiscard]] Duration age(Instant now) const { return now - (end ? asked : checked); }
 };
 
 struct CacheLimits {
@@ -54,6 +58,9 @@ class CacheCore {
   };
   // `maker`: the login in force; what another of ours has fetched is fetched again.
   [[nodiscard]] Verdict ask(const std::string& key, Instant now, std::uint64_t maker = 0);
+  // The same where it is to be served; else null, and nothing has changed: then ask().
+  [[nodiscard]] const CacheEntry* fresh(const std::string& key, Instant now,
+                                        std::uint64_t maker = 0);
   // What a client may have while the server is away, and how old.
   [[nodiscard]] const CacheEntry* stale(const std::string& key, Instant now) const;
 
@@ -97,6 +104,8 @@ class CacheCore {
   };
   using Slots = std::unordered_map<std::string, Slot>;
 
+  [[nodiscard]] bool is_over(const CacheEntry& entry, Instant now, std::uint64_t maker) const;
+  [[nodiscard]] bool is_aged(const CacheEntry& entry, Instant now) const;
   CacheCell step(const std::string& key, CacheEvent event);
   void erase(Slots::iterator slot);
   template <class Test>

@@ -14,7 +14,7 @@
 namespace keybearer::serve {
 
 // Method, path, parameters in order of their names, the body's JSON value, namespace, token and wrap
-// TTL; nothing else. A digest: no part of it can be read back.
+// TTL; nothing else. A digest of this process: no part of it can be read back.
 struct KeyParts {
   std::string_view method, path, query, body, vault_namespace, token, wrap_ttl;
 };

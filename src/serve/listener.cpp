@@ -95,8 +95,10 @@ struct Listeners::Impl {
       const config::Listener& listener, const One* before) const;
   [[nodiscard]] http::Handler handler_of(const std::shared_ptr<One>& one);
   awaitable<void> run(std::shared_ptr<One> one);
-  static awaitable<void> handle(Impl* impl, http::Exchange* exchange, std::weak_ptr<One> weak);
-  awaitable<void> refuse(http::Exchange* exchange, Refusal refusal);
+  awaitable<void> handle(http::Exchange& exchange, One& one);
+  static awaitable<void> serve(std::shared_ptr<const Judge> judge, http::Exchange* exchange,
+                               const Route* route, Target target, Asked asked);
+  void refuse(http::Exchange& exchange, Refusal refusal);
   void log_refusal(const http::Exchange& exchange, const Refusal& refusal, bool dry_run);
   [[nodiscard]] One* same_place(const config::Listener& listener) const;
 
@@ -126,15 +128,15 @@ void Listeners::Impl::log_refusal(const http::Exchange& exchange, const Refusal&
              {"rule", refusal.rule}});
 }
 
-awaitable<void> Listeners::Impl::refuse(http::Exchange* exchange, Refusal refusal) {
+void Listeners::Impl::refuse(http::Exchange& exchange, Refusal refusal) {
   ++stats.refused[std::string(refusal.check)];
-  log_refusal(*exchange, refusal, false);
+  log_refusal(exchange, refusal, false);
   auto response = http::error_response(refusal.status, refusal.text);
   response.headers = std::move(refusal.headers);
   if (refusal.status == 503) response.headers.emplace_back("X-Keybearer-Error", "limit");
   // A request that broke the rules of paths may have broken others, too.
-  if (refusal.status == 400) exchange->close_after();
-  (void)co_await exchange->respond(std::move(response));
+  if (refusal.status == 400) exchange.close_after();
+  exchange.answer(std::move(response));
 }
 
 namespace {
@@ -146,41 +148,59 @@ std::string rate_key(const http::Peer& peer) {
   return peer.address;
 }
 
+void log_request(const http::Exchange& exchange, const Target& target) {
+  if (!log::enabled(log::Level::debug)) return;
+  log::debug("listener.request", "request",
+             {{"peer", exchange.peer().text()},
+              {"method", exchange.head().method},
+              {"path", shown_path(target.path)},
+              {"status", std::to_string(exchange.status())}});
+}
+
 }  // namespace
 
-awaitable<void> Listeners::Impl::handle(Impl* impl, http::Exchange* exchange,
-                                        std::weak_ptr<One> weak) {
-  const auto one = weak.lock();
-  if (one == nullptr) co_return;
-  const auto judge = one->judge;  // the one of now, to the end of this request
-  if (!one->rate.take(rate_key(exchange->peer()), Clock::now())) {
-    ++impl->stats.rate_limited;
-    co_return co_await impl->refuse(exchange,
-                                    {.status = 503,
-                                     .text = "keybearer: too many requests (listener.rate_limit)",
-                                     .check = "rate",
-                                     .headers = {{"Retry-After", "1"}}});
+// What needs no wait is answered here, without a coroutine.
+awaitable<void> Listeners::Impl::handle(http::Exchange& exchange, One& one) {
+  const auto judge = one.judge;  // the one of now, to the end of this request
+  if (one.rate.limits() && !one.rate.take(rate_key(exchange.peer()), Clock::now())) {
+    ++stats.rate_limited;
+    refuse(exchange, {.status = 503,
+                      .text = "keybearer: too many requests (listener.rate_limit)",
+                      .check = "rate",
+                      .headers = {{"Retry-After", "1"}}});
+    return {};
   }
-  auto found = impl->router.find(exchange->head(), exchange->peer(), judge->rules);
-  if (!found) co_return co_await impl->refuse(exchange, std::move(found).error());
+  auto found = router.find(exchange.head(), exchange.peer(), judge->rules);
+  if (!found) {
+    refuse(exchange, std::move(found).error());
+    return {};
+  }
   if (found->dry_run) {
-    ++impl->stats.dry_run_refusals;
-    impl->log_refusal(*exchange, *found->dry_run, true);
+    ++stats.dry_run_refusals;
+    log_refusal(exchange, *found->dry_run, true);
   }
-  const Request request{judge->rules, std::move(found->target), std::move(found->asked)};
-  co_await found->route->handler(*exchange, request);
-  if (log::enabled(log::Level::debug)) {
-    log::debug("listener.request", "request",
-               {{"peer", exchange->peer().text()},
-                {"method", exchange->head().method},
-                {"path", shown_path(request.target.path)},
-                {"status", std::to_string(exchange->status())}});
+  const Route& route = *found->route;
+  if (route.at_once) {
+    const Request request{judge->rules, found->target, found->asked};
+    if (route.at_once(exchange, request)) {
+      log_request(exchange, found->target);
+      return {};
+    }
   }
+  return serve(judge, &exchange, &route, std::move(found->target), std::move(found->asked));
+}
+
+awaitable<void> Listeners::Impl::serve(std::shared_ptr<const Judge> judge, http::Exchange* exchange,
+                                       const Route* route, Target target, Asked asked) {
+  const Request request{judge->rules, target, asked};
+  co_await route->handler(*exchange, request);
+  log_request(*exchange, target);
 }
 
 http::Handler Listeners::Impl::handler_of(const std::shared_ptr<One>& one) {
-  return [this, weak = std::weak_ptr(one)](http::Exchange& exchange) {
-    return handle(this, &exchange, weak);
+  return [this, weak = std::weak_ptr(one)](http::Exchange& exchange) -> awaitable<void> {
+    const auto here = weak.lock();
+    return here != nullptr ? handle(exchange, *here) : awaitable<void>();
   };
 }
 

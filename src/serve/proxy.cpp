@@ -20,13 +20,6 @@ constexpr std::size_t kSmallBody = 64 * 1024;  // is read first: it can be sent 
 constexpr std::size_t kWholeAnswer = 64 * 1024;  // is read first: a leak is then a clean 502
 constexpr std::size_t kMostRewritten = 1024 * 1024;
 
-std::string_view below_v1(const Target& target) {
-  std::string_view path = target.path;
-  if (path.starts_with("/v1/")) path.remove_prefix(4);
-  while (path.ends_with('/')) path.remove_suffix(1);
-  return path;
-}
-
 }  // namespace
 
 RouteHandler Proxy::handler() {

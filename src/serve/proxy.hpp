@@ -42,6 +42,8 @@ class Proxy {
       : session_(session), login_(std::move(login)), config_(config), cache_(cache) {}
 
   [[nodiscard]] RouteHandler handler();
+  // What the cache has, for Route::at_once: a read that no rule and no wait stands before.
+  [[nodiscard]] bool answer_at_once(http::Exchange& exchange, const Request& request);
   // POST /agent/v1/cache-clear.
   [[nodiscard]] RouteHandler clear_handler();
   void configure(config::ApiProxy config) { config_ = config; }
@@ -64,6 +66,8 @@ class Proxy {
   boost::asio::awaitable<void> tunnel(Job& job, http::Incoming& incoming);
   [[nodiscard]] std::shared_ptr<const Outgoing> outgoing(const Job& job) const;
   [[nodiscard]] bool may_be_cached(const Job& job) const;
+  [[nodiscard]] std::string key_of(const http::RequestHead& head, const Request& request, bool ours,
+                                   std::string_view method, std::string_view body) const;
   boost::asio::awaitable<bool> run_cached(Job& job);
   boost::asio::awaitable<void> respond(Job& job, const Served& served);
   static boost::asio::awaitable<Fetched> fetch(Proxy* proxy, std::shared_ptr<const Outgoing> out);

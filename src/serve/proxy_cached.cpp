@@ -1,4 +1,5 @@
 // The proxy's reads that the cache may answer.
+#include <array>
 #include <boost/asio/this_coro.hpp>
 
 #include "json/json.hpp"
@@ -13,6 +14,10 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMostKept = 1024 * 1024;  // larger answers pass by the cache
 constexpr Duration kBudgetPatience = 10s;
+
+std::string seconds_text(Duration time) {
+  return std::to_string(std::chrono::floor<std::chrono::seconds>(time).count());
+}
 
 }  // namespace
 
@@ -111,6 +116,49 @@ awaitable<result<std::string>> Proxy::current_version(Proxy* proxy,
   co_return version > 0 ? std::to_string(version) : std::string();
 }
 
+std::string Proxy::key_of(const http::RequestHead& head, const Request& request, bool ours,
+                          std::string_view method, std::string_view body) const {
+  const std::string_view own = head.header("X-Vault-Namespace");
+  std::string token = ours ? "ours" : "client ";
+  if (!ours) token += clients_token(head);
+  return cache_key({.method = method,
+                    .path = request.target.path,
+                    .query = request.asked.method == "LIST" ? "" : request.target.query,
+                    .body = body,
+                    .vault_namespace = own.empty() ? session_.vault_namespace() : own,
+                    .token = token,
+                    .wrap_ttl = {}});
+}
+
+// All checks of prepare() are about bodies, upgrades and auth/: none of them is cacheable.
+bool Proxy::answer_at_once(http::Exchange& exchange, const Request& request) {
+  const http::RequestHead& head = exchange.head();
+  const std::string_view path = below_v1(request.target);
+  if (!cache_.enabled() || !is_cacheable_request(head, request.asked.method, path)) return false;
+  const bool ours = choose_credential(config_.use_auto_auth_token, head, path) == Credential::ours;
+  if (ours && session_.token() == nullptr) return false;
+  const CacheEntry* const entry = cache_.fresh(
+      key_of(head, request, ours, request.asked.method, {}), ours ? login_.number() : 0);
+  if (entry == nullptr) return false;
+  ++stats_.success;
+  const Instant now = Clock::now();
+  const std::string age =
+      "X-Cache: HIT\r\nAge: " + seconds_text(std::max(entry->age(now), Duration(0))) + "\r\n";
+  const std::string secure = exchange.is_private() ? http::header_lines(entry->headers) : "";
+  const std::array<std::string_view, 2> lines{exchange.is_private() ? secure : entry->lines, age};
+  const std::string_view body = entry->body->reveal();
+  if (!entry->end || entry->what.duration_size == 0) {
+    exchange.answer(entry->status, lines, {&body, 1});
+    return true;
+  }
+  const std::string left = seconds_text(*entry->end - now);
+  const std::array<std::string_view, 3> parts{
+      body.substr(0, entry->what.duration_at), left,
+      body.substr(entry->what.duration_at + entry->what.duration_size)};
+  exchange.answer(entry->status, lines, parts);
+  return true;
+}
+
 // False: it is for the way without a cache.
 awaitable<bool> Proxy::run_cached(Job& job) {
   const std::string_view query = job.request.target.query;
@@ -132,14 +180,8 @@ awaitable<bool> Proxy::run_cached(Job& job) {
                        .maker = job.ours() ? login_.number() : 0,
                        .own_namespace = !own.empty(),
                        .makes_token = makes_token};
-    std::string key =
-        cache_key({.method = makes_token ? "POST" : std::string_view(method),
-                   .path = job.request.target.path,
-                   .query = method == "LIST" ? "" : query,
-                   .body = out->body ? out->body->reveal() : std::string_view{},
-                   .vault_namespace = own.empty() ? session_.vault_namespace() : own,
-                   .token = job.ours() ? std::string("ours") : "client " + std::string(token),
-                   .wrap_ttl = {}});
+    std::string key = key_of(job.head(), job.request, job.ours(), makes_token ? "POST" : method,
+                             out->body ? out->body->reveal() : std::string_view{});
     const Served served = co_await cache_.get(
         std::move(key), std::move(about), [this, out] { return fetch(this, out); },
         [this, out](std::string metadata) {
@@ -185,8 +227,7 @@ awaitable<void> Proxy::respond(Job& job, const Served& served) {
   }
   response.headers.emplace_back("X-Cache", served.hit ? "HIT" : "MISS");
   if (served.hit) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(served.age).count();
-    response.headers.emplace_back("Age", std::to_string(std::max<std::int64_t>(seconds, 0)));
+    response.headers.emplace_back("Age", seconds_text(std::max(served.age, Duration(0))));
   }
   if (served.stale) response.headers.emplace_back("Warning", "110 keybearer \"Response is Stale\"");
   response.body = answer.body->clone();

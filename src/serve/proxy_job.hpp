@@ -9,6 +9,14 @@
 
 namespace keybearer::serve {
 
+// The path as policies write it.
+[[nodiscard]] inline std::string_view below_v1(const Target& target) {
+  std::string_view path = target.path;
+  if (path.starts_with("/v1/")) path.remove_prefix(4);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
 class WholeBody final : public http::BodySource {
  public:
   explicit WholeBody(Secret bytes) : bytes_(std::move(bytes)) {}

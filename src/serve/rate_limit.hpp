@@ -21,6 +21,7 @@ class RateLimit {
     rate_ = per_second;
   }
 
+  [[nodiscard]] bool limits() const { return rate_ != 0; }
   [[nodiscard]] bool take(std::string_view peer, Instant now) {
     if (rate_ == 0) return true;
     if (buckets_.size() >= kMostPeers) drop_full(now);

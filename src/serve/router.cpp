@@ -9,7 +9,9 @@ bool fits(const Route& route, const Target& target) {
   if (route.path.ends_with("/*"))
     return target.path.starts_with(std::string_view(route.path).substr(0, route.path.size() - 1));
   std::string_view want = route.path;
-  return target.path == want || (want != "/" && target.path == std::string(want) + "/");
+  const std::string_view path = target.path;
+  return path == want ||
+         (want != "/" && path.ends_with('/') && path.substr(0, path.size() - 1) == want);
 }
 
 bool serves(const Route& route, std::string_view method) {

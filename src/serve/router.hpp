@@ -19,12 +19,12 @@
 
 namespace keybearer::serve {
 
+// Its parts live as long as the handler runs.
 struct Request {
   const Rules& rules;
-  Target target;
-  Asked asked;
+  const Target& target;
+  const Asked& asked;
 };
-// The request's rules and target live as long as the handler runs.
 using RouteHandler = std::function<boost::asio::awaitable<void>(http::Exchange&, const Request&)>;
 // Of a handler that needs no more than the exchange.
 [[nodiscard]] RouteHandler simple(http::Handler handler);
@@ -36,6 +36,8 @@ struct Route {
   // served by role "metrics_only".
   bool open = false;
   RouteHandler handler;
+  // Asked first, without a coroutine: true when it has answered (Exchange::answer()).
+  std::function<bool(http::Exchange&, const Request&)> at_once = {};
 };
 
 struct Found {
