@@ -198,7 +198,7 @@ awaitable<void> Listeners::Impl::serve(std::shared_ptr<const Judge> judge, http:
 }
 
 http::Handler Listeners::Impl::handler_of(const std::shared_ptr<One>& one) {
-  return [this, weak = std::weak_ptr(one)](http::Exchange& exchange) -> awaitable<void> {
+  return [this, weak = std::weak_ptr(one)](http::Exchange& exchange) {
     const auto here = weak.lock();
     return here != nullptr ? handle(exchange, *here) : awaitable<void>();
   };

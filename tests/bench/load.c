@@ -5,7 +5,7 @@
 //     load hold WHERE PATH CONNECTIONS           a request on each, then prints "holding" and keeps them until killed
 //     load serve PORT BYTES                      the floor: answers every request with the same 200 of so many bytes
 //
-// WHERE: a port on 127.0.0.1, or the path of a unix socket. An answer other than 200 ends it with 1.
+// WHERE: a port on 127.0.0.1, or the path of a unix socket. $TOKEN goes out as X-Vault-Token. An answer other than 200 ends it with 1.
 //
 // cc -O2 -static load.c
 #define _GNU_SOURCE
@@ -88,7 +88,11 @@ static int read_some(struct connection* c) {
 }
 
 static struct connection* open_all(const char* where, const char* path, int count) {
-  request_size = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: load\r\nX-Vault-Request: true\r\n\r\n", path);
+  const char* token = getenv("TOKEN");
+  const int has = token && *token;
+  request_size = (size_t)snprintf(request, sizeof request,
+                                  "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: load\r\nX-Vault-Request: true\r\n%s%s%s\r\n", path,
+                                  has ? "X-Vault-Token: " : "", has ? token : "", has ? "\r\n" : "");
   struct connection* all = calloc((size_t)count, sizeof *all);
   for (int i = 0; i < count; ++i) all[i].fd = connect_to(where);
   return all;
