@@ -14,6 +14,10 @@ bool away(const SecretFact& secret) {
   return !secret.has_value && secret.error && is_outage(secret.error->kind);
 }
 
+bool failed(const SecretFact& secret) {
+  return secret.failed_for_good && secret.error;
+}
+
 const SecretFact* find(const StartFacts& facts, const std::string& id) {
   const auto at = std::ranges::find(facts.secrets, id, &SecretFact::id);
   return at == facts.secrets.end() ? nullptr : &*at;
@@ -46,9 +50,10 @@ std::vector<Error> start_failures(const StartRules& rules, const StartFacts& fac
     if (error.kind == ErrorKind::render) return {Error{error.kind, "a template can't be rendered"}};
   }
   std::vector<Error> failures;
+  const bool some_failed = std::ranges::any_of(facts.secrets, failed);
   for (const auto& [id, target] : facts.required_by) {
-    const SecretFact* secret = find(facts, id);
-    if (secret == nullptr || !secret->failed_for_good || !secret->error) continue;
+    const SecretFact* secret = some_failed ? find(facts, id) : nullptr;
+    if (secret == nullptr || !failed(*secret)) continue;
     Error error = *secret->error;
     error.text += "; needed by " + target;
     error.text += secret->advice.empty() ? hint(error) : ": " + secret->advice;

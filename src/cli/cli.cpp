@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/completion.hpp"
+#include "cli/footers.hpp"
 #include "cli/terminal.hpp"
 #include "config/method.hpp"
 #include "config/scalars.hpp"
@@ -20,64 +22,6 @@
 
 namespace keybearer::cli {
 namespace {
-
-constexpr const char* kRunFooter = R"(
-Examples:
-  keybearer run -c agent.toml -- ./app --port 8080
-  VAULT_ADDR=... VAULT_TOKEN=... keybearer run --env DB_PASSWORD=database/creds/app#password -- ./app
-)";
-constexpr const char* kRenderFooter = R"(
-Examples:
-  keybearer render --once -c agent.toml
-  keybearer render --once --template app.env.tmpl:app.env
-  keybearer render --diff -c agent.toml
-  keybearer render app.env.tmpl > app.env
-  keybearer render --values secrets.json - < app.env.tmpl
-
---values tries templates with made-up secrets, without any server. The file maps paths to what .Data is:
-  {"kv/data/app": {"data": {"user": "ann"}}, "database/creds/app": {"username": "u", "password": "p"},
-   "kv/metadata": ["app", "team/"], "kv/data/none": null}
-With it, -c shows the files (as --dry-run does) unless --once writes them; no command runs.
-Values are masked in --dry-run and --diff, but for made-up ones; TEMPLATE writes them.
-)";
-constexpr const char* kCheckFooter = R"(
-Examples:
-  keybearer check                     # agent.toml here
-  keybearer check -c agent.toml --online
-  keybearer check -c agent.toml --show --changed
-)";
-constexpr const char* kGetFooter = R"(
-Examples:
-  keybearer get kv/data/app           # its keys, values masked
-  keybearer get kv/data/app#password  # one value
-)";
-constexpr const char* kInitFooter = R"(
-Example:
-  keybearer init kv/data/app database/creds/app -- ./app
-)";
-constexpr const char* kEnvFooter = R"(
-Examples:
-  keybearer env -c agent.toml         # masked on a terminal
-  keybearer env -c agent.toml --names
-)";
-constexpr const char* kStatusFooter = R"(
-Examples:
-  keybearer status                    # the only instance that runs
-  keybearer status -c agent.toml --json
-  keybearer status --watch            # q quits
-  keybearer status --ready            # a container's probe: 0 or 1
-)";
-constexpr const char* kRotateFooter = R"(
-Examples:
-  keybearer rotate                    # everything
-  keybearer rotate database/creds/app
-  keybearer rotate --template app.env
-)";
-constexpr const char* kFooter = R"(
-Exit codes: the program's own, 128 + n when signal n ended it, 126 or 127 when it can't be started; else
-  0 done  64 usage  65 template  69 server not reachable  70 bug  73 can't write  75 not ready or not there
-  77 not permitted  78 configuration
-)";
 
 // Below the help of all commands: how it can log in.
 std::string footer_with_methods() {
@@ -187,9 +131,19 @@ struct CommandLine {
            *status_command = nullptr, *rotate_command = nullptr, *reload_command = nullptr,
            *stop_command = nullptr;
   std::string help_topic;
+  // The command that is asked for, where it is the first word: the others are not described, which
+  // would take longer than all else that a start does with the command line. Empty: all are.
+  std::string_view only;
+  [[nodiscard]] bool wants(std::string_view name) const { return only.empty() || only == name; }
 };
 
+// Those that need no other beside them.
+constexpr std::array<std::string_view, 14> kAlone{
+    "run",    "render", "check", "get",     "env",     "status",    "rotate",
+    "reload", "stop",   "init",  "explain", "copy-to", "self-test", "version"};
+
 void add_run(CLI::App& app, CommandLine& line) {
+  if (!line.wants("run")) return;
   line.run_command = app.add_subcommand(
       "run", "log in, render, start the program (-- CMD ARG...), keep everything fresh");
   add_input(*line.run_command, line.run.input);
@@ -200,7 +154,17 @@ void add_run(CLI::App& app, CommandLine& line) {
   line.run_command->footer(kRunFooter);
 }
 
+void add_render(CLI::App& app, CommandLine& line) {
+  if (!line.wants("render")) return;
+  line.render_command =
+      app.add_subcommand("render", "write the files and keep them fresh, or show them; no program");
+  add_input(*line.render_command, line.render.input);
+  add_preview(*line.render_command, line.render);
+  line.render_command->footer(kRenderFooter);
+}
+
 void add_check(CLI::App& app, CommandLine& line) {
+  if (!line.wants("check")) return;
   auto* command = line.check_command =
       app.add_subcommand("check", "check configuration and templates; all errors at once");
   add_input(*command, line.check.input);
@@ -216,7 +180,8 @@ void add_check(CLI::App& app, CommandLine& line) {
   command->footer(kCheckFooter);
 }
 
-void add_questions(CLI::App& app, CommandLine& line) {
+void add_get(CLI::App& app, CommandLine& line) {
+  if (!line.wants("get")) return;
   line.get_command = app.add_subcommand("get", "show one secret, with the login as configured");
   add_input(*line.get_command, line.get.input);
   line.get_command->add_option("PATH", line.get.path, "PATH, or PATH#KEY for one value")
@@ -224,6 +189,10 @@ void add_questions(CLI::App& app, CommandLine& line) {
   line.get_command->add_flag("--show-values", line.get.show_values,
                              "show all values, on a terminal only");
   line.get_command->footer(kGetFooter);
+}
+
+void add_env_command(CLI::App& app, CommandLine& line) {
+  if (!line.wants("env")) return;
   line.env_command = app.add_subcommand("env", "show the variables that the program would get");
   add_input(*line.env_command, line.env.input);
   add_env(*line.env_command, line.env.input);
@@ -233,7 +202,8 @@ void add_questions(CLI::App& app, CommandLine& line) {
   line.env_command->footer(kEnvFooter);
 }
 
-void add_control(CLI::App& app, CommandLine& line) {
+void add_status(CLI::App& app, CommandLine& line) {
+  if (!line.wants("status")) return;
   line.status_command = app.add_subcommand("status", "show a running instance");
   add_instance(*line.status_command, line.status.instance);
   line.status_command->add_flag("--json", line.status.json, "as JSON (keybearer(1), STATUS)");
@@ -243,6 +213,10 @@ void add_control(CLI::App& app, CommandLine& line) {
   line.status_command->add_flag("--ready", line.status.ready,
                                 "print nothing: exit 0 when it is ready, else 1");
   line.status_command->footer(kStatusFooter);
+}
+
+void add_rotate(CLI::App& app, CommandLine& line) {
+  if (!line.wants("rotate")) return;
   line.rotate_command =
       app.add_subcommand("rotate", "let a running instance fetch secrets again, now");
   add_instance(*line.rotate_command, line.rotate.instance);
@@ -252,18 +226,30 @@ void add_control(CLI::App& app, CommandLine& line) {
                                   "the secrets of this template: its destination or source");
   line.rotate_command->add_flag("--json", line.rotate.json, "as JSON");
   line.rotate_command->footer(kRotateFooter);
-  line.reload_command = app.add_subcommand(
-      "reload", "let a running instance read its configuration again; says what changed");
-  add_instance(*line.reload_command, line.reload.instance);
-  line.stop_command = app.add_subcommand("stop", "stop a running instance in order");
-  add_instance(*line.stop_command, line.stop.instance);
 }
 
-void add_helpers(CLI::App& app, CommandLine& line) {
+void add_reload_and_stop(CLI::App& app, CommandLine& line) {
+  if (line.wants("reload")) {
+    line.reload_command = app.add_subcommand(
+        "reload", "let a running instance read its configuration again; says what changed");
+    add_instance(*line.reload_command, line.reload.instance);
+  }
+  if (line.wants("stop")) {
+    line.stop_command = app.add_subcommand("stop", "stop a running instance in order");
+    add_instance(*line.stop_command, line.stop.instance);
+  }
+}
+
+void add_explain(CLI::App& app, CommandLine& line) {
+  if (!line.wants("explain")) return;
   line.explain_command = app.add_subcommand(
       "explain", "show what keybearer would do with a path; reads nothing there");
   add_input(*line.explain_command, line.explain.input);
   line.explain_command->add_option("PATH", line.explain.path, "path of a secret")->required();
+}
+
+void add_init(CLI::App& app, CommandLine& line) {
+  if (!line.wants("init")) return;
   line.init_command =
       app.add_subcommand("init", "write a commented agent.toml for secrets (-- CMD ARG...)");
   add_input(*line.init_command, line.init.input);
@@ -271,6 +257,9 @@ void add_helpers(CLI::App& app, CommandLine& line) {
   line.init_command->add_option("-o,--output", line.init.output, "the file; default: agent.toml");
   line.init_command->add_flag("--force", line.init.force, "replace a file that is there");
   line.init_command->footer(kInitFooter);
+}
+
+void add_helpers(CLI::App& app, CommandLine& line) {
   line.copy_command = app.add_subcommand(
       "copy-to", "copy this program into a directory, for an init container's shared volume");
   line.copy_command->add_option("DIR", line.directory, "the directory")->required();
@@ -279,18 +268,11 @@ void add_helpers(CLI::App& app, CommandLine& line) {
 }
 
 void describe(CLI::App& app, CommandLine& line) {
-  app.footer(footer_with_methods());
+  app.footer(footer_with_methods());  // those without their own take it over
   app.set_version_flag("--version", "keybearer " KEYBEARER_VERSION);
-  add_run(app, line);
-  line.render_command =
-      app.add_subcommand("render", "write the files and keep them fresh, or show them; no program");
-  add_input(*line.render_command, line.render.input);
-  add_preview(*line.render_command, line.render);
-  line.render_command->footer(kRenderFooter);
-  add_check(app, line);
-  add_questions(app, line);
-  add_control(app, line);
-  add_helpers(app, line);
+  for (const auto add : {add_run, add_render, add_check, add_get, add_env_command, add_status,
+                         add_rotate, add_reload_and_stop, add_explain, add_init, add_helpers})
+    add(app, line);
   line.completion_command = app.add_subcommand("completion", "print a script for the shell");
   line.completion_command->add_option("SHELL", line.shell, "bash, zsh or fish")->required();
   line.version_command =
@@ -373,11 +355,15 @@ int complete(CLI::App& app, const std::string& shell) {
   return kOk;
 }
 
+bool chosen(const CLI::App* command) {
+  return command != nullptr && command->parsed();
+}
+
 int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command, bool separated) {
   for (config::Input* input :
        {&line.run.input, &line.render.input, &line.check.input, &line.get.input, &line.env.input})
     input->env = environment;
-  if (*line.run_command) {
+  if (chosen(line.run_command)) {
     if (separated && command.empty()) {
       complain("run: no command after --");
       return kUsage;
@@ -385,30 +371,30 @@ int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command,
     line.run.input.flags.command = std::move(command);
     return run(line.run);
   }
-  if (*line.init_command) {
+  if (chosen(line.init_command)) {
     line.init.input.flags.command = std::move(command);
     return init(line.init);
   }
-  if (separated && !*line.check_command) {
+  if (separated && !chosen(line.check_command)) {
     complain("only `run`, `check` and `init` take a command after --");
     return kUsage;
   }
-  if (*line.render_command) return render(line.render);
-  if (*line.check_command) {
+  if (chosen(line.render_command)) return render(line.render);
+  if (chosen(line.check_command)) {
     line.check.input.flags.command = std::move(command);
     return check(line.check);
   }
-  if (*line.get_command) return get(line.get);
-  if (*line.env_command) return env(line.env);
-  if (*line.explain_command) return explain(line.explain);
-  if (*line.status_command) return status(line.status);
-  if (*line.rotate_command) return rotate(line.rotate);
-  if (*line.reload_command) return reload(line.reload);
-  if (*line.stop_command) return stop(line.stop);
-  if (*line.copy_command) return copy_to(line.directory);
-  if (*line.test_command) return self_test();
-  if (*line.completion_command) return complete(app, line.shell);
-  if (*line.help_command) return help(app, line.help_topic);
+  if (chosen(line.get_command)) return get(line.get);
+  if (chosen(line.env_command)) return env(line.env);
+  if (chosen(line.explain_command)) return explain(line.explain);
+  if (chosen(line.status_command)) return status(line.status);
+  if (chosen(line.rotate_command)) return rotate(line.rotate);
+  if (chosen(line.reload_command)) return reload(line.reload);
+  if (chosen(line.stop_command)) return stop(line.stop);
+  if (chosen(line.copy_command)) return copy_to(line.directory);
+  if (chosen(line.test_command)) return self_test();
+  if (chosen(line.completion_command)) return complete(app, line.shell);
+  if (chosen(line.help_command)) return help(app, line.help_topic);
   return version(line.version_json);
 }
 
@@ -431,6 +417,8 @@ int main(int argc, char** argv) {
                "keybearer");
   app.require_subcommand(1);
   CommandLine line;
+  if (!ours.empty() && std::ranges::find(kAlone, ours.front()) != kAlone.end())
+    line.only = *std::ranges::find(kAlone, ours.front());
   describe(app, line);
   ours = command_first(std::move(ours),
                        [&app](std::string_view name) { return takes_value(app, name); });

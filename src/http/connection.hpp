@@ -75,4 +75,7 @@ class Connection {
   std::size_t window_bytes_ = 0;
 };
 
+// An error that is answered with this status.
+[[nodiscard]] std::unexpected<Error> answer_with(int status, std::string text);
+
 }  // namespace keybearer::http
