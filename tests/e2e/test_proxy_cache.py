@@ -128,11 +128,11 @@ def test_33_what_is_never_kept(front, stub):
     for method, target, headers in (("POST", "/v1/database/creds/dyn", {}), ("POST", "/v1/sys/leases/renew", {}),
                                     ("GET", "/v1/kv/metadata/x?list=true", {}), ("GET", "/v1/kv/none", {}), ("GET", "/v1/kv/data/x", {}),
                                     ("GET", "/v1/transit/keys/k", {}), ("GET", "/v1/database/creds/dyn", {"X-Vault-Wrap-TTL": "60s"})):
-        before = len(stub.journal)
+        before = len(stub.seen())
         for _ in range(2):
             answer = f.ask(method, target, {} if method == "POST" else None, headers)
             assert answer.header("X-Cache") != "HIT", (method, target)
-        assert len(stub.journal) - before == 2, (method, target)
+        assert len(stub.seen()) - before == 2, (method, target)
 
 
 def test_34_logins_and_new_tokens_are_never_merged(front, stub):
@@ -224,10 +224,10 @@ def test_37_a_new_login_replaces_without_a_flood(front, stub):
     stub.gone.add(stub.token)
     stub.on("GET /v1/kv/x", reply(body={}))
     assert f.get("/v1/kv/x").status == 200 and stub.logins == 2
-    before = len(stub.journal)
+    before = len(stub.seen())
     answers = [f.get(f"/v1/database/creds/{name}") for name in ("dyn", "other") for _ in range(3)]
     assert [a.header("X-Cache") for a in answers] == ["MISS", "HIT", "HIT"] * 2
-    assert len(stub.journal) - before == 2
+    assert len(stub.seen()) - before == 2
 
 
 CLEARING = [({"type": "all"}, True), ({"type": "lease", "value": "LEASE"}, True), ({"type": "token", "value": TOKEN}, True),
