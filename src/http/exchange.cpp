@@ -248,8 +248,12 @@ class Connection::Watch {
 awaitable<bool> Exchange::unless_client_leaves(awaitable<void> task) {
   asio::cancellation_signal cancel;
   const auto executor = co_await asio::this_coro::executor;
-  auto outer = (co_await asio::this_coro::cancellation_state).slot();
-  outer.assign([&cancel](asio::cancellation_type type) { cancel.emit(type); });
+  // Who cancels us, cancels the task.
+  struct Forward {
+    asio::cancellation_slot slot;
+    ~Forward() { slot.clear(); }
+  } outer{(co_await asio::this_coro::cancellation_state).slot()};
+  outer.slot.assign([&cancel](asio::cancellation_type type) { cancel.emit(type); });
   Connection::Watch watch(connection_, cancel);
   try {
     co_await asio::co_spawn(executor, std::move(task),

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include "script_server.hpp"
@@ -42,8 +43,9 @@ struct Fixture {
   Server server;
   bool ended = false;
 
-  explicit Fixture(ServerOptions options = {.address = any_port()})
-      : server(loop.context.get_executor(), std::move(options), http::whole_bodies(echo, 1000)) {
+  explicit Fixture(ServerOptions options = {.address = any_port()},
+                   http::Handler handler = http::whole_bodies(echo, 1000))
+      : server(loop.context.get_executor(), std::move(options), std::move(handler)) {
     REQUIRE(server.listen());
     asio::co_spawn(loop.context, server.run(), [this](std::exception_ptr) { ended = true; });
   }
@@ -65,7 +67,7 @@ struct Fixture {
     std::string got;
     boost::system::error_code error;
     while (!error && got.find(until) == std::string::npos) {
-      std::string more(4096, '\0');
+      std::string more(65536, '\0');
       more.resize(co_await socket.async_read_some(
           asio::buffer(more), asio::redirect_error(asio::use_awaitable, error)));
       got += more;
@@ -97,6 +99,49 @@ TEST_CASE("several requests go over one connection, also sent all at once") {
       fixture.talk(one + "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   CHECK(got.find("GET /1") < got.find("GET /2"));
   CHECK(got.find("GET /2") != std::string::npos);
+}
+
+// Without a coroutine; `parts` of a body that lie ready.
+http::Handler ready(std::string part, std::size_t count) {
+  return [part = std::move(part), count](http::Exchange& exchange) {
+    const std::vector<std::string_view> parts(count, part);
+    const std::string_view line = "X-B: b\r\n";
+    exchange.answer(200, {&line, 1}, parts);
+    return asio::awaitable<void>();
+  };
+}
+
+TEST_CASE("an answer that lies ready goes out at once, also to pipelined requests") {
+  Fixture fixture({.address = any_port()}, ready("abc", 2));
+  const std::string one = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string got =
+      fixture.talk(one + one + "HEAD /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  std::size_t answers = 0;
+  for (auto at = got.find("HTTP/1.1 200 OK\r\nDate: "); at != got.npos;
+       at = got.find("HTTP/1.1 200 OK\r\nDate: ", at + 1))
+    ++answers;
+  CHECK(answers == 3);
+  CHECK(got.find("\r\nX-B: b\r\nContent-Length: 6\r\n\r\nabcabcHTTP/1.1 200") != std::string::npos);
+  CHECK(got.ends_with("Connection: close\r\nContent-Length: 6\r\n\r\n"));
+  CHECK(fixture.server.stats().responses[2] == 3);
+}
+
+TEST_CASE("what a slow client does not take at once goes out later") {
+  const std::string part(4u << 20, 'x');
+  Fixture fixture({.address = any_port()}, ready(part, 2));
+  const std::string one = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string got =
+      fixture.talk(one + "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(got.size() > 4 * part.size());
+  CHECK(static_cast<std::size_t>(std::ranges::count(got, 'x')) == 4 * part.size());
+}
+
+TEST_CASE("a handler that throws before it waits is a bug, too") {
+  Fixture fixture({.address = any_port()}, [](http::Exchange&) -> asio::awaitable<void> {
+    throw std::runtime_error("bug");
+  });
+  CHECK(fixture.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 500 "));
 }
 
 TEST_CASE("a HEAD is answered without a body") {
