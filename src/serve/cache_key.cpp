@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/fingerprint.hpp"
+#include "crypto/digest.hpp"
 #include "json/json.hpp"
 
 namespace keybearer::serve {
