@@ -412,30 +412,31 @@ TEST_CASE("tokens: what is kept of a login, and how it goes") {
   CHECK(core.ask("k", kStart, 2).action == CacheAction::fetch);
   CHECK(serve::eviction_of("POST", "auth/token/renew-self", "").what ==
         serve::Eviction::What::token_renewed);
+}
 
-  TEST_CASE("what is served at once is what would be served, and a miss changes nothing") {
-    CacheCore core({.kv_ttl = 1min, .min_remaining = 10s});
-    const auto keep = [&](const std::string& key, CacheEntry entry) {
-      (void)core.ask(key, kStart, 1);
-      REQUIRE(core.stored(key, std::move(entry), kStart));
-    };
-    CHECK(core.fresh("none", kStart, 1) == nullptr);
-    CHECK(core.state("none") == CacheState::absent);
-    CHECK(core.stats().misses == 0);
-    keep("lease", lease_entry("a", kStart, 60s));
-    keep("kv", kv_entry("kv/data/x", kStart));
-    for (const char* key : {"lease", "kv"}) {
-      const auto* const entry = core.fresh(key, kStart + 1s, 1);
-      REQUIRE(entry != nullptr);
-      CHECK(entry == core.ask(key, kStart + 1s, 1).entry);
-    }
-    CHECK(core.stats().hits == 4);
-    // Another login, too little left, old: asked for, and until then nothing has changed.
-    CHECK(core.fresh("lease", kStart + 1s, 2) == nullptr);
-    CHECK(core.fresh("lease", kStart + 51s, 1) == nullptr);
-    CHECK(core.fresh("kv", kStart + 1min, 1) == nullptr);
-    CHECK(core.state("lease") == CacheState::fresh);
-    CHECK(core.state("kv") == CacheState::fresh);
-    CHECK(core.stats().hits == 4);
-    CHECK(core.ask("kv", kStart + 1min, 1).action == CacheAction::compare);
+TEST_CASE("what is served at once is what would be served, and a miss changes nothing") {
+  CacheCore core({.kv_ttl = 1min, .min_remaining = 10s});
+  const auto keep = [&](const std::string& key, CacheEntry entry) {
+    (void)core.ask(key, kStart, 1);
+    REQUIRE(core.stored(key, std::move(entry), kStart));
+  };
+  CHECK(core.fresh("none", kStart, 1) == nullptr);
+  CHECK(core.state("none") == CacheState::absent);
+  CHECK(core.stats().misses == 0);
+  keep("lease", lease_entry("a", kStart, 60s));
+  keep("kv", kv_entry("kv/data/x", kStart));
+  for (const char* key : {"lease", "kv"}) {
+    const auto* const entry = core.fresh(key, kStart + 1s, 1);
+    REQUIRE(entry != nullptr);
+    CHECK(entry == core.ask(key, kStart + 1s, 1).entry);
   }
+  CHECK(core.stats().hits == 4);
+  // Another login, too little left, old: asked for, and until then nothing has changed.
+  CHECK(core.fresh("lease", kStart + 1s, 2) == nullptr);
+  CHECK(core.fresh("lease", kStart + 51s, 1) == nullptr);
+  CHECK(core.fresh("kv", kStart + 1min, 1) == nullptr);
+  CHECK(core.state("lease") == CacheState::fresh);
+  CHECK(core.state("kv") == CacheState::fresh);
+  CHECK(core.stats().hits == 4);
+  CHECK(core.ask("kv", kStart + 1min, 1).action == CacheAction::compare);
+}
