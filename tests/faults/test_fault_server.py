@@ -261,8 +261,9 @@ def test_F21_an_address_that_swallows_is_passed_over(s, fronts):
 def test_F21_the_address_changes(s, fronts):
     kv_base(s)
     old = front(s, fronts, host=worker_address())
-    start_named(s, old.port, f"{old.host} {HOST}\n", vault=FAST)
+    agent = start_named(s, old.port, f"{old.host} {HOST}\n", vault=FAST)
     s.runlog.wait_starts(1, 5)
+    agent.wait_line('"event": "server')  # nothing is under way any more
     old.close()
     front(s, fronts, host="127.0.0.1", port=old.port)
     system.rewrite(s, "hosts", f"127.0.0.1 {HOST}\n")
