@@ -51,6 +51,8 @@ class World:
         self.front = Front(self.directory, None, listener=listener, config=config, address=self.s.tap.url, login=login)
         self.close_with.callback(self.front.close)
         [entry] = wait_for(lambda: [e for e in self.s.tap.logins() if e.reply], 10, lambda: self.front.log)
+        if "127.0.0.1:PORT" in listener:
+            wait_for(lambda: self.front.get("/readyz").status == 200, 10)
         self.secret = {entry.reply["auth"]["client_token"], entry.reply["auth"]["accessor"]}
         return self.front
 

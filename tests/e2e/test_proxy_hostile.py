@@ -26,6 +26,7 @@ def _stub():
 def _front(stub, tmp_path_factory):
     """One for all of them: what one does may not hurt the next."""
     made = Front(tmp_path_factory.mktemp("hostile"), stub)
+    wait_for(lambda: made.get("/readyz").status == 200, 10)
     yield made
     log = made.log
     assert made.stop() == 0 and "agent.bug" not in log and "Sanitizer" not in log and TOKEN not in log, log[-3000:]
