@@ -667,6 +667,7 @@ def test_56_sigterm_finishes_what_is_under_way_and_then_revokes(front, stub):
     go = threading.Event()
     stub.on("GET /v1/kv/x", lambda r, c: go.wait(10) and OK)
     f = front()
+    wait_for(lambda: f.get("/readyz").status == 200, 10)
     got = []
     asking = threading.Thread(target=lambda: got.append(f.get("/v1/kv/x")))
     asking.start()
