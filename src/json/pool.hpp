@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <span>
 #include <string_view>
@@ -40,6 +41,19 @@ class ValuePool {
     put(reinterpret_cast<char*>(head + 1), text);
     Value::live_ += static_cast<std::int64_t>(text.size());
     return {is_number ? Value::Tag::number : Value::Tag::string, head};
+  }
+  // The same of a part of a longer text, which can be read up to `end`.
+  [[gnu::always_inline]] Value part(Type type, std::string_view text, const char* end) {
+    constexpr std::size_t kCopied = 16;  // at once, whatever the text needs of them
+    const bool is_short = text.size() > 2 && text.size() <= kCopied &&
+                          end - text.data() >= static_cast<std::ptrdiff_t>(kCopied) &&
+                          block_ != nullptr && used_ + kEight + kCopied <= block_bytes_;
+    if (!is_short) return this->text(type, text);
+    auto* const head =
+        static_cast<Value::Head*>(place(sizeof(Value::Head) + text.size(), text.size()));
+    std::memcpy(head + 1, text.data(), kCopied);
+    Value::live_ += static_cast<std::int64_t>(text.size());
+    return {type == Type::number ? Value::Tag::number : Value::Tag::string, head};
   }
   Value list(std::span<Value> items);             // moved from
   Value map(std::vector<Value::Entry>& entries);  // moved from; sorted, each key once

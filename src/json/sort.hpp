@@ -8,28 +8,29 @@
 
 namespace keybearer {
 
-// A text by its next eight bytes, and what it is of.
+// A text by its next eight bytes.
 struct SortItem {
   std::uint64_t front;
-  std::uint32_t index, size;
-  const char* text;
+  std::uint32_t index;
 };
-// Sorts; what is equal stays in the order of `index`. `progress` is told how many items were looked
-// at, and may throw.
-void sort_items(std::vector<SortItem>& items, void (*progress)(std::size_t));
+// Sorts; what is equal stays in the order of `index`. `progress` is told how much was done, and may
+// throw.
+void sort_items(std::vector<SortItem>& items, const std::string_view* texts,
+                void (*progress)(std::size_t));
 
 // The numbers of `count` texts in their order; of equal ones the first first.
 template <class TextAt>
 [[nodiscard]] std::vector<std::uint32_t> sorted_order(
     std::size_t count, TextAt text_at, void (*progress)(std::size_t) = [](std::size_t) {}) {
+  std::vector<std::string_view> texts;
   std::vector<SortItem> items;
+  texts.reserve(count);
   items.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const std::string_view text = text_at(i);
-    items.push_back(
-        {0, static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(text.size()), text.data()});
+    texts.push_back(text_at(i));
+    items.push_back({0, static_cast<std::uint32_t>(i)});
   }
-  sort_items(items, progress);
+  sort_items(items, texts.data(), progress);
   std::vector<std::uint32_t> out;
   out.reserve(count);
   for (const SortItem& item : items) out.push_back(item.index);

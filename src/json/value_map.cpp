@@ -78,6 +78,12 @@ auto find_among(It begin, It end, const Value& key) {
 
 template <class Map>
 auto find_entry(Map& map, const Value& key) {
+  if (key.is_text()) {
+    return find_in(map, [text = key.as_text()](auto begin, auto end) {
+      const auto at = std::lower_bound(begin, end, text, kBeforeText);
+      return at != end && at->key.is_text() && at->key.as_text() == text ? &*at : nullptr;
+    });
+  }
   return find_in(map, [&key](auto begin, auto end) { return find_among(begin, end, key); });
 }
 

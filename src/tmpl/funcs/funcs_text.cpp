@@ -101,7 +101,8 @@ Value split_to_map(Evaluation&, Arguments a) {
     const auto at = index_of(pair, equals);
     if (at == std::string_view::npos) return;
     spend(50);
-    members.push_back({pool.text(Type::string, pair.substr(0, at)),
+    const char* const end = pair.data() + pair.size();
+    members.push_back({pool.part(Type::string, pair.substr(0, at), end),
                        pool.text(Type::string, pair.substr(at + equals.size()))});
   };
   if (a[0].size() == 0) {

@@ -35,10 +35,11 @@ constexpr Escapes kForHtml = table(true), kPlain = table(false);
 // A character that is not ASCII.
 std::size_t other(std::string_view text, char*& to) {
   const Rune rune = decode_rune(text);
-  to = put(to, !rune.valid()         ? "\\ufffd"
-               : rune.code == 0x2028 ? "\\u2028"
-               : rune.code == 0x2029 ? "\\u2029"
-                                     : text.substr(0, rune.width));
+  if (rune.valid() && rune.code != 0x2028 && rune.code != 0x2029) {
+    for (unsigned i = 0; i < rune.width; ++i) *to++ = text.data()[i];
+    return rune.width;
+  }
+  to = put(to, !rune.valid() ? "\\ufffd" : rune.code == 0x2028 ? "\\u2028" : "\\u2029");
   return rune.width;
 }
 class Encoder {

@@ -238,9 +238,10 @@ List split_text(std::string_view text, std::string_view separator, int most) {
   parts.reserve(count);
   ValuePool pool(2 *
                  text.size());  // a block on the heap for each part would cost more than the part
-  const auto add = [&](std::string_view piece) {
+  const char* const end = text.data() + text.size();
+  const auto add = [&, end](std::string_view piece) {
     spend(20 + piece.size() / 4);
-    parts.push_back(pool.text(Type::string, piece));
+    parts.push_back(pool.part(Type::string, piece, end));
   };
   if (separator.empty()) {
     while (parts.size() + 1 < count) {

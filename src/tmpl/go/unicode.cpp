@@ -39,15 +39,36 @@ char32_t mapped(char32_t c, int to) {
 constexpr bool has_no_case(char32_t c) {
   return (c >= 0x2E80 && c < 0xA640) || (c >= 0xAC00 && c < 0xFB00) || c >= 0x1E944;
 }
-template <class Ranges>
-constexpr bool has_some_without_case(const Ranges& ranges) {
-  for (const auto& range : ranges) {
-    if (has_no_case(range.first)) return true;
+constexpr bool has_some_without_case(std::span<const unicode::Strided> ranges) {
+  for (const unicode::Strided& range : ranges) {
+    for (std::uint32_t k = 0; k < range.count; ++k) {
+      if (has_no_case(range.first + k * range.stride)) return true;
+    }
+  }
+  return false;
+}
+constexpr bool has_some_without_case(std::span<const unicode::CaseRange> ranges) {
+  for (const unicode::CaseRange& range : ranges) {
+    for (char32_t c = range.first; c <= range.last; ++c) {
+      if (has_no_case(c)) return true;
+    }
   }
   return false;
 }
 static_assert(!has_some_without_case(unicode::kCases) && !has_some_without_case(unicode::kUpper) &&
               !has_some_without_case(unicode::kLower) && !has_some_without_case(unicode::kTitle));
+
+// Letters that are often met: of Latin, Chinese, Hangul.
+constexpr char32_t kSure[][2] = {{0xAE, 0x24F}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}};
+constexpr bool is_surely_printable(char32_t c) {
+  return (c >= kSure[0][0] && c <= kSure[0][1]) || (c >= kSure[1][0] && c <= kSure[1][1]) ||
+         (c >= kSure[2][0] && c <= kSure[2][1]);
+}
+static_assert(std::ranges::all_of(kSure, [](const auto& sure) {
+  return std::ranges::any_of(unicode::kPrintable, [&sure](const unicode::Range& range) {
+    return range.first <= sure[0] && sure[1] <= range.last;
+  });
+}));
 
 bool is_ascii_upper(char32_t c) {
   return c >= 'A' && c <= 'Z';
@@ -107,6 +128,7 @@ bool is_alphanumeric(char32_t c) {
 
 bool is_print(char32_t c) {
   if (c < 0x7F) return c >= ' ';
+  if (is_surely_printable(c)) return true;
   return in(unicode::kPrintable, c);
 }
 

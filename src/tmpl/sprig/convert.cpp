@@ -92,8 +92,8 @@ Value strslice(const Value& value) {
   if (!value.is_list()) return Value::strings({Value(strval(value))});
   List out;
   out.reserve(value.items().size());
+  spend(10 * value.items().size());
   for (const Value& item : value.items()) {
-    spend(20);
     if (item.type() == Type::string)
       out.push_back(item);
     else if (!item.is_nil())

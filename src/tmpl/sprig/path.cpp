@@ -1,5 +1,7 @@
 // What sprig takes from Go's path (path/filepath is the same here), and its url.go and semver.go.
 
+#include <string.h>
+
 #include <algorithm>
 
 #include "tmpl/go/go_url.hpp"
@@ -37,8 +39,10 @@ std::string clean(std::string_view path) {
 }
 // Where the name behind the last slash begins.
 std::size_t name_at(std::string_view path) {
-  const auto slash = path.rfind('/');
-  return slash == std::string_view::npos ? 0 : slash + 1;
+  const void* slash = path.empty() ? nullptr : memrchr(path.data(), '/', path.size());
+  return slash == nullptr
+             ? 0
+             : static_cast<std::size_t>(static_cast<const char*>(slash) - path.data()) + 1;
 }
 
 Value clean_(Evaluation&, Arguments a) {
