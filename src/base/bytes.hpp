@@ -34,7 +34,8 @@ template <class Special>
 template <class Found>
 void each_byte(std::string_view text, char c, Found found) {
   constexpr std::uint64_t kLow = 0x7F7F'7F7F'7F7F'7F7F;
-  const std::uint64_t pattern = 0x0101'0101'0101'0101 * static_cast<unsigned char>(c);
+  const std::uint64_t pattern =
+      std::uint64_t{0x0101'0101'0101'0101} * static_cast<unsigned char>(c);
   std::size_t at = 0;
   for (std::uint64_t eight = 0; at + sizeof(eight) <= text.size(); at += sizeof(eight)) {
     std::memcpy(&eight, text.data() + at, sizeof(eight));

@@ -1,9 +1,11 @@
 #include "json/pool.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <utility>
 
 #include "json/sort.hpp"
@@ -92,23 +94,47 @@ Value ValuePool::long_map(std::vector<Value::Entry> entries) {
   return value;
 }
 
-void ValuePool::sort(std::vector<Value::Entry>& members) {
-  const auto key = [&members](std::size_t i) { return members[i].key.as_text(); };
-  bool sorted = true;
-  for (std::size_t i = 1; i < members.size() && sorted; ++i) sorted = key(i - 1) < key(i);
-  if (sorted) return;
-  const std::vector<std::uint32_t> order = sorted_order(members.size(), key);
+namespace {
+
+std::string_view key_of(const Value::Entry& member) {
+  return member.key.as_text();
+}
+bool is_sorted(const std::vector<Value::Entry>& members) {
+  for (std::size_t i = 1; i < members.size(); ++i) {
+    if (key_of(members[i - 1]) >= key_of(members[i])) return false;
+  }
+  return true;
+}
+// Of those with one key the last.
+void put_in_order(std::vector<Value::Entry>& members, const std::vector<std::uint32_t>& order) {
   std::vector<Value::Entry> out;
-  out.reserve(members.size());
+  out.reserve(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
-    const bool again = i + 1 < order.size() && key(order[i]) == key(order[i + 1]);
-    if (!again) out.push_back(std::move(members[order[i]]));
+    const bool again =
+        i + 1 < order.size() && key_of(members[order[i]]) == key_of(members[order[i + 1]]);
+    if (!again) out.push_back(std::move(members[order[i]]));  // it is not looked at again
   }
   members = std::move(out);
 }
 
+}  // namespace
+
+// In little room: it counts for what an answer may cost.
+void ValuePool::sort(std::vector<Value::Entry>& members) {
+  if (is_sorted(members)) return;
+  std::vector<std::uint32_t> order(members.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::sort(order, [&members](std::uint32_t a, std::uint32_t b) {
+    const auto which = key_of(members[a]) <=> key_of(members[b]);
+    return which != 0 ? which < 0 : a < b;
+  });
+  put_in_order(members, order);
+}
+
 Value ValuePool::map_of(Type type, std::vector<Value::Entry> members) {
-  sort(members);
+  if (!is_sorted(members))
+    put_in_order(members, sorted_order(members.size(),
+                                       [&members](std::size_t i) { return key_of(members[i]); }));
   Value out = Value::map(type);
   out.adopt(std::move(members));
   return out;

@@ -13,8 +13,9 @@ namespace {
 std::vector<std::uint32_t> expected(const std::vector<std::string>& texts) {
   std::vector<std::uint32_t> order(texts.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::ranges::stable_sort(order,
-                           [&](std::uint32_t a, std::uint32_t b) { return texts[a] < texts[b]; });
+  std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) {
+    return texts[a] != texts[b] ? texts[a] < texts[b] : a < b;
+  });
   return order;
 }
 
