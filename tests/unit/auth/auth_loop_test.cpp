@@ -214,10 +214,10 @@ TEST_CASE("a login that hangs ends with start_timeout") {
 
 TEST_CASE("Retry-After is obeyed at a login") {
   Fixture fixture;
-  fixture.http->answer(kLogin, 429, R"({"errors":["quota"]})", 60s);
+  fixture.http->answer(kLogin, 429, R"({"errors":["quota"]})", 30s);
   fixture.http->answer(kLogin, 200, granted("T1", 3600));
   fixture.start();
-  fixture.io.advance(60s);  // a rate limit's is rounded down
+  fixture.io.advance(30s);  // a rate limit's is rounded down
   CHECK(fixture.http->count(kLogin) == 1);
   fixture.io.advance(1100ms);
   CHECK(fixture.token() == "T1");

@@ -230,10 +230,13 @@ TEST_CASE("new keys of the instance's role are looked for after a refusal") {
   fixture.cloud.http.answer(kImdsToken, 200, "t");
   fixture.cloud.http.answer(kRoles, 200, "app");
   std::string id = "ASIA1";
-  fixture.cloud.http.answer(kRole, [&id](const auto&) -> result<test::FakeHttp::Reply> {
-    return test::FakeHttp::Reply{.status = 200,
-                                 .body = R"({"AccessKeyId":")" + id +
-                                         R"(","SecretAccessKey":"canary-s","Token":"canary-t"})"};
+  const std::string ends = aws::time_text(fixture.cloud.wall + 6h);
+  fixture.cloud.http.answer(kRole, [&id, &ends](const auto&) -> result<test::FakeHttp::Reply> {
+    return test::FakeHttp::Reply{
+        .status = 200,
+        .body = R"({"AccessKeyId":")" + id +
+                R"(","SecretAccessKey":"canary-s","Token":"canary-t","Expiration":")" + ends +
+                "\"}"};
   });
   fixture.http->answer(kAwsLogin, [&id](const auto&) -> result<test::FakeHttp::Reply> {
     if (id == "ASIA2" || Clock::now() - test::Io::start < 1min)

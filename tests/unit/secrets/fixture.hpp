@@ -86,6 +86,8 @@ struct Fixture {
   }
   ~Fixture() {
     stop();
+    if (revocations) io.start_task(stop_revocations(*this));
+    io.run();
     CHECK(log().find("canary") == std::string::npos);
     REQUIRE(log::open({}));
     std::filesystem::remove_all(directory);
@@ -116,6 +118,10 @@ struct Fixture {
     group.cancel();
     io.run();
     REQUIRE(group.live() == 0);
+  }
+
+  static boost::asio::awaitable<void> stop_revocations(Fixture& fixture) {
+    co_await fixture.revocations->stop();
   }
 
   // As at the exit, with 5 s for it.

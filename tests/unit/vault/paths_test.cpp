@@ -50,13 +50,13 @@ TEST_CASE("a path lies in a mount by whole parts") {
   CHECK_FALSE(is_under_mount("secrets/data/app", "secret/"));
 }
 
+TEST_CASE("a mount is named from the namespace on that was asked in") {
+  CHECK(within_namespace("team-a/sub/kv/", "team-a") == "sub/kv/");
+  CHECK(within_namespace("team-a/sub/kv/", "/team-a/sub/") == "kv/");
+  CHECK(within_namespace("kv/", "team-a") == "kv/");
+  CHECK(within_namespace("team-abc/kv/", "team-a") == "team-abc/kv/");
+  CHECK(within_namespace("kv/", "") == "kv/");
+}
+
 }  // namespace
 }  // namespace keybearer::vault
-
-TEST_CASE("a mount is named from the namespace on that was asked in") {
-  CHECK(vault::within_namespace("team-a/sub/kv/", "team-a") == "sub/kv/");
-  CHECK(vault::within_namespace("team-a/sub/kv/", "/team-a/sub/") == "kv/");
-  CHECK(vault::within_namespace("kv/", "team-a") == "kv/");
-  CHECK(vault::within_namespace("team-abc/kv/", "team-a") == "team-abc/kv/");
-  CHECK(vault::within_namespace("kv/", "") == "kv/");
-}

@@ -4,6 +4,7 @@
 
 #include "base/redactor.hpp"
 #include "json/json.hpp"
+#include "vault/reply_error.hpp"
 
 namespace keybearer::vault {
 namespace {
