@@ -23,6 +23,11 @@ void Deadlines::add(Guard& guard, Instant at) {
   if (at < set_to_) set_timer(at);
 }
 
+void Deadlines::rest() {
+  set_to_ = Instant::max();
+  timer_.cancel();
+}
+
 void Deadlines::set_timer(Instant at) {
   set_to_ = at;
   timer_.expires_at(at);

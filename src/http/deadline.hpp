@@ -66,6 +66,9 @@ class Deadlines {
   Deadlines& operator=(const Deadlines&) = delete;
   ~Deadlines();
 
+  // Lets the timer go, so that it keeps no loop running; for when no guard is left.
+  void rest();
+
   class Guard {
    public:
     // `target` must outlive this object; it is closed once.

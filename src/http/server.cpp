@@ -232,6 +232,7 @@ const Url& Server::address() const {
 awaitable<void> Server::run() {
   impl_->tasks.spawn(impl_->accept_all());
   co_await impl_->tasks.join();
+  impl_->deadlines.rest();
 }
 
 void Server::configure(ServerLimits limits, std::shared_ptr<TlsServerContext> tls,

@@ -122,3 +122,22 @@ TEST_CASE("a wait that ends after the deadlines have gone does nothing") {
   settle(context);
   CHECK(closed.times == 0);
 }
+
+TEST_CASE("a timer that was let go keeps no loop running, and can be set again") {
+  Frozen frozen;
+  boost::asio::io_context context(1);
+  Deadlines deadlines(context.get_executor());
+  Closed one;
+  {
+    const Deadlines::Guard guard(deadlines, frozen.now + 90s, one);
+  }
+  settle(context);
+  CHECK_FALSE(context.stopped());
+  deadlines.rest();
+  settle(context);
+  CHECK(context.stopped());
+  const Deadlines::Guard guard(deadlines, frozen.now + 10s, one);
+  frozen.pass(10s);
+  settle(context);
+  CHECK(one.times == 1);
+}
