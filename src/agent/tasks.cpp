@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
+constexpr Duration kWaitPause = 100ms;        // all secrets are looked at: not for each answer
 }
 
 awaitable<void> authenticate(auth::AuthLoop& auth, const DeliveryLoop& delivery,
@@ -73,6 +74,7 @@ awaitable<void> report_waits(secrets::SecretStore& secrets, const DeliveryLoop& 
     if (const auto line =
             report.line(start_wait(delivery.start_rules(), delivery.start_facts()), Clock::now()))
       log::info("start.waiting", *line);
+    co_await sleep_for(kWaitPause);
     // An evaluation that finds a key missing wakes no one.
     (void)co_await secrets.changed().wait(seen, std::min(report.next(), Clock::now() + 1s));
   }
