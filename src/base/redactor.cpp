@@ -150,7 +150,7 @@ void Redactor::Impl::forget(Source& source, Kind kind) {
 // Bits of patterns that are gone stay until the table grows: they only cost a search.
 void Redactor::Impl::mark_head(std::string_view pattern) {
   const auto mark = [this](std::string_view text) {
-    const auto bit = hash_of_head(text.data()) >> 32 & (heads.size() * 64 - 1);
+    const auto bit = hash_of_head(&text.front()) >> 32 & (heads.size() * 64 - 1);
     heads[bit / 64] |= std::uint64_t{1} << (bit % 64);
   };
   // 64 bits for each: few look at the map for nothing. By how many there are, not by how many came.

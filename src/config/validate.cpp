@@ -105,7 +105,7 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
     const std::string name = prefix + std::string(key.name);
     const MethodKey* file = spec->file_of(key);
     const std::shared_ptr<const Secret> secret = m.secret(key.name);
-    const bool given = m.has(key.name) && (key.missing.size() > 0 || !secret || !secret->empty());
+    const bool given = m.has(key.name) && (!key.missing.empty() || !secret || !secret->empty());
     const MethodKey* named = spec->variable_of(key);
     if (named != nullptr && m.has(named->name)) continue;  // said where it was read
     const MethodKey* supplier = spec->supplier_of(key);

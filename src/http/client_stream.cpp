@@ -266,7 +266,7 @@ awaitable<PooledClient::Opened> PooledClient::open_at(std::size_t server,
       stream = nullptr;  // once more, on a new one
       continue;
     }
-    if (!opened && !unseen) opened.error() = lost(std::move(opened).error());
+    if (!opened && !unseen) co_return std::unexpected(lost(std::move(opened).error()));
     co_return opened;
   }
 }

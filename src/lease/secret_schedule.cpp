@@ -169,7 +169,7 @@ Step SecretSchedule::refused(Instant now, Cause cause) {
 }
 
 Step SecretSchedule::configure(ScheduleRules rules, Instant now) {
-  rules_ = std::move(rules);
+  rules_ = rules;
   backoff_ = Backoff(rules_.retry);
   if (!answered_once_) return {Step::Do::read, now};
   const Instant earliest = now + kLeastPause;

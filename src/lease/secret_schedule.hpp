@@ -81,7 +81,7 @@ class SecretSchedule {
   // `jitter` in [0, 1): this secret's place in the jitter ranges (leases and intervals: up to 10 %
   // earlier).
   explicit SecretSchedule(ScheduleRules rules, double jitter)
-      : rules_(std::move(rules)), jitter_(jitter), backoff_(rules_.retry) {}
+      : rules_(rules), jitter_(jitter), backoff_(rules_.retry) {}
 
   // `asked`: when the request was sent; not given: now.
   [[nodiscard]] Step answered(Lifetime lifetime, Instant now, std::optional<Instant> asked = {});
