@@ -274,7 +274,10 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
       continue;
     }
     const bool by_alert = !answer && answer.error().kind == ErrorKind::tls;  // before it was read
-    if (!answer && !unseen && !by_alert) answer.error() = lost(std::move(answer).error());
+    if (!answer && !unseen && !by_alert) {
+      Error error = lost(std::move(answer).error());
+      answer = std::unexpected(std::move(error));
+    }
     if (answer && url.scheme == Url::Scheme::http) answer = of_plain_http(std::move(answer), proxy);
     if (answer && proxy != nullptr) answer->response.via = proxy->text();
     if (answer && answer->keep_alive) keep_idle(server, std::move(stream));

@@ -10,7 +10,7 @@ constexpr Duration kStep{5};  // many that end one after the other are closed to
 }  // namespace
 
 Deadlines::Deadlines(boost::asio::any_io_executor executor)
-    : timer_(std::move(executor)), self_(std::make_shared<Deadlines*>(this)) {}
+    : timer_(executor), self_(std::make_shared<Deadlines*>(this)) {}
 
 Deadlines::~Deadlines() {
   *self_ = nullptr;
