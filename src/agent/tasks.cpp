@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 namespace {
 constexpr Duration kLockMemoryDelay = 100ms;  // a start does not wait for it
 constexpr Duration kWaitPause = 100ms;        // all secrets are looked at: not for each answer
-}
+}  // namespace
 
 awaitable<void> authenticate(auth::AuthLoop& auth, const DeliveryLoop& delivery,
                              Lifecycle& lifecycle) {
