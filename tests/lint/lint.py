@@ -202,6 +202,7 @@ NOTICES = {
     r"xstrings|sprig_(?:snakecase|camelcase)": "xstrings", r"\bmergo\b": "mergo", r"copystructure|sprig_deepCopy": "copystructure",
     r"shopspring|sprig_(?:addf|mulf)": "decimal", r"spf13|\bcast\b": "cast", r"sprig_uuidv4": "uuid", r"BurntSushi": "go-toml",
     r"go-spew": "go-spew", r"yaml\.v2": "go-yaml", r"\bUnicode \d+\.\d+": "unicode", r"\bre2/": "re2", r"\brapidjson/": "rapidjson",
+    r"consul-template": "consul-template", r"sockaddr": "go-sockaddr",
     r"\byaml\.h\b|LibYAML": "libyaml", r"toml\+\+/": "tomlplusplus", r"openssl/": "openssl", r"\bboost/": "boost", r"\bfmt/": "fmt",
 }
 

@@ -2,7 +2,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -183,19 +182,17 @@ Value derive_password(Evaluation&, Arguments a) {
   constexpr std::uint64_t kRounds = 32768, kBlocks = 8, kParallel = 2, kMostMemory = 64u << 20;
   if (EVP_PBE_scrypt(password.data(), password.size(), bytes_of(salt), salt.size(), kRounds,
                      kBlocks, kParallel, kMostMemory, key.data(), key.size()) != 1)
-    return "failed to derive password: scrypt is not to be had";
+    throw CallError{"failed to derive password: OpenSSL's scrypt failed"};
   const std::string message =
       std::string(kSeed) + big_endian(site.size()) + std::string(site) + big_endian(a[0].as_uint());
-  std::array<unsigned char, EVP_MAX_MD_SIZE> seed{};
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(message), message.size(),
-       seed.data(), &size);
+  const Secret seed = hmac_sha256({reinterpret_cast<const char*>(key.data()), key.size()}, message);
   OPENSSL_cleanse(key.data(), key.size());
-  const std::string_view shape = kind->shapes[seed[0] % kind->shapes.size()];
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(seed.reveal()[i]); };
+  const std::string_view shape = kind->shapes[byte(0) % kind->shapes.size()];
   std::string out;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const std::string_view choice = characters(shape[i]);
-    out += choice[seed[i + 1] % choice.size()];
+    out += choice[byte(i + 1) % choice.size()];
   }
   return out;
 }
