@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -11,7 +12,8 @@ namespace keybearer {
 
 struct ReadOptions {
   std::size_t limit = 64u << 20;  // bytes; more are an error
-  bool regular = true;            // refuse pipes, devices and directories
+  bool regular = true;            // refuse pipes and devices, too, not only directories
+  int silence_ms = 10'000;        // a pipe or device that sends nothing for so long is an error
 };
 
 // Why it could not be read: an errno, or what is wrong with it.
@@ -28,7 +30,9 @@ struct ReadError {
 // links and waits for no writer of a pipe.
 [[nodiscard]] std::expected<std::string, ReadError> read_file(const std::string& path,
                                                               ReadOptions options = {});
-// From where the descriptor stands to its end.
-[[nodiscard]] std::expected<std::string, ReadError> read_all(int fd, std::size_t limit);
+// From where the descriptor stands to its end. With `silence_ms` (as above; -1: as long as it takes)
+// the first byte of a pipe that has no writer yet is waited for, too.
+[[nodiscard]] std::expected<std::string, ReadError> read_all(int fd, std::size_t limit,
+                                                             std::optional<int> silence_ms = {});
 
 }  // namespace keybearer

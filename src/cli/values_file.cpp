@@ -84,9 +84,9 @@ result<std::string> read_path(const std::string& path, const std::string& sandbo
     if (!beneath) return std::unexpected(beneath.error());
     return read_open(beneath->get(), path);
   }
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail_errno(ErrorKind::config, path, errno);
-  return read_open(fd.get(), path);
+  auto text = read_file(path, {.limit = kLargest, .regular = false});
+  if (!text) return text.error().as(ErrorKind::config, path);
+  return std::move(*text);
 }
 
 // json::parse says "(at byte N)"; people and editors count lines and columns.

@@ -7,13 +7,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
+#include "base/file.hpp"
 #include "config/syntax.hpp"
 
 namespace keybearer::config {
 namespace {
+
+constexpr std::size_t kLargest = 16u << 20;  // of a file
 
 // Moves, because copies lose their places.
 void merge(toml::table& into, toml::table&& from) {
@@ -55,18 +57,6 @@ std::vector<std::string> files_of(const std::string& path, Context& context) {
   return files;
 }
 
-std::optional<std::string> read_all(const std::string& path) {
-  std::string text;
-  FILE* file = std::fopen(path.c_str(), "re");
-  if (file == nullptr) return std::nullopt;
-  char buffer[16384];
-  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;)
-    text.append(buffer, n);
-  const bool bad = std::ferror(file) != 0;
-  std::fclose(file);
-  return bad ? std::nullopt : std::optional(std::move(text));
-}
-
 // By its mode: everybody, or a group that is neither root's nor ours.
 bool others_can_write(const struct stat& info) {
   const bool by_group = (info.st_mode & 020) != 0 && info.st_gid != 0 && info.st_gid != getegid();
@@ -91,9 +81,9 @@ toml::table read_files(const std::vector<std::string>& paths, Context& context,
             {SourceLocation::in_file(file, at.line, at.column), std::move(text)});
       };
       files.push_back(file);
-      auto text = read_all(file);
+      auto text = read_file(file, {.limit = kLargest, .regular = false});  // <( ) is a pipe
       if (!text) {
-        problem(std::string("can't be read: ") + strerrordesc_np(errno));
+        problem("can't be read: " + text.error().text);
         continue;
       }
       if (file.ends_with(".hcl") || file.ends_with(".json")) {

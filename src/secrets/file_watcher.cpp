@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/fd.hpp"
+#include "base/file.hpp"
 #include "tmpl/sandbox.hpp"
 
 namespace keybearer::secrets {
@@ -32,16 +33,9 @@ result<std::string> read_file(const std::string& path, const std::string& sandbo
   struct stat info{};
   if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return fail(ErrorKind::not_found, "file " + path + ": not a regular file");
-  std::string text;
-  char buffer[16384];
-  for (;;) {
-    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n == 0) return text;
-    if (n < 0) return fail_errno(ErrorKind::not_found, "file " + path, errno);
-    text.append(buffer, static_cast<std::size_t>(n));
-    if (text.size() > kLimit)
-      return fail(ErrorKind::not_found, "file " + path + ": larger than 16 MiB");
-  }
+  auto text = read_all(fd.get(), kLimit);
+  if (!text) return text.error().as(ErrorKind::not_found, "file " + path);
+  return std::move(*text);
 }
 
 bool same_file(const struct stat& a, const struct stat& b) {

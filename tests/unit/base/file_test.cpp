@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/text.hpp"
 
@@ -40,6 +41,29 @@ TEST_CASE("a file is read as a whole, or it is said why not") {
   REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
   CHECK(read_file(fifo).error().text == "not a regular file");  // and nobody waits for a writer
   CHECK(read_file("/dev/null", {.regular = false}) == "");
+}
+
+TEST_CASE(
+    "a pipe is read to its end; one without a writer and a device without an end are let go") {
+  const TempDirectory directory;
+  const std::string fifo = directory.path / "fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  const ReadOptions any{.limit = 64 << 10, .regular = false, .silence_ms = 20};
+  CHECK(read_file(fifo, any).error().number == ETIMEDOUT);
+  CHECK(read_file("/dev/zero", any).error().text == "larger than 64 KiB");
+  const std::string content(50'000, 'x');
+  std::thread writer([&] { std::ofstream(fifo) << content; });  // waits for its reader
+  CHECK(read_file(fifo, {.regular = false}) == content);
+  writer.join();
+  // A shell's <( ), with a writer that does not end, and one that does.
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  REQUIRE(write(ends[1], "text", 4) == 4);
+  CHECK(read_file("/proc/self/fd/" + std::to_string(ends[0]), any).error().number == ETIMEDOUT);
+  REQUIRE(write(ends[1], "text", 4) == 4);
+  close(ends[1]);
+  CHECK(read_file("/proc/self/fd/" + std::to_string(ends[0]), any) == "text");
+  close(ends[0]);
 }
 
 TEST_CASE("small things with texts") {
