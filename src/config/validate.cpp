@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <set>
 
+#include "config/files_in_use.hpp"
 #include "config/method.hpp"
 #include "config/scalars.hpp"
 
@@ -166,72 +166,24 @@ void check_environment(const Config& config, Problems& problems) {
 }
 
 void check_templates(const Config& config, Scope scope, Problems& problems) {
-  std::set<std::string> destinations;
   for (const Template& t : config.templates) {
     if (!t.enabled) continue;
     const SourceLocation& place = t.place;
     readable_file(t.source, "template.source", place, problems);
-    std::error_code none;
-    if (!t.source.empty() && std::filesystem::equivalent(t.source, t.destination, none))
-      problems.push_back({place, "template.destination: is the source itself"});
     if (t.destination == "-" && !scope.files_only && !config.exec.command.argv.empty()) {
       problems.push_back({place,
                           "template.destination: \"-\" is standard output, which is the "
                           "program's; expected a file"});
     }
-    const std::string destination =
-        std::filesystem::path(t.destination).lexically_normal().string();
-    if (!t.destination.empty() && !destinations.insert(destination).second) {
-      problems.push_back({place, "template.destination: " + escaped(t.destination) +
-                                     " is written by another template"});
-    }
   }
-}
-
-std::string whole_path(const std::string& path) {
-  std::error_code none;
-  const auto absolute = std::filesystem::absolute(path, none);
-  return (none ? std::filesystem::path(path) : absolute).lexically_normal().string();
-}
-
-// Who has a file already that a sink would write.
-std::map<std::string, std::string> files_in_use(const Config& config) {
-  std::map<std::string, std::string> files;
-  const auto take = [&files](const std::string& path, std::string by) {
-    if (!path.empty() && path != "-") files.emplace(whole_path(path), std::move(by));
-  };
-  for (const Template& t : config.templates) {
-    if (!t.enabled) continue;
-    take(t.destination, "is a template's destination");
-    take(t.source, "is a template's source");
-  }
-  const Method& method = config.auto_auth.method;
-  if (const MethodSpec* spec = MethodSpec::find(method.type)) {
-    for (const MethodKey& key : spec->keys())
-      if (key.type == MethodKey::Type::file)
-        take(method.text(key.name),
-             "is read by the login (auto_auth.method." + std::string(key.name) + ")");
-  }
-  take(config.log_file, "is the log_file");
-  take(config.pid_file, "is the pid_file");
-  for (const std::string& file : config.files) take(file, "is the configuration");
-  return files;
 }
 
 void check_sinks(const Config& config, Problems& problems) {
-  auto taken = files_in_use(config);
-  for (const Sink& sink : config.auto_auth.sinks) {
-    if (sink.path.empty()) continue;
-    const std::string key = "auto_auth.sink.path: ";
-    if (sink.path == "-") {
-      problems.push_back({sink.place, key + "\"-\": a token never goes to standard output; "
-                                            "expected a file"});
-      continue;
-    }
-    const auto [at, fresh] =
-        taken.emplace(whole_path(sink.path), "has a sink already, at " + sink.place.text());
-    if (!fresh) problems.push_back({sink.place, key + escaped(sink.path) + " " + at->second});
-  }
+  for (const Sink& sink : config.auto_auth.sinks)
+    if (sink.path == "-")
+      problems.push_back({sink.place,
+                          "auto_auth.sink.path: \"-\": a token never goes to standard output; "
+                          "expected a file"});
 }
 
 // The namespace, the path, the version and what is written to it tell one secret from another.
@@ -328,6 +280,7 @@ void validate(const Config& config, const LocationOf& place, Scope scope, Proble
   check_environment(config, problems);
   check_templates(config, scope, problems);
   check_sinks(config, problems);
+  check_files_in_use(config, problems);
   check_secrets(config, problems);
   require_at_most(place, "auto_auth.min_backoff", config.auto_auth.min_backoff,
                   "auto_auth.max_backoff", config.auto_auth.max_backoff, problems);

@@ -269,7 +269,8 @@ TEST_CASE(
       "[[template]]\ncontents = \"a\"\ndestination = \"/tmp/x\"\n"
       "[[template]]\ncontents = \"b\"\ndestination = \"/tmp/./x\"\n";
   Fixture fixture;
-  CHECK(fixture.problems(kToken + two).find("is written by another template") != std::string::npos);
+  CHECK(fixture.problems(kToken + two).find("is a template's destination, at ") !=
+        std::string::npos);
   CHECK(fixture.problems(kToken + two + "enabled = false\n").empty());
   CHECK(fixture
             .problems(

@@ -98,8 +98,8 @@ TEST_CASE("what is wrong with a sink is told with its place") {
       {"log_file = \"%D/a\"\n[[auto_auth.sink]]\npath = \"%D/a\"\n", "is the log_file"},
       {"pid_file = \"%D/a\"\n[[auto_auth.sink]]\npath = \"%D/a\"\n", "is the pid_file"},
       {"[[auto_auth.sink]]\npath = \"%D/agent.toml\"\n", "is the configuration"},
-      {"[auto_auth.method]\ntype = \"token_file\"\ntoken_file_path = \"%D/agent.toml\"\n"
-       "[[auto_auth.sink]]\npath = \"%D/agent.toml\"\n",
+      {"[auto_auth.method]\ntype = \"token_file\"\ntoken_file_path = \"%D/t\"\n"
+       "[[auto_auth.sink]]\npath = \"%D/t\"\n",
        "is read by the login (auto_auth.method.token_file_path)"},
       {"[auto_auth.verify_identity]\n", "auto_auth.verify_identity: empty"},
       {"[auto_auth.verify_identity]\nentity = \"x\"\n", "entity_id"},
