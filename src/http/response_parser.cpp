@@ -110,6 +110,8 @@ result<std::size_t> ResponseParser::take_in(std::string_view bytes) {
     if (error) return fail(ErrorKind::bad_reply, "not an HTTP answer: " + error.message());
     if (reader_->is_done() && reader_->response.status / 100 == 1) {
       if (reader_->response.status == 101 && upgrade_) return used;
+      if (reader_->response.status == 101)
+        return fail(ErrorKind::bad_reply, "not an HTTP answer: an upgrade that was not asked for");
       reader_ = std::make_unique<Reader>(max_body_, head_only_, wanted_header_);
       reader_->keep_headers = keep_all_;
     } else if (n == 0) {

@@ -50,7 +50,8 @@ std::string hint(const Error& error) {
              "often (template_config.static_secret_render_interval, vault.budget)";
     case ErrorKind::bad_reply:
       if (error.reason == Reason::foreign_response) return "";  // its text says what to do
-      return ": is vault.address that of a Vault server, and max_response_size large enough?";
+      if (error.text.find("vault.max_response_size") != std::string::npos) return "";  // the same
+      return ": is vault.address that of a Vault server?";
     default:
       return "";
   }

@@ -62,6 +62,11 @@ TEST_CASE("one header more can be kept, whatever the case of its letters") {
   }
 }
 
+TEST_CASE("an upgrade that nobody asked for ends the answer, instead of a wait for the real one") {
+  CHECK(told("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n") ==
+        "not an HTTP answer: an upgrade that was not asked for");
+}
+
 TEST_CASE("an answer that is cut off is not an answer") {
   CHECK(told("") == "cut off");
   CHECK(told("HTTP/1.1 200 OK\r\nContent-Le") == "cut off");
