@@ -56,8 +56,8 @@ TextMap Context::text_map(const toml::node& node, std::string_view text) const {
   const SourceLocation quote = place_of(node);
   const auto file = texts.find(quote.name);
   if (file == texts.end()) return {};
-  const auto from = offset_of(file->second, quote.line, quote.column);
-  return from ? TextMap(quote, std::string_view(file->second).substr(*from), text) : TextMap{};
+  const auto source = file->second.from(quote.line, quote.column);
+  return source ? TextMap(quote, *source, text) : TextMap{};
 }
 
 Reader::~Reader() {

@@ -14,6 +14,7 @@
 
 #include "config/load.hpp"
 #include "config/scalars.hpp"
+#include "config/syntax.hpp"
 #include "config/toml.hpp"
 
 namespace keybearer::config {
@@ -25,9 +26,9 @@ struct Context {
   std::vector<Origin> origins;
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
-  std::string method_type;                   // that the command line chooses
-  int item = 0;                              // of the array of tables that is being read, from 1
-  std::map<std::string, std::string> texts;  // of the files that were read, by path
+  std::string method_type;                  // that the command line chooses
+  int item = 0;                             // of the array of tables that is being read, from 1
+  std::map<std::string, SourceText> texts;  // of the files that were read, by path
   std::set<std::string> credential_variables;
   std::set<std::string>* schema = nullptr;  // takes the full name of each key that is asked for
 
