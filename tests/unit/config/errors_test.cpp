@@ -286,6 +286,21 @@ TEST_CASE("the place of each character of a TOML string") {
   }
 }
 
+TEST_CASE("a place in a file of thousands of lines is found by its line") {
+  std::string text = "\xef\xbb\xbf# first\n";
+  constexpr std::uint32_t kLines = 4000;
+  for (std::uint32_t line = 2; line <= kLines; ++line)
+    text += "\u00e4" + std::to_string(line) + "\n";
+  const SourceText source(text);
+  CHECK(source.from(1, 1)->starts_with("# first"));
+  for (std::uint32_t line = 2; line <= kLines; ++line)
+    CHECK(source.from(line, 2)->starts_with(std::to_string(line) + "\n"));
+  CHECK(source.from(kLines + 1, 1) == "");
+  CHECK_FALSE(source.from(kLines + 1, 2));
+  CHECK_FALSE(source.from(kLines + 2, 1));
+  CHECK_FALSE(source.from(0, 1));
+}
+
 TEST_CASE("a configuration that others can write is refused as root, else warned of") {
   if (geteuid() != 0) return;
   Fixture f;
