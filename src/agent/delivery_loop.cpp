@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/loop_guard.hpp"
 #include "base/offload.hpp"
+#include "base/turns.hpp"
 #include "child/environment.hpp"
 #include "config/scalars.hpp"
 #include "render/effects.hpp"
@@ -72,6 +73,7 @@ void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
 
 awaitable<void> DeliveryLoop::run() {
   LoopGuard guard(co_await asio::this_coro::executor, "delivery");
+  co_await let_others_go_first();  // the login: what is asked for is asked for with its token
   for (;;) {
     guard.round();
     evaluated_ = links_.secrets.changed().generation();

@@ -14,6 +14,7 @@
 #include "base/loop_guard.hpp"
 #include "base/signal_table.hpp"
 #include "base/timer.hpp"
+#include "base/turns.hpp"
 #include "child/start_settings.hpp"
 #include "process/pid_file.hpp"
 
@@ -294,6 +295,12 @@ asio::awaitable<void> Supervisor::watch(std::shared_ptr<Process> process) {
   poll_tree();
 }
 
+// While others wait for the server; it holds up the loop until two programs have run.
+asio::awaitable<void> Supervisor::start_guard() {
+  co_await let_others_go_first();
+  spawner_.guard();
+}
+
 asio::awaitable<void> Supervisor::watch_children() {
   LoopGuard guard(co_await asio::this_coro::executor, "children");
   for (;;) {
@@ -371,8 +378,8 @@ asio::awaitable<void> Supervisor::end_tree() {
 }
 
 asio::awaitable<int> Supervisor::run() {
-  spawner_.guard();  // while others wait for the server
   watchers_.spawn(guarded(watch_children()));
+  watchers_.spawn(guarded(start_guard()));
   std::exception_ptr cancelled;
   try {
     co_await guarded(follow_deadlines());

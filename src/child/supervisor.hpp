@@ -90,6 +90,7 @@ class Supervisor {
   boost::asio::awaitable<void> guarded(boost::asio::awaitable<void> task);
   boost::asio::awaitable<void> watch(std::shared_ptr<Process> process);
   boost::asio::awaitable<void> watch_children();
+  boost::asio::awaitable<void> start_guard();
   boost::asio::awaitable<void> follow_deadlines();
   bool kill_tree() noexcept;
   [[nodiscard]] bool tree_is_gone() noexcept;

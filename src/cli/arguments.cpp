@@ -17,6 +17,23 @@ std::vector<std::string> command_first(std::vector<std::string> arguments,
   return arguments;
 }
 
+namespace {
+
+bool asks_for_help(std::string_view word) {
+  if (word.starts_with("--")) return word.starts_with("--help");
+  return word.starts_with('-') && word.contains('h');
+}
+
+}  // namespace
+
+Named::Named(std::vector<std::string> words)
+    : words_(std::move(words)), all_(std::ranges::any_of(words_, asks_for_help)) {}
+
+bool Named::operator()(std::string_view option) const {
+  return all_ || std::ranges::any_of(
+                     words_, [option](const auto& word) { return word.starts_with(option); });
+}
+
 std::string unknown_command(std::string_view word, std::span<const std::string_view> commands) {
   const std::string_view meant = config::closest_match(word, commands);
   std::string text = "no command \"" + config::escaped(word) + "\"; ";

@@ -15,6 +15,20 @@ namespace keybearer::cli {
 [[nodiscard]] std::vector<std::string> command_first(
     std::vector<std::string> arguments, const std::function<bool(std::string_view)>& takes_value);
 
+// Does a command line name an option? One that it does not name is not described to CLI11, which
+// would take longer than all else that a start does with it; where help is asked for, all are.
+class Named {
+ public:
+  Named() = default;  // all
+  explicit Named(std::vector<std::string> words);
+  // As it is described: "--address", for --address=URL too.
+  [[nodiscard]] bool operator()(std::string_view option) const;
+
+ private:
+  std::vector<std::string> words_;
+  bool all_ = true;
+};
+
 // What to say of a word that is no command; `commands`: the ones there are.
 [[nodiscard]] std::string unknown_command(std::string_view word,
                                           std::span<const std::string_view> commands);

@@ -38,30 +38,30 @@ std::optional<std::string> environment(const std::string& name) {
 }
 
 // What all commands with a configuration take.
-void add_input(CLI::App& command, config::Input& input) {
+void add_input(CLI::App& command, config::Input& input, const Named& named) {
   auto& flags = input.flags;
+  const auto add = [&](const char* name, auto& into, const char* help) {
+    if (named(name)) command.add_option(name, into, help)->allow_extra_args(false);
+  };
   command
       .add_option("-c,--config", input.paths,
                   "agent.toml, or a directory of *.toml; may be repeated")
       ->allow_extra_args(false);
-  command.add_option("--address", flags.address,
-                     "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
-  command.add_option("--namespace", flags.vault_namespace, "namespace (VAULT_NAMESPACE)");
+  add("--address", flags.address, "server: http(s)://host:port or unix:///path (VAULT_ADDR)");
+  add("--namespace", flags.vault_namespace, "namespace (VAULT_NAMESPACE)");
   for (const config::MethodSpec* method : config::MethodSpec::all()) {
     for (const config::MethodKey& key : method->keys()) {
       if (key.flag.empty()) continue;
       const std::string flag(key.flag);
+      if (!named("--" + flag)) continue;
       command.add_option_function<std::string>(
           "--" + flag, [&flags, flag](const std::string& value) { flags.method[flag] = value; },
           std::string(key.flag_help));
     }
   }
-  command.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error");
-  command.add_option("--log-format", flags.log_format, "text, json or journal");
-  command
-      .add_option("--template", flags.templates,
-                  "SOURCE:DESTINATION, a file to render; may be repeated")
-      ->allow_extra_args(false);
+  add("--log-level", flags.log_level, "trace, debug, info, warn or error");
+  add("--log-format", flags.log_format, "text, json or journal");
+  add("--template", flags.templates, "SOURCE:DESTINATION, a file to render; may be repeated");
 }
 
 void add_preview(CLI::App& command, RenderOptions& options) {
@@ -86,7 +86,8 @@ void add_instance(CLI::App& command, InstanceOptions& options) {
   command.add_option("--socket", options.socket, "the one of this control socket");
 }
 
-void add_env(CLI::App& command, config::Input& input) {
+void add_env(CLI::App& command, config::Input& input, const Named& named) {
+  if (!named("--env")) return;  // or --env-from
   command
       .add_option("--env", input.flags.env,
                   "NAME=PATH#KEY, a variable for the program; may be repeated")
@@ -134,6 +135,7 @@ struct CommandLine {
   // The command that is asked for, where it is the first word: the others are not described, which
   // would take longer than all else that a start does with the command line. Empty: all are.
   std::string_view only;
+  Named named;  // of its options
   [[nodiscard]] bool wants(std::string_view name) const { return only.empty() || only == name; }
 };
 
@@ -146,8 +148,8 @@ void add_run(CLI::App& app, CommandLine& line) {
   if (!line.wants("run")) return;
   line.run_command = app.add_subcommand(
       "run", "log in, render, start the program (-- CMD ARG...), keep everything fresh");
-  add_input(*line.run_command, line.run.input);
-  add_env(*line.run_command, line.run.input);
+  add_input(*line.run_command, line.run.input, line.named);
+  add_env(*line.run_command, line.run.input, line.named);
   line.run_command->add_flag(
       "--once", line.run.once,
       "for jobs: no restart on changes; clean up after the job, exit with its code");
@@ -158,7 +160,7 @@ void add_render(CLI::App& app, CommandLine& line) {
   if (!line.wants("render")) return;
   line.render_command =
       app.add_subcommand("render", "write the files and keep them fresh, or show them; no program");
-  add_input(*line.render_command, line.render.input);
+  add_input(*line.render_command, line.render.input, line.named);
   add_preview(*line.render_command, line.render);
   line.render_command->footer(kRenderFooter);
 }
@@ -167,8 +169,8 @@ void add_check(CLI::App& app, CommandLine& line) {
   if (!line.wants("check")) return;
   auto* command = line.check_command =
       app.add_subcommand("check", "check configuration and templates; all errors at once");
-  add_input(*command, line.check.input);
-  add_env(*command, line.check.input);
+  add_input(*command, line.check.input, line.named);
+  add_env(*command, line.check.input, line.named);
   command->add_flag("--show", line.check.show,
                     "print the effective configuration and where each value came from");
   command->add_flag("--changed", line.check.changed, "of --show: only what is not the default");
@@ -183,7 +185,7 @@ void add_check(CLI::App& app, CommandLine& line) {
 void add_get(CLI::App& app, CommandLine& line) {
   if (!line.wants("get")) return;
   line.get_command = app.add_subcommand("get", "show one secret, with the login as configured");
-  add_input(*line.get_command, line.get.input);
+  add_input(*line.get_command, line.get.input, line.named);
   line.get_command->add_option("PATH", line.get.path, "PATH, or PATH#KEY for one value")
       ->required();
   line.get_command->add_flag("--show-values", line.get.show_values,
@@ -194,8 +196,8 @@ void add_get(CLI::App& app, CommandLine& line) {
 void add_env_command(CLI::App& app, CommandLine& line) {
   if (!line.wants("env")) return;
   line.env_command = app.add_subcommand("env", "show the variables that the program would get");
-  add_input(*line.env_command, line.env.input);
-  add_env(*line.env_command, line.env.input);
+  add_input(*line.env_command, line.env.input, line.named);
+  add_env(*line.env_command, line.env.input, line.named);
   line.env_command->add_flag("--names", line.env.names, "the names only");
   line.env_command->add_flag("--show-values", line.env.show_values,
                              "show the values on a terminal, too");
@@ -244,7 +246,7 @@ void add_explain(CLI::App& app, CommandLine& line) {
   if (!line.wants("explain")) return;
   line.explain_command = app.add_subcommand(
       "explain", "show what keybearer would do with a path; reads nothing there");
-  add_input(*line.explain_command, line.explain.input);
+  add_input(*line.explain_command, line.explain.input, line.named);
   line.explain_command->add_option("PATH", line.explain.path, "path of a secret")->required();
 }
 
@@ -252,7 +254,7 @@ void add_init(CLI::App& app, CommandLine& line) {
   if (!line.wants("init")) return;
   line.init_command =
       app.add_subcommand("init", "write a commented agent.toml for secrets (-- CMD ARG...)");
-  add_input(*line.init_command, line.init.input);
+  add_input(*line.init_command, line.init.input, line.named);
   line.init_command->add_option("PATH", line.init.paths, "path of a secret; may be repeated");
   line.init_command->add_option("-o,--output", line.init.output, "the file; default: agent.toml");
   line.init_command->add_flag("--force", line.init.force, "replace a file that is there");
@@ -260,11 +262,28 @@ void add_init(CLI::App& app, CommandLine& line) {
 }
 
 void add_helpers(CLI::App& app, CommandLine& line) {
-  line.copy_command = app.add_subcommand(
-      "copy-to", "copy this program into a directory, for an init container's shared volume");
-  line.copy_command->add_option("DIR", line.directory, "the directory")->required();
-  line.test_command =
-      app.add_subcommand("self-test", "tell which protections are active on this system");
+  if (line.wants("copy-to")) {
+    line.copy_command = app.add_subcommand(
+        "copy-to", "copy this program into a directory, for an init container's shared volume");
+    line.copy_command->add_option("DIR", line.directory, "the directory")->required();
+  }
+  if (line.wants("self-test")) {
+    line.test_command =
+        app.add_subcommand("self-test", "tell which protections are active on this system");
+  }
+  if (line.wants("completion")) {
+    line.completion_command = app.add_subcommand("completion", "print a script for the shell");
+    line.completion_command->add_option("SHELL", line.shell, "bash, zsh or fish")->required();
+  }
+  if (line.wants("version")) {
+    line.version_command =
+        app.add_subcommand("version", "print the version and the libraries linked");
+    line.version_command->add_flag("--json", line.version_json, "as JSON");
+  }
+  if (line.wants("help")) {
+    line.help_command = app.add_subcommand("help", "print this help, or that of a command");
+    line.help_command->add_option("COMMAND", line.help_topic, "the command");
+  }
 }
 
 void describe(CLI::App& app, CommandLine& line) {
@@ -273,13 +292,6 @@ void describe(CLI::App& app, CommandLine& line) {
   for (const auto add : {add_run, add_render, add_check, add_get, add_env_command, add_status,
                          add_rotate, add_reload_and_stop, add_explain, add_init, add_helpers})
     add(app, line);
-  line.completion_command = app.add_subcommand("completion", "print a script for the shell");
-  line.completion_command->add_option("SHELL", line.shell, "bash, zsh or fish")->required();
-  line.version_command =
-      app.add_subcommand("version", "print the version and the libraries linked");
-  line.version_command->add_flag("--json", line.version_json, "as JSON");
-  line.help_command = app.add_subcommand("help", "print this help, or that of a command");
-  line.help_command->add_option("COMMAND", line.help_topic, "the command");
 }
 
 std::vector<CommandWords> words_of(CLI::App& app) {
@@ -419,6 +431,7 @@ int main(int argc, char** argv) {
   CommandLine line;
   if (!ours.empty() && std::ranges::find(kAlone, ours.front()) != kAlone.end())
     line.only = *std::ranges::find(kAlone, ours.front());
+  if (!line.only.empty()) line.named = Named(ours);
   describe(app, line);
   ours = command_first(std::move(ours),
                        [&app](std::string_view name) { return takes_value(app, name); });

@@ -96,7 +96,7 @@ toml::table read_files(const std::vector<std::string>& paths, Context& context,
         problem(explain_syntax_error(*text, at.line, at.column, parsed.error().description()), at);
         continue;
       }
-      context.texts.emplace(file, std::move(*text));
+      context.texts.emplace(file, SourceText(std::move(*text)));
       merge(all, std::move(parsed).table());
     }
   }

@@ -56,8 +56,8 @@ TextMap Context::text_map(const toml::node& node, std::string_view text) const {
   const SourceLocation quote = place_of(node);
   const auto file = texts.find(quote.name);
   if (file == texts.end()) return {};
-  const auto from = offset_of(file->second, quote.line, quote.column);
-  return from ? TextMap(quote, std::string_view(file->second).substr(*from), text) : TextMap{};
+  const auto source = file->second.from(quote.line, quote.column);
+  return source ? TextMap(quote, *source, text) : TextMap{};
 }
 
 Reader::~Reader() {
@@ -233,7 +233,7 @@ void Reader::read(std::string_view key, int& out, int least, int most) {
     }
     out = static_cast<int>(integer->get());
   }
-  record(key, node, std::to_string(out));
+  record(key, node, [&out] { return std::to_string(out); });
 }
 
 void Reader::read(std::string_view key, std::optional<int>& out, int least) {
@@ -274,7 +274,7 @@ void Reader::read(std::string_view key, Duration& out) {
     if (!value) return;
     out = *value;
   }
-  record(key, node, duration_text(out));
+  record(key, node, [&out] { return duration_text(out); });
 }
 
 void Reader::read(std::string_view key, std::optional<Duration>& out) {
@@ -283,7 +283,7 @@ void Reader::read(std::string_view key, std::optional<Duration>& out) {
   const auto value = duration(*node, key);
   if (!value) return;
   out = *value;
-  record(key, node, duration_text(*value));
+  record(key, node, [&value] { return duration_text(*value); });
 }
 
 void Reader::read(std::string_view key, Interval& out) {
@@ -309,10 +309,12 @@ void Reader::read_fraction(std::string_view key, double& out) {
       return context_.problem(*node, name_of(key), "expected a number above 0 and at most 1");
     out = *value;
   }
-  std::string text = std::to_string(out);
-  while (text.ends_with('0')) text.pop_back();
-  if (text.ends_with('.')) text.pop_back();
-  record(key, node, text);
+  record(key, node, [&out] {
+    std::string text = std::to_string(out);
+    while (text.ends_with('0')) text.pop_back();
+    if (text.ends_with('.')) text.pop_back();
+    return text;
+  });
 }
 
 void Reader::read_size(std::string_view key, std::size_t& out) {
@@ -327,12 +329,13 @@ void Reader::read_size(std::string_view key, std::size_t& out) {
     if (!size) return context_.problem(*node, name_of(key), size.error().text);
     out = *size;
   }
-  record(key, node, std::to_string(out));
+  record(key, node, [&out] { return std::to_string(out); });
 }
 
 void Reader::read_mode(std::string_view key, unsigned& out) {
   const toml::node* node = find(key);
-  if (node == nullptr) return record(key, nullptr, mode_text(out));
+  const auto shown = [&out] { return mode_text(out); };
+  if (node == nullptr) return record(key, nullptr, shown);
   if (node->as_integer() != nullptr) {
     return context_.problem(
         *node, name_of(key),
@@ -342,7 +345,7 @@ void Reader::read_mode(std::string_view key, unsigned& out) {
   const auto mode = parse_mode(node->as_string()->get());
   if (!mode) return context_.problem(*node, name_of(key), mode.error().text);
   out = *mode;
-  record(key, node, mode_text(out));
+  record(key, node, shown);
 }
 
 void Reader::read_signal(std::string_view key, int& out) {
@@ -351,7 +354,7 @@ void Reader::read_signal(std::string_view key, int& out) {
     if (!signal) return context_.problem(*table_->get(key), name_of(key), signal.error().text);
     out = *signal;
   }
-  record(key, has(key) ? table_->get(key) : nullptr, signal_name(out));
+  record(key, has(key) ? table_->get(key) : nullptr, [&out] { return signal_name(out); });
 }
 
 void Reader::read(std::string_view key, std::optional<OnChange>& out) {

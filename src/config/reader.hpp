@@ -2,6 +2,7 @@
 // Typed, strict access to one TOML table: each key that is asked for is known, and what is left
 // over is an error. Internal to config/.
 
+#include <concepts>
 #include <functional>
 #include <map>
 #include <optional>
@@ -14,6 +15,7 @@
 
 #include "config/load.hpp"
 #include "config/scalars.hpp"
+#include "config/syntax.hpp"
 #include "config/toml.hpp"
 
 namespace keybearer::config {
@@ -25,9 +27,9 @@ struct Context {
   std::vector<Origin> origins;
   std::unordered_map<std::string, std::size_t> origin_of;  // by key; a thousand tables have many
   std::function<std::optional<std::string>(const std::string&)> env;
-  std::string method_type;                   // that the command line chooses
-  int item = 0;                              // of the array of tables that is being read, from 1
-  std::map<std::string, std::string> texts;  // of the files that were read, by path
+  std::string method_type;                  // that the command line chooses
+  int item = 0;                             // of the array of tables that is being read, from 1
+  std::map<std::string, SourceText> texts;  // of the files that were read, by path
   std::set<std::string> credential_variables;
   std::set<std::string>* schema = nullptr;  // takes the full name of each key that is asked for
 
@@ -106,6 +108,12 @@ class Reader {
   [[nodiscard]] std::optional<Duration> duration(const toml::node& node, std::string_view key);
   void wrong_type(const toml::node& node, std::string_view key, std::string_view expected);
   void record(std::string_view key, const toml::node* node, const std::string& value);
+  // `text` makes the value's text, where somebody wants it.
+  template <class Text>
+    requires std::invocable<Text&>
+  void record(std::string_view key, const toml::node* node, Text text) {
+    if (context_.with_origins) record(key, node, std::string(text()));
+  }
   [[nodiscard]] std::string shown_name(std::string_view key) const;  // "template[2].perms"
   [[nodiscard]] bool is_credential(std::string_view key) const;
   [[nodiscard]] bool is_recorded(std::string_view key) const;
@@ -121,19 +129,24 @@ class Reader {
 template <class T>
 void Reader::read_choice(std::string_view key, T& out,
                          std::initializer_list<std::pair<std::string_view, T>> choices) {
-  std::string current, names;
-  for (const auto& [name, value] : choices) {
-    if (value == out) current = name;
-    names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
-  }
   const auto chosen = text(key, true);
   const toml::node* node = has(key) ? table_->get(key) : nullptr;
-  if (!chosen) return record(key, nullptr, current);
+  if (!chosen) {
+    return record(key, nullptr, [&] {
+      std::string_view current;
+      for (const auto& [name, value] : choices)
+        if (value == out) current = name;
+      return current;
+    });
+  }
   for (const auto& [name, value] : choices) {
     if (name != *chosen) continue;
     out = value;
     return record(key, node, *chosen);
   }
+  std::string names;
+  for (const auto& [name, value] : choices)
+    names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
   context_.problem(*node, name_of(key),
                    "bad value \"" + escaped(*chosen) + "\"; expected one of " + names);
 }

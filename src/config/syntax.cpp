@@ -122,7 +122,7 @@ std::string_view about_value(std::string_view line) {
 
 // After a closed quote, more of the same line: quotes inside the text.
 bool text_ended_early(std::string_view line, std::uint32_t column) {
-  const auto at = offset_of(line, 1, column);
+  const auto at = offset_in_line(line, column);
   if (!at || *at == 0) return false;
   const char before = line[*at - 1];
   return (before == '"' || before == '\'') && line.find('=') < *at;
@@ -169,20 +169,27 @@ std::string meaning(std::string_view text, std::uint32_t line_number, std::uint3
 
 }  // namespace
 
-std::optional<std::size_t> offset_of(std::string_view text, std::uint32_t line,
-                                     std::uint32_t column) {
+SourceText::SourceText(std::string text) : text_(std::move(text)) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  std::size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
-  for (; line > 1; --line) {
-    const auto end = text.find('\n', at);
-    if (end == std::string_view::npos) return std::nullopt;
-    at = end + 1;
-  }
+  lines_.push_back(text_.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
+  for (auto end = text_.find('\n'); end != std::string::npos; end = text_.find('\n', end + 1))
+    lines_.push_back(end + 1);
+}
+
+std::optional<std::string_view> SourceText::from(std::uint32_t line, std::uint32_t column) const {
+  if (line == 0 || line > lines_.size()) return std::nullopt;
+  const std::string_view rest = std::string_view(text_).substr(lines_[line - 1]);
+  const auto at = offset_in_line(rest, column);
+  return at ? std::optional(rest.substr(*at)) : std::nullopt;
+}
+
+std::optional<std::size_t> offset_in_line(std::string_view line, std::uint32_t column) {
+  std::size_t at = 0;
   for (; column > 1; --column) {
-    if (at >= text.size()) return std::nullopt;
-    at += decode_rune(text.substr(at)).width;
+    if (at >= line.size()) return std::nullopt;
+    at += decode_rune(line.substr(at)).width;
   }
-  return at <= text.size() ? std::optional(at) : std::nullopt;
+  return at <= line.size() ? std::optional(at) : std::nullopt;
 }
 
 std::string explain_syntax_error(std::string_view text, std::uint32_t line, std::uint32_t column,

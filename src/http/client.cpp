@@ -184,13 +184,14 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
 
   ResponseParser parser(options_.max_response_size, request.method == "HEAD",
                         request.wanted_header);
-  const auto buffer = std::make_unique_for_overwrite<char[]>(kReadSize);  // wiped when freed
-  std::size_t filled = 0;
+  // Wiped when freed: small, until an answer turns out not to be.
+  std::size_t room = kFirstReadSize, filled = 0;
+  auto buffer = std::make_unique_for_overwrite<char[]>(room);
   while (!parser.done()) {
     if (filled == kReadSize) {
       co_return fail(ErrorKind::bad_reply, "the answer's header is too large");
     }
-    const auto n = co_await stream.read_some(buffer.get() + filled, kReadSize - filled);
+    const auto n = co_await stream.read_some(buffer.get() + filled, room - filled);
     if (n && *n == 0 && parser.ended()) break;
     if (!n || *n == 0) {
       if (progress.answer_begun && parser.status() == 407) break;  // a proxy that reads no further
@@ -205,8 +206,17 @@ awaitable<result<Answer>> PooledClient::exchange(Stream& stream, std::string_vie
     filled += *n;
     const auto used = parser.put({buffer.get(), filled});
     if (!used) co_return std::unexpected(used.error());
-    std::copy(buffer.get() + *used, buffer.get() + filled, buffer.get());
+    const auto* const rest = buffer.get() + *used;
+    const bool full = filled == room;
     filled -= *used;
+    if (full && room < kReadSize) {
+      auto larger = std::make_unique_for_overwrite<char[]>(kReadSize);
+      std::copy_n(rest, filled, larger.get());
+      buffer = std::move(larger);
+      room = kReadSize;
+    } else {
+      std::copy_n(rest, filled, buffer.get());
+    }
   }
   const bool reusable = parser.done() && parser.keep_alive() && filled == 0;
   Answer answer{parser.take(), parser.location(), reusable};

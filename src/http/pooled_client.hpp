@@ -145,7 +145,7 @@ class PooledClient final : public Client, public StreamClient {
 // What fails one request and not another (a write whose answer is lost).
 [[nodiscard]] Error lost(Error error);
 [[nodiscard]] bool has_line_break(std::string_view text);
-inline constexpr std::size_t kReadSize =
-    16 * 1024;  // the buffer lives only while an answer is read
+// The buffer lives only while an answer is read.
+inline constexpr std::size_t kFirstReadSize = 4 * 1024, kReadSize = 16 * 1024;
 
 }  // namespace keybearer::http

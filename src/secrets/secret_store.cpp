@@ -85,11 +85,13 @@ void SecretStore::require(const tmpl::Dependency& dependency) {
   impl_->snapshot.reset();
   if (!secret->rule.enabled) {
     secret->status.state = Status::State::absent;
+    list_by_path(*impl_, secret);
     apply_defaults(*impl_, *secret);
     return;
   }
   ++impl_->pending;
   impl_->resume(*secret);
+  list_by_path(*impl_, secret);
   impl_->watchers.spawn(watch(*impl_, std::move(secret)));
 }
 
@@ -201,6 +203,7 @@ void SecretStore::Impl::let_go_of_saved() {
 // Its watcher ends by itself, and with it the memory; an answer that is on its way is discarded.
 void SecretStore::Impl::drop(WatchedSecret& secret) {
   if (std::exchange(secret.dropped, true)) return;
+  unlist(*this, secret);
   generation_floor = std::max(generation_floor, secret.generations + 1);
   if (secret.status.state == Status::State::pending) --pending;
   if (secret.rule.lease.revoke_on_exit.value_or(true)) retire_lease(*this, secret, true);

@@ -263,14 +263,33 @@ const std::string& pinned_version(const WatchedSecret& secret) {
   return secret.dependency.version.empty() ? secret.rule.version : secret.dependency.version;
 }
 
+void unlist(WatchContext& context, WatchedSecret& secret) {
+  const auto [begin, end] = context.by_path.equal_range(secret.listed_as);
+  for (auto at = begin; at != end; ++at) {
+    if (at->second.get() != &secret) continue;
+    context.by_path.erase(at);
+    break;
+  }
+  secret.listed_as.clear();
+}
+
+void list_by_path(WatchContext& context, const std::shared_ptr<WatchedSecret>& secret) {
+  if (secret->dropped || secret->data_path == secret->listed_as) return;
+  unlist(context, *secret);
+  secret->listed_as = secret->data_path;
+  context.by_path.emplace(secret->listed_as, secret);
+}
+
 std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context, const WatchedSecret& secret) {
   const auto kind = secret.dependency.kind;
   if (secret.data_path.empty() || (kind != Kinds::read && kind != Kinds::list)) return nullptr;
-  for (const auto& [id, other] : context.secrets) {
-    if (other.get() != &secret && other->dependency.kind == kind &&
-        other->data_path == secret.data_path && pinned_version(*other) == pinned_version(secret) &&
-        other->rule.vault_namespace == secret.rule.vault_namespace)
-      return other;
+  const auto [begin, end] = context.by_path.equal_range(secret.data_path);
+  for (auto at = begin; at != end; ++at) {
+    const WatchedSecret& other = *at->second;
+    if (&other != &secret && other.dependency.kind == kind &&
+        pinned_version(other) == pinned_version(secret) &&
+        other.rule.vault_namespace == secret.rule.vault_namespace)
+      return at->second;
   }
   return nullptr;
 }

@@ -81,6 +81,7 @@ struct WatchedSecret {
   vault::Token issued_token;                    // that the answer gave (auth/token/create ...)
   bool orphan = false;                          // `issued_token` does not end with its maker
   std::string data_path;                        // what is really asked: with data/ for KV v2
+  std::string listed_as;                        // the path that WatchContext::by_path has it under
   std::string mount;                            // "kv/", where it is known
   Assumed assumed;                              // that data_path is what is written, unasked
   // Of the last run ([state]): served once the server says that it is still so, or is away.
@@ -112,6 +113,8 @@ struct WatchContext {
   TaskGroup watchers;
   Event changed;
   WatchedSecrets secrets;
+  // Those of `secrets` whose path is known, by it; its key is their `listed_as`.
+  std::multimap<std::string_view, std::shared_ptr<WatchedSecret>> by_path;
   // Generations of new secrets begin after it: one that was dropped and comes again does not use the
   // numbers of what may still be in use.
   std::uint64_t generation_floor = 0;
@@ -149,6 +152,9 @@ void give_up(WatchContext& context, WatchedSecret& secret);
 // exit and when it is dropped, else as lease.revoke_replaced says.
 void retire_lease(WatchContext& context, WatchedSecret& secret, bool always = false);
 
+// Its path is known, or another one than before; or it is let go, and no twin of any.
+void list_by_path(WatchContext& context, const std::shared_ptr<WatchedSecret>& secret);
+void unlist(WatchContext& context, WatchedSecret& secret);
 // Another spelling of the same read that is watched already (kv/app and kv/data/app); nullptr: none,
 // or its real path is not known yet.
 [[nodiscard]] std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context,

@@ -47,6 +47,7 @@ awaitable<Step> Watcher::read_after(bool& good) {
   if (s_.data_path.empty()) {
     if (auto resolved = co_await resolve_path(context_, s_); !resolved)
       co_return co_await failed(std::move(resolved).error());
+    list_by_path(context_, secret_);
     if (join_twin()) co_return Step{};
   }
   const Request request{request_token_, current_step_.cause, token_replaced_};
@@ -59,6 +60,7 @@ awaitable<Step> Watcher::read_after(bool& good) {
   }
   const auto begun = std::chrono::steady_clock::now();
   auto reply = co_await fetch(context_, s_);
+  list_by_path(context_, secret_);  // the answer may have told where it is
   context_.fetch_time.observe(std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - begun));
   good = reply.has_value();
@@ -78,12 +80,12 @@ awaitable<Step> Watcher::read_after(bool& good) {
 
 // kv/app turned out to be kv/data/app, which is watched already: that one serves both.
 bool Watcher::join_twin() {
-  const auto twin = twin_of(context_, s_);
+  const auto twin = s_.dropped ? nullptr : twin_of(context_, s_);
   if (!twin) return false;
-  for (auto& [id, each] : context_.secrets) {
-    if (each == secret_) each = twin;
-  }
+  // No other id has joined this one: its path was not known.
+  context_.secrets[s_.status.id] = twin;
   s_.dropped = true;
+  unlist(context_, s_);
   if (s_.status.state == State::pending) --context_.pending;
   announce(context_);
   return true;

@@ -48,5 +48,15 @@ TEST_CASE("each shell's script names every command and option; another shell has
   CHECK(completion_script("tcsh", commands).empty());
 }
 
+TEST_CASE("options that a command line does not name are left out, but for its help") {
+  const Named some(
+      {"run", "--address=http://127.0.0.1:8200", "-cagent.toml", "--env-from", "kv/data/app"});
+  CHECK(some("--address"));
+  CHECK(some("--env"));  // as --env-from begins
+  CHECK_FALSE(some("--namespace"));
+  for (const char* help : {"-h", "--help", "-ch"}) CHECK(Named({"run", help})("--namespace"));
+  CHECK(Named{}("--namespace"));
+}
+
 }  // namespace
 }  // namespace keybearer::cli

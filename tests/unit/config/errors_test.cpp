@@ -265,24 +265,40 @@ TEST_CASE("the place of each character of a TOML string") {
     const toml::node* node = parsed.table().get("key");
     const std::string text = node->as_string()->get();
     const auto& at = node->source().begin;
-    const auto from = offset_of(file, at.line, at.column);
+    const SourceText whole(file);
+    const auto from = whole.from(at.line, at.column);
     REQUIRE(from.has_value());
-    const TextMap map(SourceLocation::in_file("f.toml", at.line, at.column),
-                      std::string_view(file).substr(*from), text);
+    const TextMap map(SourceLocation::in_file("f.toml", at.line, at.column), *from, text);
     std::size_t line = 1, begin = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
       const SourceLocation place = map.at(text, line, i - begin);
       CAPTURE(i);
-      const auto offset = offset_of(file, place.line, place.column);
-      REQUIRE(offset.has_value());
+      const auto rest = whole.from(place.line, place.column);
+      REQUIRE(rest.has_value());
       const bool continues = (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80;
-      if (file[*offset] != '\\' && text[i] != '\n' && !continues) CHECK(file[*offset] == text[i]);
+      REQUIRE_FALSE(rest->empty());
+      if (rest->front() != '\\' && text[i] != '\n' && !continues) CHECK(rest->front() == text[i]);
       if (text[i] == '\n') {
         ++line;
         begin = i + 1;
       }
     }
   }
+}
+
+TEST_CASE("a place in a file of thousands of lines is found by its line") {
+  std::string text = "\xef\xbb\xbf# first\n";
+  constexpr std::uint32_t kLines = 4000;
+  for (std::uint32_t line = 2; line <= kLines; ++line)
+    text += "\u00e4" + std::to_string(line) + "\n";
+  const SourceText source(text);
+  CHECK(source.from(1, 1)->starts_with("# first"));
+  for (std::uint32_t line = 2; line <= kLines; ++line)
+    CHECK(source.from(line, 2)->starts_with(std::to_string(line) + "\n"));
+  CHECK(source.from(kLines + 1, 1) == "");
+  CHECK_FALSE(source.from(kLines + 1, 2));
+  CHECK_FALSE(source.from(kLines + 2, 1));
+  CHECK_FALSE(source.from(0, 1));
 }
 
 TEST_CASE("a configuration that others can write is refused as root, else warned of") {
