@@ -776,7 +776,9 @@ def test_52_ten_thousand_connections(front, stub):
         assert f.get("/v1/kv/x").status == 200
         grown = f.status("VmRSS") - before
         print(f"{len(open_)} connections: {grown} KiB more")
-        assert grown < 16 * 1024 and f.process.poll() is None
+        with open(PROGRAM, "rb") as file:
+            room = 16 if b"__asan_init" in file.read() else 1  # what was freed is kept for a while
+        assert grown < room * 16 * 1024 and f.process.poll() is None
     finally:
         for each in open_:
             each.close()
