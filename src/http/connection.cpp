@@ -142,6 +142,7 @@ awaitable<result<>> Connection::send(std::string_view bytes) {
     }
     bytes.remove_prefix(piece.size());
   }
+  wrote_at_ = Clock::now();
   co_return result<>{};
 }
 

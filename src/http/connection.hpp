@@ -73,6 +73,7 @@ class Connection {
   Instant waiting_since_ = Clock::now();
   Duration patience_{};  // that is left for the next kilobyte of the body
   std::size_t window_bytes_ = 0;
+  Instant wrote_at_{};  // when the client last took a piece of an answer
 };
 
 // An error that is answered with this status.

@@ -218,30 +218,50 @@ awaitable<result<>> Exchange::respond(ServerResponse response) {
 
 // Looks now and then whether the client is still there, and cancels what is done for it when it is
 // not. Most requests are answered before the first look.
+//
+// One that has closed its sending side may still read, or have gone: over TCP that looks the same
+// until something is sent to it. So an interim answer is, which clients skip (RFC 9110 section 15.2)
+// and which who has gone answers with a reset. A client that has its answer's beginning gets no such
+// thing: it is left alone as long as it takes what comes.
 class Connection::Watch {
  public:
-  Watch(Connection& connection, asio::cancellation_signal& cancel)
-      : connection_(connection), cancel_(cancel) {
+  Watch(Connection& connection, const Exchange& exchange, asio::cancellation_signal& cancel)
+      : connection_(connection), exchange_(exchange), cancel_(cancel) {
     look_later();
   }
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
   [[nodiscard]] bool left() const { return left_; }
   void close() {
-    left_ = connection_.stream_->peer_left();
+    left_ = has_left();
     if (left_) return cancel_.emit(asio::cancellation_type::terminal);
     pause_ = std::min(2 * pause_, kLongestPause);
     look_later();
   }
 
  private:
+  bool has_left() {
+    const PeerState peer = connection_.stream_->peer_state();
+    if (peer != PeerState::unsure) return peer == PeerState::gone;
+    if (!half_closed_since_) {
+      half_closed_since_ = Clock::now();
+      if (!exchange_.begun() && exchange_.head().minor == 1 && connection_.body_.done())
+        (void)connection_.stream_->write_now(std::array{kInterim});
+      return false;
+    }
+    const Instant since = std::max(*half_closed_since_, connection_.wrote_at_);
+    return exchange_.begun() && Clock::now() - since > connection_.limits_.progress_timeout;
+  }
   void look_later() { guard_.emplace(connection_.deadlines_, Clock::now() + pause_, *this); }
 
   static constexpr Duration kLongestPause{200};
+  static constexpr std::string_view kInterim = "HTTP/1.1 100 Continue\r\n\r\n";
   Connection& connection_;
+  const Exchange& exchange_;
   asio::cancellation_signal& cancel_;
   Duration pause_{25};
   bool left_ = false;
+  std::optional<Instant> half_closed_since_;
   std::optional<Deadlines::Guard> guard_;
 };
 
@@ -254,7 +274,7 @@ awaitable<bool> Exchange::unless_client_leaves(awaitable<void> task) {
     ~Forward() { slot.clear(); }
   } outer{(co_await asio::this_coro::cancellation_state).slot()};
   outer.slot.assign([&cancel](asio::cancellation_type type) { cancel.emit(type); });
-  Connection::Watch watch(connection_, cancel);
+  Connection::Watch watch(connection_, *this, cancel);
   try {
     co_await asio::co_spawn(executor, std::move(task),
                             asio::bind_cancellation_slot(cancel.slot(), asio::use_awaitable));

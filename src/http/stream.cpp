@@ -70,8 +70,8 @@ class PlainStream final : public Stream {
   [[nodiscard]] std::size_t write_now(std::span<const std::string_view> parts) noexcept override {
     return socket_.is_open() ? send_now(socket_.native_handle(), parts) : 0;
   }
-  [[nodiscard]] bool peer_left() noexcept override {
-    return !socket_.is_open() || peer_has_left(socket_.native_handle());
+  [[nodiscard]] PeerState peer_state() noexcept override {
+    return socket_.is_open() ? http::peer_state(socket_.native_handle()) : PeerState::gone;
   }
   asio::awaitable<void> end_sending() override {
     shutdown(socket_.native_handle(), SHUT_WR);
@@ -191,9 +191,15 @@ std::unique_ptr<Stream> make_plain_stream(asio::generic::stream_protocol::socket
   return std::make_unique<PlainStream<asio::generic::stream_protocol::socket>>(std::move(socket));
 }
 
-bool peer_has_left(int fd) noexcept {
+PeerState peer_state(int fd) noexcept {
   pollfd entry{fd, POLLRDHUP, 0};
-  return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+  if (poll(&entry, 1, 0) <= 0) return PeerState::there;
+  if ((entry.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) return PeerState::gone;
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  const bool local =
+      getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+  return local ? PeerState::there : PeerState::unsure;
 }
 
 std::size_t send_now(int fd, std::span<const std::string_view> parts) noexcept {

@@ -18,6 +18,12 @@
 
 namespace keybearer::http {
 
+enum class PeerState {
+  there,
+  unsure,  // it sends no more; whether it still reads, only a write will tell
+  gone,
+};
+
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -37,8 +43,8 @@ class Stream {
     (void)parts;
     return 0;
   }
-  // Has the peer closed the connection or its sending side?
-  [[nodiscard]] virtual bool peer_left() noexcept = 0;
+  // What can be told of the peer without reading or writing.
+  [[nodiscard]] virtual PeerState peer_state() noexcept = 0;
   // Tells the peer that no more comes. A TLS peer may take its time to answer.
   [[nodiscard]] virtual boost::asio::awaitable<void> end_sending() = 0;
   // Reads what still comes, and drops it, until the peer closes.
@@ -56,7 +62,8 @@ class Stream {
 // Over a TCP or unix socket that is connected.
 [[nodiscard]] std::unique_ptr<Stream> make_plain_stream(
     boost::asio::generic::stream_protocol::socket socket);
-[[nodiscard]] bool peer_has_left(int fd) noexcept;
+// Of a socket without a layer above. Who closes a unix socket's sending side only, is known to read.
+[[nodiscard]] PeerState peer_state(int fd) noexcept;
 // Stream::write_now() of a socket.
 [[nodiscard]] std::size_t send_now(int fd, std::span<const std::string_view> parts) noexcept;
 

@@ -90,8 +90,11 @@ class TlsStream final : public Stream {
     error_code ignored;
     socket_.next_layer().cancel(ignored);
   }
-  [[nodiscard]] bool peer_left() noexcept override {
-    return !socket_.next_layer().is_open() || peer_has_left(socket_.next_layer().native_handle());
+  // TLS is ended both ways at once.
+  [[nodiscard]] PeerState peer_state() noexcept override {
+    if (!socket_.next_layer().is_open()) return PeerState::gone;
+    const PeerState below = http::peer_state(socket_.next_layer().native_handle());
+    return below == PeerState::there ? below : PeerState::gone;
   }
   // The peer is told of the end by TLS, too: without it, it could not tell a cut from the end.
   asio::awaitable<void> end_sending() override {

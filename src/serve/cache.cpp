@@ -15,8 +15,6 @@ using boost::asio::awaitable;
 using namespace std::chrono_literals;
 
 const Value kNothing;
-constexpr Duration kEndedCheck = 1min;  // what nobody asks for any more goes this late
-constexpr Duration kTakesLong = 1s;  // between two steps of one lease, whatever its schedule says
 
 }  // namespace
 
@@ -77,18 +75,15 @@ void Cache::keep(const std::string& key, const About& about, const Fetched& fetc
       .checked = fetched.asked};
   if (entry.what.kind == Cached::no) return core_.passed(key);
   const CachedAnswer what = entry.what;
-  if (what.kind == Cached::lease || what.kind == Cached::token)
-    entry.end = fetched.asked + what.ttl;
+  const bool ends = what.kind == Cached::lease || what.kind == Cached::token;
+  if (ends) entry.granted = fetched.asked + what.ttl;
+  // Who knows how long a token lives that we have seen nothing of? What it took dies with it.
+  if (what.kind == Cached::lease && about.maker == 0 && !core_.knows_token(about.token))
+    return core_.passed(key);
   if (!core_.stored(key, std::move(entry), now)) return;
-  if (what.kind != Cached::lease || about.maker == 0 || about.own_namespace) return;
-  lease::SecretSchedule schedule({lease_, {}, {1s, 1min}}, random_.fraction());
-  const auto step =
-      schedule.answered({.kind = what.renewable ? lease::Kind::dynamic : lease::Kind::non_renewable,
-                         .ttl = what.ttl,
-                         .renewable = what.renewable},
-                        now, fetched.asked);
-  renewals_.insert_or_assign(what.lease_id, Renewal{schedule, step, about.path});
-  changed_.set();
+  if (what.kind == Cached::token) core_.token_known(what.issued, fetched.asked + what.ttl);
+  if (const CacheEntry* const kept = core_.find(key); ends && kept != nullptr)
+    watch(*kept, about, now);
 }
 
 awaitable<void> Cache::fly(Cache* cache, std::string key, About about, Fetch fetch, Compare compare,
@@ -171,14 +166,21 @@ awaitable<Served> Cache::get(std::string key, About about, Fetch fetch, Compare 
 void Cache::observe(std::string_view method, std::string_view path, std::string_view request_body,
                     int status, std::string_view answer, Instant asked) {
   if (status >= 300 && status < 500) return;  // refused: nothing was done
+  if (status == 200) {
+    if (const auto seen = token_seen(path, answer))
+      core_.token_known(seen->token,
+                        seen->ttl > Duration::zero() ? asked + seen->ttl : Instant::max());
+  }
   using What = Eviction::What;
   const Eviction eviction = eviction_of(method, path, request_body);
   switch (eviction.what) {
     case What::nothing:
       return;
     case What::lease:
-      core_.drop_lease(eviction.value);
-      if (eviction.value.starts_with("auth/")) core_.drop_tokens();
+      for (const std::string& id : {eviction.value, eviction.other}) {
+        core_.drop_lease(id);
+        if (id.starts_with("auth/")) core_.drop_tokens();
+      }
       break;
     case What::lease_prefix:
       core_.drop_lease_prefix(eviction.value);
@@ -193,8 +195,12 @@ void Cache::observe(std::string_view method, std::string_view path, std::string_
       const auto parsed = json::parse(answer);
       const Value& auth = parsed ? value_at(*parsed, "auth") : kNothing;
       if (!auth.is_map()) return;
-      core_.token_renewed(token_digest(text_at(auth, "client_token")),
-                          std::chrono::seconds(int_at(auth, "lease_duration")), asked);
+      const std::string token = token_digest(text_at(auth, "client_token"));
+      const auto ttl = std::chrono::seconds(int_at(auth, "lease_duration"));
+      core_.token_renewed(token, ttl, asked);
+      if (const auto renewal = renewals_.find(token); renewal != renewals_.end() && ttl > 0s)
+        renewal->second.step = renewal->second.schedule.renewed(ttl, Clock::now(), asked);
+      changed_.set();
       return;
     }
     case What::renewed: {
@@ -224,8 +230,21 @@ void Cache::observe(std::string_view method, std::string_view path, std::string_
   changed_.set();
 }
 
-void Cache::denied(std::string_view token) {
-  if (keeps_tokens() && !token.empty()) core_.drop_token(token_digest(token));
+void Cache::denied(std::string_view token, std::string_view vault_namespace) {
+  if (!enabled() || token.empty()) return;
+  const std::string digest = token_digest(token);
+  if (const auto pending = verifying_.find(digest); pending != verifying_.end()) {
+    pending->second = true;  // once more
+    return;
+  }
+  const bool known = core_.knows_token(digest);
+  if (!known && !core_.has_of(digest)) return;
+  core_.drop_issued(digest);
+  core_.drop_reads(digest);
+  forget_gone_leases();
+  if (!known) return;
+  verifying_[digest] = false;
+  tasks_.spawn(verify(digest, Secret(token), std::string(vault_namespace)));
 }
 
 Cache::Cleared Cache::clear(std::string_view body, std::string_view own_accessor) {
@@ -265,107 +284,6 @@ Cache::Cleared Cache::clear(std::string_view body, std::string_view own_accessor
   }
   forget_gone_leases();
   return {};
-}
-
-// --- leases --------------------------------------------------------------------------------------
-
-void Cache::forget_gone_leases() {
-  std::vector<std::string_view> kept;
-  for (const CacheEntry* entry : core_.leases()) kept.push_back(entry->what.lease_id);
-  std::ranges::sort(kept);
-  std::erase_if(renewals_, [&](const auto& renewal) {
-    return !std::ranges::binary_search(kept, std::string_view(renewal.first));
-  });
-}
-
-Instant Cache::next_due() const {
-  Instant at = renewals_.empty() && core_.size() == 0 ? Instant::max() : Clock::now() + kEndedCheck;
-  for (const auto& [id, renewal] : renewals_) at = std::min(at, renewal.step.at);
-  return at;
-}
-
-awaitable<void> Cache::renew(std::string lease_id) {
-  const auto before = renewals_.find(lease_id);
-  if (before == renewals_.end()) co_return;
-  before->second.step.at = Instant::max();
-  const auto renewed = co_await client_.renew_lease(lease_id, lease_.increment);
-  const auto found = renewals_.find(lease_id);
-  if (found == renewals_.end()) co_return;
-  const Instant now = Clock::now();
-  if (renewed) {
-    core_.renewed(lease_id, renewed->ttl, renewed->asked);
-    found->second.step = found->second.schedule.renewed(renewed->ttl, now, renewed->asked);
-    log::debug("cache.renewed", "cached lease renewed", {{"path", found->second.path}});
-  } else if (is_outage(renewed.error().kind)) {
-    found->second.step =
-        found->second.schedule.failed(now, random_.fraction(), renewed.error().retry_after);
-  } else {  // gone, or not ours to renew: what nobody can vouch for is not served
-    log::debug("cache.dropped", "a cached lease is not renewed any more",
-               {{"path", found->second.path}});
-    core_.drop_lease(lease_id);
-    renewals_.erase(found);
-  }
-}
-
-awaitable<void> Cache::look_up(std::string lease_id) {
-  const auto before = renewals_.find(lease_id);
-  if (before == renewals_.end()) co_return;
-  before->second.step.at = Instant::max();
-  const auto looked = co_await client_.lookup_lease(lease_id);
-  const auto found = renewals_.find(lease_id);
-  if (found == renewals_.end()) co_return;
-  if (looked || is_outage(looked.error().kind)) {
-    found->second.step = found->second.schedule.lookup_done(Clock::now());
-  } else if (looked.error().kind == ErrorKind::denied) {
-    found->second.schedule.disable_lookup();
-    found->second.step = found->second.schedule.lookup_done(Clock::now());
-  } else {
-    core_.drop_lease(lease_id);
-    renewals_.erase(found);
-  }
-}
-
-awaitable<void> Cache::run() {
-  for (;;) {
-    const auto seen = changed_.generation();
-    const Instant now = Clock::now();
-    core_.drop_ended(now);
-    forget_gone_leases();
-    std::vector<std::pair<std::string, lease::Step::Do>> due;
-    for (auto& [id, renewal] : renewals_) {
-      if (renewal.step.at > now) continue;
-      due.emplace_back(id, renewal.step.what);
-      renewal.step.at = now + kTakesLong;
-    }
-    for (const auto& [id, what] : due) {
-      using Do = lease::Step::Do;
-      if (what == Do::renew) {
-        tasks_.spawn(renew(id));
-      } else if (what == Do::lookup) {
-        tasks_.spawn(look_up(id));
-      } else {  // time for another one: who asks next gets it
-        core_.drop_lease(id);
-        renewals_.erase(id);
-      }
-    }
-    (void)co_await changed_.wait(seen, next_due());
-  }
-}
-
-awaitable<void> Cache::stop(lease::Revocations* revocations) {
-  tasks_.cancel();
-  co_await tasks_.join();
-  if (revocations == nullptr) co_return;
-  std::vector<std::string> seen;
-  for (const CacheEntry* entry : core_.leases()) {
-    if (entry->maker == 0 || std::ranges::find(seen, entry->what.lease_id) != seen.end()) continue;
-    seen.push_back(entry->what.lease_id);
-    revocations->retire({.secret = "cache",
-                         .path = entry->path,
-                         .lease_id = entry->what.lease_id,
-                         .token = client_.token(),
-                         .end = entry->end});
-  }
 }
 
 }  // namespace keybearer::serve

@@ -56,9 +56,18 @@ class Cache {
     std::string method, path, raw_path, query;  // `path` with the client's namespace
     std::string token;                          // its digest
     std::uint64_t maker = 0;                    // number of our login; 0: a client's own token
-    bool own_namespace = false;                 // the client named one
+    std::string vault_namespace = {};           // that the client named
+    Secret bearer = {};                         // the client's own token itself
     bool makes_token = false;                   // a login or the like
   };
+  // A request of the cache's own, with the token of whom it is made for: keybearer's where it is
+  // empty. Counted as the clients' requests are, so that their leases starve none of ours.
+  struct Errand {
+    std::string method, path;
+    std::string vault_namespace;  // else the session's
+    Secret token, body;
+  };
+  using Send = std::function<boost::asio::awaitable<Fetched>(Errand)>;
 
   Cache(boost::asio::any_io_executor executor, vault::Client& client, Random& random);
   ~Cache();
@@ -66,6 +75,7 @@ class Cache {
   Cache& operator=(const Cache&) = delete;
 
   void configure(const config::Cache& config, const config::Lease& lease);
+  void send_by(Send send) { send_ = std::move(send); }
   [[nodiscard]] bool enabled() const { return config_.enabled; }
   [[nodiscard]] bool keeps_tokens() const { return config_.enabled && config_.tokens; }
 
@@ -78,8 +88,9 @@ class Cache {
   // A request that may have ended or renewed something has been answered (or its answer was lost).
   void observe(std::string_view method, std::string_view path, std::string_view request_body,
                int status, std::string_view answer, Instant asked);
-  // A client's token was refused: where it came from memory, the next one does not.
-  void denied(std::string_view token);
+  // A client's token was refused: where it came from memory, the next one does not; and it is looked
+  // up whether it is gone, with all that it took.
+  void denied(std::string_view token, std::string_view vault_namespace);
   // POST /agent/v1/cache-clear, as Vault Agent has it: status, and an error's text.
   struct Cleared {
     int status = 200;
@@ -98,10 +109,19 @@ class Cache {
 
  private:
   struct Flight;
+  // Of a lease, by its id, or of a token that was issued, by its digest.
   struct Renewal {
     lease::SecretSchedule schedule;
     lease::Step step;
     std::string path;
+    bool is_token = false;
+    Secret bearer = {};  // a client's, or the token itself; empty: ours
+    std::string vault_namespace = {};
+    [[nodiscard]] bool is_ours() const { return bearer.empty() && vault_namespace.empty(); }
+  };
+  struct Grant {
+    Duration ttl{};
+    Instant asked{};
   };
 
   static boost::asio::awaitable<void> fly(Cache* cache, std::string key, About about, Fetch fetch,
@@ -109,8 +129,17 @@ class Cache {
                                           std::string version, std::shared_ptr<Flight> flight);
   [[nodiscard]] Served from_entry(const CacheEntry& entry, bool stale) const;
   void keep(const std::string& key, const About& about, const Fetched& fetched);
-  boost::asio::awaitable<void> renew(std::string lease_id);
-  boost::asio::awaitable<void> look_up(std::string lease_id);
+  void watch(const CacheEntry& entry, const About& about, Instant now);
+  boost::asio::awaitable<void> renew(std::string id);
+  boost::asio::awaitable<void> look_up(std::string id);
+  [[nodiscard]] boost::asio::awaitable<result<Grant>> ask_for_more(const std::string& id,
+                                                                   const Renewal& renewal);
+  [[nodiscard]] boost::asio::awaitable<result<>> ask_whether_there(const std::string& id,
+                                                                   const Renewal& renewal);
+  [[nodiscard]] boost::asio::awaitable<result<Grant>> run_errand(Errand errand);
+  void drop(const std::string& id);
+  boost::asio::awaitable<void> verify(std::string digest, Secret token,
+                                      std::string vault_namespace);
   [[nodiscard]] Instant next_due() const;
   void forget_gone_leases();
 
@@ -121,7 +150,9 @@ class Cache {
   config::Lease lease_;
   CacheCore core_{{}};
   std::map<std::string, std::shared_ptr<Flight>> flights_;
-  std::map<std::string, Renewal> renewals_;  // by lease id
+  std::map<std::string, Renewal> renewals_;
+  std::map<std::string, bool> verifying_;  // digests of tokens; refused again meanwhile?
+  Send send_;
   Event changed_;
   TaskGroup tasks_;
 };

@@ -7,6 +7,7 @@ namespace {
 
 // A bookkeeping share of each entry, so that many small ones count, too.
 constexpr std::size_t kOverhead = 512;
+constexpr Duration kRounding = std::chrono::seconds(1);
 
 bool has_end(const CacheEntry& entry) {
   return entry.what.kind == Cached::lease || entry.what.kind == Cached::token;
@@ -50,6 +51,8 @@ CacheCell CacheCore::step(const std::string& key, CacheEvent event) {
 
 void CacheCore::erase(Slots::iterator slot) {
   bytes_ -= slot->second.size;
+  if (const auto count = counts_.find(slot->second.entry.token); --count->second == 0)
+    counts_.erase(count);
   used_.erase(slot->second.used);
   entries_.erase(slot);
   ++stats_.dropped;
@@ -100,7 +103,15 @@ const CacheEntry* CacheCore::stale(const std::string& key, Instant now) const {
   return now <= entry->checked + limits_.kv_ttl + *limits_.max_stale ? entry : nullptr;
 }
 
+void CacheCore::set_end(CacheEntry& entry) const {
+  entry.end = entry.granted;
+  if (!entry.end || entry.maker != 0) return;
+  if (const auto token = tokens_.find(entry.token); token != tokens_.end())
+    entry.end = std::min(*entry.end, token->second);
+}
+
 bool CacheCore::stored(const std::string& key, CacheEntry entry, Instant now) {
+  set_end(entry);
   const std::size_t size = size_of(entry);
   const bool ended = entry.end && *entry.end - now < limits_.min_remaining;
   const bool too_large = size > limits_.max_bytes / 4;
@@ -110,6 +121,7 @@ bool CacheCore::stored(const std::string& key, CacheEntry entry, Instant now) {
   }
   if (step(key, CacheEvent::stored).action != CacheAction::keep) return false;
   if (const auto old = entries_.find(key); old != entries_.end()) erase(old);
+  ++counts_[entry.token];
   const auto [slot, made] = entries_.emplace(key, Slot{std::move(entry), size});
   (void)made;
   used_.push_front(&slot->first);
@@ -137,14 +149,35 @@ bool CacheCore::unchanged(const std::string& key, Instant now) {
 void CacheCore::renewed(std::string_view lease_id, Duration ttl, Instant asked) {
   for (auto& [key, slot] : entries_) {
     if (slot.entry.what.lease_id != lease_id || lease_id.empty()) continue;
-    slot.entry.end = asked + ttl;
+    slot.entry.granted = asked + ttl;
+    set_end(slot.entry);
   }
 }
 
 void CacheCore::token_renewed(std::string_view issued, Duration ttl, Instant asked) {
   for (auto& [key, slot] : entries_) {
-    if (!issued.empty() && slot.entry.what.issued == issued) slot.entry.end = asked + ttl;
+    if (issued.empty() || slot.entry.what.issued != issued) continue;
+    slot.entry.granted = asked + ttl;
+    set_end(slot.entry);
   }
+  if (!issued.empty()) token_known(std::string(issued), asked + ttl);
+}
+
+void CacheCore::token_known(const std::string& token, Instant end) {
+  const auto known = tokens_.find(token);
+  // A look-up tells the same end to the second.
+  if (known != tokens_.end()) {
+    const auto [sooner, later] = std::minmax(end, known->second);
+    if (later - sooner < kRounding) return;
+  }
+  if (known == tokens_.end() && tokens_.size() >= limits_.max_entries) {
+    const auto soonest =
+        std::ranges::min_element(tokens_, {}, [](const auto& t) { return t.second; });
+    if (soonest != tokens_.end()) drop_token(std::string(soonest->first));
+  }
+  tokens_[token] = end;
+  for (auto& [key, slot] : entries_)
+    if (slot.entry.token == token) set_end(slot.entry);
 }
 
 // What gives way: what was used longest ago. Requests under way go on.
@@ -183,9 +216,17 @@ std::size_t CacheCore::drop_path(std::string_view prefix, bool exact) {
   });
 }
 std::size_t CacheCore::drop_token(std::string_view token) {
+  tokens_.erase(std::string(token));
   return drop_if([&](const CacheEntry& entry) {
     return entry.token == token || (!token.empty() && entry.what.issued == token);
   });
+}
+std::size_t CacheCore::drop_issued(std::string_view token) {
+  return drop_if(
+      [&](const CacheEntry& entry) { return !token.empty() && entry.what.issued == token; });
+}
+std::size_t CacheCore::drop_reads(std::string_view token) {
+  return drop_if([&](const CacheEntry& entry) { return entry.token == token && !has_end(entry); });
 }
 std::size_t CacheCore::drop_accessor(std::string_view accessor) {
   std::size_t dropped = 0;
@@ -199,6 +240,7 @@ std::size_t CacheCore::drop_tokens() {
   return drop_if([](const CacheEntry& entry) { return entry.what.kind == Cached::token; });
 }
 std::size_t CacheCore::drop_clients() {
+  tokens_.clear();
   return drop_if([](const CacheEntry& entry) { return entry.maker == 0; });
 }
 std::size_t CacheCore::drop_ours() {
@@ -213,6 +255,7 @@ std::size_t CacheCore::drop_all() {
   return had;
 }
 std::size_t CacheCore::drop_ended(Instant now) {
+  std::erase_if(tokens_, [now](const auto& token) { return token.second <= now; });
   return drop_if([&](const CacheEntry& entry) { return entry.end && *entry.end <= now; });
 }
 
@@ -220,6 +263,13 @@ std::vector<const CacheEntry*> CacheCore::leases() const {
   std::vector<const CacheEntry*> out;
   for (const auto& [key, slot] : entries_)
     if (!slot.entry.what.lease_id.empty()) out.push_back(&slot.entry);
+  return out;
+}
+
+std::vector<const CacheEntry*> CacheCore::tokens() const {
+  std::vector<const CacheEntry*> out;
+  for (const auto& [key, slot] : entries_)
+    if (!slot.entry.what.issued.empty()) out.push_back(&slot.entry);
   return out;
 }
 

@@ -33,9 +33,10 @@ struct CacheEntry {
   http::Headers headers = {};
   std::string lines = {};  // of the head, as they go out: headers, but for what only TLS may have
   std::shared_ptr<const Secret> body = {};
-  Instant asked{};                  // when the request went out: lifetimes count from then
-  Instant checked{};                // KV: when it was last known to be in force
-  std::optional<Instant> end = {};  // of the lease
+  Instant asked{};                      // when the request went out: lifetimes count from then
+  Instant checked{};                    // KV: when it was last known to be in force
+  std::optional<Instant> granted = {};  // how long the lease lasts by itself
+  std::optional<Instant> end = {};      // ... and with the token that it dies with
 
   // Since it was known to be in force.
   [[nodiscard]] Duration age(Instant now) const { return now - (end ? asked : checked); }
@@ -73,14 +74,23 @@ class CacheCore {
   // The lease of an entry was renewed, by us or by a client.
   void renewed(std::string_view lease_id, Duration ttl, Instant asked);
   void token_renewed(std::string_view issued, Duration ttl, Instant asked);
+  // A client's token (its digest) is good until then (Instant::max(): it never ends). What is taken
+  // with it dies with it; with one of which nothing is known nothing leased is kept.
+  void token_known(const std::string& token, Instant end);
+  [[nodiscard]] bool knows_token(const std::string& token) const { return tokens_.contains(token); }
   // An answer past its time was served.
   void served_stale() { ++stats_.stale; }
+
+  // Is anything kept that it asked for?
+  [[nodiscard]] bool has_of(const std::string& token) const { return counts_.contains(token); }
 
   // How many went.
   std::size_t drop_lease(std::string_view lease_id);
   std::size_t drop_lease_prefix(std::string_view prefix);
   std::size_t drop_path(std::string_view prefix, bool exact);
-  std::size_t drop_token(std::string_view token);  // a digest: what it asked for, and itself
+  std::size_t drop_token(std::string_view token);   // a digest: what it asked for, and itself
+  std::size_t drop_issued(std::string_view token);  // not to be given again; it lives on
+  std::size_t drop_reads(std::string_view token);   // KV that it has read
   std::size_t drop_accessor(std::string_view accessor);
   std::size_t drop_tokens();   // all that were issued
   std::size_t drop_clients();  // all that clients' own tokens took
@@ -93,8 +103,9 @@ class CacheCore {
   [[nodiscard]] CacheState state(const std::string& key) const;
   [[nodiscard]] const CacheEntry* find(const std::string& key) const;
   [[nodiscard]] const CacheStats& stats() const { return stats_; }
-  // Leases that are kept, each once.
+  // Leases that are kept, each once; and tokens.
   [[nodiscard]] std::vector<const CacheEntry*> leases() const;
+  [[nodiscard]] std::vector<const CacheEntry*> tokens() const;
 
  private:
   struct Slot {
@@ -106,6 +117,7 @@ class CacheCore {
 
   [[nodiscard]] bool is_over(const CacheEntry& entry, Instant now, std::uint64_t maker) const;
   [[nodiscard]] bool is_aged(const CacheEntry& entry, Instant now) const;
+  void set_end(CacheEntry& entry) const;
   CacheCell step(const std::string& key, CacheEvent event);
   void erase(Slots::iterator slot);
   template <class Test>
@@ -114,8 +126,10 @@ class CacheCore {
 
   CacheLimits limits_;
   Slots entries_;
-  std::unordered_map<std::string, CacheState> states_;  // absent ones are not there
-  std::list<const std::string*> used_;                  // keys, the latest in front
+  std::unordered_map<std::string, CacheState> states_;   // absent ones are not there
+  std::list<const std::string*> used_;                   // keys, the latest in front
+  std::unordered_map<std::string, std::size_t> counts_;  // of entries, by the token that asked
+  std::unordered_map<std::string, Instant> tokens_;      // clients' own, and until when they live
   std::size_t bytes_ = 0;
   CacheStats stats_;
 };

@@ -160,9 +160,26 @@ CachedAnswer judge_token(int status, const http::Headers& headers, std::string_v
   CachedAnswer out{.kind = Cached::token,
                    .issued = token_digest(token),
                    .accessor = std::string(text_at(auth, "accessor")),
-                   .ttl = std::chrono::seconds(ttl)};
+                   .ttl = std::chrono::seconds(ttl),
+                   .renewable = bool_at(auth, "renewable")};
   std::tie(out.duration_at, out.duration_size) = find_duration(body, "auth");
   return out;
+}
+
+std::optional<TokenSeen> token_seen(std::string_view path, std::string_view body) {
+  if (!is_below(path, "auth") && !is_path(path, "sys/wrapping/unwrap")) return std::nullopt;
+  const auto answer = json::parse(body);
+  if (!answer || !answer->is_map()) return std::nullopt;
+  const Value& auth = value_at(*answer, "auth");
+  const Value& data = value_at(*answer, "data");
+  const bool made = auth.is_map();
+  if (!made && (!data.is_map() || value_at(data, "ttl").is_nil())) return std::nullopt;
+  const std::string_view token = made ? text_at(auth, "client_token") : text_at(data, "id");
+  const std::int64_t ttl = made ? int_at(auth, "lease_duration") : int_at(data, "ttl");
+  // Where each use counts, nobody can look whether it is still there.
+  if (token.empty() || ttl < 0 || int_at(made ? auth : data, "num_uses") > 0) return std::nullopt;
+  if (!made && ttl == 0 && !value_at(data, "expire_time").is_nil()) return std::nullopt;
+  return TokenSeen{token_digest(token), std::chrono::seconds(ttl)};
 }
 
 std::string token_digest(std::string_view token) {
@@ -217,12 +234,14 @@ Eviction eviction_of(std::string_view method, std::string_view path, std::string
        {"sys/leases/revoke", "sys/revoke", "sys/leases/renew", "sys/renew"}) {
     auto id = behind(directory);
     if (!id) continue;
-    if (id->empty()) {
-      const auto parsed = json::parse(body);
-      if (parsed) *id = text_at(*parsed, "lease_id");
-    }
     const bool renews = std::string_view(directory).ends_with("renew");
-    return {renews ? What::renewed : What::lease, *std::move(id)};
+    const What what = renews ? What::renewed : What::lease;
+    // The server takes the body's before the path's; a body may be a form.
+    const auto parsed = json::parse(body);
+    std::string named = parsed ? std::string(text_at(*parsed, "lease_id"))
+                               : query_value(body, "lease_id").value_or("");
+    if (named.empty()) return {what, *std::move(id)};
+    return {what, std::move(named), *std::move(id)};
   }
   if (is_below(path, "auth/token")) {
     if (path.find("revoke") != path.npos) return {What::tokens, {}};

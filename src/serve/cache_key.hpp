@@ -49,6 +49,12 @@ struct CachedAnswer {
                                         const config::Cache& config);
 [[nodiscard]] CachedAnswer judge_token(int status, const http::Headers& headers,
                                        std::string_view body);
+// What an answer tells of a token's life: a login, a renewal, a look-up.
+struct TokenSeen {
+  std::string token;  // its digest
+  Duration ttl{};     // zero: it never ends
+};
+[[nodiscard]] std::optional<TokenSeen> token_seen(std::string_view path, std::string_view body);
 // The same body with what is left of the lease.
 [[nodiscard]] Secret with_duration(std::string_view body, const CachedAnswer& answer,
                                    Duration left);
@@ -65,6 +71,7 @@ struct Eviction {
     token_renewed
   } what = What::nothing;
   std::string value = {};
+  std::string other = {};  // of a lease: the one in the path where the body names one, too
 };
 // How tokens are known: never by themselves.
 [[nodiscard]] std::string token_digest(std::string_view token);

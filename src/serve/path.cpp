@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/utf8.hpp"
+#include "http/message.hpp"
 
 namespace keybearer::serve {
 namespace {
@@ -72,6 +73,9 @@ std::string_view Target::trimmed() const {
 result<Target> parse_target(std::string_view target) {
   Target out;
   if (const auto scheme = target.find("://"); scheme != target.npos && !target.starts_with('/')) {
+    if (!http::same_name(target.substr(0, scheme), "http") &&
+        !http::same_name(target.substr(0, scheme), "https"))
+      return bad("its scheme is not http");
     std::string_view rest = target.substr(scheme + 3);
     const auto slash = rest.find_first_of("/?");
     out.authority = rest.substr(0, slash);
@@ -106,9 +110,9 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
     const auto end = query.find('&');
     const std::string_view item = query.substr(0, end);
     const auto equals = item.find('=');
-    if (decoded(item.substr(0, equals), true) == name) {
-      return decoded(equals == item.npos ? "" : item.substr(equals + 1), true).value_or("");
-    }
+    const auto value = decoded(equals == item.npos ? "" : item.substr(equals + 1), true);
+    // What Go's parser can't read, it passes over: the next of that name counts.
+    if (value && !item.contains(';') && decoded(item.substr(0, equals), true) == name) return value;
     query.remove_prefix(end == query.npos ? query.size() : end + 1);
   }
   return std::nullopt;

@@ -39,7 +39,11 @@ struct Login {
 class Proxy {
  public:
   Proxy(vault::Session& session, Login login, config::ApiProxy config, Cache& cache)
-      : session_(session), login_(std::move(login)), config_(config), cache_(cache) {}
+      : session_(session), login_(std::move(login)), config_(config), cache_(cache) {
+    cache_.send_by([this](Cache::Errand errand) { return run_errand(std::move(errand)); });
+  }
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
 
   [[nodiscard]] RouteHandler handler();
   // What the cache has, for Route::at_once: a read that no rule and no wait stands before.
@@ -73,6 +77,8 @@ class Proxy {
   static boost::asio::awaitable<Fetched> fetch(Proxy* proxy, std::shared_ptr<const Outgoing> out);
   static boost::asio::awaitable<result<std::string>> current_version(
       Proxy* proxy, std::shared_ptr<const Outgoing> out, std::string metadata);
+  // For the cache's renewals, which end before it does.
+  boost::asio::awaitable<Fetched> run_errand(Cache::Errand errand);
   static boost::asio::awaitable<void> clear_cache(Proxy* proxy, http::Exchange* exchange);
   void observe(const Job& job, int status, std::string_view answer, Instant asked);
   boost::asio::awaitable<void> refuse(Job& job, Refusal refusal);

@@ -100,6 +100,33 @@ awaitable<Fetched> Proxy::fetch(Proxy* proxy, std::shared_ptr<const Outgoing> ou
   co_return fetched;
 }
 
+awaitable<Fetched> Proxy::run_errand(Cache::Errand errand) {
+  auto out = std::make_shared<Outgoing>();
+  out->method = errand.method;
+  out->path = errand.path;
+  out->target = "/v1/" + errand.path;
+  out->ours = errand.token.empty();
+  http::RequestHead head;
+  head.headers.emplace_back("X-Vault-Namespace", errand.vault_namespace);
+  if (!out->ours) head.headers.emplace_back("X-Vault-Token", errand.token.reveal());
+  if (!errand.body.empty()) {
+    head.headers.emplace_back("Content-Type", "application/json");
+    out->body = std::make_shared<const Secret>(std::move(errand.body));
+  }
+  out->headers = headers_up(head, {.credential = out->ours ? Credential::ours : Credential::clients,
+                                   .plain_content = true,
+                                   .vault_namespace = session_.vault_namespace()});
+  if (out->ours) {
+    out->token = session_.token();
+    if (out->token == nullptr) {
+      co_return Fetched{.error = Error{ErrorKind::network, "not logged in"}};
+    }
+    out->accessor = login_.accessor();
+    out->mount = login_.mount();
+  }
+  co_return co_await fetch(this, std::move(out));
+}
+
 // One cheap read, without any secret in it.
 awaitable<result<std::string>> Proxy::current_version(Proxy* proxy,
                                                       std::shared_ptr<const Outgoing> out,
@@ -178,7 +205,8 @@ awaitable<bool> Proxy::run_cached(Job& job) {
                        .query = std::string(query),
                        .token = token_digest(job.ours() ? job.token->reveal() : token),
                        .maker = job.ours() ? login_.number() : 0,
-                       .own_namespace = !own.empty(),
+                       .vault_namespace = std::string(own),
+                       .bearer = job.ours() ? Secret() : Secret(token),
                        .makes_token = makes_token};
     std::string key = key_of(job.head(), job.request, job.ours(), makes_token ? "POST" : method,
                              out->body ? out->body->reveal() : std::string_view{});
@@ -193,7 +221,7 @@ awaitable<bool> Proxy::run_cached(Job& job) {
       co_return true;
     }
     const bool denied = !served.hit && !served.answer.error && served.answer.status == 403;
-    if (denied && !job.ours()) cache_.denied(clients_token(job.head()));
+    if (denied && !job.ours()) cache_.denied(clients_token(job.head()), own);
     if (denied && job.ours() && again &&
         (session_.token() != job.token || !co_await login_.token_is_good())) {
       if (!co_await wait_for_token(job, job.token)) co_return true;
@@ -237,7 +265,7 @@ awaitable<void> Proxy::respond(Job& job, const Served& served) {
 void Proxy::observe(const Job& job, int status, std::string_view answer, Instant asked) {
   if (!cache_.enabled()) return;
   if (status == 403 && job.credential == Credential::clients)
-    cache_.denied(clients_token(job.head()));
+    cache_.denied(clients_token(job.head()), job.head().header("X-Vault-Namespace"));
   const std::string_view body = job.whole != nullptr ? job.whole->bytes().reveal() : "";
   cache_.observe(job.request.asked.method, job.request.asked.path, body, status, answer, asked);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace keybearer::serve {
 namespace {
@@ -23,6 +24,15 @@ std::string_view host_of(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
+// "", ":" or ":8200".
+bool is_port(std::string_view text) {
+  if (text.size() <= 1) return true;
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), number);
+  return text[1] != '-' && error == std::errc{} && end == text.data() + text.size() && number > 0 &&
+         number <= 65535;
+}
+
 // A name or an address, and at most one port. An empty one is judged elsewhere.
 bool is_authority(std::string_view text) {
   const bool v6 = text.starts_with('[');
@@ -30,8 +40,7 @@ bool is_authority(std::string_view text) {
   if (end == text.npos) return false;
   const std::string_view host = text.substr(0, end), port = text.substr(v6 ? end + 1 : end);
   if (!port.empty() && !port.starts_with(':')) return false;
-  return (port.empty() || port.find_first_not_of("0123456789", 1) == port.npos) &&
-         host.find_first_of("/@, ") == host.npos;
+  return is_port(port) && host.find_first_of("/@, \t") == host.npos;
 }
 
 bool is_true(std::string_view text) {  // Go: strconv.ParseBool

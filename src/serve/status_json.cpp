@@ -85,7 +85,7 @@ Value secret(const Snapshot& s, const Snapshot::Secret& secret, Audience audienc
   using State = Snapshot::Secret::State;
   Value map = Value::map();
   map.set("path", secret.path);
-  map.set("kind", secret.kind);
+  map.set("kind", text_or_null(secret.kind));
   map.set("state", state_of(secret, s.now));
   const auto left = time_left(secret, s.now);
   map.set("ttl", left ? seconds(*left) : Value());

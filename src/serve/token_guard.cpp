@@ -41,6 +41,13 @@ bool names_ours(std::string_view body, const OwnLogin& own) {
          (!own.accessor.empty() && body.contains(own.accessor));
 }
 
+// The server reads the first value and asks for no end, and takes any depth: what we can't read could
+// name our token.
+bool is_unreadable(std::string_view body) {
+  const auto first = body.find_first_not_of(" \t\r\n");
+  return first != body.npos && body[first] == '{' && !json::parse(body);
+}
+
 // Leases of logins stand below auth/MOUNT: does this id or prefix reach the one of ours?
 bool reaches_login(std::string_view lease, std::string_view mount) {
   while (lease.starts_with('/')) lease.remove_prefix(1);
@@ -147,6 +154,9 @@ bool needs_body(std::string_view path) {
 std::optional<Refusal> check_token_use(const http::RequestHead& head, std::string_view path,
                                        std::string_view body, const OwnLogin& own,
                                        bool made_with_ours, bool creation_allowed) {
+  if (needs_body(path) && is_unreadable(body))
+    return Refusal{
+        .status = 400, .text = "keybearer: the body is not JSON that can be read", .check = "body"};
   const bool with_own_token =
       made_with_ours || (!own.token.empty() && clients_token(head) == own.token);
   const auto revoked = [] { return refuse("this would revoke the token of keybearer itself"); };

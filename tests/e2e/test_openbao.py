@@ -6,6 +6,8 @@ import pytest
 from bases import LOGIN, S2_READONLY, kv_base, login_files, s2_base, s2_toml, toml
 from harness import EX_CONFIG, OpenBao, Scenario, observe, wait_for
 from harness.stub import Front
+from proxy_clients import CLIENTS, Access, in_one_form
+from test_proxy_clients import World
 
 # --- the same scenarios: pytest takes them with the fixture `s` of this file
 
@@ -195,6 +197,28 @@ def test_the_proxy_in_a_namespace(s, tmp_path):
         assert front.get("/v1/sys/health").json["sealed"] is False
     finally:
         front.close()
+
+
+@pytest.mark.parametrize("client", ["hvac", "go", "bao"])
+def test_60_a_client_in_a_namespace(s, tmp_path, client):
+    world = World(s, tmp_path, "team-a")
+    try:
+        wanted = world.run(client, world.direct, own=True)
+        assert wanted["kv2_read"] == {"value": "first"} and wanted["self"]["id"] == "own", wanted
+        world.start()
+        assert world.run(client, world.address, own=True) == wanted
+        got = world.run(client, world.address, own=False)
+        assert got["self"] == {"id": "", "accessor": False, "path": "auth/approle/login"}
+        assert {name: got[name] for name in wanted if name not in ("self", "renew_self")} == {
+            name: wanted[name] for name in wanted if name not in ("self", "renew_self")}
+        # keybearer's own namespace counts for who names none.
+        if client != "bao":
+            assert in_one_form(CLIENTS[client](Access(world.address, "", world.role)), "") == got
+        # Another's is another: keybearer's token is none there.
+        for namespace in ("team-b", "team-a/none"):
+            assert world.front.get("/v1/kv/data/app", {"X-Vault-Namespace": namespace}).status in (403, 404)
+    finally:
+        world.close()
 
 
 def test_a_base_that_knows_no_namespace(s):

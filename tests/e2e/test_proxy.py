@@ -1,7 +1,10 @@
 """The proxy of [[listener]], point by point (the numbers are those of the check-list in tests/e2e/README.md): requests in, answers and the
 journal of a recording server out. The cache's points are in test_proxy_cache.py, those with real clients in test_proxy_clients.py."""
+import http.client
 import json
 import os
+import resource
+import select
 import signal
 import socket
 import ssl
@@ -12,7 +15,7 @@ import time
 
 import pytest
 
-from harness import EX_CONFIG, wait_for
+from harness import EX_CONFIG, observe, wait_for
 from harness.stub import ACCESSOR, PROGRAM, TOKEN, Front, Stub, UnixConnection, reply
 
 OK = reply(body={"data": {"value": "v"}})
@@ -149,6 +152,22 @@ def test_05_its_own_token_is_not_revoked(front, stub, path, body, method):
     assert not [r for r in stub.seen() if "revoke" in r.target or "%72" in r.target]
 
 
+ESCAPED = "".join(f"\\u{ord(c):04x}" for c in TOKEN)
+
+
+UNREADABLE = {"something behind it": f'{{"token": "{ESCAPED}"}} x', "another behind it": f' \n{{"token": "{ESCAPED}"}}{{}}',
+              "too deep": f'{{"token": "{ESCAPED}", "x": {"[" * 500}{"]" * 500}}}', "without an end": f'{{"token": "{ESCAPED}"',
+              "a zero byte": f'{{"token": "{ESCAPED}"}}\0', "a lease": '{"lease_id": "auth/approle/login/h1"},'}
+
+
+@pytest.mark.parametrize("path", ["auth/token/revoke", "auth/token/revoke-orphan", "sys/leases/revoke", "auth/token/renew", "ns/auth/token/lookup"])
+@pytest.mark.parametrize("what", UNREADABLE)
+@pytest.mark.parametrize("own", [{}, {"X-Vault-Token": "mine"}], ids=["ours", "own"])
+def test_05_a_body_that_only_the_server_can_read_is_refused(front, stub, path, what, own):
+    answer = front().ask("POST", f"/v1/{path}", UNREADABLE[what], own)
+    assert answer.status == 400 and "JSON" in answer.errors[0] and not stub.seen()
+
+
 def test_05_other_revocations_pass(front, stub):
     f = front()
     for path, body in (("auth/token/revoke", {"token": "other"}), ("auth/token/revoke-accessor", {"accessor": "other"}),
@@ -187,6 +206,20 @@ def test_07_waits_for_the_first_login_then_503(front, stub):
     wait_for(lambda: f.get("/v1/kv/x").status == 200, 20)
     assert not [r for r in stub.seen("GET /v1/kv/x") if r.header("X-Vault-Token") is None]
     assert f.get("/v1/sys/health").status == 200
+
+
+def test_07_a_login_that_comes_in_time_is_waited_for(front, stub):
+    stub.on("GET /v1/kv/x", OK)
+    stub.login_error = reply(503, {"errors": ["Vault is sealed"]})
+    f = front()
+    got = []
+    asking = threading.Thread(target=lambda: got.append(f.get("/v1/kv/x")))
+    asking.start()
+    wait_for(lambda: len([r for r in stub.journal if "login" in r.target]) >= 2, 10)
+    assert asking.is_alive() and not stub.seen("GET /v1/kv/x")
+    stub.login_error = None
+    asking.join(10)
+    assert got[0].status == 200 and [r.header("X-Vault-Token") for r in stub.seen("GET /v1/kv/x")] == [TOKEN]
 
 
 def test_08_logs_in_again_once_when_its_token_dies(front, stub):
@@ -278,7 +311,8 @@ def test_14_a_write_whose_answer_is_lost_is_not_sent_again(front, stub):
 def test_15_a_read_is_sent_again_at_most_once_and_elsewhere(front, stub, tmp_path):
     stub.on("GET /v1/kv/x", lambda r, c: None)
     f = front()
-    assert f.get("/v1/kv/x").status == 502 and len(stub.seen("GET /v1/kv/x")) == 2
+    begin = time.monotonic()
+    assert f.get("/v1/kv/x").status == 502 and len(stub.seen("GET /v1/kv/x")) == 2 and time.monotonic() - begin < 5
     f.close()
     other = Stub()
     other.on("GET /v1/kv/x", OK)
@@ -383,6 +417,62 @@ def test_20_a_client_that_leaves_cancels_its_request(front, stub):
     assert left.wait(5)
 
 
+LATE = reply(body={"data": "late"})
+
+
+@pytest.mark.parametrize("how", ["tcp", "http/1.0", "unix", "begun", "pipelined"])
+def test_20_a_client_that_ends_its_sending_side_only_gets_its_answer(front, stub, tmp_path, how):
+    go, left = threading.Event(), threading.Event()
+
+    def wait(_, connection):
+        if how == "begun":
+            connection.sendall(reply(headers=[("Content-Length", "10"), ("Content-Type", "text/plain")], length=False) + b"first")
+        while not go.wait(0.05):
+            if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) if select.select([connection], [], [], 0)[0] else False:
+                left.set()
+                return None
+        return b"after" if how == "begun" else LATE
+    stub.on("GET /v1/kv/x", wait)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\n' + unix_listener(require_request_header=False))
+    family, address = (socket.AF_UNIX, str(tmp_path / "s")) if how == "unix" else (socket.AF_INET, ("127.0.0.1", f.port))
+    times = 3 if how == "pipelined" else 1
+    with socket.socket(family) as c:
+        c.settimeout(10)
+        c.connect(address)
+        c.sendall(times * request(version="1.0" if how == "http/1.0" else "1.1"))
+        wait_for(lambda: stub.seen("GET /v1/kv/x"), 5)
+        c.shutdown(socket.SHUT_WR)
+        observe(0.7, lambda: left.is_set() and pytest.fail("it was taken for one that has left"), 0.1)
+        go.set()
+        got = b""
+        while (piece := c.recv(65536)):
+            got += piece
+    got = got.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")  # an interim answer, which clients skip
+    assert got.startswith(b"HTTP/1.1 200 ") and got.count(b"HTTP/1.1 200 ") == times
+    assert got.endswith(b"firstafter" if how == "begun" else b'{"data": "late"}')
+    if how == "http/1.0":
+        assert b"100 Continue" not in got
+
+
+def test_20_a_client_that_closes_a_unix_socket_cancels_too(front, stub, tmp_path):
+    left = threading.Event()
+
+    def wait(_, connection):
+        connection.settimeout(10)
+        try:
+            if connection.recv(1) == b"":
+                left.set()
+        except OSError:
+            left.set()
+    stub.on("GET /v1/kv/x", wait)
+    front(listener=unix_listener())
+    with socket.socket(socket.AF_UNIX) as c:
+        c.connect(str(tmp_path / "s"))
+        c.sendall(request())
+        wait_for(lambda: stub.seen("GET /v1/kv/x"), 5)
+    assert left.wait(5)
+
+
 # --- answers -----------------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("status,body", [(400, {"errors": ["bad"]}), (403, {"errors": ["permission denied"]}), (404, {"errors": []}),
@@ -436,10 +526,11 @@ def test_25_gzip_stays_intact(front, stub):
 
 
 def test_26_chunks_pass_as_they_come(front, stub):
-    go = threading.Event()
+    go, sent = threading.Event(), []
 
     def drip(_, connection):
         connection.sendall(reply(headers=[("Transfer-Encoding", "chunked"), ("Content-Type", "text/plain")], length=False))
+        sent.append(time.monotonic())
         connection.sendall(b"5\r\nfirst\r\n")
         go.wait(10)
         connection.sendall(b"4\r\nlast\r\n0\r\n\r\n")
@@ -450,9 +541,12 @@ def test_26_chunks_pass_as_they_come(front, stub):
         got = b""
         while b"first" not in got:  # before the rest was sent at all
             got += c.recv(1000)
+        took = time.monotonic() - sent[0]
         go.set()
         while (piece := c.recv(1000)):
             got += piece
+    print(f"first byte after {took * 1000:.1f} ms")
+    assert took < 0.1  # 5 ms, on a machine that has time
     assert got.endswith(b"4\r\nlast\r\n0\r\n\r\n")
 
 
@@ -608,6 +702,25 @@ def test_51_rules_and_the_dry_run(front, stub):
     assert f.get("/v1/kv/data/other").status == 200 and '"event":"listener.would_refuse"' in f.log
 
 
+@pytest.mark.parametrize("target", [
+    "kv/metadata/app?list=true", "kv/metadata/app?list=1", "kv/metadata/app?list=%zz&list=true", "kv/metadata/app?list=a;b&list=true",
+    "kv/metadata/app?;list=x&list=true", "kv/metadata/app?%6cist=t", "kv/metadata/app?scan=%zz&scan=true", "kv/metadata/app/?list=true",
+    "kv/metadata/App", "kv/metadata/app/", "kv/metadata/app%20", "kv/metadata/app;x", "kv/metadata/app%3bx", "kv/metadata/app%3Fx",
+    "KV/metadata/app", "kv/metadata/app/x", "ns/kv/metadata/app", "sys/../kv/metadata/app", "kv/metadata/./app", "kv//metadata/app",
+    "kv/metadata%2fapp", "kv/metadata/%2e%2e/metadata/app", "kv/metadata/app%00", "kv/metadata/app%e2%80%8b", "kv%5cmetadata%5capp"])
+def test_51_no_spelling_gets_by_a_rule(front, stub, target):
+    """What the server would take for another method or path, a rule does, too."""
+    for path in ("app", "%61pp"):
+        stub.on(f"GET /v1/kv/metadata/{path}", OK)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nallow = ["GET kv/metadata/app"]\n')
+    for good in ("kv/metadata/app", "kv/metadata/%61pp", "kv/metadata/app?list=false&list=true", "kv/metadata/app?list=&list=true", "kv/metadata/app?xlist=true"):
+        assert f.get(f"/v1/{good}").status == 200, good
+    before = len(stub.seen())
+    answer = f.get(f"/v1/{target}")
+    assert answer.status in (400, 403) and answer.errors[0].startswith("keybearer: " if answer.status == 403 else ("keybearer: ", "bad path")), answer
+    assert len(stub.seen()) == before
+
+
 def test_52_slow_and_endless_clients_hurt_nobody(front, stub):
     stub.on("GET /v1/kv/x", OK)
     f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nmax_connections = 64\nheader_timeout = "1s"\nprogress_timeout = "1s"\n')
@@ -640,6 +753,37 @@ def test_52_slow_and_endless_clients_hurt_nobody(front, stub):
     assert f.status("VmRSS") - before < 16 * 1024
     for each in slow:
         each.close()
+
+
+def test_52_ten_thousand_connections(front, stub):
+    stub.on("GET /v1/kv/x", OK)
+    f = front()
+    f.get("/v1/kv/x")
+    before = f.status("VmRSS")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit[1], 12000), limit[1]))
+    open_, count = [], min(limit[1], 12000) - 1000
+    try:
+        for n in range(min(count, 10000)):
+            c = socket.socket()
+            c.settimeout(10)
+            c.connect(("127.0.0.1", f.port))
+            if n % 3:
+                c.sendall(b"GET /v1/kv/x HTTP/1.1\r\nHost: lo"[:n % 31])
+            open_.append(c)
+            if n % 1000 == 0:
+                assert f.get("/v1/kv/x").status == 200
+        assert f.get("/v1/kv/x").status == 200
+        grown = f.status("VmRSS") - before
+        print(f"{len(open_)} connections: {grown} KiB more")
+        with open(PROGRAM, "rb") as file:
+            room = 16 if b"__asan_init" in file.read() else 1  # what was freed is kept for a while
+        assert grown < room * 16 * 1024 and f.process.poll() is None
+    finally:
+        for each in open_:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert f.get("/v1/kv/x").status == 200
 
 
 def test_52_the_rate_of_a_peer(front, stub):
@@ -719,6 +863,57 @@ def test_58_one_line_per_request_at_debug(front, stub):
         f.get("/v1/kv/x")
     wait_for(lambda: f.log.count('"event":"listener.request"') == 10, 5, lambda: f.log)
     assert len(f.log.splitlines()) - before == 10
+
+
+def test_58_a_line_for_each_refusal_and_no_flood(front, stub):
+    f = front()
+    wait_for(lambda: '"event":"server.connected"' in f.log, 5, lambda: f.log)
+    before = len(f.log.splitlines())
+    connection = f.connection()
+    for _ in range(300):
+        assert f.get("/v1/kv/x", guard=False, connection=connection).status == 412
+    wait_for(lambda: f.log.count('"event":"listener.refused"') > 0, 5, lambda: f.log)
+    lines = [json.loads(line) for line in f.log.splitlines()[before:]]
+    refused = [line for line in lines if line["event"] == "listener.refused"]
+    assert 1 <= len(refused) < 100 and {line["level"] for line in refused} == {"info"}, len(refused)
+    assert not [line for line in lines if line["event"] not in ("listener.refused", "listener.request")], lines[:3]
+
+
+def milliseconds(ask, times):
+    took = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        assert ask() == 200
+        took.append((time.perf_counter() - begin) * 1000)
+    return sorted(took)
+
+
+def test_59_it_costs_little(front, stub):
+    """What tests/bench measures, with limits that a busy machine keeps, too."""
+    stub.on("GET /v1/kv/x", OK)
+    f = front(listener='[[listener]]\naddress = "127.0.0.1:PORT"\nmax_connections = 1100\n', config='[cache]\nkv_ttl = "1h"\n')
+    f.get("/v1/kv/x")
+    direct = http.client.HTTPConnection("127.0.0.1", stub.port, timeout=10)
+    through = f.connection()
+
+    def straight():
+        direct.request("GET", "/v1/kv/x")
+        response = direct.getresponse()
+        response.read()
+        return response.status
+    without = milliseconds(straight, 400)
+    added = milliseconds(lambda: f.get("/v1/kv/x", connection=through).status, 400)
+    p50, p99 = added[200] - without[200], added[395] - without[395]
+    print(f"added: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    assert p50 < 5 and p99 < 50
+    idle = f.status("VmRSS")
+    connections = [socket.create_connection(("127.0.0.1", f.port)) for _ in range(1000)]
+    assert f.get("/v1/kv/x", connection=through).status == 200
+    grown = f.status("VmRSS") - idle
+    print(f"idle: {idle} KiB, 1,000 idle connections: {grown} KiB more")
+    assert grown < 16 * 1024
+    for each in connections:
+        each.close()
 
 
 def test_large_bodies_pass_with_flat_memory(front, stub):
@@ -847,6 +1042,26 @@ def test_50_tls_clients_revocation_and_reload(front, stub, tmp_path):
     assert tls_ask(f, ca, other, "/v1/kv/y")[0] == 200 and "listener.tls_reload_failed" in f.log
     # Plain text on it gets no answer, and a half handshake holds nobody up.
     assert b"HTTP/1.1 200" not in f.raw(request())
+
+
+def test_50_the_clients_authority_is_reloaded(front, stub, tmp_path):
+    stub.on("GET /v1/kv/x", OK)
+    (tmp_path / "new").mkdir()
+    ca, new = Authority(tmp_path), Authority(tmp_path / "new")
+    server = ca.issue("server", "serverAuth", "DNS:localhost,IP:127.0.0.1")
+    old_client, new_client = ca.issue("a", "clientAuth", "DNS:a"), new.issue("b", "clientAuth", "DNS:b")
+    (tmp_path / "clients.pem").write_bytes((tmp_path / "ca.pem").read_bytes())
+    f = front(listener=f'[[listener]]\naddress = "127.0.0.1:PORT"\ntls_cert_file = "{server[0]}"\ntls_key_file = "{server[1]}"\n'
+                       f'tls_client_ca_file = "{tmp_path}/clients.pem"\ntls_require_and_verify_client_cert = true\n')
+    assert tls_ask(f, ca, old_client)[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError, IndexError)):
+        tls_ask(f, ca, new_client)
+    (tmp_path / "clients.new").write_bytes((tmp_path / "new" / "ca.pem").read_bytes())
+    os.replace(tmp_path / "clients.new", tmp_path / "clients.pem")
+    assert tls_ask(f, ca, new_client)[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError, IndexError)):
+        tls_ask(f, ca, old_client)
+
 
 # --- what it shows -----------------------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import wait_for
+from harness import observe, wait_for
 from harness.stub import ACCESSOR, TOKEN, Front, Stub, reply
 
 LISTENER = '[[listener]]\naddress = "127.0.0.1:PORT"\n'
@@ -145,7 +145,8 @@ def test_34_logins_and_new_tokens_are_never_merged(front, stub):
         assert len(tokens) == 3
 
 
-EVICTING = [("PUT", "sys/leases/revoke", {"lease_id": "LEASE"}), ("PUT", "sys/leases/revoke/LEASE", None),
+EVICTING = [("PUT", "sys/leases/revoke", "lease_id=LEASE"), ("PUT", "sys/leases/revoke/other", {"lease_id": "LEASE"}),
+            ("PUT", "sys/leases/revoke", {"lease_id": "LEASE"}), ("PUT", "sys/leases/revoke/LEASE", None),
             ("PUT", "sys/revoke", {"lease_id": "LEASE"}), ("PUT", "sys/leases/revoke-prefix/database/creds/dyn", None),
             ("PUT", "sys/leases/revoke-force/database", None), ("PUT", "sys/leases/revoke", {"lease_id": "LEASE", "sync": False}),
             ("PUT", "sys/revoke-prefix/database", None)]
@@ -158,7 +159,7 @@ def test_35_each_revocation_evicts(front, stub, method, path, body, renewed_befo
     lease = f.get("/v1/database/creds/dyn").json["lease_id"]
     path = path.replace("LEASE", lease)
     body = json.loads(json.dumps(body).replace("LEASE", lease))
-    stub.on(f"{method} /v1/{path}", reply(202 if body and "sync" in body else 204))
+    stub.on(f"{method} /v1/{path}", reply(202 if isinstance(body, dict) and "sync" in body else 204))
     stub.on("PUT /v1/sys/leases/renew", reply(body={"lease_id": lease, "lease_duration": 60, "renewable": True}))
     if renewed_before:
         f.ask("PUT", "/v1/sys/leases/renew", {"lease_id": lease})
@@ -179,6 +180,7 @@ def test_35_a_refused_revocation_evicts_nothing(front, stub):
 def test_35_the_end_of_a_clients_token_evicts_what_it_took(front, stub):
     f = front()
     mine = {"X-Vault-Token": "mine"}
+    f.get("/v1/auth/token/lookup-self", mine)  # how long it lives is known from now on
     f.get("/v1/database/creds/dyn", mine)
     assert f.get("/v1/database/creds/dyn", mine).header("X-Cache") == "HIT"
     f.ask("POST", "/v1/auth/token/revoke-self", {}, mine)
@@ -456,3 +458,132 @@ def test_34_what_was_made_of_keybearers_token_ends_with_it(front, stub, tokens):
     stub.on("GET /v1/kv/x", reply(body={}))
     assert f.get("/v1/kv/x").status == 200 and stub.logins == 2
     assert token_of(f.ask("POST", "/v1/auth/token/create", {})) != one
+
+
+RENEW = "POST /v1/auth/token/renew-self"
+QUICK = 'tokens = true\n[lease]\nmin_remaining = "1s"\n'
+
+
+def creds(f, token, name="dyn"):
+    return f.get(f"/v1/database/creds/{name}", {"X-Vault-Token": token})
+
+
+def test_34_tokens_are_renewed_while_they_are_kept(front, stub, tokens):
+    """By themselves, at the schedule of a lease, with their own token: a login's and a made one's."""
+    stub.ttl_of_tokens = 4
+    stub.on(RENEW, lambda r, c: reply(body={"auth": {"client_token": r.header("X-Vault-Token"), "lease_duration": 600, "renewable": True}}))
+    f = front(QUICK)
+    login = token_of(f.ask(*LOGIN_BOB, {"X-Vault-Namespace": "ns"}))
+    made = token_of(f.ask("POST", "/v1/auth/token/create", {"a": 1}, MINE))
+    wait_for(lambda: len(stub.seen(RENEW)) == 2, 8)
+    assert {(r.header("X-Vault-Token"), r.header("X-Vault-Namespace")) for r in stub.seen(RENEW)} == {(login, "ns"), (made, None)}
+    again = wait_for(lambda: (a := f.ask(*LOGIN_BOB, {"X-Vault-Namespace": "ns"})).json["auth"]["lease_duration"] > 500 and a, 5)
+    assert again.header("X-Cache") == "HIT" and token_of(again) == login and tokens() == 2
+
+
+@pytest.mark.parametrize("answer,kept", [
+    (reply(403, {"errors": ["permission denied"]}), False), (reply(400, {"errors": ["token not found"]}), False), (reply(204), False),
+    (reply(503, {"errors": ["Vault is sealed"]}), True), (reply(429, {"errors": []}), True), (reply(500, {"errors": ["internal"]}), True)],
+                         ids=["403", "400", "204", "503", "429", "500"])
+def test_34_a_renewal_that_is_refused_and_one_that_fails(front, stub, tokens, answer, kept):
+    """Refused: neither the token nor what was taken with it is given again. An outage: it is tried again."""
+    stub.ttl_of_tokens = 12 if kept else 6  # two tries, and time to look before its end
+    stub.on(RENEW, answer)
+    f = front(QUICK)
+    token = token_of(f.ask(*LOGIN_BOB))
+    lease = creds(f, token).json["lease_id"]
+    assert creds(f, token).header("X-Cache") == "HIT"
+    wait_for(lambda: len(stub.seen(RENEW)) >= (2 if kept else 1), 12)
+    if kept:
+        assert token_of(f.ask(*LOGIN_BOB)) == token and creds(f, token).json["lease_id"] == lease
+    else:
+        wait_for(lambda: token_of(f.ask(*LOGIN_BOB)) != token, 2)
+        assert creds(f, token).json["lease_id"] != lease and len(stub.seen(RENEW)) == 1
+
+
+def test_34_who_has_logged_out_is_renewed_no_more(front, stub, tokens):
+    stub.ttl_of_tokens = 3
+    stub.on(RENEW, reply(403, {"errors": ["permission denied"]}))
+    f = front(QUICK)
+    token = token_of(f.ask(*LOGIN_BOB))
+    assert f.ask("POST", "/v1/auth/token/revoke-self", {}, {"X-Vault-Token": token}).status == 204
+    observe(3.5, lambda: stub.seen(RENEW) and pytest.fail("a token that was given back is renewed"), 0.2)
+
+
+def test_34_a_token_that_reaches_its_maximum_is_not_given_to_the_next(front, stub, tokens):
+    stub.ttl_of_tokens = 5
+    stub.on(RENEW, lambda r, c: reply(body={"auth": {"client_token": r.header("X-Vault-Token"), "lease_duration": 2, "renewable": True}}))
+    f = front(QUICK)
+    token = token_of(f.ask(*LOGIN_BOB))
+    wait_for(lambda: stub.seen(RENEW), 8)
+    wait_for(lambda: token_of(f.ask(*LOGIN_BOB)) != token, 5)
+
+
+def test_34_a_lease_is_no_longer_than_the_token_that_took_it(front, stub, tokens):
+    """A lease of 60 s taken with a token of 13 s: what is told is what is left of the token; both are renewed."""
+    stub.ttl_of_tokens = 13
+    for route in (RENEW, "PUT /v1/sys/leases/renew"):
+        stub.on(route, reply(500, {"errors": ["internal"]}))
+    f = front("tokens = true")
+    token = token_of(f.ask(*LOGIN_BOB))
+    assert creds(f, token).json["lease_duration"] == 60  # as the server says it
+    answer = creds(f, token)
+    assert answer.header("X-Cache") == "HIT" and answer.json["lease_duration"] <= 13
+    wait_for(lambda: creds(f, token).header("X-Cache") == "MISS", 5)  # below min_remaining, 10 s
+
+
+def test_34_leases_of_clients_are_renewed_with_their_tokens(front, stub, tokens):
+    stub.ttl_of_leases = 4
+    stub.on("PUT /v1/sys/leases/renew", lambda r, c: reply(body={"lease_id": json.loads(r.body)["lease_id"], "lease_duration": 600, "renewable": True}))
+    f = front(QUICK)
+    token = token_of(f.ask(*LOGIN_BOB))
+    lease = creds(f, token).json["lease_id"]
+    wait_for(lambda: stub.seen("PUT /v1/sys/leases/renew"), 8)
+    [renewal] = stub.seen("PUT /v1/sys/leases/renew")
+    assert renewal.header("X-Vault-Token") == token and json.loads(renewal.body)["lease_id"] == lease
+    answer = wait_for(lambda: (a := creds(f, token)).header("X-Cache") == "HIT" and a, 5)
+    assert answer.json["lease_id"] == lease and 10 < answer.json["lease_duration"] <= 60  # the token's own end
+
+
+def test_39_leases_of_a_token_nothing_is_known_of_are_not_kept(front, stub):
+    """It may end at any time, and what it took with it. A login, a renewal or a look-up through here tells."""
+    f = front()
+    assert [creds(f, "mine").header("X-Cache") for _ in range(2)] == ["MISS", "MISS"]
+    assert f.get("/v1/auth/token/lookup-self", MINE).status == 200
+    assert [creds(f, "mine").header("X-Cache") for _ in range(2)] == ["MISS", "HIT"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_35_a_refusal_is_looked_into(front, stub, gone):
+    """A 403 may mean the path or the token: one look-up with the client's own token tells."""
+    f = front()
+    f.get("/v1/auth/token/lookup-self", MINE)
+    lease = creds(f, "mine").json["lease_id"]
+    stub.on("GET /v1/kv/denied", reply(403, {"errors": ["permission denied"]}))
+    if gone:
+        stub.gone.add("mine")
+    before = len(stub.seen("GET /v1/auth/token/lookup-self"))
+    for _ in range(20):
+        assert f.get("/v1/kv/denied", MINE).errors == ["permission denied"]
+    wait_for(lambda: len(stub.seen("GET /v1/auth/token/lookup-self")) > before, 5)
+    if gone:
+        wait_for(lambda: creds(f, "mine").status == 403, 3)
+    else:
+        assert creds(f, "mine").json["lease_id"] == lease
+        observe(1.5, lambda: None, 0.5)
+        assert len(stub.seen("GET /v1/auth/token/lookup-self")) - before <= 3 and creds(f, "mine").json["lease_id"] == lease
+
+
+def test_35_a_token_is_looked_up_too(front, stub, tokens):
+    f = front('tokens = true\ncheck_interval = "1s"')
+    token = token_of(f.ask(*LOGIN_BOB))
+    stub.gone.add(token)
+    wait_for(lambda: token_of(f.ask(*LOGIN_BOB)) != token, 8)
+
+
+def test_33_lists_where_they_are_asked_for(front, stub):
+    stub.on("GET /v1/kv/metadata/x", reply(body={"data": {"keys": ["a"]}}))
+    for lists, wanted in (("false", ["MISS", "MISS"]), ("true", ["MISS", "HIT"])):
+        f = front(f'kv_ttl = "1h"\nlists = {lists}')
+        assert [f.get("/v1/kv/metadata/x?list=true").header("X-Cache") for _ in range(2)] == wanted
+        f.close()

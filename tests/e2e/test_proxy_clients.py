@@ -16,6 +16,8 @@ from harness import free_port, wait_for
 from harness.stub import Front
 from proxy_clients import CLIENTS, Access, bao, hvac_client, in_one_form, peer
 
+# Vault's own proxy, and OpenBao's.
+OTHERS = {"vault": lambda: [os.path.join(peer("proxy"), "vaultproxy")], "bao": lambda: [bao(), "proxy"]}
 EVERY = ["create", "read", "update", "patch", "delete", "list"]
 BOTH = '[[listener]]\naddress = "127.0.0.1:PORT"\n[[listener]]\ntype = "unix"\naddress = "FOLDER/s"\n'
 
@@ -64,17 +66,17 @@ class World:
     def socket(self):
         return f"unix://{self.directory}/s"
 
-    def other_proxy(self, mode="true"):
-        """bao proxy in front of the same server."""
+    def other_proxy(self, mode="true", kind="vault", more=""):
+        """Another's proxy in front of the same server."""
         port = free_port()
-        path = os.path.join(self.directory, "other.hcl")
+        path = os.path.join(self.directory, f"{kind}.hcl")
         with open(path, "w", encoding="ascii") as file:
             file.write(f'vault {{ address = "{self.direct}" }}\nauto_auth {{ method "approle" {{ config = {{\n'
                        f'role_id_file_path = "{self.s.path("boot/role-id")}"\nsecret_id_file_path = "{self.s.path("boot/secret-id")}"\n'
                        f'remove_secret_id_file_after_reading = false }} }} }}\napi_proxy {{ use_auto_auth_token = {mode} }}\n'
-                       f'listener "tcp" {{\naddress = "127.0.0.1:{port}"\ntls_disable = true }}\n')
-        with open(os.path.join(self.directory, "other.log"), "wb") as log:
-            process = subprocess.Popen([bao(), "proxy", "-config", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                       f'listener "tcp" {{\naddress = "127.0.0.1:{port}"\ntls_disable = true }}\n{more}\n')
+        with open(os.path.join(self.directory, f"{kind}.log"), "wb") as log:
+            process = subprocess.Popen([*OTHERS[kind](), "-config", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                        env={"PATH": os.environ["PATH"], "HOME": str(self.directory)})
         self.close_with.callback(process.wait)
         self.close_with.callback(process.kill)
@@ -135,7 +137,8 @@ def test_60_a_client_sees_no_difference(world, client):
     if client in ("hvac", "go", "curl"):
         assert world.run(client, world.socket, own=True) == wanted
         assert world.run(client, world.socket, own=False) == got
-        assert world.run(client, world.other_proxy(), own=False) == got
+        for kind in OTHERS:
+            assert world.run(client, world.other_proxy(kind=kind), own=False) == got, kind
 
 
 # --- what is not a library ---------------------------------------------------------------------------------------------------------------
@@ -198,9 +201,10 @@ def test_60_consul_template_without_a_token(world):
     own = s.tap.entries("database/creds/readonly")
     assert {e.token for e in own} == {s.tap.entries("kv/data/app")[0].token}
     # Side by side: the same from the other proxy.
-    with consul_template(world, world.other_proxy(), "other") as read:
-        wait_for(lambda: read("rendered") == f"{second} one" and read("list"), 20, lambda: read("log"))
-        wanted = read("list")
+    for kind in OTHERS:
+        with consul_template(world, world.other_proxy(kind=kind), kind) as read:
+            wait_for(lambda: read("rendered") == f"{second} one" and read("list"), 20, lambda: read("log"))
+            wanted = read("list")
     with consul_template(world, world.socket, "unix") as read:
         wait_for(lambda: read("rendered") == f"{second} one" and read("list") == wanted, 20, lambda: read("log"))
 
@@ -269,10 +273,11 @@ def test_13_a_namespace_is_passed_on_and_means_the_same(world):
 
 # --- side by side: what others give away -------------------------------------------------------------------------------------------------
 
-def test_01_what_another_proxy_gives_away(world):
+@pytest.mark.parametrize("kind", OTHERS)
+def test_01_what_another_proxy_gives_away(world, kind):
     """The ways by which a client gets the token of the other proxy (in front of the same server); none works here."""
     world.s.vault.policy("client", **{"auth/token/*": ["create", "read", "update", "list", "sudo"], "kv/*": ["read"]})
-    theirs = world.other_proxy()
+    theirs = world.other_proxy(kind=kind)
     world.start()
 
     def ways(address):
@@ -301,10 +306,41 @@ def test_01_what_another_proxy_gives_away(world):
         assert hvac_client(Access(world.direct), token).secrets.kv.v2.read_secret_version("app", mount_point="kv")
 
 
-def test_22_another_proxy_lets_its_clients_wait(world):
+REVOKE = [("sys/leases/revoke/{}", None), ("sys/revoke", {"lease_id": "{}"}), ("sys/leases/revoke", {"lease_id": "{}", "sync": False})]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_35_what_another_proxy_serves_after_a_revocation(world, kind):
+    """The same requests through each cache: whether a credential that was revoked there is served afterwards."""
+    theirs = world.other_proxy(kind=kind, more="cache { }")
+    world.start(config="[cache]\n")
+
+    def ask(address, method, path, body=None):
+        answer = requests.request(method, f"{address}/v1/{path}", json=body, headers={"X-Vault-Request": "true"}, timeout=20)
+        assert answer.status_code < 300, answer.text
+        return answer
+
+    def dead_served(address, path, body):
+        first = ask(address, "GET", "database/creds/readonly").json()["lease_id"]
+        again = ask(address, "GET", "database/creds/readonly")
+        assert (again.json()["lease_id"], again.headers["X-Cache"]) == (first, "HIT")
+        ask(address, "PUT", path.format(first), body and {**body, "lease_id": first})
+        answer = ask(address, "GET", "database/creds/readonly")
+        served = answer.json()["lease_id"] == first
+        assert answer.headers["X-Cache"] == ("HIT" if served else "MISS")
+        if served:  # so that the next row begins without it
+            ask(address, "PUT", "sys/leases/revoke", {"lease_id": first})
+        return served
+    print(f"{kind} serves a dead credential after:", [path for path, body in REVOKE if dead_served(theirs, path, body)])
+    for path, body in REVOKE:
+        assert not dead_served(world.address, path, body), path
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_22_another_proxy_lets_its_clients_wait(world, kind):
     """A server that is away: the cause at once, where others let the client wait."""
     world.start()
-    theirs = world.other_proxy()
+    theirs = world.other_proxy(kind=kind)
     world.s.tap.refuse()
     begin = time.monotonic()
     ours = world.front.get("/v1/kv/data/app")

@@ -3,6 +3,7 @@ import http.server
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import threading
@@ -117,7 +118,41 @@ INPUTS = {
     "a Redis command": (b"*1\r\n$4\r\nPING\r\n\r\n", [400]),
     "nothing but line ends": (b"\r\n" * 100, [400, 0]),
     "a zero byte": (b"\0" * 64, [400]),
+    "a scheme that is none": (request(target="evil?x://localhost/v1/kv/x"), [400]),
+    "another scheme": (request(target="ftp://localhost/v1/kv/x"), [400]),
+    "an absolute target and another host": (request(target="http://localhost/v1/kv/x", host="evil.example"), [403]),
+    "an absolute target with a port out of range": (request(target="http://localhost:99999/v1/kv/x"), [400]),
+    "the authority form": (request(target="localhost:8200"), [400]),
+    "CONNECT with a body": (b"CONNECT localhost:8200 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc", [405]),
+    "a port out of range": (request(host="localhost:65536"), [400]),
+    "port 0": (request(host="localhost:0"), [400]),
+    "a host with a tab": (request(host="local\thost"), [400]),
+    "a host that is an address in disguise": (request(host="0x7f000001"), [403]),
+    "a blank before a header's name": (request(headers="X-A: 1\r\n X-B: 2\r\n"), [400]),
+    "a blank within a header's name": (request(headers="X A: 1\r\n"), [400]),
+    "a header that is a line alone": (request(headers="X-A\r\n"), [400]),
+    "a chunk with an extension and no end": (post(CHUNKED, "3;a=\"\r\nabc\r\n0;\nX: 1\r\n\r\n"), [400]),
+    "a chunk that is longer than it says": (post(CHUNKED, "2\r\nabc\r\n0\r\n\r\n"), [400]),
+    "a trailer that is folded": (post(CHUNKED, "0\r\nX: 1\r\n y\r\n\r\n"), [400]),
+    "a trailer with a bare line feed": (post(CHUNKED, "0\r\nX: 1\n\r\n"), [400]),
+    "a hundred thousand extensions": (post(CHUNKED, "1;x\r\na\r\n" * 100000 + "0\r\n\r\n"), [400]),
+    "two expectations": (request("POST", headers="Expect: 100-continue\r\nExpect: x\r\nContent-Length: 3\r\n", body="abc"), [417]),
+    "an answer": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", [400]),
+    "an interim answer": (b"HTTP/1.1 100 Continue\r\n\r\n", [400]),
+    "two upgrades": (request(headers=WEBSOCKET + "Upgrade: h2c\r\n"), [400]),
+    "two guards": (request(headers="X-Vault-Request: true\r\n"), [412]),
+    "two wrap times": (request(headers="X-Vault-Wrap-TTL: 1\r\nX-Vault-Wrap-TTL: 2\r\n"), [400]),
 }
+# A length and chunks, whichever comes first and however it is written: none is believed.
+for _length in ("Content-Length: 5", "content-length: 5", "CONTENT-LENGTH:5"):
+    for _coding in ("Transfer-Encoding: chunked", "transfer-encoding: CHUNKED", "Transfer-Encoding:\tchunked", "Transfer-Encoding: identity",
+                    "Transfer-Encoding: chunked, identity", "Transfer-Encoding: x", "Transfer-Encoding:"):
+        for _both in ((_length, _coding), (_coding, _length), (_length, _coding, _length)):
+            INPUTS["; ".join(_both)] = (post("".join(f"{line}\r\n" for line in _both), "0\r\n\r\n"), [400])
+for _odd in ("Transfer-Encoding: \x0bchunked", "Transfer-Encoding: chunked\x00", "Transfer-Encoding : chunked", "Transfer\tEncoding: chunked",
+             "X: y\rTransfer-Encoding: chunked", "X: y\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked,", "Transfer-Encoding: ,chunked",
+             "Transfer-Encoding: chunked;q=1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"):
+    INPUTS[repr(_odd)] = (post(_odd + "\r\n", "0\r\n\r\n"), [400])
 
 
 def first_answer(port, data):
@@ -148,6 +183,96 @@ def test_hostile_input(front, stub, what):
         return
     assert got.count(b"HTTP/1.1 ") == 1 and int(got.split()[1]) in wanted, got[:300]
     assert json.loads(got.split(b"\r\n\r\n", 1)[1])["errors"], got[:300]
+
+
+def test_what_follows_an_error_is_not_read(front, stub):
+    """Pipelined behind each kind of a bad request: one answer, the end, and nothing goes upstream."""
+    stub.on("GET /v1/kv/next", reply(body={}))
+    before = len(stub.journal)
+    following = request(target="/v1/kv/next")
+    for what in ("a header with a blank before its colon", "Content-Length: 5; Transfer-Encoding: chunked", "a chunk below zero", "a trailer that is folded",
+                 "HTTP/1.2", "two hosts", "a target that is folded"):
+        data = INPUTS[what][0] if what in INPUTS else request(target="/v1/kv/x\r\n y")
+        got = front.raw(data + following)
+        assert got.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in got, (what, got)
+    assert len(stub.journal) == before
+
+
+def test_a_refusal_keeps_its_place_in_the_pipeline(front, stub):
+    """What is refused by a rule and not by the parser: each has its answer, in order, its body is not taken for a request."""
+    stub.on("GET /v1/kv/last", reply(body={"last": True}))
+    smuggled = request(target="/v1/kv/smuggled").decode()
+    evil = "Origin: http://evil\r\n"
+    refused = [request(headers=evil), request("POST", headers=f"{evil}Content-Length: {len(smuggled)}\r\n", body=smuggled),
+               request("POST", headers=evil + CHUNKED, body=f"{len(smuggled):x}\r\n{smuggled}\r\n0\r\n\r\n"), request("TRACE"),
+               request("POST", target="/", headers=f"Content-Length: {len(smuggled)}\r\n", body=smuggled)]
+    got = front.raw(b"".join(refused) + request(target="/v1/kv/last", headers="Connection: close\r\n"))
+    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", got)] == [403, 403, 403, 405, 405, 200], got
+    assert b'{"last": true}' in got and not stub.seen("GET /v1/kv/smuggled")
+
+
+def test_a_hundred_thousand_headers_in_small_pieces(front, stub):
+    before, size = len(stub.journal), front.status("VmRSS")
+    got, sent = b"", 0
+    with socket.create_connection(("127.0.0.1", front.port), timeout=15) as connection:
+        try:
+            connection.sendall(b"GET /v1/kv/x HTTP/1.1\r\nHost: localhost\r\n")
+            for number in range(100000):
+                connection.sendall(b"X-%d: 1\r\n" % number)
+                sent += 1
+                if number % 500 == 0 and select.select([connection], [], [], 0)[0]:
+                    break
+            got = connection.recv(1000)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+    assert sent < 100000 and (not got or got.startswith(b"HTTP/1.1 431 ")), (sent, got)
+    assert len(stub.journal) == before and front.status("VmRSS") - size < 8 * 1024
+    assert front.get("/livez").status == 200
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_head_that_comes_byte_by_byte_is_the_same(front, stub, pieces):
+    stub.on("POST /v1/kv/x", lambda r, c: reply(body={"len": len(r.body), "a": r.header("X-A")}))
+    data = request("POST", headers="X-A: b\r\nConnection: close\r\n" + CHUNKED, body="3;x=y\r\nabc\r\n0\r\nX: 1\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", front.port), timeout=15) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(data), pieces):
+            connection.sendall(data[at:at + pieces])
+        got = b""
+        while (piece := connection.recv(65536)):
+            got += piece
+    assert b'{"len": 3, "a": "b"}' in got
+
+
+def test_a_body_that_never_comes_is_waited_for_only_so_long(stub, tmp_path):
+    """Expect: 100-continue, the go-ahead, and then nothing: 408; nothing of it goes upstream."""
+    hurried = Front(tmp_path, stub, listener='[[listener]]\naddress = "127.0.0.1:PORT"\nprogress_timeout = "1s"\nmax_request_size = "1KiB"\n')
+    try:
+        before = len(stub.journal)
+        for framing in ("Content-Length: 3\r\n", CHUNKED):
+            got = hurried.raw(request("POST", headers="Expect: 100-continue\r\n" + framing))
+            assert got.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"), got
+            assert got.count(b"HTTP/1.1 408 ") == 1 and b"Connection: close" in got, got
+        assert not [r for r in stub.journal[before:] if r.method == "POST" and "kv/x" in r.target]
+        # One that is too large is not asked for.
+        got = hurried.raw(request("POST", headers="Expect: 100-continue\r\nContent-Length: 2000\r\n"))
+        assert got.startswith(b"HTTP/1.1 413 ") and got.count(b"HTTP/1.1 ") == 1, got
+    finally:
+        assert hurried.stop() == 0
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", b"HTTP/1.1 102 X\r\n\r\n" * 3])
+def test_the_servers_interim_answers_end_here(front, stub, interim):
+    stub.on("GET /v1/kv/interim", lambda r, c: c.sendall(interim) or reply(body={"data": 1}))
+    got = front.raw(request(target="/v1/kv/interim", headers="Connection: close\r\n"))
+    assert got.startswith(b"HTTP/1.1 200 ") and got.count(b"HTTP/1.1 ") == 1 and b'{"data": 1}' in got
+
+
+def test_http_1_0_kept_alive(front, stub):
+    stub.on("GET /v1/kv/old", reply(body={"data": 1}))
+    old = request(target="/v1/kv/old", version="1.0", headers="Connection: keep-alive\r\n")
+    got = front.raw(2 * old + request(target="/v1/kv/old", version="1.0"))
+    assert got.count(b"HTTP/1.1 200 ") == 3 and got.count(b"Connection: keep-alive") == 2 and got.count(b"Connection: close") == 1
 
 
 def test_trailers_and_extensions_stay_here(front, stub):

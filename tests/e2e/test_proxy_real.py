@@ -1,11 +1,13 @@
 """The proxy before a real server: its token stays its own by the ways that are known, KV, lists, wrapping, errors and the cache."""
+import http.client
 import json
 import socket
 
 import pytest
+import requests
 
 from bases import kv_base, login_files
-from harness import wait_for
+from harness import observe, wait_for
 from harness.stub import Front
 
 CACHE = '[cache]\nkv_ttl = "1m"\n'
@@ -73,12 +75,77 @@ def test_5_its_token_lives_on(s, front):
     assert f.get("/v1/kv/data/app").status == 200
 
 
+def test_5_35_and_51_what_the_server_makes_of_odd_requests(s, front):
+    """Why the proxy reads them as it does: asked directly, the server lists, revokes by a form, takes the body's lease before the path's, and the first
+    JSON value of a body. Through the proxy, none of them gets by."""
+    s.vault.database(s.pg)
+    s.vault.dynamic("readonly", "60s", "10m")
+    s.vault.policy("creds", **{"database/creds/readonly": ["read"]})
+    direct = f"http://127.0.0.1:{s.vault.port}/v1"
+    root = {"X-Vault-Token": s.vault.token, "X-Vault-Request": "true"}
+    f = front(config="[cache]\n", policies=("kv-reader", "tokens", "lister", "creds"),
+              listener='[[listener]]\naddress = "127.0.0.1:PORT"\nallow = ["GET kv/metadata/app", "GET database/creds/readonly", "PUT,POST auth/token/revoke", "PUT sys/leases/*"]\n')
+    s.vault.put("kv/data/app/below", {"value": "x"})
+    for query in ("list=%zz&list=true", "list=a;b&list=true"):
+        connection = http.client.HTTPConnection("127.0.0.1", s.vault.port, timeout=10)
+        connection.request("GET", f"/v1/kv/metadata/app?{query}", headers=root)  # byte for byte
+        assert json.loads(connection.getresponse().read())["data"]["keys"] == ["below"], query
+        assert f.get(f"/v1/kv/metadata/app?{query}").status == 403
+
+    def token():
+        return s.vault.post("auth/token/create", {"policies": ["default"]})["auth"]["client_token"]
+    for tail in (" x", "{}", "\0"):
+        one = token()
+        assert requests.post(f"{direct}/auth/token/revoke", data=json.dumps({"token": one}) + tail, headers=root, timeout=10).status_code == 204
+        assert s.vault.lookup(one) is None
+        other = token()
+        assert f.ask("POST", "/v1/auth/token/revoke", json.dumps({"token": other}) + tail).status == 400 and s.vault.lookup(other)
+    form = {**root, "Content-Type": "application/x-www-form-urlencoded"}
+    for headers, path, body in ((form, "", "lease_id={}"), (root, "/other/lease", '{{"lease_id": "{}"}}')):
+        lease = f.get("/v1/database/creds/readonly").json["lease_id"]
+        assert f.get("/v1/database/creds/readonly").json["lease_id"] == lease
+        answer = f.ask("PUT", f"/v1/sys/leases/revoke{path}", body.format(lease), {k: v for k, v in headers.items() if k != "X-Vault-Token"})
+        assert answer.status == 204 and s.vault.raw("PUT", "sys/leases/lookup", {"lease_id": lease})[0] == 400, answer
+        assert f.get("/v1/database/creds/readonly").json["lease_id"] != lease
+
+
 def test_8_a_dead_token_is_replaced(s, front):
     f = front()
     assert f.get("/v1/kv/data/app").status == 200
     s.vault.request("PUT", "sys/leases/revoke-prefix/auth/approle/login")
     assert f.get("/v1/kv/data/app").status == 200
     assert f.log.count('"event":"auth.login"') == 2
+
+
+def test_34_a_clients_token_and_its_leases_live_and_end_together(s, front):
+    """A login through the proxy: one token for equal logins, renewed beyond its first life, with the lease that it took; all is gone when it is revoked."""
+    s.vault.database(s.pg)
+    s.vault.dynamic("readonly", "5s", "10m")
+    s.vault.policy("client", **{"database/creds/readonly": ["read"], "sys/leases/renew": ["update"], "sys/leases/revoke": ["update"]})
+    role_id, secret_id = s.vault.approle("person", "client", token_ttl="5s", token_max_ttl="10m")
+    f = front(config='[cache]\ntokens = true\n[lease]\nmin_remaining = "1s"\n')
+
+    def log_in():
+        answer = f.ask("POST", "/v1/auth/approle/login", {"role_id": role_id, "secret_id": secret_id})
+        return answer.json["auth"]["client_token"], answer.header("X-Cache")
+
+    def user():
+        return f.get("/v1/database/creds/readonly", {"X-Vault-Token": token}).json["data"]["username"]
+    token, how = log_in()
+    first = user()
+    assert how == "MISS" and log_in() == (token, "HIT") and user() == first
+    observe(7, lambda: None, 1)  # more than both were granted for
+    assert log_in() == (token, "HIT") and user() == first and s.vault.lookup(token)["ttl"] > 0
+    assert s.pg.roles() == [first]
+    # Somebody else revokes the token: its next refusal tells, and neither it nor its lease is served.
+    s.vault.post("auth/token/revoke", {"token": token})
+    wait_for(lambda: f.get("/v1/kv/data/app", {"X-Vault-Token": token}).status == 403, 5)
+    wait_for(lambda: f.get("/v1/database/creds/readonly", {"X-Vault-Token": token}).status == 403, 5)
+    again, how = log_in()
+    assert again != token and how == "MISS"
+    # Logged out by itself: the same.
+    assert f.ask("POST", "/v1/auth/token/revoke-self", {}, {"X-Vault-Token": again}).status == 204
+    assert log_in()[0] != again
 
 
 def test_41_kv_by_its_version(s, front):

@@ -30,7 +30,7 @@ CacheEntry lease_entry(const std::string& id, Instant asked, Duration ttl,
   entry.what.lease_id = "database/creds/" + id + "/1";
   entry.what.ttl = ttl;
   entry.asked = entry.checked = asked;
-  entry.end = asked + ttl;
+  entry.granted = entry.end = asked + ttl;
   entry.body = std::make_shared<const Secret>("{}");
   return entry;
 }
@@ -389,7 +389,7 @@ TEST_CASE("tokens: what is kept of a login, and how it goes") {
     entry.path = "auth/approle/login";
     entry.maker = maker;
     entry.what = kept;
-    entry.end = kStart + 60s;
+    entry.granted = kStart + 60s;
     entry.body = std::make_shared<const Secret>(login);
     (void)core.ask(key, kStart, maker);
     CHECK(core.stored(key, std::move(entry), kStart));

@@ -84,6 +84,12 @@ TEST_CASE("parameters are read as Vault reads them") {
   CHECK(query_value("list", "list") == "");
   CHECK(query_value("list=a+b&list=c", "list") == "a b");
   CHECK_FALSE(query_value("xlist=1", "list").has_value());
+  // Go passes over what it can't read, and the next one counts.
+  for (const char* query : {"list=%zz&list=true", "list=%&list=true", "list=a;b&list=true",
+                            "list=true;&list=true", "list;=x&list=true", "%zz=1&list=true"})
+    CHECK(query_value(query, "list") == "true");
+  CHECK(query_value("list=&list=true", "list") == "");
+  CHECK_FALSE(query_value("list=%zz", "list").has_value());
   CHECK_FALSE(query_value("", "list").has_value());
 }
 

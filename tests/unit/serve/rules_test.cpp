@@ -112,10 +112,13 @@ TEST_CASE("a Host is one name and at most one port") {
       if (name == "Host") value = host;
     return fixture.judge(head_of("GET", "/v1/x", headers));
   };
-  for (const char* good : {"localhost", "localhost:8200", "LOCALHOST:1", "127.0.0.1:8200"})
+  for (const char* good :
+       {"localhost", "localhost:", "localhost:8200", "LOCALHOST:65535", "127.0.0.1:8200"})
     CHECK(judge(good) == 0);
-  for (const char* bad : {"localhost:1:2", "localhost:x", "localhost, evil", "a@localhost",
-                          "localhost/x", "[::1", "[::1]x", "[::1]:1:2"})
+  for (const char* bad :
+       {"localhost:1:2", "localhost:x", "localhost, evil", "a@localhost", "localhost/x", "[::1",
+        "[::1]x", "[::1]:1:2", "localhost:0", "localhost:65536", "localhost:-1", "localhost:+1",
+        "local\thost", "localhost:99999999999999999999"})
     CHECK(judge(bad) == 400);
   CHECK(judge("[::2]:1") == 403);
 }

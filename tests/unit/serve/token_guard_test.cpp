@@ -83,6 +83,18 @@ TEST_CASE("our token is neither revoked nor wrapped, and others are not made of 
     CHECK(judge("auth/token/revoke", "token=" + std::string(kToken), {}, ours) == 403);
     CHECK(judge("auth/token/revoke", R"({"token": "other"})", {}, ours) == 0);
   }
+  // What only the server can read: it takes the first value, of any depth, and whatever follows.
+  const std::string deep = std::string(500, '[') + std::string(500, ']');
+  for (const bool ours : {true, false}) {
+    for (const std::string& body :
+         {named + " x", named + "{}", named.substr(0, named.size() - 1),
+          R"({"token": "other", "x": )" + deep + "}", std::string(" \n{")}) {
+      CAPTURE(body);
+      CHECK(judge("auth/token/revoke", body, {}, ours) == 400);
+      CHECK(judge("ns/sys/leases/revoke", body, {}, ours) == 400);
+      CHECK(judge("kv/data/x", body, {}, ours) == 0);
+    }
+  }
   CHECK(judge("sys/leases/revoke-prefix/auth/approle") == 403);
   CHECK(judge("sys/leases/revoke-prefix/auth/") == 403);
   CHECK(judge("sys/leases/revoke-prefix/") == 403);
