@@ -44,4 +44,26 @@ std::string unknown_command(std::string_view word, std::span<const std::string_v
   return text;
 }
 
+std::string usage_problem(std::span<const std::string> words, std::string why,
+                          std::span<const std::string> options) {
+  const bool alone = words.empty() || words.front().starts_with('-');
+  const std::string command = alone ? "" : words.front();
+  const std::vector<std::string_view> known(options.begin(), options.end());
+  for (const std::string& word : words) {
+    const std::string option = word.substr(0, word.find('='));
+    if (!option.starts_with("--") || std::ranges::find(known, option) != known.end()) continue;
+    const std::string_view meant = config::closest_match(option, known);
+    why = "unknown option " + config::escaped(option);
+    if (!meant.empty()) why += "; did you mean " + std::string(meant) + "?";
+    break;
+  }
+  for (char& letter : why)
+    if (letter == '\n') letter = ' ';
+  if (why.size() > 1 && std::isupper(static_cast<unsigned char>(why[0])) != 0 &&
+      std::islower(static_cast<unsigned char>(why[1])) != 0)
+    why[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(why[0])));
+  return (command.empty() ? "" : config::escaped(command) + ": ") + config::escaped(why) +
+         " (keybearer " + (command.empty() ? "" : config::escaped(command) + " ") + "--help)";
+}
+
 }  // namespace keybearer::cli

@@ -33,4 +33,9 @@ class Named {
 [[nodiscard]] std::string unknown_command(std::string_view word,
                                           std::span<const std::string_view> commands);
 
+// What to say of a command line that CLI11 refuses: `why` is its text, `words` the command and what
+// follows, `options` what the command has.
+[[nodiscard]] std::string usage_problem(std::span<const std::string> words, std::string why,
+                                        std::span<const std::string> options);
+
 }  // namespace keybearer::cli

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/command_words.hpp"
 #include "cli/commands.hpp"
-#include "cli/completion.hpp"
 #include "cli/footers.hpp"
 #include "cli/terminal.hpp"
 #include "config/method.hpp"
@@ -294,25 +294,14 @@ void describe(CLI::App& app, CommandLine& line) {
     add(app, line);
 }
 
-std::vector<CommandWords> words_of(CLI::App& app) {
-  std::vector<CommandWords> all;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    CommandWords words{command->get_name(), command->get_description(), {}};
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames()) words.options.push_back("--" + name);
-      for (const std::string& name : option->get_snames()) words.options.push_back("-" + name);
-    }
-    all.push_back(std::move(words));
-  }
-  return all;
-}
-
-bool takes_value(CLI::App& app, std::string_view name) {
-  for (CLI::App* command : app.get_subcommands({})) {
-    const CLI::Option* option = command->get_option_no_throw(std::string(name));
-    if (option != nullptr) return option->get_expected_min() > 0;
-  }
-  return false;
+// All that the command `words` begin with has, whether they name it or not.
+std::vector<std::string> options_of(const std::vector<std::string>& words) {
+  CLI::App app;
+  CommandLine line;
+  describe(app, line);
+  for (CommandWords& command : words_of(app))
+    if (!words.empty() && command.name == words.front()) return std::move(command.options);
+  return {"--help", "--version"};
 }
 
 // Said by us instead of CLI11: a word that is no command, and a program without "--".
@@ -436,11 +425,14 @@ int main(int argc, char** argv) {
   ours = command_first(std::move(ours),
                        [&app](std::string_view name) { return takes_value(app, name); });
   if (const auto code = refuse(app, ours)) return *code;
+  const std::vector<std::string> given = ours;
   try {
     std::reverse(ours.begin(), ours.end());  // CLI11 takes them from the back
     app.parse(ours);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kOk : kUsage;
+    if (e.get_exit_code() == 0) return app.exit(e) == 0 ? kOk : kUsage;  // help, the version
+    complain(usage_problem(given, e.what(), options_of(given)));
+    return kUsage;
   }
   return dispatch(app, line, std::move(command), separated);
 }

@@ -145,6 +145,8 @@ def test_check_names_the_variables_that_are_withheld(s):
     (["run", "true"], EX_USAGE, "put the program after --: keybearer run ... -- true"),
     (["run", "-c", "x", "sh", "-c", "y"], EX_USAGE, "-- sh"),
     (["rum"], EX_USAGE, 'did you mean "run"?'),
+    (["run", "--onec"], EX_USAGE, "keybearer: run: unknown option --onec; did you mean --once? (keybearer run --help)"),
+    (["-c"], EX_USAGE, "(keybearer --help)"),
     (["completion", "tcsh"], EX_USAGE, "expected bash, zsh or fish"),
     (["get", "kv/a", "--", "x"], EX_USAGE, "only `run`, `check` and `init`"),
 ])

@@ -36,6 +36,25 @@ TEST_CASE("a word that is no command is led to the one that was meant") {
   CHECK_FALSE(unknown_command("a\nb", kCommands).contains('\n'));
 }
 
+TEST_CASE("a command line that is refused is said in one line, with what was meant") {
+  const Words options = {"--once", "--config", "-c", "--help"};
+  const std::pair<Words, const char*> rows[] = {
+      {{"run", "--onec"},
+       "run: unknown option --onec; did you mean --once? (keybearer run --help)"},
+      {{"run", "--confg=x"}, "run: unknown option --confg; did you mean --config? "},
+      {{"run", "-c", "x", "--zzzzzzzz"}, "run: unknown option --zzzzzzzz (keybearer run --help)"},
+      {{"run", "-c"}, "run: 1 required (keybearer run --help)"},
+      {{"-x"}, "1 required (keybearer --help)"},
+      {{"run", "--a\nb"}, "run: unknown option --a\\nb"},
+  };
+  for (const auto& [words, said] : rows) {
+    const std::string text = usage_problem(words, "1 required", options);
+    CHECK_MESSAGE(text.starts_with(said), text);
+  }
+  CHECK(usage_problem(Words{"get"}, "PATH is required\nRun", options) ==
+        "get: PATH is required Run (keybearer get --help)");
+}
+
 TEST_CASE("each shell's script names every command and option; another shell has none") {
   const std::vector<CommandWords> commands = {
       {"run", "start: it's a \"program\"", {"--config", "-c"}}, {"check", "check", {"--show"}}};
