@@ -71,17 +71,23 @@ result<std::vector<std::string>> ids_of(const secrets::SecretStore& secrets,
 }
 
 struct Before {
-  std::uint64_t generation = 0, finished = 0;
+  std::uint64_t generation = 0;
+  Outcomes fetches;
 };
 
-std::uint64_t finished(const secrets::Status& status) {
-  const Outcomes& counted = status.fetches;
+std::uint64_t finished(const Outcomes& counted) {
   return counted.succeeded + counted.refused + counted.unanswered;
+}
+
+// A refusal is counted when it comes; what it means stands only after the token was looked up.
+bool is_over(const secrets::Status& status, const Before& before) {
+  if (status.fetches.succeeded != before.fetches.succeeded) return true;
+  return finished(status.fetches) != finished(before.fetches) && status.error.has_value();
 }
 
 serve::Rotated rotated(const secrets::Status& status, const Before& before) {
   serve::Rotated out{.path = status.path, .text = {}};
-  if (finished(status) == before.finished) {
+  if (!is_over(status, before)) {
     out.text = "no answer yet; it goes on";
   } else if (status.generation != before.generation) {
     out.done = true;
@@ -150,14 +156,14 @@ awaitable<result<std::vector<serve::Rotated>>> rotate(secrets::SecretStore& secr
   for (const std::string& id : *ids) {
     const secrets::Status* status = secrets.status(id);
     if (status == nullptr) continue;
-    if (before.emplace(status->id, Before{status->generation, finished(*status)}).second)
+    if (before.emplace(status->id, Before{status->generation, status->fetches}).second)
       secrets.refresh(status->id);
   }
   const Instant end = Clock::now() + limit;
   const auto pending = [&] {
     return std::ranges::any_of(before, [&secrets](const auto& each) {
       const secrets::Status* status = secrets.status(each.first);
-      return status != nullptr && finished(*status) == each.second.finished;
+      return status != nullptr && !is_over(*status, each.second);
     });
   };
   while (pending() && Clock::now() < end) co_await sleep_for(kLookAgain);
