@@ -226,7 +226,13 @@ bool Supervisor::find_daemon() {
 
 // It may move to another process, as long as its pid file says so (nginx: a new binary).
 void Supervisor::look_at_main_process() {
-  if (exec_.pid_file.empty()) return;
+  if (exec_.pid_file.empty()) {
+    // What ends well and leaves others was not yet it: the middle one of a double fork.
+    if (!spawner_.orphan_ended(daemon_pid_)) return;
+    if (spawner_.orphan_status(daemon_pid_).value_or(ExitStatus{}).shell_code() == 0)
+      (void)find_daemon();
+    return;
+  }
   const bool was_named = main_process_ != MainProcess::unknown;
   const pid_t known = daemon_pid_;
   if (find_daemon()) return;

@@ -136,6 +136,37 @@ TEST_CASE(
   CHECK_FALSE(f.spawner.guarded);
 }
 
+TEST_CASE("the middle process of a double fork is not taken for the daemon once it has ended") {
+  Fixture f;
+  f.exec.forking = true;
+  f.supervisor.configure(f.exec);
+  f.spawner.leaves_tree = true;
+  const auto members = daemon_with_worker();
+  f.spawner.members = {members[0]};
+  f.want("1");
+  f.spawner.exit({false, 0});
+  f.io.advance(1s);
+  REQUIRE(f.supervisor.pid() == 1500);
+  f.spawner.members = {members[1]};
+  f.spawner.ended = {1500};
+  SUBCASE("it ended well: the other one is it") {
+    f.spawner.daemon_status = ExitStatus{};
+    f.spawner.change();
+    f.io.run();
+    CHECK(f.supervisor.pid() == 1501);
+  }
+  SUBCASE("it crashed: that was it, and a worker is left") {
+    f.spawner.daemon_status = ExitStatus{true, 9};
+    f.spawner.change();
+    f.io.run();
+    CHECK(f.supervisor.pid() == 1500);
+  }
+  f.spawner.daemon_status = ExitStatus{true, 9};
+  f.spawner.end_tree();
+  f.io.advance(1s);
+  CHECK(f.code == 137);
+}
+
 TEST_CASE("a program that leaves others behind without exec.forking is no success") {
   Fixture f;
   f.spawner.leaves_tree = true;
