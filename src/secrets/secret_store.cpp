@@ -221,10 +221,8 @@ void SecretStore::configure(Settings settings) {
   impl_->settings = std::move(settings);
   impl_->limit.set_slots(impl_->settings.concurrent);
   std::set<std::shared_ptr<WatchedSecret>> others;
-  for (const auto& [id, secret] : impl_->secrets) {
-    if (asks_otherwise(secret->rule, rule_for(impl_->settings, secret->as_written())))
-      others.insert(secret);
-  }
+  for (const auto& [id, secret] : impl_->secrets)
+    if (is_asked_otherwise(*secret, impl_->settings)) others.insert(secret);
   std::erase_if(impl_->secrets, [&](const auto& each) { return others.contains(each.second); });
   for (const auto& secret : others) impl_->drop(*secret);
   impl_->for_each([this](WatchedSecret& secret) {

@@ -309,7 +309,9 @@ void take_rule(WatchContext& context, WatchedSecret& secret, config::SecretRule 
   if (secret.using_defaults() && secret.rule.defaults != before) apply_defaults(context, secret);
 }
 
-bool asks_otherwise(const config::SecretRule& a, const config::SecretRule& b) {
+bool is_asked_otherwise(const WatchedSecret& secret, const Settings& settings) {
+  const config::SecretRule& a = secret.rule;
+  const config::SecretRule b = rule_for(settings, secret.as_written());
   return a.enabled != b.enabled || a.data != b.data || a.vault_namespace != b.vault_namespace;
 }
 

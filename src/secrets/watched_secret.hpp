@@ -167,9 +167,9 @@ void unlist(WatchContext& context, WatchedSecret& secret);
 
 // Another rule, at a reload; defaults that are served follow it.
 void take_rule(WatchContext& context, WatchedSecret& secret, config::SecretRule rule);
-// With another rule for the same dependency: is it another thing to ask for? (Another version is
-// compared and read like a new one.)
-[[nodiscard]] bool asks_otherwise(const config::SecretRule& a, const config::SecretRule& b);
+// By these settings: is it another thing to ask for? (Another version is compared and read like a
+// new one.)
+[[nodiscard]] bool is_asked_otherwise(const WatchedSecret& secret, const Settings& settings);
 // The [[secret]] for a dependency, or the file's defaults.
 [[nodiscard]] config::SecretRule rule_for(const Settings& settings,
                                           const tmpl::Dependency& dependency);
