@@ -31,21 +31,15 @@ using namespace std::chrono_literals;
 constexpr Duration kRotateLimit = 30s;  // an answer to `rotate` waits no longer
 constexpr std::size_t kEventsKept = 50;
 
-bool is_once(Mode mode) {
-  return mode == Mode::run_once || mode == Mode::render_once || mode == Mode::preview;
-}
-bool is_once_render(Mode mode) {  // no one could look in time
-  return mode == Mode::render_once || mode == Mode::preview;
-}
-bool has_child(Mode mode) {
-  return mode == Mode::run || mode == Mode::run_once;
+std::vector<std::string> files_of(const config::Config& config) {
+  std::vector<std::string> files;
+  for (const std::string& file : config.files) files.push_back(config::absolute_path(file));
+  return files;
 }
 
 InstanceFacts facts_of(const config::Config& config, Mode mode) {
   log::keep_events(kEventsKept);
-  InstanceFacts facts{.name = config.name, .mode = mode};
-  for (const std::string& file : config.files) facts.config.push_back(config::absolute_path(file));
-  return facts;
+  return {.name = config.name, .mode = mode, .config = files_of(config)};
 }
 
 // The words of the configuration and templates in force, whichever those are by then.
@@ -120,12 +114,9 @@ class Agent {
   delivery::Hooks hooks_{executor_, parts_.random, [this](const std::string& destination) {
                            files_.action_done(destination);
                          }};
-  TokenSinks sinks_{client_,
-                    auth_,
-                    mode_ == Mode::preview ? std::vector<config::Sink>{} : config_->auto_auth.sinks,
-                    mode_ != Mode::render_once,
-                    parts_.random,
-                    sink_callbacks()};
+  TokenSinks sinks_{
+      client_,       auth_,           sinks_of(*config_, mode_), mode_ != Mode::render_once,
+      parts_.random, sink_callbacks()};
   const std::unique_ptr<child::Supervisor> supervisor_ = make_supervisor();  // null: no child
   Event ready_;
   DeliveryLoop delivery_;
@@ -179,17 +170,13 @@ Agent::Agent(const asio::any_io_executor& executor, Parts parts,
                                       [this](const ReloadReport& report) {
                                         facts_.reload_failed = !report.applied;
                                         facts_.listeners = listeners_.addresses();
+                                        facts_.config = files_of(config_now());
+                                        if (keeper_) keeper_->configure(config_now());
                                         service_.reloaded();
                                       }}) {}
 
 auth::AuthLoop Agent::make_auth() {
-  return auth::AuthLoop(client_, auth_settings(*config_, mode_),
-                        {.outage = config_->outage,
-                         .start_grace = config_->template_config.start_grace,
-                         .once = is_once(mode_),
-                         .num_retries = config_->vault.retry.num_retries},
-                        has_child(mode_) ? config_->exec.longest_stop() : Duration(0),
-                        parts_.random, notify_,
+  return auth::AuthLoop(client_, auth_settings(*config_, mode_), parts_.random, notify_,
                         cloud_parts(*config_, parts_.environment, parts_.make_cloud_http));
 }
 
@@ -246,7 +233,7 @@ void Agent::on_ready() {
     lifecycle_.end(preview_(delivery_.rendering().renderer.files()));
   } else if (mode_ == Mode::render_once) {
     lifecycle_.spawn(
-        tasks::end_after_commands(hooks_, config_->template_config.start_grace, lifecycle_));
+        tasks::end_after_commands(hooks_, config_now().template_config.start_grace, lifecycle_));
   } else if (!is_once(mode_)) {
     lifecycle_.spawn(tasks::log_server_version(client_, facts_));
   }
@@ -268,8 +255,8 @@ std::optional<int> Agent::open_listeners() {
   cache_.configure(config_->cache, config_->lease);
   add_routes(router_,
              {.proxy = proxy_, .inspected = inspected_, .quit = [this] { lifecycle_.on_stop(); }});
-  if (is_once_render(mode_)) return std::nullopt;
-  if (auto ok = listeners_.configure(config_->listeners, config_->vault.vault_namespace); !ok) {
+  if (auto ok = listeners_.configure(listeners_of(*config_, mode_), config_->vault.vault_namespace);
+      !ok) {
     log::error("listener.failed", ok.error().text);
     return kConfig;
   }

@@ -69,6 +69,7 @@ void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
   });
   for (auto& [destination, generation] : written_) generation = 0;  // compared with the disk again
   links_.secrets.changed().set();
+  replaced_.set();
 }
 
 awaitable<void> DeliveryLoop::run() {

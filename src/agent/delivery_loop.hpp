@@ -61,6 +61,7 @@ class DeliveryLoop {
 
   // Other templates: evaluated at once. The first pass after it decides what is let go.
   void replace(std::shared_ptr<Rendering> rendering);
+  [[nodiscard]] Event& replaced() { return replaced_; }
 
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] const Rendering& rendering() const { return *rendering_; }
@@ -115,7 +116,7 @@ class DeliveryLoop {
   Instant begun_ = Clock::now();
   bool ready_ = false;
   bool stopping_ = false;
-  Event replaced_;  // by a reload
+  Event replaced_;  // the templates and the rules, by a reload
 
   std::uint64_t evaluated_ = 0;  // generation of secrets.changed() at the last evaluation
   render::Evaluation evaluation_;

@@ -1,5 +1,7 @@
 #include "agent/reload.hpp"
 
+#include <algorithm>
+
 #include "agent/settings.hpp"
 #include "base/log.hpp"
 #include "base/timer.hpp"
@@ -17,6 +19,18 @@ std::string joined(const std::vector<std::string>& items) {
   return text;
 }
 
+// The renderer looks into the one that was read: it lives as long.
+std::shared_ptr<const config::Config> in_force(const config::Config& running,
+                                               std::shared_ptr<const config::Config> read) {
+  struct Both {
+    std::shared_ptr<const config::Config> read;
+    config::Config now;
+  };
+  auto now = config::in_force(running, *read);
+  const auto both = std::make_shared<Both>(Both{std::move(read), std::move(now)});
+  return {both, &both->now};
+}
+
 }  // namespace
 
 ReloadReport reload(const ReloadTargets& targets) {
@@ -32,9 +46,11 @@ ReloadReport reload(const ReloadTargets& targets) {
     return report;
   }
   const config::Config& old = *targets.delivery.rendering().config;
+  const auto read = (*loaded)->config;
+  (*loaded)->config = in_force(old, read);
   const config::Config& now = *(*loaded)->config;
   bool other_server = false;
-  for (const config::SectionDiff& section : config::diff(old, now)) {
+  for (const config::SectionDiff& section : config::diff(old, *read)) {
     if (section.effect == config::Effect::same) continue;
     other_server = other_server || section.name == "vault";
     (section.effect == config::Effect::live ? report.changed : report.needs_restart)
@@ -44,21 +60,27 @@ ReloadReport reload(const ReloadTargets& targets) {
     report.problems.push_back({place, why});
     log::error("config.reload_failed", why + "; the running one stays in force");
   };
-  if (auto open = targets.listeners.configure(now.listeners, now.vault.vault_namespace); !open) {
-    reject(now.listeners.front().place, open.error().text);
+  const std::string& space = now.vault.vault_namespace;
+  const auto listeners = listeners_of(now, targets.mode);
+  if (auto open = targets.listeners.configure(listeners, space); !open) {
+    reject(listeners.front().place, open.error().text);
     return report;
   }
   if (auto taken = targets.auth.configure(auth_settings(now, targets.mode)); !taken) {
     reject(now.auto_auth.method.place, taken.error().text);
-    (void)targets.listeners.configure(old.listeners, old.vault.vault_namespace);
+    (void)targets.listeners.configure(listeners_of(old, targets.mode), space);
     return report;
   }
-  if (now.log_level) log::set_level(*now.log_level);
+  for (const std::string& warning : now.warnings) {
+    if (std::ranges::find(old.warnings, warning) == old.warnings.end())
+      log::warn("config.warning", warning);
+  }
+  log::set_level(now.log_level.value_or(log::Level::info));
   if (other_server) {
     targets.session.configure(targets.parts.make_http(now), vault::session_options(now));
   }
-  targets.secrets.configure(secrets::settings_of(now, false));
-  targets.sinks.configure(now.auto_auth.sinks);
+  targets.secrets.configure(secrets::settings_of(now, is_once(targets.mode)));
+  targets.sinks.configure(sinks_of(now, targets.mode));
   log::set_rotation(log_rotation(now));
   withhold_variables(now.credential_variables);
   targets.notifier.configure(now.notify);

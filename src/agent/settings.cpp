@@ -6,6 +6,16 @@
 
 namespace keybearer {
 
+bool is_once(Mode mode) {
+  return mode == Mode::run_once || is_once_render(mode);
+}
+bool is_once_render(Mode mode) {
+  return mode == Mode::render_once || mode == Mode::preview;
+}
+bool has_child(Mode mode) {
+  return mode == Mode::run || mode == Mode::run_once;
+}
+
 config::OnChange default_action(const config::Exec& exec) {
   using Rule = config::RestartOnSecretChanges;
   switch (exec.restart_on_secret_changes) {
@@ -27,10 +37,25 @@ bool revokes_by_default(const config::Config& config, Mode mode) {
 
 }  // namespace
 
-config::AutoAuth auth_settings(const config::Config& config, Mode mode) {
-  config::AutoAuth auth = config.auto_auth;
-  auth.revoke_on_exit = auth.revoke_on_exit.value_or(revokes_by_default(config, mode));
-  return auth;
+auth::Settings auth_settings(const config::Config& config, Mode mode) {
+  auth::Settings settings{
+      .auto_auth = config.auto_auth,
+      .start = {.outage = config.outage,
+                .start_grace = config.template_config.start_grace,
+                .once = is_once(mode),
+                .num_retries = config.vault.retry.num_retries},
+      .stop_margin = has_child(mode) ? config.exec.longest_stop() : Duration(0)};
+  auto& revokes = settings.auto_auth.revoke_on_exit;
+  revokes = revokes.value_or(revokes_by_default(config, mode));
+  return settings;
+}
+
+std::vector<config::Sink> sinks_of(const config::Config& config, Mode mode) {
+  return mode == Mode::preview ? std::vector<config::Sink>{} : config.auto_auth.sinks;
+}
+
+std::vector<config::Listener> listeners_of(const config::Config& config, Mode mode) {
+  return is_once_render(mode) ? std::vector<config::Listener>{} : config.listeners;
 }
 
 log::Rotation log_rotation(const config::Config& config) {

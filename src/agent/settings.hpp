@@ -4,19 +4,30 @@
 #include <string>
 
 #include "agent/agent.hpp"
+#include "auth/auth_loop.hpp"
 #include "auth/cloud.hpp"
 #include "config/config.hpp"
 #include "http/client.hpp"
 
 namespace keybearer {
 
+// A job or a single rendering: what is read once is not looked at again.
+[[nodiscard]] bool is_once(Mode mode);
+// No one could look in time.
+[[nodiscard]] bool is_once_render(Mode mode);
+[[nodiscard]] bool has_child(Mode mode);
+
 // What a change of something asks of the child, when nothing else is said of it.
 [[nodiscard]] config::OnChange default_action(const config::Exec& exec);
-// [auto_auth] with the mode's own defaults.
 // Whether leases are revoked at the exit, where a secret does not say otherwise: not by `render
 // --once`, and not with [state], from which a restart goes on with them.
 [[nodiscard]] bool revokes_leases(const config::Config& config, Mode mode);
-[[nodiscard]] config::AutoAuth auth_settings(const config::Config& config, Mode mode);
+// [auto_auth] with the mode's own defaults, and what rules the login from elsewhere.
+[[nodiscard]] auth::Settings auth_settings(const config::Config& config, Mode mode);
+// A preview writes none.
+[[nodiscard]] std::vector<config::Sink> sinks_of(const config::Config& config, Mode mode);
+// A single rendering opens none.
+[[nodiscard]] std::vector<config::Listener> listeners_of(const config::Config& config, Mode mode);
 [[nodiscard]] log::Rotation log_rotation(const config::Config& config);
 // This keybearer among others: name and host.
 [[nodiscard]] std::string instance_id(const config::Config& config);

@@ -34,7 +34,7 @@ awaitable<void> revoke(const ShutdownParts& parts, Instant deadline) {
 awaitable<void> save_state(const ShutdownParts& parts) {
   const bool leases = revokes_leases(parts.config, parts.mode);
   co_await parts.keeper->save_last(
-      {.token = *auth_settings(parts.config, parts.mode).revoke_on_exit,
+      {.token = *auth_settings(parts.config, parts.mode).auto_auth.revoke_on_exit,
        .lease =
            [&](const lease::SavedSecret& saved) {
              return parts.secrets.revokes(saved.ids.front(), leases);

@@ -78,6 +78,10 @@ void StateKeeper::resume(auth::AuthLoop& auth, secrets::SecretStore& secrets,
   for (lease::Superseded& each : state.superseded) revocations.retire(std::move(each));
 }
 
+void StateKeeper::configure(const config::Config& config) {
+  if (file_.bind(binding_of(config))) touch();
+}
+
 lease::SavedState StateKeeper::collect() const {
   return {auth_->save(), secrets_->save(), revocations_->save()};
 }

@@ -34,6 +34,8 @@ class StateKeeper {
 
   void resume(auth::AuthLoop& auth, secrets::SecretStore& secrets, lease::Revocations& revocations,
               Notify notify);
+  // After a reload: the next state is of the addresses that are asked now.
+  void configure(const config::Config& config);
   void touch() { dirty_.set(); }
   // When a value was last seen has changed: part of the next write, within a minute.
   void touch_later();

@@ -55,11 +55,16 @@ awaitable<void> follow_token(auth::AuthLoop& auth, secrets::SecretStore& secrets
   }
 }
 
-awaitable<void> enforce_start_timeout(const DeliveryLoop& delivery, Lifecycle& lifecycle) {
-  const auto limit = start_timeout(delivery.start_rules());
-  if (!limit) co_return;
-  co_await sleep_for(*limit);
-  if (delivery.ready()) co_return;
+awaitable<void> enforce_start_timeout(DeliveryLoop& delivery, Lifecycle& lifecycle) {
+  const Instant begun = Clock::now();
+  for (;;) {
+    const auto seen = delivery.replaced().generation();
+    const auto limit = start_timeout(delivery.start_rules());
+    const Instant end = limit ? begun + *limit : Instant::max();
+    if (Clock::now() >= end) break;
+    (void)co_await delivery.replaced().wait(seen, end);  // a reload may bring another limit
+    if (delivery.ready()) co_return;
+  }
   const Error reason = start_timeout_error(delivery.start_rules(), delivery.start_facts());
   lifecycle.end(exit_code(reason), reason);
 }

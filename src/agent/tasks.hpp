@@ -27,8 +27,7 @@ using boost::asio::awaitable;
 [[nodiscard]] awaitable<void> follow_token(auth::AuthLoop& auth, secrets::SecretStore& secrets,
                                            TokenSinks& sinks, const DeliveryLoop& delivery,
                                            StateKeeper* keeper);
-[[nodiscard]] awaitable<void> enforce_start_timeout(const DeliveryLoop& delivery,
-                                                    Lifecycle& lifecycle);
+[[nodiscard]] awaitable<void> enforce_start_timeout(DeliveryLoop& delivery, Lifecycle& lifecycle);
 // What a one-shot command waits for, for the person before it.
 [[nodiscard]] awaitable<void> report_waits(secrets::SecretStore& secrets,
                                            const DeliveryLoop& delivery);

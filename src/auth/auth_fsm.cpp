@@ -86,10 +86,12 @@ std::vector<Action> AuthFsm::handle(const AuthEvent& event) {
   return std::exchange(actions_, {});
 }
 
-void AuthFsm::configure(AuthRules rules, MethodTraits traits) {
+void AuthFsm::configure(AuthRules rules, MethodTraits traits, Instant now) {
   rules_ = rules;
   traits_ = traits;
-  schedule_.configure(token_rules(true));
+  for (Backoff* each : {&after_failure_, &after_loss_, &after_news_})
+    each->configure(rules.backoff);
+  step_ = schedule_.configure(token_rules(true), step_, now);
 }
 
 // A start from defaults or from the last good values does not hang on the login: what it still

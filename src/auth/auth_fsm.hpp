@@ -132,7 +132,8 @@ class AuthFsm {
   AuthFsm(AuthRules rules, MethodTraits traits, double jitter, Instant now);
 
   [[nodiscard]] std::vector<Action> handle(const AuthEvent& event);
-  void configure(AuthRules rules, MethodTraits traits);
+  // Other rules, at a reload: from now on.
+  void configure(AuthRules rules, MethodTraits traits, Instant now);
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool waits() const {

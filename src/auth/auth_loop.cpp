@@ -39,8 +39,8 @@ asio::awaitable<result<vault::Auth>> AuthLoop::Impl::send_login(std::optional<Du
 
 // A token of another identity than is wanted is of no use to anybody: revoked at once.
 asio::awaitable<result<>> AuthLoop::Impl::identified(const vault::Auth& auth) {
-  if (!config.verify_identity) co_return result<>{};
-  auto good = verify_identity(*config.verify_identity, auth);
+  if (!settings.auto_auth.verify_identity) co_return result<>{};
+  auto good = verify_identity(*settings.auto_auth.verify_identity, auth);
   if (good || !method->owns_token()) co_return good;
   std::vector<OwnToken> own;
   own.push_back({.token = auth.token, .batch = auth.type == "batch"});
@@ -51,20 +51,20 @@ asio::awaitable<result<>> AuthLoop::Impl::identified(const vault::Auth& auth) {
 asio::awaitable<void> AuthLoop::Impl::log_in() {
   if (next_method) {
     method = std::move(next_method);
-    fsm->configure(rules(), traits_of(*method));
+    fsm->configure(rules(), traits_of(*method), Clock::now());
   }
   const bool first = fsm->state() == State::logging_in;
   const auto limit = first ? time_until(fsm->start_deadline()) : std::nullopt;
   Outcome outcome;
   if (auto content = method->look(); !content) {
     outcome.error = last_error =
-        std::move(content).error().within("login by " + config.method.type);
+        std::move(content).error().within("login by " + settings.auto_auth.method.type);
     co_return tell(Kind::unanswered, std::move(outcome));
   } else {
     outcome.sent = *content;
   }
   auto auth = co_await send_login(limit);
-  Outcomes& outcomes = state.login_outcomes[config.method.type];
+  Outcomes& outcomes = state.login_outcomes[settings.auto_auth.method.type];
   if (auth) {
     if (auto good = co_await identified(*auth); !good) auth = std::unexpected(good.error());
   }
@@ -74,7 +74,8 @@ asio::awaitable<void> AuthLoop::Impl::log_in() {
     outcome.auth = *std::move(auth);
     co_return tell(Kind::granted, std::move(outcome));
   }
-  outcome.error = last_error = std::move(auth).error().within("login by " + config.method.type);
+  outcome.error = last_error =
+      std::move(auth).error().within("login by " + settings.auto_auth.method.type);
   const auto kind = outcome.error->kind;
   // A server that answers 2xx without a token has answered, oddly (T12).
   const bool refused = (!is_outage(kind) && kind != ErrorKind::config) ||
@@ -87,9 +88,9 @@ asio::awaitable<void> AuthLoop::Impl::renew() {
   const auto now = Clock::now();
   const auto left = fsm->schedule().end().value_or(now) - now;
   Outcome outcome;
-  auto auth =
-      co_await client.renew_self(config.increment, std::max<Duration>(left / 3, kLeastAnswerTime),
-                                 fsm->schedule().end() ? now + left / 2 : Instant::max());
+  auto auth = co_await client.renew_self(settings.auto_auth.increment,
+                                         std::max<Duration>(left / 3, kLeastAnswerTime),
+                                         fsm->schedule().end() ? now + left / 2 : Instant::max());
   if (auth) {
     ++state.renewal_outcomes.succeeded;
     outcome.asked = auth->asked;
@@ -183,10 +184,10 @@ asio::awaitable<void> AuthLoop::Impl::step() {
 }
 
 asio::awaitable<Error> AuthLoop::Impl::run() {
-  auto made = make_auth_method(config.method, cloud);
+  auto made = make_auth_method(settings.auto_auth.method, cloud);
   if (!made) co_return std::move(made).error();
   method = *std::move(made);
-  state.method = config.method.type;
+  state.method = settings.auto_auth.method.type;
   fsm.emplace(rules(), traits_of(*method), random.fraction(), Clock::now());
   struct Stop {
     Impl& impl;
@@ -215,22 +216,22 @@ Error AuthLoop::Impl::final_error() const {
     default:
       return {ErrorKind::denied,
               AuthLog::loss(fsm->end()) +
-                  (config.on_renew_failure == OnRenewFailure::relogin
+                  (settings.auto_auth.on_renew_failure == OnRenewFailure::relogin
                        ? "; logging in again is not possible with these credentials"
                        : "; there will be no other (auto_auth.on_renew_failure)")};
   }
 }
 
-result<> AuthLoop::Impl::configure(config::AutoAuth section) {
-  const bool same = section.method == config.method;
+result<> AuthLoop::Impl::configure(Settings next_settings) {
+  const bool same = next_settings.auto_auth.method == settings.auto_auth.method;
   if (!same) {
-    auto made = make_auth_method(section.method, cloud);
+    auto made = make_auth_method(next_settings.auto_auth.method, cloud);
     if (!made) return std::unexpected(std::move(made).error());
     if (fsm) next_method = *std::move(made);
   }
-  config = std::move(section);
+  settings = std::move(next_settings);
   if (!fsm) return {};
-  fsm->configure(rules(), traits_of(next()));
+  fsm->configure(rules(), traits_of(next()), Clock::now());
   if (!same) tell(Kind::reconfigured);
   wake.set();
   return {};
@@ -240,16 +241,14 @@ asio::awaitable<void> AuthLoop::Impl::revoke() {
   client.set_token(nullptr);
   auto own = std::exchange(superseded, {});
   own.insert(own.begin(), std::exchange(current, {}));
-  if (!config.revoke_on_exit.value_or(true)) co_return;
+  if (!settings.auto_auth.revoke_on_exit.value_or(true)) co_return;
   co_await revoke_all(client, std::move(own));
 }
 
-AuthLoop::AuthLoop(vault::Client& client, config::AutoAuth config, StartRules rules,
-                   Duration stop_margin, Random& random, Alarm alarm, CloudParts cloud)
+AuthLoop::AuthLoop(vault::Client& client, Settings settings, Random& random, Alarm alarm,
+                   CloudParts cloud)
     : impl_(new Impl{.client = client,
-                     .config = std::move(config),
-                     .start_rules = rules,
-                     .stop_margin = stop_margin,
+                     .settings = std::move(settings),
                      .random = random,
                      .alarm = std::move(alarm),
                      .cloud = std::move(cloud)}) {}
@@ -264,8 +263,8 @@ void AuthLoop::resume(lease::SavedToken saved) {
 std::optional<lease::SavedToken> AuthLoop::save() const {
   return impl_->save();
 }
-result<> AuthLoop::configure(config::AutoAuth config) {
-  return impl_->configure(std::move(config));
+result<> AuthLoop::configure(Settings settings) {
+  return impl_->configure(std::move(settings));
 }
 Event& AuthLoop::changed() {
   return impl_->changed;

@@ -2,7 +2,9 @@
 // Logs in, keeps the token alive and gets a new one when it ends. The only writer of the client's
 // token.
 //
-//     AuthLoop auth(client, config.auto_auth, {.outage = config.outage, .start_grace = 15s}, 30s,
+//     AuthLoop auth(client,
+//                   {.auto_auth = config.auto_auth, .start = {.outage = config.outage, ...},
+//                    .stop_margin = 30s},
 //                   random, alarm);
 //     group.spawn(keep(auth));                     // co_await auth.run(): an Error means: no
 //                                                  // token, and there will be none
@@ -11,8 +13,8 @@
 //     else this path is denied
 //     co_await auth.revoke();                      // at exit, after run() has been cancelled
 //
-// One executor, one thread. Owns a copy of its section of the configuration; client, random and
-// alarm's captures must outlive it. When to do what is auth/auth_fsm (pure), how to log in is
+// One executor, one thread. Owns a copy of its settings; client, random and alarm's captures must
+// outlive it. When to do what is auth/auth_fsm (pure), how to log in is
 // auth/method. Rules: behaviour T1-T13, sections 5 and 7.
 
 #include <boost/asio/awaitable.hpp>
@@ -61,16 +63,24 @@ struct TokenState {
   Outcomes renewal_outcomes = {};
 };
 
+// What it needs of the configuration, by value: a reload gives it another.
+struct Settings {
+  config::AutoAuth auto_auth;
+  StartRules start = {};
+  // The time that the child needs to stop: with on_renew_failure "exit" run() returns this much
+  // before the token's end.
+  Duration stop_margin{};
+};
+
 class AuthLoop {
  public:
   // Called at most once per loss: ("token.lost" | "login.refused" | "security.wrapping", a sentence
   // without secrets).
   using Alarm = std::function<void(std::string_view event, std::string_view reason)>;
 
-  // `cloud`: what methods need that ask a metadata service or the like. `stop_margin`: the time that the child needs to stop; with on_renew_failure "exit" run()
-  // returns this much before the token's end.
-  AuthLoop(vault::Client& client, config::AutoAuth config, StartRules rules, Duration stop_margin,
-           Random& random, Alarm alarm, CloudParts cloud = {});
+  // `cloud`: what methods need that ask a metadata service or the like.
+  AuthLoop(vault::Client& client, Settings settings, Random& random, Alarm alarm,
+           CloudParts cloud = {});
   ~AuthLoop();
 
   // Returns only when there is no token and will be none. Kinds: denied (exit 77), config (78), an
@@ -84,10 +94,10 @@ class AuthLoop {
   // The token in force, as a restart resumes it; nullopt: none, or it is not ours to keep.
   [[nodiscard]] std::optional<lease::SavedToken> save() const;
 
-  // Another section, at a reload: rules hold from the next answer on; other credentials are tried at
-  // once, and the token in force stays until they have given another. Error kind config: the method
-  // can't be used, and nothing has changed.
-  [[nodiscard]] result<> configure(config::AutoAuth config);
+  // Others, at a reload: rules hold at once, for the start that still waits, too; other credentials
+  // are tried at once, and the token in force stays until they have given another. Error kind
+  // config: the method can't be used, and nothing has changed.
+  [[nodiscard]] result<> configure(Settings settings);
 
   [[nodiscard]] Event& changed();  // after every change of state()
   [[nodiscard]] const TokenState& state() const;

@@ -29,9 +29,7 @@ struct AuthLoop::Impl {
   using Phase = TokenState::Phase;
 
   vault::Client& client;
-  config::AutoAuth config;
-  const StartRules start_rules;
-  const Duration stop_margin;
+  Settings settings;
   Random& random;
   const Alarm alarm;
   const CloudParts cloud;
@@ -120,7 +118,7 @@ struct AuthLoop::Impl {
 
   [[nodiscard]] Error final_error() const;
 
-  result<> configure(config::AutoAuth section);
+  result<> configure(Settings next);
 
   boost::asio::awaitable<void> revoke();
 };

@@ -28,14 +28,15 @@ MethodTraits traits_of(const AuthMethod& method) {
 }
 
 AuthRules AuthLoop::Impl::rules() const {
+  const config::AutoAuth& config = settings.auto_auth;
   return {.renew_at = config.renew_at,
           .min_remaining = config.min_remaining,
           .increment = config.increment,
           .on_renew_failure = config.on_renew_failure,
           .exit_on_err = config.exit_on_err,
           .backoff = {.min = config.min_backoff, .max = config.max_backoff},
-          .start = start_rules,
-          .stop_margin = stop_margin};
+          .start = settings.start,
+          .stop_margin = settings.stop_margin};
 }
 
 void AuthLoop::Impl::tell(Kind kind, Outcome outcome) {
@@ -92,7 +93,7 @@ void AuthLoop::Impl::execute(Action action, Outcome& outcome) {
     case Action::log_invalid:
       return AuthLog::invalid(state.accessor);
     case Action::log_lost: {
-      const bool keep = config.on_renew_failure == OnRenewFailure::keep;
+      const bool keep = settings.auto_auth.on_renew_failure == OnRenewFailure::keep;
       return AuthLog::lost(fsm->end(), state.accessor, keep ? expiry_action() : "an orderly stop");
     }
     case Action::alarm_lost:
@@ -101,7 +102,7 @@ void AuthLoop::Impl::execute(Action action, Outcome& outcome) {
 }
 
 std::string AuthLoop::Impl::expiry_action() const {
-  return AuthLog::expiry_action(config.on_renew_failure, fsm->relogin_allowed());
+  return AuthLog::expiry_action(settings.auto_auth.on_renew_failure, fsm->relogin_allowed());
 }
 
 void AuthLoop::Impl::log_failure(std::string_view event, const Error& error, Instant at) {
@@ -153,8 +154,8 @@ void AuthLoop::Impl::publish() {
 
 void AuthLoop::Impl::adopt(vault::Auth auth) {
   recovered();
-  state.method = config.method.type;
-  state.mount = method->owns_token() ? mount_path(config.method) : "";
+  state.method = settings.auto_auth.method.type;
+  state.mount = method->owns_token() ? mount_path(settings.auto_auth.method) : "";
   AuthLog::login(state.method, state.mount, auth);
   std::erase_if(superseded, [](const OwnToken& own) { return !own.revocable(); });
   if (current.revocable()) superseded.push_back(std::move(current));
@@ -180,9 +181,10 @@ void AuthLoop::Impl::drop_token() {
 
 // What tells one login from another, without its secrets: those may be replaced.
 std::string AuthLoop::Impl::login_id() const {
-  std::string text = config.method.type + '\n' + mount_path(config.method) + '\n' +
-                     config.method.vault_namespace.value_or(client.session().vault_namespace());
-  for (const std::string_view each : config.method.texts())
+  std::string text =
+      settings.auto_auth.method.type + '\n' + mount_path(settings.auto_auth.method) + '\n' +
+      settings.auto_auth.method.vault_namespace.value_or(client.session().vault_namespace());
+  for (const std::string_view each : settings.auto_auth.method.texts())
     text += '\n' + std::to_string(each.size()) + ':' + std::string(each);
   return sha256_hex(text);
 }
@@ -200,7 +202,7 @@ void AuthLoop::Impl::resume() {
               {{"reason", why}, {"next", "login"}});
     return;
   }
-  state.mount = mount_path(config.method);
+  state.mount = mount_path(settings.auto_auth.method);
   state.accessor = token.accessor;
   state.entity_id = token.entity_id;
   state.policies = token.policies;

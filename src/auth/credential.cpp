@@ -17,9 +17,11 @@ namespace {
 
 constexpr std::size_t kMaxCredential = 64 << 10;
 constexpr std::size_t kMaxAttempts = 64;
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
+constexpr std::string_view kBlanks(" \t\r\n\v\f\0", 7);
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // of an editor's UTF-8
 
 std::string_view trimmed(std::string_view text) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   const auto begin = text.find_first_not_of(kBlanks);
   if (begin == text.npos) return {};
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
@@ -100,6 +102,10 @@ result<Secret> CredentialFile::read() {
   if (!content) return content;
   const auto text = trimmed(content->reveal());
   if (text.empty()) return fail(ErrorKind::config, path_ + ": the file is empty");
+  if (text.contains('\0')) {
+    return fail(ErrorKind::config,
+                path_ + ": has NUL bytes in it: it is UTF-16, or no text; write it as UTF-8");
+  }
   if (holds_ == Holds::credential) redactor().add_credential(text);
   read_ = seen_;
   if ((status.st_mode & 077) != 0 && !in_kubernetes_volume(path_) && std::exchange(warns_, false)) {

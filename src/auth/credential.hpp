@@ -19,8 +19,8 @@ namespace keybearer::auth {
 // A content by its keyed hash (base/fingerprint): tells it from others and nothing else.
 using ContentId = std::uint64_t;
 
-// A credential in a file: read whole when the file is another than at the last look, white space at
-// its ends trimmed. What was looked at is remembered whatever the read gave, so that a file that
+// A credential in a file: read whole when the file is another than at the last look; a byte order
+// mark, and white space and NULs at its ends, are no part of it. What was looked at is remembered whatever the read gave, so that a file that
 // can't be used costs one read and one error, not one each time.
 class CredentialFile {
  public:
@@ -33,7 +33,7 @@ class CredentialFile {
       : path_(std::move(path)), warns_(warns), holds_(holds) {}
 
   // Error kind config with the path, of the file as it is now: missing, unreadable, empty, larger
-  // than 64 KiB, not a regular file. The last good content stays.
+  // than 64 KiB, UTF-16, not a regular file. The last good content stays.
   [[nodiscard]] result<> look();
   [[nodiscard]] const Secret& content() const { return content_; }  // empty: none yet
 

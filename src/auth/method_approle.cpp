@@ -114,6 +114,11 @@ class AppRoleMethod : public AuthMethod {
       return "; the server knows no such role: correct the role_id in " + role_id_.place() +
              (role_id_.in_file() ? " (auto_auth.method.role_id_file_path)" : "");
     }
+    if (error.text.contains("CIDR")) {
+      return "; this host's address is not among the role's secret_id_bound_cidrs, or those that "
+             "the "
+             "secret_id was issued for";
+    }
     return "; the secret_id may have expired or been used up, or does not belong to this role_id: "
            "put a new one in " +
            secret_id_.place() + " (servers lock a role for a while after 5 wrong logins)";

@@ -32,6 +32,8 @@ class Backoff {
     return std::max({wait, retry_after.value_or(Duration::zero()), Duration(1)});
   }
   void reset() { failures_ = 0; }
+  // Other bounds, at a reload: what has failed so far still counts.
+  void configure(BackoffBounds bounds) { bounds_ = bounds; }
   [[nodiscard]] int failures() const { return failures_; }
 
  private:

@@ -41,12 +41,18 @@ tmpl::DataSource::Absence FetchedSource::absence(const tmpl::Dependency& depende
   return at == absent_.end() ? Absence::pending : at->second;
 }
 
+const std::string& FetchedSource::path_of(const tmpl::Dependency& dependency) const {
+  const auto at = paths_.find(dependency.id);
+  return at == paths_.end() ? dependency.path : at->second;
+}
+
 awaitable<result<>> FetchedSource::fetch(vault::Client& session,
                                          const tmpl::Dependency& dependency) {
   const auto vault_namespace = secrets::namespace_of(config_, dependency);
   vault::Client& client = session.in_namespace(vault_namespace);
   const auto mount = co_await client.mount_of(dependency.path);
   const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
+  paths_[dependency.id] = path;
   result<vault::Reply> reply = fail(ErrorKind::refused, "");
   // "kv/app" and "kv/data/app" are one secret, read once.
   const bool is_read = dependency.kind == Kind::read;

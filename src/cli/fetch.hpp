@@ -33,12 +33,15 @@ class FetchedSource final : public tmpl::DataSource {
 
   // Reads, lists or writes it; what the server says no to is remembered as absent or denied.
   boost::asio::awaitable<result<>> fetch(vault::Client& client, const tmpl::Dependency& dependency);
+  // Where it was asked for ("kv/data/app" of "kv/app"); before that, as it is written.
+  [[nodiscard]] const std::string& path_of(const tmpl::Dependency& dependency) const;
 
  private:
   const config::Config& config_;
   std::map<std::string, Value> answers_;    // by id
   std::map<std::string, std::string> ids_;  // of what was read, by path as the API has it
   std::map<std::string, Absence> absent_;
+  std::map<std::string, std::string> paths_;  // by id
 };
 
 // Evaluates until nothing more is missing that `wanted` allows to ask for. `failed` gets what the

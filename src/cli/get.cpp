@@ -48,12 +48,11 @@ void print_metadata(const std::string& path, const Value& answer) {
 awaitable<int> show(vault::Client& client, const config::Config& config,
                     tmpl::Dependency dependency, std::string key, bool show_values) {
   FetchedSource source(config);
-  const auto mount = co_await client_for(client, config, dependency).mount_of(dependency.path);
-  const std::string path = api_path(dependency, mount ? &*mount : nullptr).first;
   if (auto fetched = co_await source.fetch(client, dependency); !fetched) {
     complain_of(fetched.error());
     co_return exit_code_of(fetched.error());
   }
+  const std::string& path = source.path_of(dependency);
   const Value* answer = source.find(dependency);
   const Value& data = render::data_of(*answer);
   if (!data.is_map()) {

@@ -2,6 +2,15 @@
 
 namespace keybearer::config {
 
+namespace {
+
+bool same_but_namespace(Vault a, const Vault& b) {
+  a.vault_namespace = b.vault_namespace;
+  return a == b;
+}
+
+}  // namespace
+
 std::vector<SectionDiff> diff(const Config& a, const Config& b) {
   const auto once = [](std::string_view name, bool same) {
     return SectionDiff{name, same ? Effect::same : Effect::restart};
@@ -20,7 +29,9 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       once("log_file", a.log_file == b.log_file),
       live("log_rotate", a.log_rotate == b.log_rotate),
       live("notify", a.notify == b.notify),
-      live("vault", a.vault == b.vault),
+      // Token, leases, mounts and state are all of it.
+      once("vault.namespace", a.vault.vault_namespace == b.vault.vault_namespace),
+      live("vault", same_but_namespace(a.vault, b.vault)),
       live("auto_auth", a.auto_auth == b.auto_auth),
       live("template_config", a.template_config == b.template_config),
       live("lease", a.lease == b.lease),
@@ -37,6 +48,19 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       live("cache", a.cache == b.cache),
       once("state", a.state == b.state),
   };
+}
+
+Config in_force(const Config& running, Config read) {
+  read.name = running.name;
+  read.pid_file = running.pid_file;
+  read.exit_after_auth = running.exit_after_auth;
+  read.hardening = running.hardening;
+  read.log_format = running.log_format;
+  read.log_file = running.log_file;
+  read.vault.vault_namespace = running.vault.vault_namespace;
+  read.control = running.control;
+  read.state = running.state;
+  return read;
 }
 
 }  // namespace keybearer::config

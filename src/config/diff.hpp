@@ -22,7 +22,10 @@ struct SectionDiff {
   Effect effect = Effect::same;
 };
 
-// All sections, always in the same order.
+// All sections, always in the same order; "vault.namespace" is one of its own.
 [[nodiscard]] std::vector<SectionDiff> diff(const Config& before, const Config& after);
+
+// What rules after a reload: `read`, but for what only a restart takes over.
+[[nodiscard]] Config in_force(const Config& running, Config read);
 
 }  // namespace keybearer::config

@@ -65,9 +65,16 @@ TokenStep TokenSchedule::login_refused(Instant now) {
   return last_step(now, now);
 }
 
-void TokenSchedule::configure(TokenRules rules) {
+TokenStep TokenSchedule::configure(TokenRules rules, TokenStep planned, Instant now) {
   rules.relogin = rules.relogin && (rules_.relogin || !ending_);
   rules_ = rules;
+  if (!end_) return planned;
+  using Do = TokenStep::Do;
+  const bool gives_up = planned.what == Do::give_up;
+  if (gives_up || (planned.what == Do::login && !rules_.relogin)) return last_step(now, planned.at);
+  if (planned.what != Do::renew || backoff_.failures() > 0) return planned;
+  const auto at = due_at(*end_ - ttl_);
+  return at < *end_ ? TokenStep{Do::renew, std::max(at, now)} : planned;
 }
 
 TokenStep TokenSchedule::resume(const Saved& saved, Instant now) {

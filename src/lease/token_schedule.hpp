@@ -56,8 +56,9 @@ class TokenSchedule {
                                  std::optional<Duration> retry_after = {});
   [[nodiscard]] TokenStep refused(Instant now);
   [[nodiscard]] TokenStep login_refused(Instant now);
-  // From the next answer on; what the token is good for stays known.
-  void configure(TokenRules rules);
+  // Other rules, at a reload, and what they make of the step that is planned. What the token is good
+  // for stays known.
+  [[nodiscard]] TokenStep configure(TokenRules rules, TokenStep planned, Instant now);
 
   // What a restart of keybearer needs of it.
   struct Saved {

@@ -215,14 +215,18 @@ void SecretStore::Impl::drop(WatchedSecret& secret) {
   announce(*this);
 }
 
+// What is another thing to ask for is let go, as by retain(), with the rule that it was got by: the
+// next evaluation misses it and asks for it again, while all keep what they have.
 void SecretStore::configure(Settings settings) {
   impl_->settings = std::move(settings);
   impl_->limit.set_slots(impl_->settings.concurrent);
+  std::set<std::shared_ptr<WatchedSecret>> others;
+  for (const auto& [id, secret] : impl_->secrets)
+    if (is_asked_otherwise(*secret, impl_->settings)) others.insert(secret);
+  std::erase_if(impl_->secrets, [&](const auto& each) { return others.contains(each.second); });
+  for (const auto& secret : others) impl_->drop(*secret);
   impl_->for_each([this](WatchedSecret& secret) {
-    const bool was_enabled = secret.rule.enabled;
-    secret.rule = rule_for(impl_->settings, secret.dependency);
-    secret.rule.enabled = was_enabled;  // another set of secrets is a matter of retain()
-    secret.note_rule();
+    take_rule(*impl_, secret, rule_for(impl_->settings, secret.as_written()));
     Impl::wake(secret, &Wakeups::reconfigured);
   });
 }

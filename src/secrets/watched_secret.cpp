@@ -78,8 +78,8 @@ Settings settings_of(const config::Config& config, bool once) {
 WatchedSecret::WatchedSecret(tmpl::Dependency d, config::SecretRule r, const config::Retry& retry,
                              double jitter)
     : dependency(std::move(d)), rule(std::move(r)), schedule(schedule_rules(rule, retry), jitter) {
-  // [[secret]] data: what a template reads is written.
   if (dependency.kind == Kinds::read && !rule.data.empty()) {
+    written_by_rule = true;
     dependency.kind = Kinds::write;
     dependency.args.assign(rule.data.begin(), rule.data.end());
   }
@@ -88,6 +88,15 @@ WatchedSecret::WatchedSecret(tmpl::Dependency d, config::SecretRule r, const con
   status.path = dependency.path;
   if (!needs_mount(dependency)) data_path = dependency.path;
   note_rule();
+}
+
+tmpl::Dependency WatchedSecret::as_written() const {
+  tmpl::Dependency written = dependency;
+  if (written_by_rule) {
+    written.kind = Kinds::read;
+    written.args.clear();
+  }
+  return written;
 }
 
 void WatchedSecret::note_rule() {
@@ -292,6 +301,18 @@ std::shared_ptr<WatchedSecret> twin_of(const WatchContext& context, const Watche
       return at->second;
   }
   return nullptr;
+}
+
+void take_rule(WatchContext& context, WatchedSecret& secret, config::SecretRule rule) {
+  const std::string before = std::exchange(secret.rule, std::move(rule)).defaults;
+  secret.note_rule();
+  if (secret.using_defaults() && secret.rule.defaults != before) apply_defaults(context, secret);
+}
+
+bool is_asked_otherwise(const WatchedSecret& secret, const Settings& settings) {
+  const config::SecretRule& a = secret.rule;
+  const config::SecretRule b = rule_for(settings, secret.as_written());
+  return a.enabled != b.enabled || a.data != b.data || a.vault_namespace != b.vault_namespace;
 }
 
 // The table of just this namespace, this version and these data; else the first of its path. One

@@ -57,11 +57,14 @@ struct WatchedSecret {
                 double jitter);
 
   void note_rule();  // to the status
+  // As a template asks for it: before [[secret]] data made it a write.
+  [[nodiscard]] tmpl::Dependency as_written() const;
   [[nodiscard]] const Held* held() const;
   [[nodiscard]] bool using_defaults() const { return std::holds_alternative<Default>(served); }
   [[nodiscard]] bool leased() const { return !status.lease_id.empty() || issued_token != nullptr; }
 
   tmpl::Dependency dependency;
+  bool written_by_rule = false;  // [[secret]] data: what a template reads is written
   config::SecretRule rule;
   lease::SecretSchedule schedule;
   Status status;
@@ -162,6 +165,11 @@ void unlist(WatchContext& context, WatchedSecret& secret);
 // The version of KV v2 that is asked for; "": the newest.
 [[nodiscard]] const std::string& pinned_version(const WatchedSecret& secret);
 
+// Another rule, at a reload; defaults that are served follow it.
+void take_rule(WatchContext& context, WatchedSecret& secret, config::SecretRule rule);
+// By these settings: is it another thing to ask for? (Another version is compared and read like a
+// new one.)
+[[nodiscard]] bool is_asked_otherwise(const WatchedSecret& secret, const Settings& settings);
 // The [[secret]] for a dependency, or the file's defaults.
 [[nodiscard]] config::SecretRule rule_for(const Settings& settings,
                                           const tmpl::Dependency& dependency);

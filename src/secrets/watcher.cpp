@@ -70,6 +70,7 @@ Step Watcher::on_wakeup(Step step) {
   const Wakeups w = std::exchange(s_.wakeups, {});
   if (w.reconfigured) {
     const config::Retry& retry = context_.settings.retry;
+    backoff_.configure({retry.min_backoff, retry.max_backoff});
     const Step planned = s_.schedule.configure(schedule_rules(s_.rule, retry), Clock::now());
     if (s_.status.fetched && s_.status.state == State::fresh) step = planned;
   }

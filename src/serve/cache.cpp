@@ -36,8 +36,17 @@ void Cache::configure(const config::Cache& config, const config::Lease& lease) {
                    .kv_ttl = config.kv_ttl,
                    .min_remaining = lease.min_remaining,
                    .max_stale = config.max_stale});
+  for (auto& [id, renewal] : renewals_) {
+    const bool on_its_way = renewal.step.at == Instant::max();
+    const lease::Step step = renewal.schedule.configure(lease_rules(), Clock::now());
+    if (!on_its_way) renewal.step = step;
+  }
   if (!config.enabled) core_.drop_all();
   changed_.set();
+}
+
+lease::ScheduleRules Cache::lease_rules() const {
+  return {lease_, {}, {1s, 1min}};
 }
 
 // --- asking --------------------------------------------------------------------------------------

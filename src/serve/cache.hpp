@@ -140,6 +140,7 @@ class Cache {
   void drop(const std::string& id);
   boost::asio::awaitable<void> verify(std::string digest, Secret token,
                                       std::string vault_namespace);
+  [[nodiscard]] lease::ScheduleRules lease_rules() const;
   [[nodiscard]] Instant next_due() const;
   void forget_gone_leases();
 

@@ -25,7 +25,7 @@ void Cache::watch(const CacheEntry& entry, const About& about, Instant now) {
   const lease::Kind kind = is_token         ? lease::Kind::token
                            : what.renewable ? lease::Kind::dynamic
                                             : lease::Kind::non_renewable;
-  Renewal renewal{.schedule = lease::SecretSchedule({lease_, {}, {1s, 1min}}, random_.fraction()),
+  Renewal renewal{.schedule = lease::SecretSchedule(lease_rules(), random_.fraction()),
                   .step = {},
                   .path = about.path,
                   .is_token = is_token,

@@ -22,7 +22,7 @@ struct Now {
 [[nodiscard]] Now now_here();
 
 struct Record {
-  std::uint64_t counter = 0;  // grows with each state that is written
+  std::uint64_t counter = 0;  // grows with each state that is written: the time, or one more
   lease::SavedState state;
 };
 

@@ -29,6 +29,7 @@ struct Binding {
   std::string instance;
   std::vector<std::string> addresses;
   std::string vault_namespace;
+  friend bool operator==(const Binding&, const Binding&) = default;
 };
 
 enum class Reason : std::uint8_t {

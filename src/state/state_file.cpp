@@ -55,6 +55,12 @@ std::expected<Content, Refusal> read_own(const std::string& path) {
   return Content{std::move(*bytes), true};
 }
 
+// Where the counter begins when it was lost: what was written before counts as older all the same.
+std::uint64_t milliseconds_now() {
+  const auto time = std::chrono::floor<std::chrono::milliseconds>(wall_now()).time_since_epoch();
+  return time.count() > 0 ? static_cast<std::uint64_t>(time.count()) : 0;
+}
+
 result<> error_of(std::vector<delivery::FileResult> results) {
   for (delivery::FileResult& each : results)
     if (!each.written) return std::unexpected(std::move(each.written).error());
@@ -88,9 +94,17 @@ result<StateFile> StateFile::open(std::string path, Secret key, Binding binding)
                    std::move(binding), std::move(*lock));
 }
 
+bool StateFile::bind(Binding binding) {
+  const bool other = binding != binding_;
+  binding_ = std::move(binding);
+  return other;
+}
+
 std::expected<std::optional<std::uint64_t>, Refusal> StateFile::read_counter() {
   const auto content = read_own(path_ + ".counter");
-  if (!content) return std::unexpected(content.error());
+  if (!content)
+    return std::unexpected(
+        Refusal{content.error().reason, path_ + ".counter: " + content.error().text});
   if (!content->there) return std::nullopt;
   return unseal_counter(key_->reveal(), content->bytes);
 }
@@ -102,6 +116,9 @@ std::expected<Restored, Refusal> StateFile::read() {
   if (counter) {
     has_counter_ = counter->has_value();
     counter_ = counter->value_or(0);
+  } else if (counter.error().reason != Reason::replayed) {
+    // A link or the like: the next one is not written through it.
+    (void)set_aside(path_ + ".counter");
   }
   if (!content->there) return Restored{};
   const auto plain = unseal(key_->reveal(), binding_, content->bytes);
@@ -117,7 +134,7 @@ std::expected<Restored, Refusal> StateFile::read() {
   if (own < **counter)
     return std::unexpected(
         Refusal{Reason::replayed, "an older copy: state " + std::to_string(own) + ", but state " +
-                                      std::to_string(**counter) + " was written"});
+                                      std::to_string(**counter) + " was written after it"});
   counter_ = std::max(counter_, own);
   return restored;
 }
@@ -147,7 +164,7 @@ StateFile::Loaded StateFile::load() {
 }
 
 awaitable<result<>> StateFile::save(lease::SavedState state) {
-  const std::uint64_t written = counter_ + 1;
+  const std::uint64_t written = std::max(counter_ + 1, milliseconds_now());
   // Values count their parts without locks: what is held here ends in this thread.
   const auto record =
       std::make_shared<const Record>(Record{.counter = written, .state = std::move(state)});

@@ -7,8 +7,9 @@
 //     co_await file->save(state);        // beside the loop: nothing waits for the disk
 //
 // Written by delivery's writer: at every moment PATH is the old state or the new one, complete. The
-// counter follows its state, so that a kill in between leaves a state that is newer than it. What
-// is refused is kept as PATH.refused, PATH.refused-2 ...; the next save makes a new one.
+// counter follows its state, so that a kill in between leaves a state that is newer than it. Its
+// numbers are times in milliseconds, or one more than the last where the clock was set back: what
+// was written before the counter was lost is older than all that comes after. What is refused is kept as PATH.refused, PATH.refused-2 ...; the next save makes a new one.
 //
 // One executor, one thread. Rules: section 5 of RULES.md (state).
 
@@ -41,6 +42,8 @@ class StateFile {
 
   // Errors are of kind io; what is on the disk is as it was then.
   [[nodiscard]] boost::asio::awaitable<result<>> save(lease::SavedState state);
+  // Whose the states are that are saved from now on. False: as before.
+  bool bind(Binding binding);
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

@@ -1,5 +1,5 @@
 """What AWS runs, on loopback: STS (which recomputes each signature from the secret keys that it knows), the metadata service of an
-instance (version 2) and that of a container. Credentials are made here and known to STS from then on."""
+instance (version 2) and that of a container, the portal of single sign-on. Credentials are made here and known to STS from then on."""
 import datetime
 import hashlib
 import hmac
@@ -76,6 +76,7 @@ class Aws:
         self.sts_region = "us-east-1"
         self.web_tokens = set()
         self.pod_tokens = set()
+        self.sessions = set()  # of single sign-on
         self.instance_tokens = set()
         self.life = datetime.timedelta(hours=6)
         self.down = set()  # of "sts", "instance", "container"
@@ -85,9 +86,10 @@ class Aws:
         self.sts = Service(self._sts)
         self.instance = Service(self._instance)
         self.container = Service(self._container)
+        self.portal = Service(self._portal)
 
     def close(self):
-        for service in (self.sts, self.instance, self.container):
+        for service in (self.sts, self.instance, self.container, self.portal):
             service.close()
 
     def count(self, service, path=""):
@@ -188,3 +190,13 @@ class Aws:
         if self.pod_tokens and headers.get("authorization") not in self.pod_tokens:
             return 403, "application/json", json.dumps({"code": "AccessDeniedException", "message": "the token is not valid"})
         return 200, "application/json", self._document(self.keys(), AccountId=ACCOUNT)
+
+    def _portal(self, method, path, headers, body):
+        self.asked.append(("portal", method, path))
+        if headers.get("x-amz-sso_bearer_token") not in self.sessions:
+            return 401, "application/json", json.dumps({"message": "Session token not found or invalid", "__type": "UnauthorizedException"})
+        assert path == f"/federation/credentials?role_name=app-role&account_id={ACCOUNT}", path
+        keys = self.keys()
+        ends = datetime.datetime.strptime(keys["expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+        return 200, "application/json", json.dumps({"roleCredentials": {
+            "accessKeyId": keys["id"], "secretAccessKey": keys["secret"], "sessionToken": keys["token"], "expiration": int(1000 * ends.timestamp())}})

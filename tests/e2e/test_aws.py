@@ -1,6 +1,8 @@
 """Method aws against the real server's own back end: the server forwards what was signed to an STS on loopback, which recomputes
 each signature. Every source of credentials, their rotation, refusals and outages."""
 import datetime
+import hashlib
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -104,6 +106,51 @@ def test_container(s, aws, token):
                    {"AWS_CONTAINER_AUTHORIZATION_TOKEN": value})
     start(s, env=env)
     in_(s, aws)
+
+
+class SingleSignOn:
+    """A profile of ~/.aws/config, and its session as `aws sso login` leaves it."""
+
+    def __init__(self, s, aws):
+        self.s, self.aws = s, aws
+        self.env = {"AWS_PROFILE": "p", "AWS_ENDPOINT_URL_SSO": aws.portal.url, **OFF}
+        s.write("home/.aws/config", f"[profile p]\nsso_session = corp\nsso_account_id = {ACCOUNT}\nsso_role_name = app-role\n"
+                                    "region = us-east-1\n[sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://x\n")
+        s.allow("home/.aws/sso/cache/" + self.name)
+
+    name = hashlib.sha1(b"corp", usedforsecurity=False).hexdigest() + ".json"
+
+    def log_in(self, hours):
+        token = self.s.canary("sso-session")
+        self.aws.sessions = {token}
+        ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
+        self.s.write("home/.aws/sso/cache/" + self.name, json.dumps({
+            "accessToken": token, "expiresAt": ends.strftime("%Y-%m-%dT%H:%M:%SZ"), "region": "us-east-1", "startUrl": "https://x"}))
+
+
+def test_single_sign_on_that_has_ended_says_what_to_run(s, aws):
+    session = SingleSignOn(s, aws)
+    agent = start(s, env=session.env)
+    assert agent.wait_exit(5) == EX_CONFIG and session.name in agent.stderr and "aws sso login" in agent.stderr, agent.stderr
+    session.log_in(hours=-1)
+    agent = start(s, env=session.env)
+    assert agent.wait_exit(20) == EX_AUTH and "aws sso login" in agent.stderr and "ended at" in agent.stderr, agent.stderr
+    assert not aws.count("portal") and not s.tap.logins()
+
+
+def test_single_sign_on_and_its_next_session(s, aws):
+    role(s, token_type="batch", token_ttl="8s")
+    session = SingleSignOn(s, aws)
+    session.log_in(hours=8)
+    aws.life = datetime.timedelta(seconds=30)  # each login needs others
+    agent = start(s, env=session.env)
+    in_(s, aws)
+    aws.sessions.clear()  # signed out
+    agent.wait_line("aws sso login", timeout=12)
+    session.log_in(hours=8)
+    known = len([entry for entry in s.tap.logins() if entry.status == 200])
+    wait_for(lambda: len([entry for entry in s.tap.logins() if entry.status == 200]) > known, 12, "a login by the next session")
+    assert agent.alive
 
 
 def test_instance_and_its_region(s, aws):

@@ -15,9 +15,8 @@ EX_USAGE = 64
 
 def keybearer(s, *args, env=None, stdin=""):
     """(exit code, standard output, standard error)"""
-    s.budget = False  # many processes, one after another
     for tap in s._taps:
-        tap.client += 1
+        tap.next_client()
     done = subprocess.run([PROGRAM, *args], cwd=s.work, env=s.environment(env), input=stdin, capture_output=True, text=True,
                           timeout=20, check=False)
     return done.returncode, done.stdout, done.stderr

@@ -102,7 +102,6 @@ def test_link_in_directories_of_our_own(s):
 def test_leftovers_of_a_killed_run_are_swept(s):
     """kill -9 at many moments: the file is old or new, and nothing else is in the directory afterwards."""
     kv_base(s)
-    s.budget = False  # what a killed one had sent may be read when the next is there: whose it was can't be told
     for number in range(8):
         agent = s.render(ONE, dest="out/file", more="")
         s.vault.put("kv/data/app", {"value": s.canary(f"kv-{number}") * 200})

@@ -121,7 +121,7 @@ EXPRESSIONS = ['$v | parseInt', '$v | parseFloat', '$v | parseBool', '$v | parse
 
 def test_errors_of_functions_have_no_value(s):
     odd_base(s, 40)
-    s.budget = False  # as many instances as expressions
+    s.budget = False  # four instances at a time
     agents = []
     for expression in EXPRESSIONS:
         text = HEAD

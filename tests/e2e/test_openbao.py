@@ -164,7 +164,6 @@ def test_leases_of_a_path_that_names_the_namespace(s):
 
 def test_state_with_namespaces(s):
     """A restart neither logs in again nor issues anything; a state of another namespace is not taken."""
-    s.budget = False  # each of them asks at once
     teams(s)
     dynamic(s, ttl="5m")
     s.write("boot/state.key", os.urandom(32))

@@ -34,9 +34,8 @@ def here(block):
 
 
 def keybearer(s, *args):
-    s.budget = False  # many processes, one after another
     for tap in s._taps:
-        tap.client += 1
+        tap.next_client()
     return subprocess.run([PROGRAM, *args], cwd=s.work, env=s.environment(), capture_output=True, text=True, timeout=30, check=False)
 
 

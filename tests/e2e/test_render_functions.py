@@ -153,7 +153,6 @@ function_denylist = ["env"]
 
 def test_a_dry_run_writes_no_file_of_the_template_either(s):
     base(s)
-    s.budget = False  # the first ends while its login is on the way, and the second logs in at once
     text = HEAD + '''[[template]]
 destination = "out/a"
 contents = """{{ "x" | writeToFile "made" "" "" "0600" }}a"""

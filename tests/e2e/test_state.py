@@ -164,7 +164,6 @@ def test_an_older_copy_is_refused(s):
 def test_killed_at_random_moments_it_resumes_or_begins_again(s):
     """The kills themselves are counted in tests/unit/state; here the whole program goes through them."""
     world(s)
-    s.budget = False  # each of them asks at once
     audit = Audit(s)
     choose = random.Random(1)
     for _ in range(200 if os.environ.get("KEYBEARER_LONG") else 12):

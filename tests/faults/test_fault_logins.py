@@ -218,20 +218,44 @@ def test_F45_an_outage_with_client_certificates(s, fronts):
 
 # --- 46: a credential that can't be removed
 
-def test_F46_removal_of_the_secret_id_on_a_read_only_mount(s, mounts):
-    """One warning with the key, the login counts, and neither a later login nor a restart fails because of it."""
+def removed_secret_id(s):
     value = kv_base(s, token_type="batch", token_ttl="6s")
+    return value, s.read("boot/secret-id"), 'type = "approle"\nrole_id_file_path = "boot/role-id"\nsecret_id_file_path = "boot/ro/credential"', \
+        "remove_secret_id_file_after_reading"
+
+
+def removed_jwt(s):
+    value, signer = base(s), Signer(s)
+    enable(s, "jwt")
+    s.vault.post("auth/jwt/config", {"jwt_validation_pubkeys": signer.public})
+    s.vault.post("auth/jwt/role/app", {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "token_policies": "kv-reader",
+                                       "token_type": "batch", "token_ttl": "6s"})
+    key = "remove_jwt_after_reading"
+    return value, signer.token(aud="vault", sub="app"), f'type = "jwt"\nrole = "app"\npath = "boot/ro/credential"\n{key} = true', key
+
+
+def removed_password(s):
+    value, password = base(s), s.canary("password")
+    enable(s, "userpass")
+    s.vault.post("auth/userpass/users/bob", {"password": password, "token_policies": "kv-reader", "token_type": "batch", "token_ttl": "6s"})
+    key = "remove_password_after_reading"
+    return value, password, f'type = "userpass"\nusername = "bob"\npassword_file_path = "boot/ro/credential"\n{key} = true', key
+
+
+@pytest.mark.parametrize("prepare", [removed_secret_id, removed_jwt, removed_password], ids=["approle", "jwt", "userpass"])
+def test_F46_removal_of_a_credential_on_a_read_only_mount(s, mounts, prepare):
+    """One warning with the key, the login counts, and neither a later login nor a restart fails because of it."""
+    value, credential, keys, key = prepare(s)
     mounts.tmpfs("boot/ro")
-    s.write("boot/ro/secret-id", s.read("boot/secret-id"))
+    s.write("boot/ro/credential", credential)
     mounts.readonly(s.path("boot/ro"))
-    keys = 'type = "approle"\nrole_id_file_path = "boot/role-id"\nsecret_id_file_path = "boot/ro/secret-id"'
     for number in (1, 2):
         agent = run(s, keys, None)
         wait_for(lambda: s.read("out/value") == value, 8, "the value")
-        logins = len(s.tap.logins())
-        wait_for(lambda logins=logins: len(s.tap.logins()) >= logins + 2, 14, "two later logins")
-        warned = agent.lines_about("remove_secret_id_file_after_reading", levels=("warn",))
-        assert len(warned) == 1 and "boot/ro/secret-id" in warned[0], agent.stderr
+        logins = len(s.tap.entries("auth/*/login*"))
+        wait_for(lambda logins=logins: len(s.tap.entries("auth/*/login*")) >= logins + 2, 14, "two later logins")
+        warned = agent.lines_about(key, levels=("warn",))
+        assert len(warned) == 1 and "boot/ro/credential" in warned[0], agent.stderr
         assert agent.stop() == 0, number
         os.unlink(s.path("out/value"))
 
@@ -303,3 +327,34 @@ def test_F47_the_reason_of_a_tls_failure(s, fronts, fault, cause):
     wait_for(lambda: told(agent, "secret.recovered"), 10, "the end")
     observe(3, lambda: None, 0.5)
     assert len(told(agent, "secret.recovered")) == 1 and len(told(agent, "secret.failing")) == 1, agent.stderr
+
+
+# A name that nothing knows, of whom the login asks before it can ask the server.
+NAMELESS = {
+    "instance": ('type = "aws"\nrole = "app"', {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://metadata.none.invalid", "AWS_EC2_METADATA_V1_DISABLED": "true"}),
+    "container": ('type = "aws"\nrole = "app"', {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "https://credentials.none.invalid/"}),
+    "STS": ('type = "aws"\nrole = "app"\nregion = "us-east-1"', {"AWS_WEB_IDENTITY_TOKEN_FILE": "boot/jwt", "AWS_ROLE_ARN": "arn:aws:iam::1:role/app",
+                                           "AWS_ENDPOINT_URL_STS": "https://sts.none.invalid", "AWS_EC2_METADATA_DISABLED": "true"}),
+    "gcp": ('type = "gcp"\nrole = "app"', {"GCE_METADATA_HOST": "metadata.none.invalid"}),
+    "azure": ('type = "azure"\nrole = "app"\nresource = "r"', {"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://metadata.none.invalid"}),
+    "exchange": ('type = "azure"\nrole = "app"\nresource = "r"\ntenant_id = "t"\nclient_id = "c"\nfederated_token_file = "boot/jwt"',
+                 {"AZURE_AUTHORITY_HOST": "https://login.none.invalid"}),
+}
+
+
+@pytest.mark.parametrize("who", NAMELESS)
+def test_F47_the_name_of_a_login_s_third_party_is_not_found(s, who):
+    """Told within a second and once, with the name and that it is the look-up; the server is not asked; a stop is obeyed."""
+    base(s)
+    s.write("boot/jwt", Signer(s).token(aud="x", sub="y"))
+    method, env = NAMELESS[who]
+    agent = run(s, method, env)
+    started = time.monotonic()
+    agent.wait_line("none.invalid", timeout=5)
+    assert time.monotonic() - started < 2
+    observe(5, lambda: None, 1.0)
+    lines = agent.lines_about("none.invalid", levels=("warn", "error"))
+    assert len(lines) == 1 and "name" in lines[0] and "not found" in lines[0], agent.stderr
+    assert "vault." not in lines[0], "it is not the server's name"
+    assert agent.alive and not s.tap.entries("auth/*/login*")
+    assert agent.stop(3) == 75

@@ -6,6 +6,8 @@
 //     login.cloud.http.answer("GET http://...", 200, "...");
 //     login.server->answer("POST /v1/auth/gcp/login", 200, R"({"auth":{...}})");
 //     const auto auth = login.run();
+//     const Error error = login.refused();                     // where none comes of it
+//     login.directory.write("key", "...");
 
 #include <doctest/doctest.h>
 
@@ -17,11 +19,13 @@
 #include "support/fake_cloud.hpp"
 #include "support/fake_http.hpp"
 #include "support/io.hpp"
+#include "support/temp_directory.hpp"
 
 namespace keybearer::test {
 
 struct CloudLogin {
   Io io;
+  TempDirectory directory;
   FakeCloud cloud;
   FakeHttp* server = nullptr;
   vault::Client client;
@@ -38,8 +42,14 @@ struct CloudLogin {
             "") {
     method.type = type;
     method.set("role", std::string("app"));
-    server->answer("POST /v1/auth/" + std::string(type) + "/login", 200,
+    server->answer(route(), 200,
                    R"({"auth":{"client_token":"hvs.T","lease_duration":60,"renewable":true}})");
+  }
+
+  // What the server says to it instead.
+  void server_says(int status, std::string_view reason) {
+    server->reset(route());
+    server->answer(route(), status, R"({"errors":[")" + std::string(reason) + "\"]}");
   }
 
   // Looks and logs in, with the method of the first call.
@@ -56,10 +66,24 @@ struct CloudLogin {
     REQUIRE(out);
     return std::move(*out);
   }
+  Error refused() {
+    const auto auth = run();
+    REQUIRE_FALSE(auth);
+    return auth.error();
+  }
+  // The same for a row of a table: its kind and what it says, and what none may show.
+  void check_refused(ErrorKind kind, std::string_view says, std::string_view hidden) {
+    const Error error = refused();
+    CAPTURE(error.text);
+    CHECK(error.kind == kind);
+    CHECK(error.text.contains(says));
+    CHECK_FALSE(error.text.contains(hidden));
+  }
   // Of the last login.
   std::string body() const { return server->asked.empty() ? "" : server->asked.back().body; }
 
  private:
+  [[nodiscard]] std::string route() const { return "POST /v1/auth/" + method.type + "/login"; }
   static boost::asio::awaitable<void> send(CloudLogin& self,
                                            std::optional<result<vault::Auth>>& out) {
     auto auth = co_await self.made->login(self.client, std::nullopt);

@@ -53,6 +53,7 @@ class ModelServer : public http::Client {
   struct Asked {
     std::string route, token, body;
     Instant at;
+    std::string vault_namespace = {};
     int status = 0;  // 0: no answer
   };
 
@@ -63,9 +64,10 @@ class ModelServer : public http::Client {
   Duration token_max_ttl = 24h * 30;
   bool token_renewable = true;
   bool login_allowed = true;
-  std::set<std::string> denied;   // "GET kv/data/app"
-  std::optional<ErrorKind> away;  // no answer to anything
-  std::optional<long> fail_at;    // no answer to this request, from 0
+  std::set<std::string> denied;       // "GET kv/data/app"
+  std::map<std::string, int> broken;  // the same: always this status
+  std::optional<ErrorKind> away;      // no answer to anything
+  std::optional<long> fail_at;        // no answer to this request, from 0
   std::optional<std::pair<int, std::string>> status_for_all = {};  // a page of its own
 
   // What happened.
@@ -118,8 +120,11 @@ class ModelServer : public http::Client {
     asked.push_back(now);
     if (away) co_return fail(*away, "no answer");
     if (fail_at == number) co_return fail(ErrorKind::network, "no answer (chosen)");
-    for (const auto& [name, value] : request.headers)
+    for (const auto& [name, value] : request.headers) {
       if (name == "X-Vault-Wrap-TTL") wrap_ttls.push_back(value);
+      if (name == "X-Vault-Namespace")
+        asked[static_cast<std::size_t>(number)].vault_namespace = value;
+    }
     auto [status, body] = status_for_all ? *status_for_all : answer(now);
     asked[static_cast<std::size_t>(number)].status = status;
     http::Response response;
@@ -163,6 +168,8 @@ class ModelServer : public http::Client {
   Reply answer(const Asked& now) {
     const std::string& route = now.route;
     const std::string path = route.substr(route.find(' ') + 1);
+    if (const auto status = broken.find(route); status != broken.end())
+      return error(status->second, "broken");
     if (path.starts_with("sys/health"))
       return {200, R"({"initialized":true,"sealed":false,"standby":false,"version":"1.14.2"})"};
     if (path == "auth/approle/login") return login();

@@ -80,7 +80,9 @@ result<> CredentialProvider::look_at_token() {
   }
   auto seen = token_->look();
   if (seen || !token_->content().empty()) return {};
-  return std::unexpected(std::move(seen).error().within("AWS credentials: " + source_.text));
+  Error error = std::move(seen).error().within("AWS credentials: " + source_.text);
+  if (source_.kind == Kind::sso) error.text += std::string("; ") + kSsoAdvice;
+  return std::unexpected(std::move(error));
 }
 
 result<ContentId> CredentialProvider::look() {

@@ -107,18 +107,17 @@ awaitable<result<Keys>> container_keys(CloudHttp& http, const Source& source,
 
 awaitable<result<Keys>> sso_keys(CloudHttp& http, const Source& source, const SsoToken& token,
                                  WallTime now, std::string ca_bundle) {
-  constexpr std::string_view kAdvice = "run aws sso login";
   const std::string who =
       "AWS single sign-on, account " + source.account_id + ", role " + source.role_name;
   if (token.expires && *token.expires <= now)
-    co_return fail(ErrorKind::denied, who + ": its session ended at " + time_text(*token.expires) +
-                                          "; " + std::string(kAdvice));
+    co_return fail(ErrorKind::denied,
+                   who + ": its session ended at " + time_text(*token.expires) + "; " + kSsoAdvice);
   auto answer = co_await http.send({.url = source.url,
                                     .secret_headers = {{"x-amz-sso_bearer_token", token.token}},
                                     .reach = Reach::internet,
                                     .ca_cert = std::move(ca_bundle)});
   if (!answer) co_return std::unexpected(std::move(answer).error().within(who));
-  if (answer->status != 200) co_return std::unexpected(refusal(who, *answer, kAdvice));
+  if (answer->status != 200) co_return std::unexpected(refusal(who, *answer, kSsoAdvice));
   co_return read_with(who, parse_sso_reply(answer->body.reveal()));
 }
 

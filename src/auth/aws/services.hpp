@@ -26,6 +26,7 @@ namespace keybearer::auth::aws {
 [[nodiscard]] boost::asio::awaitable<result<Keys>> container_keys(
     CloudHttp& http, const Source& source, std::shared_ptr<const Secret> token);
 
+inline constexpr const char* kSsoAdvice = "run aws sso login";  // only a person can
 // The credentials of the role that single sign-on gives.
 [[nodiscard]] boost::asio::awaitable<result<Keys>> sso_keys(CloudHttp& http, const Source& source,
                                                             const SsoToken& token, WallTime now,

@@ -120,7 +120,7 @@ class Scenario:
     def start(self, *args, env=None, name=None, cwd=None, preexec=None, program=None):
         name = name or f"keybearer{len(self.agents) + 1}"
         for tap in self._taps:
-            tap.client += 1
+            tap.next_client()
         if args[:1] == ("render",) and "--once" in args and "--log-format" not in args:
             args += ("--log-format", "json")  # a command that ends logs text, which events() can't read
         agent = Agent(name, [str(a) for a in args], cwd or self.work, self.environment(env), self.logs, preexec, program)

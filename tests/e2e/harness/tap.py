@@ -50,7 +50,9 @@ class Fault:
 class Tap:
     def __init__(self, canaries):
         self.upstream = None  # (host, port)
-        self.client = 0  # number of the keybearer that is asking: the budget is each one's own
+        self.client = 0  # number of the keybearer that connects now: the budget is each one's own
+        self._clients = {}  # port of a connection -> its keybearer's number
+        self._markers = {}  # port of a marker's connection -> told when it was accepted
         self._canaries = canaries
         self._lock = threading.Lock()
         self._entries = []
@@ -157,6 +159,7 @@ class Tap:
             return
         handler = type("Handler", (_Handler,), {"tap": self})
         self._server = _Server(("127.0.0.1", self.port), handler)
+        self._server.tap = self
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -164,7 +167,33 @@ class Tap:
         self.clear()
         self.refuse()
 
+    def next_client(self):
+        """Another keybearer is asking from now on. Connections that wait to be accepted are still those of the one before."""
+        if self._server:
+            accepted = threading.Event()
+            with socket.socket() as marker:
+                marker.bind(("127.0.0.1", 0))
+                with self._lock:
+                    self._markers[marker.getsockname()[1]] = accepted
+                marker.connect(("127.0.0.1", self.port))
+                assert accepted.wait(10), "the tap accepts no connections"
+        self.client += 1
+
     # --- for the handler
+
+    def _accepted(self, port):
+        """In the order in which connections were made. False: it was a marker."""
+        with self._lock:
+            marker = self._markers.pop(port, None)
+            if marker:
+                marker.set()
+            else:
+                self._clients[port] = self.client
+            return marker is None
+
+    def client_of(self, port):
+        with self._lock:
+            return self._clients.get(port, 0)
 
     def _open(self, sock):
         with self._lock:
@@ -180,7 +209,6 @@ class Tap:
         with self._lock:
             if token:
                 entry.token = self._tokens.setdefault(token, len(self._tokens) + 1)
-            entry.client = self.client
             self._entries.append(entry)
             for fault in self._faults:
                 if fault.matches(entry):
@@ -215,8 +243,8 @@ class Tap:
                 found.append(f"equal requests {1000 * (e.time - previous.time):.0f} ms apart: {e}")
             by_request[key] = e
             written = "" if e.path.startswith("auth/") else json.dumps(e.body, sort_keys=True)
-            by_path[(e.method, e.path, written)].append(e.time)
-        for (method, path, _), times in by_path.items():
+            by_path[(e.method, e.path, written, e.client)].append(e.time)
+        for (method, path, *_), times in by_path.items():
             most = 66 if "/static-creds/" in path else 10
             for first, last in zip(times, times[most - 1:]):
                 if last - first < 8.0:
@@ -229,6 +257,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 256
+    tap = None
+
+    def verify_request(self, request, client_address):
+        return self.tap._accepted(client_address[1])
 
     def handle_error(self, request, client_address):
         pass  # a client that went away is an ordinary event here
@@ -242,6 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self._number = self.tap._open(self.connection)
+        self._client = self.tap.client_of(self.client_address[1])
         self._up = None
 
     def finish(self):
@@ -266,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.loads(content) if content else None
         except ValueError:
             body = None
-        entry = Entry(time.monotonic(), self.command, path, url.query, dict(self.headers), body, 0, self._number)
+        entry = Entry(time.monotonic(), self.command, path, url.query, dict(self.headers), body, 0, self._number, client=self._client)
         fault, released = self.tap._arrived(entry, self.headers.get("X-Vault-Token"))
         if fault and fault.kind == "delay":
             released.wait(fault.seconds)

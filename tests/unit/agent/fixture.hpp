@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "agent/agent.hpp"
+#include "agent/settings.hpp"
 #include "base/log.hpp"
 #include "config/load.hpp"
 #include "support/fake_spawner.hpp"
@@ -29,6 +30,7 @@ class AgentFixture {
   std::shared_ptr<test::ModelServer> server = std::make_shared<test::ModelServer>();
   std::shared_ptr<test::FakeSpawner> spawner = std::make_shared<test::FakeSpawner>();
   int clients_made = 0;
+  http::ClientOptions client_options;  // of the last one
   std::optional<int> code;
   std::exception_ptr failure;
 
@@ -36,8 +38,9 @@ class AgentFixture {
     std::string name = (std::filesystem::temp_directory_path() / "kb-agent-XXXXXX").string();
     REQUIRE(mkdtemp(name.data()) != nullptr);
     directory_ = name;
-    parts_.make_http = [this](const config::Config&) {
+    parts_.make_http = [this](const config::Config& config) {
       ++clients_made;
+      client_options = keybearer::client_options(config);
       return std::make_unique<ForwardingClient>(*server);
     };
     parts_.spawner = spawner;

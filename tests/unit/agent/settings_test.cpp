@@ -42,12 +42,12 @@ TEST_CASE("what a change asks for follows exec.restart_on_secret_changes") {
 
 TEST_CASE("a single rendering leaves its token alive, all else revokes it unless told otherwise") {
   config::Config config;
-  CHECK(auth_settings(config, Mode::run).revoke_on_exit == true);
-  CHECK(auth_settings(config, Mode::run_once).revoke_on_exit == true);
-  CHECK(auth_settings(config, Mode::render).revoke_on_exit == true);
-  CHECK(auth_settings(config, Mode::render_once).revoke_on_exit == false);
+  CHECK(auth_settings(config, Mode::run).auto_auth.revoke_on_exit == true);
+  CHECK(auth_settings(config, Mode::run_once).auto_auth.revoke_on_exit == true);
+  CHECK(auth_settings(config, Mode::render).auto_auth.revoke_on_exit == true);
+  CHECK(auth_settings(config, Mode::render_once).auto_auth.revoke_on_exit == false);
   config.auto_auth.revoke_on_exit = true;
-  CHECK(auth_settings(config, Mode::render_once).revoke_on_exit == true);
+  CHECK(auth_settings(config, Mode::render_once).auto_auth.revoke_on_exit == true);
 }
 
 }  // namespace

@@ -30,13 +30,13 @@ struct World {
     chmod((directory + "/keys/state.key").c_str(), 0600);
   }
   [[nodiscard]] std::string file() const { return directory + "/data/state"; }
-  [[nodiscard]] std::string bytes() const {
+  [[nodiscard]] std::string bytes(const std::string& end = "") const {
     std::stringstream text;
-    text << std::ifstream(file(), std::ios::binary).rdbuf();
+    text << std::ifstream(file() + end, std::ios::binary).rdbuf();
     return text.str();
   }
-  void write(const std::string& content) const {
-    std::ofstream(file(), std::ios::binary | std::ios::trunc) << content;
+  void write(const std::string& content, const std::string& end = "") const {
+    std::ofstream(file() + end, std::ios::binary | std::ios::trunc) << content;
   }
   [[nodiscard]] std::string toml(const std::string& rest) const {
     return more + "[state]\npath = \"" + file() + "\"\nkey_file = \"" + directory +
@@ -337,6 +337,53 @@ TEST_CASE("a state that can't be trusted is refused, kept, and nothing is lost")
     world.run(kDatabase, [](AgentFixture& agent) { CHECK(agent.lines("kept_as=") == 0); });
     CHECK(world.server->logins == logins + 1);
   }
+}
+
+// What a counter can't tell (Z5): then the server does.
+TEST_CASE(
+    "an older state and its counter, both put back: nothing older than the server's is used") {
+  World world;
+  world.run(kDatabase);
+  const std::string state = world.bytes(), counter = world.bytes(".counter");
+  world.server->put("kv/app", R"({"key":"canary-2"})");
+  world.server->leases.begin()->second.revoked = true;
+  world.run(kDatabase, [](AgentFixture& agent) {
+    CHECK(agent.last_spawn() == "spawn KEY=canary-2 USER_NAME=user-2");
+  });
+  world.write(state);
+  world.write(counter, ".counter");
+  world.run(kDatabase, [](AgentFixture& agent) {
+    CHECK(agent.lines("kept_as=") == 0);
+    CHECK(agent.spawns() == 1);
+    CHECK(agent.last_spawn() == "spawn KEY=canary-2 USER_NAME=user-3");
+  });
+  CHECK(world.server->logins == 1);
+  // Without a server the values are those of then, where the configuration asks for that.
+  world.write(state);
+  world.write(counter, ".counter");
+  world.server->away = ErrorKind::network;
+  world.run(std::string("[outage]\non_start = \"state\"\n") + kDatabase, [&](AgentFixture& agent) {
+    agent.io.advance(5s);
+    CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-1");
+    world.server->away.reset();
+    agent.live(10min);
+    CHECK(agent.last_spawn().starts_with("spawn KEY=canary-2 "));
+  });
+}
+
+TEST_CASE("a reload that changes the address: the state is of that one, and the next run resumes") {
+  World world;
+  world.run(kDatabase, [&world](AgentFixture& agent) {
+    world.more = "[vault]\naddress = \"http://127.0.0.1:8300\"\n";
+    agent.configure(world.toml(kDatabase));
+    agent.signal(SIGHUP);
+    agent.live(2s);
+  });
+  world.run(kDatabase, [](AgentFixture& agent) {
+    CHECK(agent.lines("kept_as=") == 0);
+    CHECK(agent.lines("the token of the last run is used again") == 1);
+  });
+  CHECK(world.server->logins == 1);
 }
 
 TEST_CASE("a state that can't be written is an alarm, and stops nothing") {

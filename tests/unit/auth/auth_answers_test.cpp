@@ -216,7 +216,7 @@ TEST_CASE("the configuration changes while a token is in force") {
   fixture.io.advance(10s);
   config::AutoAuth next = fixture.config;
   SUBCASE("nothing of it: no login") {
-    REQUIRE(fixture.loop->configure(next));
+    REQUIRE(fixture.configure(next));
     fixture.io.advance(30s);
     CHECK(fixture.http->asked.size() == 1);
   }
@@ -225,7 +225,7 @@ TEST_CASE("the configuration changes while a token is in force") {
     fixture.http->reset(kLogin);
     fixture.http->answer(kLogin, 200, granted("T2", 600));
     fixture.http->answer(kRevoke, 204);
-    REQUIRE(fixture.loop->configure(next));
+    REQUIRE(fixture.configure(next));
     fixture.io.run();
     CHECK(fixture.token() == "T2");
     CHECK(fixture.http->count(kLogin) == 2);
@@ -240,7 +240,7 @@ TEST_CASE("the configuration changes while a token is in force") {
     fixture.http->reset(kLogin);
     fixture.http->answer(kLogin, 400, R"({"errors":["invalid secret id"]})");
     fixture.http->answer(kRenew, 200, granted("T1", 600));
-    REQUIRE(fixture.loop->configure(next));
+    REQUIRE(fixture.configure(next));
     fixture.io.advance(490s, 1s);
     CHECK(fixture.token() == "T1");
     CHECK(fixture.http->count(kLogin) == 2);
@@ -252,7 +252,7 @@ TEST_CASE("the configuration changes while a token is in force") {
     fixture.http->reset(kLogin);
     fixture.http->fail(kLogin, ErrorKind::network);
     fixture.http->answer(kLogin, 200, granted("T2", 600));
-    REQUIRE(fixture.loop->configure(next));
+    REQUIRE(fixture.configure(next));
     fixture.io.run();
     CHECK(fixture.token() == "T1");
     fixture.io.advance(3s);
@@ -260,7 +260,7 @@ TEST_CASE("the configuration changes while a token is in force") {
   }
   SUBCASE("a method that there is not: an error, and nothing has changed") {
     next.method.type = "kerberos";
-    const auto done = fixture.loop->configure(next);
+    const auto done = fixture.configure(next);
     REQUIRE_FALSE(done);
     CHECK(done.error().kind == ErrorKind::config);
     fixture.io.advance(30s);

@@ -241,7 +241,7 @@ TEST_CASE(
   }
   SUBCASE("not where it is not wished for") {
     fixture.config.revoke_on_exit = false;
-    REQUIRE(fixture.loop->configure(fixture.config));
+    REQUIRE(fixture.configure(fixture.config));
     fixture.stop();
     fixture.io.start_task(Fixture::revoke(fixture));
     fixture.io.run();

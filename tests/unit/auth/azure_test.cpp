@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include <filesystem>
-#include <fstream>
-
 #include "auth/azure/documents.hpp"
 #include "json/json.hpp"
 #include "support/cloud_login.hpp"
@@ -28,20 +25,6 @@ const std::string kAnswer = R"({"access_token":")" + kJwt + R"(","expires_in":"3
 
 struct Azure : CloudLogin {
   Azure() : CloudLogin("azure") { method.set("resource", std::string(kResource)); }
-};
-
-struct Assertion {
-  std::filesystem::path path;
-  explicit Assertion(const std::string& content) {
-    std::string name = (std::filesystem::temp_directory_path() / "kb-azure-XXXXXX").string();
-    const int fd = mkstemp(name.data());
-    REQUIRE(fd >= 0);
-    close(fd);
-    path = name;
-    write(content);
-  }
-  void write(const std::string& content) const { std::ofstream(path) << content; }
-  ~Assertion() { std::filesystem::remove(path); }
 };
 
 TEST_CASE("azure, a managed identity: the host's token, and which of several") {
@@ -125,8 +108,8 @@ TEST_CASE("azure, an application service: its own endpoint and header") {
 }
 
 TEST_CASE("azure, a workload: its federated token is read each time and exchanged") {
-  const Assertion file("assertion-1\n");
   Azure login;
+  const std::string file = login.directory.write("assertion", "assertion-1\n");
   std::string form =
       "grant_type=client_credentials&client_id=client&scope=https%3A%2F%2Fmanagement.azure.com%2F%"
       "2F."
@@ -136,7 +119,7 @@ TEST_CASE("azure, a workload: its federated token is read each time and exchange
   SUBCASE("by the environment") {
     login.cloud.variables = {{"AZURE_TENANT_ID", "tenant"},
                              {"AZURE_CLIENT_ID", "client"},
-                             {"AZURE_FEDERATED_TOKEN_FILE", file.path.string()}};
+                             {"AZURE_FEDERATED_TOKEN_FILE", std::string(file)}};
     SUBCASE("of Azure's own cloud") {}
     SUBCASE("of another cloud") {
       login.cloud.variables["AZURE_AUTHORITY_HOST"] = "https://login.chinacloudapi.cn/";
@@ -149,7 +132,7 @@ TEST_CASE("azure, a workload: its federated token is read each time and exchange
                              {"AZURE_FEDERATED_TOKEN_FILE", "/nowhere"}};
     login.method.set("tenant_id", std::string("tenant"));
     login.method.set("client_id", std::string("client"));
-    login.method.set("federated_token_file", file.path.string());
+    login.method.set("federated_token_file", std::string(file));
     login.method.set_flag("authenticate_from_environment", true);
   }
   login.cloud.http.answer(route, 200, kAnswer);
@@ -157,15 +140,15 @@ TEST_CASE("azure, a workload: its federated token is read each time and exchange
   CHECK(login.cloud.http.asked.at(0).body == form + "assertion-1");
   CHECK(login.cloud.http.asked.at(0).headers.back() ==
         std::pair<std::string, std::string>("Content-Type", "application/x-www-form-urlencoded"));
-  file.write("assertion-22");
+  login.directory.write("assertion", "assertion-22");
   REQUIRE(login.run());
   CHECK(login.cloud.http.asked.at(1).body == form + "assertion-22");
   CHECK(login.cloud.http.asked.size() == 2);
 }
 
 TEST_CASE("azure, a workload: what is missing is named") {
-  const Assertion file("a");
-  const std::string path = file.path.string();
+  const test::TempDirectory directory;
+  const std::string path = directory.write("assertion", "a");
   struct {
     std::map<std::string, std::string> variables;
     const char* says;
@@ -184,10 +167,7 @@ TEST_CASE("azure, a workload: what is missing is named") {
     Azure login;
     login.cloud.variables = variables;
     login.method.set_flag("authenticate_from_environment", true);
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == ErrorKind::config);
-    CHECK(auth.error().text.contains(says));
+    login.check_refused(ErrorKind::config, says, "canary");
   }
 }
 
@@ -213,32 +193,27 @@ TEST_CASE("azure: what the metadata service may answer instead") {
     CAPTURE(row.says);
     Azure login;
     login.cloud.http.answer(kToken, row.status, row.body);
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == row.kind);
-    CHECK(auth.error().text.contains(row.says));
-    CHECK(auth.error().text.starts_with("http://169.254.169.254/metadata/identity/oauth2/token: "));
-    CHECK_FALSE(auth.error().text.contains("canary"));
+    login.check_refused(row.kind, row.says, "canary");
+    CHECK(login.refused().text.starts_with(
+        "http://169.254.169.254/metadata/identity/oauth2/token: "));
     CHECK(login.server->asked.empty());
   }
 }
 
 TEST_CASE("azure: a refused exchange says Microsoft's reason and whose token it was") {
-  const Assertion file(test::jwt_of(R"({"sub":"system:serviceaccount:ns:app"})"));
   Azure login;
+  const std::string file =
+      login.directory.write("assertion", test::jwt_of(R"({"sub":"system:serviceaccount:ns:app"})"));
   login.method.set("tenant_id", std::string("tenant"));
   login.method.set("client_id", std::string("client"));
-  login.method.set("federated_token_file", file.path.string());
+  login.method.set("federated_token_file", std::string(file));
   login.cloud.http.answer(
       kExchange, 401,
       R"({"error":"invalid_client","error_description":"AADSTS70021: No matching federated identity\r\nTrace ID: x"})");
-  const auto auth = login.run();
-  REQUIRE_FALSE(auth);
-  CHECK(auth.error().kind == ErrorKind::denied);
-  CHECK(auth.error().text.contains(
-      "401 AADSTS70021: No matching federated identity; the federated token in "));
-  CHECK(auth.error().text.contains("sub = \"system:serviceaccount:ns:app\""));
-  CHECK_FALSE(auth.error().text.contains("Trace ID"));
+  login.check_refused(ErrorKind::denied,
+                      "401 AADSTS70021: No matching federated identity; the federated token in ",
+                      "Trace ID");
+  CHECK(login.refused().text.contains("sub = \"system:serviceaccount:ns:app\""));
 }
 
 // T12: the server answers 500 to a token that it does not accept.
@@ -276,14 +251,8 @@ TEST_CASE("azure: a 500 is a refusal or an outage, by what the server says") {
     CAPTURE(row.said);
     Azure login;
     login.cloud.http.answer(kToken, 200, kAnswer);
-    login.server->reset("POST /v1/auth/azure/login");
-    login.server->answer("POST /v1/auth/azure/login", row.status,
-                         R"({"errors":[")" + std::string(row.said) + "\"]}");
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == row.kind);
-    CHECK(auth.error().text.contains(row.advice));
-    CHECK_FALSE(auth.error().text.contains(kJwt));
+    login.server_says(row.status, row.said);
+    login.check_refused(row.kind, row.advice, kJwt);
   }
 }
 

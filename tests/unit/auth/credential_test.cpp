@@ -232,6 +232,54 @@ TEST_CASE(
   CHECK(fixture.http->asked.back().body == R"({"role_id":"role-1","secret_id":"third"})");
 }
 
+TEST_CASE("what editors, shells and tools put around a credential is no part of it") {
+  using namespace std::string_view_literals;
+  const std::string_view contents[] = {
+      "canary"sv,
+      "canary\r\n"sv,
+      " \tcanary\v\f"sv,
+      "\xEF\xBB\xBF"
+      "canary\n"sv,
+      "canary\0"sv,
+      "canary\n\0\0\0"sv,
+      "\xEF\xBB\xBF\r\n canary"sv,
+  };
+  for (const std::string_view content : contents) {
+    CAPTURE(content);
+    const TempDirectory directory;
+    CredentialFile file(directory.write("credential", content));
+    REQUIRE(file.look());
+    CHECK(file.content().reveal() == "canary");
+  }
+}
+
+TEST_CASE("a file that holds no text is a configuration error that shows nothing of it") {
+  using namespace std::string_view_literals;
+  const std::pair<std::string_view, const char*> rows[] = {
+      {"\xFF\xFE"
+       "c\0a\0n\0a\0r\0y\0\r\0\n\0"sv,
+       "it is UTF-16"},  // Out-File of Windows
+      {"\xFE\xFF\0c\0a\0n"sv, "it is UTF-16"},
+      {"can\0ary"sv, "NUL bytes"},
+      {"\xEF\xBB\xBF"sv, "the file is empty"},
+      {"\0\0\r\n"sv, "the file is empty"},
+  };
+  for (const auto& [content, says] : rows) {
+    CAPTURE(says);
+    Fixture fixture;
+    fixture.config.method.erase("secret_id");
+    fixture.config.method.set("secret_id_file_path",
+                              std::string(fixture.directory.write("secret-id", content)));
+    fixture.start();
+    REQUIRE(fixture.ended);
+    CHECK(fixture.ended->kind == ErrorKind::config);
+    CHECK(fixture.ended->text.contains(says));
+    CHECK(fixture.ended->text.contains(fixture.directory / "secret-id"));
+    CHECK_FALSE(fixture.ended->text.contains("can"));
+    CHECK(fixture.http->asked.empty());
+  }
+}
+
 TEST_CASE("a missing secret_id file says that keybearer removes it, unless told not to") {
   for (const bool removes : {true, false}) {
     Fixture fixture;

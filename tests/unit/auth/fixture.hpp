@@ -3,10 +3,7 @@
 // the log.
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "auth/auth_loop.hpp"
@@ -15,6 +12,7 @@
 #include "support/fake_cloud.hpp"
 #include "support/fake_http.hpp"
 #include "support/io.hpp"
+#include "support/temp_directory.hpp"
 
 namespace keybearer::auth {
 
@@ -38,28 +36,7 @@ inline std::string looked_up(int ttl, bool renewable = true) {
          std::to_string(ttl) + R"(,"renewable":)" + (renewable ? "true" : "false") + "}}";
 }
 
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "kb-auth-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TempDirectory() { std::filesystem::remove_all(path_); }
-
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, std::string_view text) const {
-    const auto path = *this / name;
-    const auto fresh = path + ".new";  // another inode, as when an operator replaces the file
-    std::ofstream(fresh) << text;
-    std::filesystem::permissions(fresh, std::filesystem::perms(0600));
-    std::filesystem::rename(fresh, path);
-    return path;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using test::TempDirectory;
 
 struct Fixture {
   test::Io io;
@@ -99,9 +76,17 @@ struct Fixture {
     fixture.ended = co_await fixture.loop->run();
     fixture.ended_at = Clock::now();
   }
+  [[nodiscard]] Settings settings() const {
+    return {.auto_auth = config, .start = rules, .stop_margin = stop_margin};
+  }
+  // As a reload does it.
+  [[nodiscard]] result<> configure(config::AutoAuth next) {
+    config = std::move(next);
+    return loop->configure(settings());
+  }
   void start() {
     loop.emplace(
-        client, config, rules, stop_margin, random,
+        client, settings(), random,
         [this](std::string_view event, std::string_view) { alarms.emplace_back(event); },
         cloud.parts());
     group.spawn(keep(*this));
@@ -138,11 +123,7 @@ struct Fixture {
     }
     return out;
   }
-  std::string log() const {
-    std::stringstream text;
-    text << std::ifstream(directory / "log").rdbuf();
-    return text.str();
-  }
+  std::string log() const { return directory.read("log"); }
   int lines(std::string_view part) const {
     int count = 0;
     std::stringstream text(log());

@@ -1,8 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "../crypto/keys.hpp"
 #include "auth/gcp/documents.hpp"
 #include "auth/jwt.hpp"
@@ -35,19 +32,6 @@ void answer(CloudLogin& login, const std::string& route, int status, std::string
            Reply{.status = status, .body = std::move(body), .wanted_header = std::move(flavor)}](
           const auto&) -> result<Reply> { return reply; });
 }
-
-struct KeyFile {
-  std::filesystem::path path;
-  explicit KeyFile(const std::string& content) {
-    std::string name = (std::filesystem::temp_directory_path() / "kb-gcp-XXXXXX").string();
-    const int fd = mkstemp(name.data());
-    REQUIRE(fd >= 0);
-    close(fd);
-    path = name;
-    std::ofstream(path) << content;
-  }
-  ~KeyFile() { std::filesystem::remove(path); }
-};
 
 std::string key_document(const std::string& email = "app@p.iam.gserviceaccount.com") {
   Value document = Value::map();
@@ -115,25 +99,21 @@ TEST_CASE("gcp: what the metadata service may answer instead") {
     CAPTURE(row.says);
     CloudLogin login("gcp");
     answer(login, kIdentity, row.status, row.body, row.flavor);
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == row.kind);
-    CHECK(auth.error().text.contains(row.says));
-    CHECK(auth.error().text.contains("metadata.google.internal"));
-    CHECK_FALSE(auth.error().text.contains("?"));
+    login.check_refused(row.kind, row.says, "?");
+    CHECK(login.refused().text.contains("metadata.google.internal"));
     CHECK(login.server->asked.empty());
   }
 }
 
 TEST_CASE("gcp, a key file: signed by the key itself, nobody is asked") {
-  const KeyFile file(key_document());
   CloudLogin login("gcp");
+  const std::string file = login.directory.write("key", key_document());
   login.method.set("login_type", std::string("iam"));
   SUBCASE("by its key") {
-    login.method.set("credentials", file.path.string());
+    login.method.set("credentials", std::string(file));
   }
   SUBCASE("by the variable") {
-    login.cloud.variables["GOOGLE_APPLICATION_CREDENTIALS"] = file.path.string();
+    login.cloud.variables["GOOGLE_APPLICATION_CREDENTIALS"] = file;
   }
   const auto auth = login.run();
   REQUIRE(auth);
@@ -153,7 +133,7 @@ TEST_CASE("gcp, a key file: signed by the key itself, nobody is asked") {
 TEST_CASE("gcp, signed by Google: as the instance, or as another account's key allows") {
   CloudLogin login("gcp");
   login.method.set("login_type", std::string("iam"));
-  std::optional<KeyFile> file;
+  bool by_key = false;
   SUBCASE("the instance's own account") {
     answer(login, kAccounts + "default/email", 200, "app@p.iam.gserviceaccount.com\n");
     answer(login, kAccounts + "default/token", 200, R"({"access_token":"bearer-1"})");
@@ -163,8 +143,8 @@ TEST_CASE("gcp, signed by Google: as the instance, or as another account's key a
     answer(login, kAccounts + "default/token", 200, R"({"access_token":"bearer-1"})");
   }
   SUBCASE("by another account's key") {
-    file.emplace(key_document("other@p"));
-    login.method.set("credentials", file->path.string());
+    by_key = true;
+    login.method.set("credentials", login.directory.write("key", key_document("other@p")));
     login.method.set("service_account", std::string("app@p.iam.gserviceaccount.com"));
   }
   login.cloud.http.answer(kSign, 200, R"({"keyId":"k","signedJwt":")" + kJwt + "\"}");
@@ -177,7 +157,7 @@ TEST_CASE("gcp, signed by Google: as the instance, or as another account's key a
   const auto bearer = std::ranges::find(asked.headers, "Authorization",
                                         &std::pair<std::string, std::string>::first);
   REQUIRE(bearer != asked.headers.end());
-  if (file)
+  if (by_key)
     CHECK(payload_of(bearer->second.substr(7)).find("iss")->as_text() == "other@p");
   else
     CHECK(bearer->second == "Bearer bearer-1");
@@ -205,12 +185,8 @@ TEST_CASE("gcp: what the IAM Credentials API may answer instead") {
     login.method.set("service_account", std::string("app@p.iam.gserviceaccount.com"));
     answer(login, kAccounts + "default/token", 200, R"({"access_token":"bearer-1"})");
     login.cloud.http.answer(kSign, row.status, row.body);
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == row.kind);
-    CHECK(auth.error().text.contains(row.says));
-    CHECK_FALSE(auth.error().text.contains("secret detail"));
-    CHECK_FALSE(auth.error().text.contains("bearer-1"));
+    login.check_refused(row.kind, row.says, "secret detail");
+    CHECK_FALSE(login.refused().text.contains("bearer-1"));
   }
 }
 
@@ -236,14 +212,8 @@ TEST_CASE("gcp: what the server's refusal means") {
     CAPTURE(said);
     CloudLogin login("gcp");
     answer(login, kIdentity, 200, kJwt);
-    login.server->reset("POST /v1/auth/gcp/login");
-    login.server->answer("POST /v1/auth/gcp/login", 400,
-                         R"({"errors":[")" + std::string(said) + "\"]}");
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == ErrorKind::denied);
-    CHECK(auth.error().text.contains(advice));
-    CHECK_FALSE(auth.error().text.contains(kJwt));
+    login.server_says(400, said);
+    login.check_refused(ErrorKind::denied, advice, kJwt);
   }
 }
 
@@ -263,16 +233,12 @@ TEST_CASE("gcp: a key file that is none says what it is, and nothing of it") {
   };
   for (const auto& [content, says] : rows) {
     CAPTURE(content);
-    const KeyFile file(content);
     CloudLogin login("gcp");
+    const std::string file = login.directory.write("key", content);
     login.method.set("login_type", std::string("iam"));
-    login.method.set("credentials", file.path.string());
-    const auto auth = login.run();
-    REQUIRE_FALSE(auth);
-    CHECK(auth.error().kind == ErrorKind::config);
-    CHECK(auth.error().text.contains(says));
-    CHECK(auth.error().text.contains(file.path.string()));
-    CHECK_FALSE(auth.error().text.contains("canary"));
+    login.method.set("credentials", std::string(file));
+    login.check_refused(ErrorKind::config, says, "canary");
+    CHECK(login.refused().text.contains(file));
   }
 }
 

@@ -46,6 +46,19 @@ struct Aws : Fixture {
                   aws::time_text(ends) + "\"}"};
     });
   }
+  // The keys of the shared file; which of them AWS knows, so that others are refused.
+  void write_keys(const std::string& id) {
+    cloud.variables["AWS_SHARED_CREDENTIALS_FILE"] = directory.write(
+        "credentials", "[default]\naws_access_key_id=" + id + "\naws_secret_access_key=canary-s\n");
+  }
+  void answer_logins(const char* refusal) {
+    http->answer(kAwsLogin, [this, refusal](const auto&) -> result<test::FakeHttp::Reply> {
+      if (known) return test::FakeHttp::Reply{.status = 200, .body = granted("T", 3600, false)};
+      return test::FakeHttp::Reply{
+          .status = 400, .body = R"({"errors":["<Code>)" + std::string(refusal) + "</Code>\"]}"};
+    });
+  }
+  bool known = true;
   // The headers that the last login signed.
   [[nodiscard]] Value sent() const {
     const auto body = json::parse(http->asked.back().body);
@@ -174,52 +187,34 @@ TEST_CASE("a refused login is followed by one with fresh credentials") {
 TEST_CASE("new keys in the shared file are used by the next login after a refusal") {
   Aws fixture;
   fixture.config.max_backoff = 10s;
-  const auto write = [&fixture](const std::string& id) {
-    fixture.cloud.variables["AWS_SHARED_CREDENTIALS_FILE"] = fixture.directory.write(
-        "credentials", "[default]\naws_access_key_id=" + id + "\naws_secret_access_key=canary-s\n");
-  };
-  write("AKID1");
-  bool known = true;  // to AWS
+  fixture.write_keys("AKID1");
   fixture.http->answer(kAwsLogin, 200, granted("T1", 3600, false));
-  fixture.http->answer(kAwsLogin, [&known](const auto&) -> result<test::FakeHttp::Reply> {
-    if (known) return test::FakeHttp::Reply{.status = 200, .body = granted("T2", 3600)};
-    return test::FakeHttp::Reply{.status = 400,
-                                 .body = R"({"errors":["<Code>InvalidClientTokenId</Code>"]})"};
-  });
+  fixture.answer_logins("InvalidClientTokenId");
   fixture.start();
   CHECK(fixture.token() == "T1");
-  known = false;
+  fixture.known = false;
   fixture.io.advance(54min, 1s);
   CHECK(fixture.http->count(kAwsLogin) >= 2);
   CHECK(fixture.token() == "T1");
-  write("AKID2");
-  known = true;
+  fixture.write_keys("AKID2");
+  fixture.known = true;
   fixture.io.advance(12s, 500ms);
-  CHECK(fixture.token() == "T2");
+  CHECK(fixture.token() == "T");
   CHECK(text_at(fixture.sent(), "Authorization").contains("Credential=AKID2/"));
   CHECK_FALSE(fixture.ended);
 }
 
 TEST_CASE("new keys in the shared file do not wait for a back-off that has grown") {
   Aws fixture;
-  const auto write = [&fixture](const std::string& id) {
-    fixture.cloud.variables["AWS_SHARED_CREDENTIALS_FILE"] = fixture.directory.write(
-        "credentials", "[default]\naws_access_key_id=" + id + "\naws_secret_access_key=canary-s\n");
-  };
-  write("AKID1");
-  bool known = true;  // to AWS
-  fixture.http->answer(kAwsLogin, [&known](const auto&) -> result<test::FakeHttp::Reply> {
-    if (known) return test::FakeHttp::Reply{.status = 200, .body = granted("T", 3600, false)};
-    return test::FakeHttp::Reply{.status = 400,
-                                 .body = R"({"errors":["<Code>InvalidClientTokenId</Code>"]})"};
-  });
+  fixture.write_keys("AKID1");
+  fixture.answer_logins("InvalidClientTokenId");
   fixture.start();
-  known = false;
+  fixture.known = false;
   fixture.io.advance(58min, 1s);
   const auto before = fixture.http->count(kAwsLogin);
   CHECK(before > 4);
-  write("AKID2");
-  known = true;
+  fixture.write_keys("AKID2");
+  fixture.known = true;
   fixture.io.advance(2s, 500ms);
   CHECK(fixture.http->count(kAwsLogin) == before + 1);
   CHECK(text_at(fixture.sent(), "Authorization").contains("Credential=AKID2/"));

@@ -46,6 +46,13 @@ TEST_CASE("each section tells by itself whether it changed, and what a change as
       {kName, top("log_level = \"debug\""), "log_level"},
       {kName, top("notify.timeout = 3"), "notify"},
       {"\"10s\"", "\"11s\"", "vault"},
+      {"\"10s\"", "\"10s\"\nnamespace = \"team\"", "vault.namespace", Effect::restart},
+      {"[env]", "[state]\npath = \"/tmp/s/x\"\nkey_file = \"/tmp/k\"\n[env]", "state",
+       Effect::restart},
+      {"[env]", "[[listener]]\ntype = \"unix\"\naddress = \"/tmp/l\"\n[env]", "listener"},
+      {"[env]", "[api_proxy]\nuse_auto_auth_token = false\n[env]", "api_proxy"},
+      {"[env]", "[cache]\n[env]", "cache"},
+      {kName, top("log_rotate_max_files = 3"), "log_rotate"},
       {kName, top("auto_auth.renew_at = 0.5"), "auto_auth"},
       {kName, top("template_config.start_grace = 1"), "template_config"},
       {kName, top("lease.drain = 1"), "lease"},
@@ -71,6 +78,10 @@ TEST_CASE("each section tells by itself whether it changed, and what a change as
       CHECK(section.effect == (here ? row.effect : Effect::same));
     }
     CHECK(found);
+    // What only a restart takes over stays as it was; all else is as it was read.
+    const Config after = parsed(text), now = in_force(before, after);
+    for (const SectionDiff& section : diff(before, now)) CHECK(section.effect != Effect::restart);
+    for (const SectionDiff& section : diff(now, after)) CHECK(section.effect != Effect::live);
   }
 }
 

@@ -11,85 +11,72 @@ using http::Deadlines;
 
 namespace {
 
-struct Frozen {
-  Instant now{1000h};
-  Frozen() { Clock::freeze(now); }
-  ~Frozen() { Clock::thaw(); }
-  void pass(Duration time) { Clock::freeze(now += time); }
-};
-
 struct Closed {
   int times = 0;
   void close() { ++times; }
 };
 
-// Each timer's wait that ended is one handler.
-std::size_t settle(boost::asio::io_context& context) {
-  std::size_t handlers = 0;
-  context.restart();
-  while (const std::size_t n = context.poll()) handlers += n;
-  return handlers;
-}
+struct Fixture {
+  Instant now{1000h};
+  boost::asio::io_context context{1};
+  std::optional<Deadlines> kept{context.get_executor()};
+  Deadlines& deadlines = *kept;
+  Closed closed;
+
+  Fixture() { Clock::freeze(now); }
+  ~Fixture() { Clock::thaw(); }
+  // Each timer's wait that ended is one handler.
+  std::size_t settle() {
+    std::size_t handlers = 0;
+    context.restart();
+    while (const std::size_t n = context.poll()) handlers += n;
+    return handlers;
+  }
+  std::size_t pass(Duration time) {
+    Clock::freeze(now += time);
+    return settle();
+  }
+};
 
 }  // namespace
 
-TEST_CASE("what is due is closed once, the rest at its own time") {
-  Frozen frozen;
-  boost::asio::io_context context(1);
-  Deadlines deadlines(context.get_executor());
+TEST_CASE_FIXTURE(Fixture, "what is due is closed once, the rest at its own time") {
   Closed early, late, never;
-  const Deadlines::Guard second(deadlines, frozen.now + 20s, late);
-  const Deadlines::Guard first(deadlines, frozen.now + 10s, early);
+  const Deadlines::Guard second(deadlines, now + 20s, late);
+  const Deadlines::Guard first(deadlines, now + 10s, early);
   const Deadlines::Guard none(deadlines, Instant::max(), never);
-  frozen.pass(9'999ms);
-  settle(context);
+  pass(9'999ms);
   CHECK(early.times == 0);
-  frozen.pass(1ms);
-  settle(context);
+  pass(1ms);
   CHECK(early.times == 1);
   CHECK(first.passed());
   CHECK_FALSE(second.passed());
-  frozen.pass(10s);
-  settle(context);
+  pass(10s);
   CHECK(early.times == 1);
   CHECK(late.times == 1);
-  frozen.pass(1h);
-  settle(context);
+  pass(1h);
   CHECK(late.times == 1);
   CHECK(never.times == 0);
 }
 
-TEST_CASE("what has gone out of scope is not closed") {
-  Frozen frozen;
-  boost::asio::io_context context(1);
-  Deadlines deadlines(context.get_executor());
-  Closed closed;
+TEST_CASE_FIXTURE(Fixture, "what has gone out of scope is not closed") {
   {
-    const Deadlines::Guard guard(deadlines, frozen.now + 1s, closed);
+    const Deadlines::Guard guard(deadlines, now + 1s, closed);
   }
-  frozen.pass(1min);
-  settle(context);
+  pass(1min);
   CHECK(closed.times == 0);
 }
 
-TEST_CASE("later deadlines leave the timer as it is") {
-  Frozen frozen;
-  boost::asio::io_context context(1);
-  Deadlines deadlines(context.get_executor());
-  Closed closed;
-  const Deadlines::Guard first(deadlines, frozen.now + 10s, closed);
+TEST_CASE_FIXTURE(Fixture, "later deadlines leave the timer as it is") {
+  const Deadlines::Guard first(deadlines, now + 10s, closed);
   for (int i = 0; i < 1000; ++i) {
-    const Deadlines::Guard later(deadlines, frozen.now + 90s, closed);
+    const Deadlines::Guard later(deadlines, now + 90s, closed);
   }
-  CHECK(settle(context) == 0);
-  frozen.pass(10s);
-  CHECK(settle(context) == 1);
+  CHECK(settle() == 0);
+  CHECK(pass(10s) == 1);
 }
 
-TEST_CASE("who is closed may take others along, and set another deadline") {
-  Frozen frozen;
-  boost::asio::io_context context(1);
-  Deadlines deadlines(context.get_executor());
+TEST_CASE_FIXTURE(Fixture, "who is closed may take others along, and set another deadline") {
   struct Chain {
     Deadlines& all;
     std::optional<Deadlines::Guard> self = {}, other = {};
@@ -100,44 +87,32 @@ TEST_CASE("who is closed may take others along, and set another deadline") {
       if (times < 3) self.emplace(all, Clock::now() + 1s, *this);
     }
   } chain{deadlines};
-  Closed closed;
-  chain.self.emplace(deadlines, frozen.now + 1s, chain);
-  chain.other.emplace(deadlines, frozen.now + 1s, closed);
-  for (int i = 0; i < 5; ++i) {
-    frozen.pass(1s);
-    settle(context);
-  }
+  chain.self.emplace(deadlines, now + 1s, chain);
+  chain.other.emplace(deadlines, now + 1s, closed);
+  for (int i = 0; i < 5; ++i) pass(1s);
   CHECK(chain.times == 3);
   CHECK(closed.times == 0);
 }
 
-TEST_CASE("a wait that ends after the deadlines have gone does nothing") {
-  Frozen frozen;
-  boost::asio::io_context context(1);
-  Closed closed;
+TEST_CASE_FIXTURE(Fixture, "a wait that ends after the deadlines have gone does nothing") {
   {
-    Deadlines deadlines(context.get_executor());
-    const Deadlines::Guard guard(deadlines, frozen.now, closed);
+    const Deadlines::Guard guard(deadlines, now, closed);
   }
-  settle(context);
+  kept.reset();
+  settle();
   CHECK(closed.times == 0);
 }
 
-TEST_CASE("a timer that was let go keeps no loop running, and can be set again") {
-  Frozen frozen;
-  boost::asio::io_context context(1);
-  Deadlines deadlines(context.get_executor());
-  Closed one;
+TEST_CASE_FIXTURE(Fixture, "a timer that was let go keeps no loop running, and can be set again") {
   {
-    const Deadlines::Guard guard(deadlines, frozen.now + 90s, one);
+    const Deadlines::Guard guard(deadlines, now + 90s, closed);
   }
-  settle(context);
+  settle();
   CHECK_FALSE(context.stopped());
   deadlines.rest();
-  settle(context);
+  settle();
   CHECK(context.stopped());
-  const Deadlines::Guard guard(deadlines, frozen.now + 10s, one);
-  frozen.pass(10s);
-  settle(context);
-  CHECK(one.times == 1);
+  const Deadlines::Guard guard(deadlines, now + 10s, closed);
+  pass(10s);
+  CHECK(closed.times == 1);
 }

@@ -56,6 +56,42 @@ TEST_CASE(
   CHECK(schedule.ending());
 }
 
+TEST_CASE("other rules hold at once, for what is planned, too") {
+  const auto planned = [](TokenSchedule& schedule) { return schedule.logged_in(kHour, t0, t0); };
+  {
+    TokenSchedule schedule{{}};
+    auto step = planned(schedule);
+    step = schedule.configure({.renew_at = 0.5}, step, t0 + 10min);
+    check(step, Do::renew, t0 + 30min);
+    step = schedule.configure({.renew_at = 0.9}, step, t0 + 10min);
+    check(step, Do::renew, t0 + 54min);
+    check(schedule.configure({.renew_at = 0.1}, step, t0 + 10min), Do::renew, t0 + 10min);  // late
+  }
+  {  // a try that failed has its own time
+    TokenSchedule schedule{{}};
+    (void)planned(schedule);
+    const auto step = schedule.failed(t0 + 48min, 0.5);
+    check(schedule.configure({.renew_at = 0.5}, step, t0 + 48min), Do::renew, step.at);
+  }
+  {  // a login that is planned and is not wanted any more; and the time that a stop needs
+    TokenSchedule schedule{{}};
+    (void)planned(schedule);
+    auto step = schedule.refused(t0 + 48min);
+    check(step, Do::login, t0 + 48min);
+    step = schedule.configure({.relogin = false, .stop_margin = 1min}, step, t0 + 48min);
+    check(step, Do::give_up, t0 + 59min);
+    step = schedule.configure({.relogin = false, .stop_margin = 5min}, step, t0 + 48min);
+    check(step, Do::give_up, t0 + 55min);
+    // What has been given up is not begun again: nobody knows whether its credentials are good.
+    check(schedule.configure({}, step, t0 + 48min), Do::give_up, t0 + 1h);
+  }
+  {  // without an end there is nothing to plan
+    TokenSchedule schedule{{}};
+    const auto step = schedule.logged_in({}, t0, t0);
+    check(schedule.configure({.renew_at = 0.5}, step, t0 + 1h), Do::rest, Instant::max());
+  }
+}
+
 TEST_CASE("an answer that is one second short is the usual one: servers count in whole seconds") {
   TokenSchedule schedule{{.min_remaining = 0s}};
   (void)schedule.logged_in({.ttl = 5s, .renewable = true}, t0, t0);

@@ -13,25 +13,18 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 
 #include "crypto/aead.hpp"
 #include "state/key.hpp"
+#include "support/temp_directory.hpp"
 
 namespace keybearer::state {
 namespace {
 
 using namespace std::chrono_literals;
 
-struct Directory {
-  std::string path;
-  Directory() {
-    std::string name = (std::filesystem::temp_directory_path() / "kb-file-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  [[nodiscard]] std::string file() const { return path + "/data/state"; }
+struct Directory : test::TempDirectory {
+  [[nodiscard]] std::string file() const { return *this / "data/state"; }
 };
 
 StateFile open(const Directory& directory, const std::string& key) {
@@ -116,7 +109,7 @@ TEST_CASE("killed at any moment, the state is the old one or the new one") {
   CHECK(moved >= waited);
   // No debris: the state, its counter, and the lock of nobody.
   int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(directory.path + "/data"))
+  for (const auto& entry : std::filesystem::directory_iterator(directory / "data"))
     files += entry.path().filename().string().starts_with(".") ? 0 : 1;
   CHECK(files <= 3);
 }
@@ -154,11 +147,179 @@ TEST_CASE("a link, a pipe, a directory in its place is refused") {
     StateFile file = open(directory, key);
     REQUIRE(save(file, 1));
   }
-  std::filesystem::rename(directory.file(), directory.path + "/elsewhere");
-  std::filesystem::create_symlink(directory.path + "/elsewhere", directory.file());
+  std::filesystem::rename(directory.file(), directory / "elsewhere");
+  std::filesystem::create_symlink(directory / "elsewhere", directory.file());
   StateFile file = open(directory, key);
   CHECK(file.load().refusal);
   REQUIRE(mkfifo(directory.file().c_str(), 0600) == 0);
+  CHECK(file.load().refusal);
+}
+
+void put(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+  chmod(path.c_str(), 0600);
+}
+
+// The state and the counter after one save and after two more, and what is found of them then.
+struct Replay {
+  const char* name;
+  void (*apply)(const std::string& state, const std::string& old_state,
+                const std::string& old_counter, const std::string& key);
+  std::optional<Reason> refused;
+  int round = 0;  // of the state that is believed; 0: none
+};
+
+TEST_CASE("an older copy put back: with its counter, without it, with another") {
+  const Replay rows[] = {
+      {"the state alone",
+       [](const std::string& file, const std::string& state, const std::string&,
+          const std::string&) { put(file, state); },
+       Reason::replayed},
+      {"the state, and no counter",
+       [](const std::string& file, const std::string& state, const std::string&,
+          const std::string&) {
+         put(file, state);
+         std::filesystem::remove(file + ".counter");
+       },
+       Reason::replayed},
+      {"the newest state, and no counter",
+       [](const std::string& file, const std::string&, const std::string&, const std::string&) {
+         std::filesystem::remove(file + ".counter");
+       },
+       Reason::replayed},
+      {"the state, and another key's counter",
+       [](const std::string& file, const std::string& state, const std::string&,
+          const std::string&) {
+         put(file, state);
+         put(file + ".counter", seal_counter(random_bytes(32), 1));
+       },
+       Reason::replayed},
+      {"the state, and a counter that was changed",
+       [](const std::string& file, const std::string& state, const std::string& counter,
+          const std::string&) {
+         put(file, state);
+         std::string changed = counter;
+         changed[15] = static_cast<char>(changed[15] ^ 1);
+         put(file + ".counter", changed);
+       },
+       Reason::replayed},
+      {"the state, and a counter that is a link",
+       [](const std::string& file, const std::string& state, const std::string& counter,
+          const std::string&) {
+         put(file, state);
+         put(file + ".elsewhere", counter);
+         std::filesystem::remove(file + ".counter");
+         std::filesystem::create_symlink(file + ".elsewhere", file + ".counter");
+       },
+       Reason::unreadable},
+      {"the state, and a counter that others can write",
+       [](const std::string& file, const std::string& state, const std::string& counter,
+          const std::string&) {
+         put(file, state);
+         put(file + ".counter", counter);
+         chmod((file + ".counter").c_str(), 0666);
+       },
+       Reason::readable},
+      {"the state, and a counter that is not the next one's but a later one's",
+       [](const std::string& file, const std::string& state, const std::string& counter,
+          const std::string& key) {
+         put(file, state);
+         put(file + ".counter", seal_counter(key, *unseal_counter(key, counter) + 1));
+       },
+       Reason::replayed},
+      // What can't be told: both are as they were then.
+      {"the state and its counter",
+       [](const std::string& file, const std::string& state, const std::string& counter,
+          const std::string&) {
+         put(file, state);
+         put(file + ".counter", counter);
+       },
+       std::nullopt, 1},
+      // Nor does it matter: the newest is the newest.
+      {"the counter alone",
+       [](const std::string& file, const std::string&, const std::string& counter,
+          const std::string&) { put(file + ".counter", counter); },
+       std::nullopt, 3},
+      {"no state: a first start",
+       [](const std::string& file, const std::string&, const std::string&, const std::string&) {
+         std::filesystem::remove(file);
+       },
+       std::nullopt},
+  };
+  for (const Replay& row : rows) {
+    CAPTURE(row.name);
+    const Directory directory;
+    const std::string key = random_bytes(32), path = directory.file();
+    std::string old_state, old_counter;
+    for (int round = 1; round <= 3; ++round) {
+      StateFile file = open(directory, key);
+      (void)file.load();
+      REQUIRE(save(file, round));
+      if (round > 1) continue;
+      old_state = directory.read("data/state");
+      old_counter = directory.read("data/state.counter");
+    }
+    row.apply(path, old_state, old_counter, key);
+    {
+      StateFile file = open(directory, key);
+      const auto loaded = file.load();
+      CHECK(loaded.refusal.has_value() == row.refused.has_value());
+      if (row.refused && loaded.refusal) {
+        CHECK(loaded.refusal->reason == *row.refused);
+        CHECK(loaded.refusal->text.contains("count") + loaded.refusal->text.contains("older") >= 1);
+        CHECK(std::filesystem::exists(loaded.kept_as));
+      }
+      REQUIRE(loaded.restored.has_value() == (row.round > 0));
+      if (row.round > 0) CHECK(loaded.restored->record.state.secrets.at(0).kv_version == row.round);
+      REQUIRE(save(file, 4));
+    }
+    CHECK(open(directory, key).load().restored);  // and the next start resumes
+    // Whatever was lost or refused: once a state is written again, none of before is newer.
+    put(path, old_state);
+    StateFile file = open(directory, key);
+    const auto again = file.load();
+    REQUIRE(again.refusal);
+    CHECK(again.refusal->reason == Reason::replayed);
+  }
+}
+
+TEST_CASE("both files gone, and an old state put back later: it is older") {
+  const Directory directory;
+  const std::string key = random_bytes(32), path = directory.file();
+  std::string old;
+  for (int round = 1; round <= 20; ++round) {
+    StateFile file = open(directory, key);
+    (void)file.load();
+    REQUIRE(save(file, round));
+    old = directory.read("data/state");
+  }
+  std::filesystem::remove(path);
+  std::filesystem::remove(path + ".counter");
+  {
+    StateFile file = open(directory, key);
+    CHECK_FALSE(file.load().restored);
+    REQUIRE(save(file, 21));
+  }
+  put(path, old);
+  StateFile file = open(directory, key);
+  CHECK(file.load().refusal);
+}
+
+TEST_CASE("whose states are saved from now on: another address after a reload") {
+  const Directory directory;
+  const std::string key = random_bytes(32);
+  {
+    StateFile file = open(directory, key);
+    CHECK_FALSE(file.bind({"app", {"http://a"}, ""}));
+    CHECK(file.bind({"app", {"http://b"}, ""}));
+    REQUIRE(save(file, 1));
+  }
+  {
+    auto file = StateFile::open(directory.file(), Secret(key), {"app", {"http://b"}, ""});
+    REQUIRE(file);
+    CHECK(file->load().restored);
+  }
+  StateFile file = open(directory, key);
   CHECK(file.load().refusal);
 }
 
@@ -171,10 +332,10 @@ TEST_CASE("systemd's credential is the key, and its absence an error that says w
   const auto none = read_key(state, [](const std::string&) { return std::nullopt; });
   REQUIRE(!none);
   CHECK(none.error().text.find("LoadCredential=state-key:") != std::string::npos);
-  std::ofstream(directory.path + "/state-key", std::ios::binary) << key;
-  chmod((directory.path + "/state-key").c_str(), 0440);  // as systemd mounts it
+  std::ofstream(directory / "state-key", std::ios::binary) << key;
+  chmod((directory / "state-key").c_str(), 0440);  // as systemd mounts it
   const auto read = read_key(state, [&](const std::string& name) -> std::optional<std::string> {
-    return name == "CREDENTIALS_DIRECTORY" ? std::optional(directory.path) : std::nullopt;
+    return name == "CREDENTIALS_DIRECTORY" ? std::optional(directory.path()) : std::nullopt;
   });
   REQUIRE(read);
   CHECK(read->reveal() == key);

@@ -290,6 +290,7 @@ TEST_CASE(
       "GET https://portal.sso.eu-west-1.amazonaws.com:443/federation/"
       "credentials?role_name=r&account_id=1";
   CHECK(world.ask().contains(world.directory / cache));
+  CHECK(world.ask().contains("run aws sso login"));
   world.directory.write(cache, R"({"accessToken":"canary-sso","expiresAt":")" +
                                    time_text(world.cloud.wall - 1h) + "\"}");
   CHECK(world.ask().contains("run aws sso login"));

@@ -1,0 +1,78 @@
+#include "reload_row.hpp"
+
+// What a reload can't apply it names, and keeps.
+namespace keybearer {
+namespace {
+
+TEST_CASE("what a reload can't apply is named each time, and keeps its running value") {
+  const std::pair<std::string, std::string> rows[] = {
+      {"name = \"another\"\n", "name"},
+      {"hardening = false\n", "hardening"},
+      {"log_format = \"json\"\n", "log_format"},
+      {"log_file = \"%D/another\"\n", "log_file"},
+      {"pid_file = \"%D/pid\"\n", "pid_file"},
+      {"[control]\nsocket = \"%D/c.sock\"\n", "control"},
+      {"[state]\npath = \"%D/s/state\"\nkey_file = \"%D/key\"\n", "state"},
+      {"[vault]\nnamespace = \"team\"\n", "vault.namespace"},
+  };
+  for (const auto& [line, key] : rows) {
+    CAPTURE(key);
+    Agent agent;
+    std::ofstream(agent.path("key")) << std::string(32, 'k');
+    chmod(agent.path("key").c_str(), 0600);
+    agent.start(Mode::run, kDatabase);
+    agent.live(1s);
+    for (int times = 1; times <= 2; ++times) {
+      agent.configure(line + kDatabase);
+      agent.signal(SIGHUP);
+      agent.live(2s, 100ms);
+      CHECK(agent.lines("a restart of keybearer is needed") == times);
+      CHECK(agent.lines("keys=" + key) + agent.lines(R"("keys":")" + key) == times);
+    }
+    agent.configure(kDatabase);
+    agent.signal(SIGHUP);
+    agent.live(2s, 100ms);
+    CHECK(agent.lines("a restart of keybearer is needed") == 2);
+    agent.configure(line + kDatabase);
+    agent.signal(SIGHUP);
+    agent.live(2s, 100ms);
+    CHECK(agent.finish() == 0);
+    CHECK(agent.server->living_leases().empty());  // also where only the next run has a [state]
+    for (const auto& each : agent.server->asked) CHECK(each.vault_namespace.empty());
+  }
+}
+
+TEST_CASE("what a single rendering does not do, it does not do after a reload either") {
+  for (const Mode mode : {Mode::preview, Mode::render_once}) {
+    CAPTURE(static_cast<int>(mode));
+    Agent agent;
+    agent.server->kv.clear();
+    const std::string text =
+        "[[template]]\ndestination = \"%D/f\"\n"
+        "contents = '{{ with secret \"kv/data/app\" }}{{ .Data.data.key }}{{ end }}'\n";
+    agent.start(mode, text);
+    agent.io.advance(1s);
+    agent.configure(text +
+                    "[[auto_auth.sink]]\npath = \"%D/token\"\n[[listener]]\ntype = \"unix\"\n"
+                    "address = \"%D/l.sock\"\n");
+    agent.signal(SIGHUP);
+    agent.io.advance(1s);
+    CHECK(agent.has_file("token") == (mode == Mode::render_once));
+    CHECK_FALSE(agent.has_file("l.sock"));
+  }
+}
+
+TEST_CASE("the warnings of a configuration that is read again are logged, those that are new") {
+  Agent agent;
+  agent.start(Mode::run, kEnv);
+  agent.io.advance(1s);
+  for (int times = 0; times < 2; ++times) {
+    agent.configure(section("vault", "tls_skip_verify = true") + kEnv);
+    agent.signal(SIGHUP);
+    agent.io.advance(2s);
+    CHECK(agent.lines("tls_skip_verify") == 1);
+  }
+}
+
+}  // namespace
+}  // namespace keybearer
