@@ -246,15 +246,15 @@ TEST_CASE("a streamed answer that breaks off says where") {
   CHECK(opened.error().text == fixture.first.url().text() + ": the server closed the connection");
 }
 
-TEST_CASE(
-    "what is no HTTP, and a head without an end, are bad replies that are not asked for again") {
+TEST_CASE("what is no HTTP, and a head without an end, are bad replies") {
   for (const std::string& bytes : {std::string("SSH-2.0-OpenSSH\r\n\r\n"),
                                    "HTTP/1.1 200 OK\r\nX: " + std::string(40000, 'x')}) {
     Fixture fixture;
-    fixture.first.scripts.push_back({bytes, true});
+    for (int i = 0; i < 2; ++i) fixture.first.scripts.push_back({bytes, true});
     const auto opened = fixture.get();
     REQUIRE_FALSE(opened);
     CHECK(opened.error().kind == ErrorKind::bad_reply);
+    CHECK(fixture.first.requests.size() == 2);
   }
 }
 
