@@ -177,7 +177,7 @@ TEST_CASE("a static role's clock is trusted within seconds, its time stamp withi
 
 TEST_CASE("lists and chains of odd things") {
   CHECK(value_of({.kind = Of::list}, reply_of(R"({"keys":5})")).size() == 0);
-  const auto chain = value_of({.kind = Of::pki}, reply_of(R"({"ca_chain":["A",5,"B"]})"));
+  const auto chain = value_of({.kind = Of::pki}, reply_of(R"({"ca_chain":["A",true,"B"]})"));
   CHECK(value_at(chain, "CAChain").size() == 2);
   CHECK(value_at(value_of({.kind = Of::pki}, reply_of(R"({"ca_chain":"A"})")), "CAChain").size() ==
         0);
