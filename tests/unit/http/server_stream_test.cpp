@@ -168,13 +168,13 @@ TEST_CASE("a client that waits for leave gets it when the body is wanted, and on
   std::string read;
   Fixture wants([&](Exchange& exchange) -> asio::awaitable<void> {
     auto body = co_await exchange.read_all(3);
-    REQUIRE(body);
+    if (!body) co_return;  // it has gone
     read = body->reveal();
     exchange.answer(http::ServerResponse{});
   });
   CHECK(wants.talk(request("PUT", "1", waits), leave) == leave);
   const std::string at_once = request("PUT", "1", waits + "Connection: close\r\n") + "abc";
-  CHECK(wants.talk(at_once).starts_with("HTTP/1.1 200"));
+  CHECK(wants.talk(at_once).starts_with("HTTP/1.1 200 "));
   CHECK(read == "abc");
   Fixture refuses([](Exchange& exchange) -> asio::awaitable<void> {
     exchange.answer(http::error_response(403, "no"));
