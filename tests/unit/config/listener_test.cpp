@@ -23,6 +23,9 @@ struct Listening : Fixture {
     warnings = loaded->config.warnings;
     return loaded->config.listeners[0];
   }
+  [[nodiscard]] bool warned(const std::string& part) const {
+    return std::ranges::any_of(warnings, [&](const auto& each) { return each.contains(part); });
+  }
   std::vector<std::string> warnings;
 };
 
@@ -43,12 +46,10 @@ TEST_CASE_FIXTURE(Listening, "addresses of a listener") {
     CHECK(wrong(address + kTls).empty());
     CHECK(wrong(address + kTls + "tls_disable = true\n").contains("can be reached from elsewhere"));
     CHECK(read(address + "allow_plain = true\n").allow_plain);
-    REQUIRE(warnings.size() == 1);
-    CHECK(warnings[0].contains("listener.allow_plain: requests to " + std::string(open) +
-                               " are not encrypted"));
+    CHECK(warned("listener.allow_plain: requests to " + std::string(open) + " are not encrypted"));
   }
   (void)read("");
-  CHECK(warnings.empty());
+  CHECK_FALSE(warned("allow_plain"));
   CHECK(wrong("address = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n").empty());
   CHECK(wrong("address = \"127.0.0.1:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"\n")
             .contains("another listener has it, too"));

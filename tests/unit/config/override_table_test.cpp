@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Overridden, "each variable of the connection, in the order of 
       all[row.names[i]] = value;
       CAPTURE(row.names[i]);
       CHECK(row.value(with(all)) == value);
-      CHECK(origin(row.key) == value + " " + row.names[i]);
+      CHECK(origin(row.key) == value + " environment " + row.names[i]);
     }
   }
   CHECK(with({{"BAO_ADDR", "http://h:1"}}).vault.address.size() == 1);
