@@ -216,19 +216,19 @@ TEST_CASE("after 101 the connection is the handler's, with what the client has s
   CHECK(unread == "first");
 }
 
-TEST_CASE("what is done for a client that leaves is given up") {
-  int given_up = 0, done = 0;
+TEST_CASE("what is done for a client that leaves is cancelled") {
+  int cancelled = 0, done = 0;
   Fixture fixture([&](Exchange& exchange) -> asio::awaitable<void> {
     const bool stayed = co_await exchange.unless_client_leaves(
         sleep_for(exchange.head().target == "/soon" ? 1ms : 30s));
-    ++(stayed ? done : given_up);
+    ++(stayed ? done : cancelled);
     if (stayed) exchange.answer(http::ServerResponse{});
   });
   CHECK(
       fixture.talk("GET /soon HTTP/1.1\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200"));
   CHECK(done == 1);
   (void)fixture.talk("GET /long HTTP/1.1\r\n\r\n", "");
-  while (given_up == 0) REQUIRE(fixture.loop.context.run_one_for(5s) > 0);
+  while (cancelled == 0) REQUIRE(fixture.loop.context.run_one_for(5s) > 0);
   CHECK(done == 1);
 }
 
