@@ -235,11 +235,11 @@ TEST_CASE("what is done for a client that leaves is cancelled") {
 TEST_CASE("a handler knows who asks") {
   http::Peer peer;
   bool is_private = false;
-  const Handler look = [&](Exchange& exchange) -> asio::awaitable<void> {
+  const Handler look = [&](Exchange& exchange) {
     peer = exchange.peer();
     is_private = exchange.is_private();
     exchange.answer(http::ServerResponse{});
-    co_return;
+    return asio::awaitable<void>();
   };
   {
     Fixture fixture(look);
