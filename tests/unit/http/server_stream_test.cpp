@@ -26,17 +26,52 @@ struct Fixture : test::ServerFixture {
       : ServerFixture({.address = any_port(), .limits = limits}, std::move(handler)) {}
 };
 
+struct Written {
+  ResponseHead head;
+  std::vector<std::string> pieces;
+  bool finishes;
+};
+
+asio::awaitable<void> write_all(Exchange& exchange, Written what, std::string& trouble) {
+  const auto note = [&trouble](const result<>& done) {
+    if (!done) trouble = done.error().text;
+  };
+  note(co_await exchange.begin(what.head));
+  for (const std::string& piece : what.pieces) note(co_await exchange.write(piece));
+  if (what.finishes) note(co_await exchange.finish());
+}
+
 // Begins with `head`, writes the pieces, and finishes.
 Handler pieces(ResponseHead head, std::vector<std::string> all, std::string& trouble,
                bool finishes = true) {
-  return [=, &trouble](Exchange& exchange) -> asio::awaitable<void> {
-    const auto note = [&trouble](const result<>& done) {
-      if (!done) trouble = done.error().text;
-    };
-    note(co_await exchange.begin(head));
-    for (const std::string& piece : all) note(co_await exchange.write(piece));
-    if (finishes) note(co_await exchange.finish());
+  return [what = Written{std::move(head), std::move(all), finishes}, &trouble](Exchange& exchange) {
+    return write_all(exchange, what, trouble);
   };
+}
+
+// Answers at once.
+asio::awaitable<void> say_fine(Exchange& exchange) {
+  exchange.answer(http::ServerResponse{});
+  co_return;
+}
+
+// The body in pieces; answers then.
+asio::awaitable<void> read_pieces(Exchange& exchange, std::string& read) {
+  for (;;) {
+    const auto piece = co_await exchange.read();
+    if (!piece || piece->empty()) break;
+    read += *piece;
+  }
+  exchange.answer(http::ServerResponse{});
+}
+
+// The whole body, or the status of why not.
+asio::awaitable<void> read_whole(Exchange& exchange, std::size_t limit, std::string& read) {
+  auto body = co_await exchange.read_all(limit);
+  if (!body && body.error().status == 0) co_return;  // it has gone
+  read = body ? std::string(body->reveal()) : std::to_string(body.error().status);
+  exchange.close_after();
+  exchange.answer(http::ServerResponse{});
 }
 
 std::string request(const std::string& method, const std::string& minor,
@@ -126,7 +161,6 @@ TEST_CASE("an answer that is cut or does not keep to its length ends the connect
 }
 
 TEST_CASE("a body is read in pieces, or what is left of it is passed over, if it is little") {
-  const auto answer = [](Exchange& exchange) { return exchange.answer(http::ServerResponse{}); };
   struct Row {
     std::size_t size;
     bool chunked, kept;
@@ -134,10 +168,7 @@ TEST_CASE("a body is read in pieces, or what is left of it is passed over, if it
   for (const Row& row : {Row{10, false, true}, Row{10, true, true}, Row{64 * 1024, false, true},
                          Row{200 * 1024, false, false}}) {
     CAPTURE(row.size);
-    Fixture fixture([&](Exchange& exchange) -> asio::awaitable<void> {
-      answer(exchange);
-      co_return;
-    });
+    Fixture fixture(say_fine);
     const std::string body(row.size, 'x');
     const std::string bytes =
         row.chunked
@@ -149,14 +180,7 @@ TEST_CASE("a body is read in pieces, or what is left of it is passed over, if it
   }
 
   std::string read;
-  Fixture fixture([&](Exchange& exchange) -> asio::awaitable<void> {
-    for (;;) {
-      const auto piece = co_await exchange.read();
-      if (!piece || piece->empty()) break;
-      read += *piece;
-    }
-    answer(exchange);
-  });
+  Fixture fixture([&read](Exchange& exchange) { return read_pieces(exchange, read); });
   (void)fixture.talk(request("PUT", "1", "Transfer-Encoding: chunked\r\nConnection: close\r\n") +
                      "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
   CHECK(read == "abc");
@@ -166,12 +190,7 @@ TEST_CASE("a client that waits for leave gets it when the body is wanted, and on
   const std::string waits = "Content-Length: 3\r\nExpect: 100-continue\r\n";
   const std::string leave = "HTTP/1.1 100 Continue\r\n\r\n";
   std::string read;
-  Fixture wants([&](Exchange& exchange) -> asio::awaitable<void> {
-    auto body = co_await exchange.read_all(3);
-    if (!body) co_return;  // it has gone
-    read = body->reveal();
-    exchange.answer(http::ServerResponse{});
-  });
+  Fixture wants([&read](Exchange& exchange) { return read_whole(exchange, 3, read); });
   CHECK(wants.talk(request("PUT", "1", waits), leave) == leave);
   const std::string at_once = request("PUT", "1", waits + "Connection: close\r\n") + "abc";
   CHECK(wants.talk(at_once).starts_with("HTTP/1.1 200 "));
@@ -187,49 +206,50 @@ TEST_CASE("a client that waits for leave gets it when the body is wanted, and on
 TEST_CASE("a body of exactly the limit is read") {
   for (const bool chunked : {false, true}) {
     for (const std::size_t limit : {2, 3}) {
-      int status = 0;
-      Fixture fixture([&](Exchange& exchange) -> asio::awaitable<void> {
-        auto body = co_await exchange.read_all(limit);
-        status = body ? 200 : body.error().status;
-        exchange.close_after();
-        exchange.answer(http::ServerResponse{});
-      });
+      std::string read;
+      Fixture fixture([&](Exchange& exchange) { return read_whole(exchange, limit, read); });
       (void)fixture.talk(chunked ? request("PUT", "1", "Transfer-Encoding: chunked\r\n") +
                                        "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
                                  : request("PUT", "1", "Content-Length: 3\r\n") + "abc");
-      CHECK(status == (limit == 3 ? 200 : 413));
+      CHECK(read == (limit == 3 ? "abc" : "413"));
     }
   }
 }
 
 TEST_CASE("after 101 the connection is the handler's, with what the client has sent already") {
+  struct Tunnel {
+    static asio::awaitable<void> through(Exchange& exchange, std::string& unread) {
+      REQUIRE(co_await exchange.begin({.status = 101, .headers = {{"Upgrade", "x"}}}));
+      unread = exchange.take_unread();
+      CHECK(exchange.take_unread().empty());
+      std::size_t written = 0;
+      REQUIRE(co_await exchange.tunnel().write("through", written));
+    }
+  };
   std::string unread;
-  Fixture fixture([&](Exchange& exchange) -> asio::awaitable<void> {
-    REQUIRE(co_await exchange.begin({.status = 101, .headers = {{"Upgrade", "x"}}}));
-    unread = exchange.take_unread();
-    CHECK(exchange.take_unread().empty());
-    std::size_t written = 0;
-    REQUIRE(co_await exchange.tunnel().write("through", written));
-  });
+  Fixture fixture([&unread](Exchange& exchange) { return Tunnel::through(exchange, unread); });
   const std::string got = fixture.talk(request("GET", "1") + "first");
   CHECK(dateless(got) == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nthrough");
   CHECK(unread == "first");
 }
 
 TEST_CASE("what is done for a client that leaves is cancelled") {
-  int cancelled = 0, done = 0;
-  Fixture fixture([&](Exchange& exchange) -> asio::awaitable<void> {
-    const bool stayed = co_await exchange.unless_client_leaves(
-        sleep_for(exchange.head().target == "/soon" ? 1ms : 30s));
-    ++(stayed ? done : cancelled);
-    if (stayed) exchange.answer(http::ServerResponse{});
-  });
+  struct Told {
+    int cancelled = 0, done = 0;
+    static asio::awaitable<void> wait(Exchange& exchange, Told& told) {
+      const Duration time = exchange.head().target == "/soon" ? 1ms : 30s;
+      const bool stayed = co_await exchange.unless_client_leaves(sleep_for(time));
+      ++(stayed ? told.done : told.cancelled);
+      if (stayed) exchange.answer(http::ServerResponse{});
+    }
+  } told;
+  Fixture fixture([&told](Exchange& exchange) { return Told::wait(exchange, told); });
   CHECK(
       fixture.talk("GET /soon HTTP/1.1\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200"));
-  CHECK(done == 1);
+  CHECK(told.done == 1);
   (void)fixture.talk("GET /long HTTP/1.1\r\n\r\n", "");
-  while (cancelled == 0) REQUIRE(fixture.loop.context.run_one_for(5s) > 0);
-  CHECK(done == 1);
+  while (told.cancelled == 0) REQUIRE(fixture.loop.context.run_one_for(5s) > 0);
+  CHECK(told.done == 1);
 }
 
 TEST_CASE("a handler knows who asks") {
