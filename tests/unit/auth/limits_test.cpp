@@ -10,6 +10,8 @@
 #include "auth/cloud_documents.hpp"
 #include "auth/credential.hpp"
 #include "auth/jwt.hpp"
+#include "auth/method.hpp"
+#include "auth/own_token.hpp"
 #include "crypto/base64url.hpp"
 
 namespace keybearer::auth {
@@ -195,6 +197,57 @@ TEST_CASE("sixty-four contents are remembered") {
   CHECK(attempts.refused(2));
   attempts.forget();
   CHECK(attempts.untried(2));
+}
+
+TEST_CASE("a token of ours can be revoked while it lives, unless it is a batch token") {
+  Clock::freeze(Instant(1000s));
+  const auto token = std::make_shared<const Secret>("t");
+  const auto revocable = [](vault::Token t, std::optional<Instant> end, bool batch) {
+    OwnToken own;
+    own.token = std::move(t);
+    own.end = end;
+    own.batch = batch;
+    return own.revocable();
+  };
+  CHECK(revocable(token, {}, false));
+  CHECK(revocable(token, Instant(1000s) + 1ms, false));
+  CHECK_FALSE(revocable(token, Instant(1000s), false));
+  CHECK_FALSE(revocable(token, {}, true));
+  CHECK_FALSE(revocable(nullptr, {}, false));
+  Clock::thaw();
+}
+
+TEST_CASE("after which errors a login may have been carried out") {
+  const struct {
+    ErrorKind kind;
+    int status;
+    Reason reason;
+    bool may;
+  } rows[] = {{ErrorKind::network, 0, Reason::none, false},
+              {ErrorKind::network, 0, Reason::lost_answer, true},
+              {ErrorKind::bad_reply, 200, Reason::none, true},
+              {ErrorKind::server, 499, Reason::none, false},
+              {ErrorKind::server, 500, Reason::none, true},
+              {ErrorKind::sealed, 503, Reason::none, false},
+              {ErrorKind::denied, 403, Reason::none, false}};
+  for (const auto& row : rows) {
+    Error error{row.kind, "x"};
+    error.status = row.status;
+    error.reason = row.reason;
+    CHECK(may_have_been_done(error) == row.may);
+  }
+}
+
+TEST_CASE("where a method is mounted") {
+  const auto mounted = [](const std::string& path) {
+    config::Method method;
+    method.type = "approle";
+    method.mount_path = path;
+    return mount_path(method);
+  };
+  for (const char* path : {"", "approle", "auth/approle", "/approle/", "//auth/approle//"})
+    CHECK_MESSAGE(mounted(path) == "auth/approle", path);
+  CHECK(mounted("team/x") == "auth/team/x");
 }
 
 }  // namespace

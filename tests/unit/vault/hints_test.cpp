@@ -51,6 +51,7 @@ TEST_CASE("what to do about an error") {
       {of(throttled, "x", 429), ": the server limits requests"},
       {of(bad_reply), ": is vault.address that of a Vault server"},
       {of(bad_reply, "x", 0, Reason::foreign_response), ""},
+      {of(bad_reply, "larger than 1 byte (vault.max_response_size)"), ""},
       {of(timeout), ""},
       {of(io), ""},
   };
