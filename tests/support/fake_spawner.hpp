@@ -20,7 +20,7 @@ class FakeSpawner final : public child::Spawner {
   std::vector<std::string> asked;  // "spawn A=1", "signal 1", "stop 15", "stop rest 15", "kill"
   bool leaves_tree = false;        // the program's own end leaves others of its tree behind
   std::optional<Error> refuse;
-  int reaped = 0;
+  int reaped = 0, looked = 0;       // at the tree, whether it is there
   std::vector<TreeMember> members;  // of the tree, while it is there
   std::optional<ExitStatus> daemon_status;
   std::vector<pid_t> ended;  // orphans that were reaped
@@ -76,6 +76,7 @@ class FakeSpawner final : public child::Spawner {
     if (dies_when_killed) tree_ = false;
   }
   bool tree_exited(pid_t) override {
+    ++looked;
     if (broken == "tree_exited") throw std::runtime_error("tree_exited is broken");
     return !tree_;
   }

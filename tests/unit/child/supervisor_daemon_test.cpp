@@ -350,7 +350,13 @@ TEST_CASE("without a pid file, or with one of another's, it lives as long as its
     f.supervisor.configure(f.exec);
     f.start();
     f.lose_main({true, 9});
-    f.io.advance(10min, 1s);
+    int before = f.spawner.looked;
+    f.io.advance(2min, 1s);  // its pid file may come for a minute
+    CHECK(f.spawner.looked - before >= (named ? 58 : 0));
+    CHECK(f.spawner.looked - before <= (named ? 61 : 0));
+    before = f.spawner.looked;
+    f.io.advance(8min, 1s);
+    CHECK(f.spawner.looked == before);  // nothing is looked at without a reason
     CHECK_FALSE(f.code.has_value());
     CHECK(f.spawner.asked.empty());
     f.spawner.end_tree();

@@ -33,6 +33,7 @@ struct Spec {
   long from = -7200, until = 3600;  // seconds from now
   bool is_authority = false;
   std::vector<std::string> chain = {};  // what follows it in its file
+  std::string second_common_name = {};
 };
 
 class Certificates {
@@ -128,6 +129,10 @@ class Certificates {
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
                                reinterpret_cast<const unsigned char*>(spec.common_name.c_str()), -1,
                                -1, 0);
+    if (!spec.second_common_name.empty())
+      X509_NAME_add_entry_by_txt(
+          X509_get_subject_name(x), "CN", MBSTRING_ASC,
+          reinterpret_cast<const unsigned char*>(spec.second_common_name.c_str()), -1, -1, 0);
     const bool by_itself = spec.issuer.empty() || spec.issuer == name;
     const X509* const issuer = by_itself ? x : made_.at(spec.issuer).certificate.get();
     X509_set_issuer_name(x, X509_get_subject_name(issuer));

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -72,12 +73,15 @@ class ScriptServer {
   std::deque<Script> scripts;  // none left: the connection is closed without an answer
   std::vector<std::string> requests;
   int connections = 0;
-  std::string tunnel_to;  // a port: CONNECT is answered 200, and bytes go there and back
+  std::function<void()> on_request;  // before the answer
+  std::string tunnel_to;             // a port: CONNECT is answered 200, and bytes go there and back
 
   void answer(int status, const std::string& body, const std::string& headers = {}) {
     scripts.push_back({"HTTP/1.1 " + std::to_string(status) + " X\r\n" + headers +
                        "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body});
   }
+  // More bytes, to who connected last.
+  void send(std::string_view bytes) { asio::write(sockets_.back(), asio::buffer(bytes)); }
   [[nodiscard]] std::string address() const {
     return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port());
   }
@@ -98,9 +102,15 @@ class ScriptServer {
       const auto end = pending.find("\r\n\r\n");
       const auto length = pending.find("Content-Length: ");
       const std::size_t body = length < end ? std::stoul(pending.substr(length + 16)) : 0;
-      if (end != std::string::npos && pending.size() >= end + 4 + body) {
-        requests.push_back(pending.substr(0, end + 4 + body));
-        pending.erase(0, end + 4 + body);
+      std::size_t whole = end == std::string::npos ? end : end + 4 + body;
+      if (pending.find("Transfer-Encoding: chunked") < end) {
+        const auto last = pending.find("\r\n0\r\n\r\n");
+        whole = last == std::string::npos ? last : last + 7;
+      }
+      if (pending.size() >= whole) {
+        requests.push_back(pending.substr(0, whole));
+        pending.erase(0, whole);
+        if (on_request) on_request();
         if (!tunnel_to.empty()) co_return co_await tunnel(socket);
         if (scripts.empty()) break;
         const Script script = scripts.front();

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <boost/asio/local/stream_protocol.hpp>
 
-#include "script_server.hpp"
+#include "server_fixture.hpp"
 
 using namespace keybearer;
 using namespace std::chrono_literals;
@@ -17,15 +17,10 @@ using http::Server;
 using http::ServerOptions;
 using http::ServerRequest;
 using http::ServerResponse;
+using test::any_port;
 using test::Loop;
 
 namespace {
-
-http::Url any_port() {
-  http::Url url = *http::parse_url("http://127.0.0.1:1");
-  url.port = "0";
-  return url;
-}
 
 // Says what came; waits for a minute at /slow, throws at /bug.
 asio::awaitable<ServerResponse> echo(ServerRequest request) {
@@ -38,42 +33,10 @@ asio::awaitable<ServerResponse> echo(ServerRequest request) {
       .content_type = "text/plain", .headers = {{"X-B", "b"}}, .body = Secret(text)};
 }
 
-struct Fixture {
-  Loop loop;
-  Server server;
-  bool ended = false;
-
+struct Fixture : test::ServerFixture {
   explicit Fixture(ServerOptions options = {.address = any_port()},
                    http::Handler handler = http::whole_bodies(echo, 1000))
-      : server(loop.context.get_executor(), std::move(options), std::move(handler)) {
-    REQUIRE(server.listen());
-    asio::co_spawn(loop.context, server.run(), [this](std::exception_ptr) { ended = true; });
-  }
-  ~Fixture() {
-    server.stop();
-    while (!ended && loop.context.run_one_for(5s) != 0) {
-    }
-  }
-
-  // Sends the bytes and reads until the server closes, or all of `until` has come.
-  std::string talk(std::string bytes, std::string until = "\r\n\r\nnever") {
-    return loop.run(exchange(std::move(bytes), std::move(until)));
-  }
-  asio::awaitable<std::string> exchange(std::string bytes, std::string until) {
-    asio::ip::tcp::socket socket(loop.context);
-    const auto port = static_cast<std::uint16_t>(std::stoul(server.address().port));
-    co_await socket.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
-    co_await asio::async_write(socket, asio::buffer(bytes), asio::use_awaitable);
-    std::string got;
-    boost::system::error_code error;
-    while (!error && got.find(until) == std::string::npos) {
-      std::string more(65536, '\0');
-      more.resize(co_await socket.async_read_some(
-          asio::buffer(more), asio::redirect_error(asio::use_awaitable, error)));
-      got += more;
-    }
-    co_return got;
-  }
+      : ServerFixture(std::move(options), std::move(handler)) {}
 };
 
 }  // namespace

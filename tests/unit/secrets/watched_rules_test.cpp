@@ -1,0 +1,194 @@
+// Which table is whose, when a value is too old, and which two spellings are one secret.
+
+#include <doctest/doctest.h>
+
+#include "fixture.hpp"
+#include "secrets/watched_secret.hpp"
+
+namespace keybearer::secrets {
+namespace {
+
+config::SecretRule rule(const std::string& path, const std::string& version = {},
+                        std::optional<std::string> space = {}, const std::string& name = {}) {
+  config::SecretRule out;
+  out.path = path;
+  out.version = version;
+  out.vault_namespace = std::move(space);
+  out.name = name;
+  return out;
+}
+
+TEST_CASE("the table of just this version, data and namespace, else the first of the path") {
+  Settings settings;
+  config::SecretRule data = rule("kv/app", "", {}, "data");
+  data.data = {{"k", "v"}};
+  settings.rules = {rule("other", "", {}, "other"), rule("kv/app", "3", {}, "three"),
+                    rule("kv/data/app", "", {}, "newest"), rule("kv/app", "", "team", "team"),
+                    data};
+  settings.interval.every = 77s;
+  settings.lease.drain = 5s;
+  settings.stale.max_stale = 9min;
+  settings.start_grace = 3s;
+  settings.exit_on_retry_failure = false;
+  const auto named = [&](tmpl::Dependency dependency) {
+    return rule_for(settings, dependency).name;
+  };
+  using Of = tmpl::Dependency::Kind;
+  CHECK(named({.kind = Of::read, .path = "kv/app"}) == "newest");
+  CHECK(named({.kind = Of::read, .path = "kv/data/app"}) == "newest");
+  CHECK(named({.kind = Of::read, .path = "kv/app", .version = "3"}) == "three");
+  CHECK(named({.kind = Of::read, .path = "kv/app", .version = "4"}) == "three");  // the first
+  CHECK(named({.kind = Of::read, .path = "kv/app", .vault_namespace = "team"}) == "team");
+  CHECK(named({.kind = Of::read, .path = "kv/app", .vault_namespace = "elsewhere"}).empty());
+  CHECK(named({.kind = Of::write, .path = "kv/app", .args = {{"k", "v"}}}) == "data");
+  CHECK(named({.kind = Of::file, .path = "kv/app"}).empty());
+  CHECK(named({.kind = Of::read, .path = "none"}).empty());
+
+  const config::SecretRule usual =
+      rule_for(settings, {.kind = Of::read, .path = "none", .vault_namespace = "x"});
+  CHECK(usual.path == "none");
+  CHECK(usual.vault_namespace == "x");
+  CHECK(usual.interval.every == 77s);
+  CHECK(usual.lease.drain == 5s);
+  CHECK(usual.stale.max_stale == Duration(9min));
+  CHECK(usual.start_grace == 3s);
+  CHECK_FALSE(usual.exit_on_retry_failure);
+
+  config::Config config;
+  config.secrets = settings.rules;
+  CHECK(namespace_of(config, {.kind = Of::read, .path = "kv/app", .vault_namespace = "team"}) ==
+        "team");
+  CHECK_FALSE(namespace_of(config, {.kind = Of::read, .path = "kv/app"}));
+}
+
+TEST_CASE("settings are those of the configuration") {
+  config::Config config;
+  config.vault.max_connections = 5;
+  config.vault.retry.num_retries = 9;
+  config.template_config.start_grace = 7s;
+  config.template_config.exit_on_retry_failure = false;
+  config.template_config.static_secret_render_interval.every = 3min;
+  config.template_config.stale.max_stale = 4min;
+  config.lease.drain = 6s;
+  config.secrets.resize(2);
+  for (const bool once : {false, true}) {
+    const Settings settings = settings_of(config, once);
+    CHECK(settings.once == once);
+    CHECK(settings.concurrent == 10);
+    CHECK(settings.retry.num_retries == 9);
+    CHECK(settings.start_grace == 7s);
+    CHECK_FALSE(settings.exit_on_retry_failure);
+    CHECK(settings.interval.every == 3min);
+    CHECK(settings.stale.max_stale == Duration(4min));
+    CHECK(settings.lease.drain == 6s);
+    CHECK(settings.rules.size() == 2);
+  }
+}
+
+TEST_CASE("somebody asks before a value is too old") {
+  config::SecretRule with = rule("kv/app");
+  with.interval.every = 100s;
+  CHECK(schedule_rules(with, {}).interval.every == 100s);
+  with.stale.max_stale = 50s;
+  CHECK(schedule_rules(with, {}).interval.every == 45s);
+  with.stale.max_stale = 1000s;
+  CHECK(schedule_rules(with, {}).interval.every == 100s);
+}
+
+TEST_CASE("what a table writes is a write, what a path says is asked or not") {
+  const config::Retry retry;
+  config::SecretRule writes = rule("kv/app");
+  writes.data = {{"k", "v"}};
+  using Of = tmpl::Dependency::Kind;
+  const WatchedSecret written({.kind = Of::read, .path = "kv/app", .id = "x"}, writes, retry, 0);
+  CHECK(written.dependency.kind == Of::write);
+  CHECK(written.dependency.args.size() == 1);
+  CHECK(written.data_path == "kv/app");
+  CHECK(written.status.id == "x");
+  const WatchedSecret listed({.kind = Of::list, .path = "kv/app"}, writes, retry, 0);
+  CHECK(listed.dependency.kind == Of::list);
+  CHECK(listed.data_path.empty());
+  const WatchedSecret known({.kind = Of::read, .path = "kv/data/app"}, rule("kv/app"), retry, 0);
+  CHECK(known.data_path == "kv/data/app");
+  CHECK(known.status.required);
+  CHECK(known.held() == nullptr);
+  CHECK_FALSE(known.leased());
+  config::SecretRule optional = rule("kv/app");
+  optional.optional = true;
+  optional.stale.max_stale = 5s;
+  const WatchedSecret missing({.kind = Of::read, .path = "kv/app"}, optional, retry, 0);
+  CHECK_FALSE(missing.status.required);
+  CHECK(missing.status.max_stale == Duration(5s));
+}
+
+TEST_CASE("when a value becomes too old") {
+  config::SecretRule limited = rule("kv/app");
+  limited.stale.max_stale = 10s;
+  const auto made = [&](const config::SecretRule& r) {
+    auto secret = std::make_unique<WatchedSecret>(
+        tmpl::Dependency{.kind = tmpl::Dependency::Kind::read, .path = "kv/app"}, r,
+        config::Retry{}, 0.0);
+    secret->status.fetched = true;
+    secret->status.state = State::failing;
+    secret->status.last_success = Instant(100s);
+    return secret;
+  };
+  CHECK(stale_at(*made(limited)) == Instant(110s));
+  CHECK(stale_at(*made(rule("kv/app"))) == Instant::max());
+  auto secret = made(limited);
+  secret->status.fetched = false;
+  CHECK(stale_at(*secret) == Instant::max());
+  secret = made(limited);
+  secret->stale = true;
+  CHECK(stale_at(*secret) == Instant::max());
+  secret = made(limited);
+  secret->status.state = State::fresh;
+  CHECK(stale_at(*secret) == Instant::max());
+  secret = made(limited);
+  secret->status.lease_end = Instant(200s);
+  CHECK(stale_at(*secret) == Instant(110s));  // of no lease
+  secret->status.lease_id = "l";
+  CHECK(stale_at(*secret) == Instant(200s));
+  secret->status.lease_end = Instant(105s);
+  CHECK(stale_at(*secret) == Instant(110s));
+  secret->status.lease_end.reset();
+  CHECK(stale_at(*secret) == Instant(110s));
+}
+
+struct Twins : Fixture {
+  std::shared_ptr<WatchedSecret> add(WatchContext& context, tmpl::Dependency dependency,
+                                     const config::SecretRule& with = rule("r")) {
+    auto secret = std::make_shared<WatchedSecret>(dependency, with, config::Retry{}, 0.0);
+    context.secrets.emplace(dependency.id, secret);
+    return secret;
+  }
+};
+
+TEST_CASE_FIXTURE(Twins, "two spellings are one secret where all of it is the same") {
+  revocations.emplace(io.context.get_executor(), client, [](const std::string&) {});
+  WatchContext context(io.context.get_executor(), client, *revocations, settings_of(config, false),
+                       random, Callbacks{});
+  using Of = tmpl::Dependency::Kind;
+  const auto first = add(context, {.kind = Of::read, .path = "kv/data/app", .id = "1"});
+  const auto twin = [&](tmpl::Dependency dependency, const config::SecretRule& with = rule("r")) {
+    const WatchedSecret secret(std::move(dependency), with, config::Retry{}, 0.0);
+    return twin_of(context, secret);
+  };
+  CHECK(twin({.kind = Of::read, .path = "kv/data/app", .id = "2"}) == first);
+  CHECK(twin({.kind = Of::read, .path = "kv/data/app", .version = "2", .id = "2"}) == nullptr);
+  CHECK(twin({.kind = Of::read, .path = "kv/data/app", .id = "2"}, rule("r", "2")) == nullptr);
+  CHECK(twin({.kind = Of::read, .path = "kv/data/app", .id = "2"}, rule("r", "", "team")) ==
+        nullptr);
+  CHECK(twin({.kind = Of::read, .path = "kv/data/other", .id = "2"}) == nullptr);
+  CHECK(twin({.kind = Of::list, .path = "kv/data/app", .id = "2"}) == nullptr);
+  CHECK(twin({.kind = Of::read, .path = "kv/app", .id = "2"}) == nullptr);  // not known yet
+  CHECK(twin({.kind = Of::write, .path = "kv/data/app", .id = "2"}) == nullptr);
+  CHECK(twin_of(context, *first) == nullptr);
+  add(context, {.kind = Of::write, .path = "w", .id = "3"});
+  CHECK(twin({.kind = Of::write, .path = "w", .id = "4"}) == nullptr);  // each is its own
+  const auto listed = add(context, {.kind = Of::list, .path = "kv/metadata", .id = "5"});
+  CHECK(twin({.kind = Of::list, .path = "kv/metadata", .id = "6"}) == listed);
+}
+
+}  // namespace
+}  // namespace keybearer::secrets
