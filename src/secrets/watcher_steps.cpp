@@ -179,9 +179,18 @@ awaitable<Step> Watcher::lookup() {
   }
   if (!there && is_outage(there.error().kind) && s_.resumed)
     co_return co_await failed(std::move(there).error());
-  if (there) s_.status.last_success = Clock::now();
-  if (there || is_outage(there.error().kind))
-    co_return confirmed(s_.schedule.lookup_done(Clock::now()));
+  const bool doubtful = s_.status.state == State::failing;  // served from the last run's state
+  if (there) {
+    s_.status.last_success = Clock::now();
+    if (doubtful) set_state(context_, s_, State::fresh, {});
+    backoff_.reset();
+  }
+  if (there || is_outage(there.error().kind)) {
+    const Step planned = s_.schedule.lookup_done(Clock::now());
+    if (there || !doubtful) co_return confirmed(planned);
+    const Instant again = Clock::now() + backoff_.next(context_.random.fraction());
+    co_return again < planned.at ? Step{Step::Do::lookup, again} : planned;
+  }
   if (there.error().kind == ErrorKind::denied && !s_.issued_token) {
     if (token_has_changed() || !co_await context_.callbacks.token_is_good()) {
       // It says nothing of the lease; the token's successor wakes us.

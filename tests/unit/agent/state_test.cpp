@@ -195,6 +195,30 @@ TEST_CASE(
   CHECK(world.server->leases.size() == 1);
 }
 
+TEST_CASE("... and credentials that somebody revoked meanwhile are noticed then") {
+  World world;
+  const std::string config = std::string("[outage]\non_start = \"state\"\n") + kDatabase;
+  world.run(config);
+  world.server->away = ErrorKind::network;
+  world.run(config, [&](AgentFixture& agent) {
+    agent.live(10min);
+    CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-1");
+    SUBCASE("they were revoked") {
+      world.server->leases.begin()->second.revoked = true;
+      world.server->away.reset();
+      agent.live(2min);
+      CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-2");
+    }
+    SUBCASE("they are as they were: asked about once") {
+      world.server->away.reset();
+      world.server->asked.clear();
+      agent.live(2min);
+      CHECK(agent.spawns() == 1);
+      CHECK(world.server->count("PUT sys/leases/lookup") == 1);
+    }
+  });
+}
+
 TEST_CASE("... also when the token has ended: leases of the old one are replaced by overlap") {
   World world;
   world.server->roles["database/creds/app"].ttl = 12h;

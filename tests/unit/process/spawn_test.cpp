@@ -260,13 +260,13 @@ TEST_CASE("a mark is handed on to all that a program starts, and tells it from o
   };
   Process program = start(both.program), command = start(both.command);
   const auto members = [&] { return tree_members(program.pid); };
-  for (int i = 0; i < 1000 && members().size() < 2; ++i) usleep(1000);
+  for (int i = 0; i < 30'000 && members().size() < 2; ++i) usleep(1000);
   REQUIRE(members().size() == 2);  // not those of the command
   for (const TreeMember& member : members()) CHECK(mark_of(member.pid) == both.program);
   CHECK(left_behind_text(members()).starts_with("2 processes of it went on (sleep "));
   kill_tree(program.pid);
   CHECK(wait_blocking(program).code == SIGKILL);
-  for (int i = 0; i < 1000 && !tree_exited(program.pid); ++i) usleep(1000);
+  for (int i = 0; i < 30'000 && !tree_exited(program.pid); ++i) usleep(1000);
   CHECK(tree_exited(program.pid));
   signal_group(command.pid, SIGKILL);
   CHECK(wait_blocking(command).signaled);
@@ -376,7 +376,7 @@ TEST_CASE("a whole tree is ended, daemons too") {
   CHECK(wait(*process).code == 0);
   CHECK_FALSE(tree_exited(process->pid));
   kill_tree(process->pid);
-  for (int i = 0; i < 1000 && !tree_exited(process->pid); ++i) usleep(1000);
+  for (int i = 0; i < 30'000 && !tree_exited(process->pid); ++i) usleep(1000);
   CHECK(tree_exited(process->pid));
 }
 

@@ -123,7 +123,8 @@ TEST_CASE("who swaps a link between check and read wins nothing") {
     }
   });
   int inside = 0, refused = 0;
-  for (int i = 0; i < 3000; ++i) {
+  constexpr int kLooks = 3000, kMostLooks = 1000 * kLooks;  // a busy machine swaps seldom
+  for (int i = 0; i < kLooks || (inside == 0 && i < kMostLooks); ++i) {
     const auto fd = open_beneath(root, name, i % 2 == 0);
     if (!fd) {
       ++refused;
@@ -135,7 +136,7 @@ TEST_CASE("who swaps a link between check and read wins nothing") {
   }
   over = true;
   swapper.join();
-  CHECK(inside + refused == 3000);
+  CHECK(inside + refused >= kLooks);
   CHECK(inside > 0);
 }
 
