@@ -196,3 +196,18 @@ TEST_CASE("redirects: how far they are followed") {
   REQUIRE_FALSE(twice);
   CHECK(twice.error().text.contains("redirected twice, refused"));
 }
+
+TEST_CASE("a head that comes in pieces is held to its size, and read where it fits") {
+  for (const std::size_t more : {5'000, 30'000}) {
+    Fixture fixture(1);
+    fixture.first.scripts.push_back({"HTTP/1.1 200 OK\r\nX: " + std::string(10'000, 'x')});
+    Timer later(fixture.loop.context, 20ms);
+    later.async_wait([&](const auto&) {
+      fixture.first.send(std::string(more, 'y') + "\r\nContent-Length: 1\r\n\r\na");
+    });
+    const auto response = fixture.send("POST");
+    CHECK(bool(response) == (more == 5'000));
+    if (response) CHECK(response->body.reveal() == "a");
+    if (!response) CHECK(response.error().text.contains("header is too large"));
+  }
+}
