@@ -258,7 +258,7 @@ TEST_CASE("wrapping that is denied: 77 at the start, naming path and policy; lat
     agent.io.advance(5s);
     CHECK(agent.code == 77);
     CHECK(agent.spawns() == 0);
-    CHECK(agent.lines("sys/wrapping/wrap") >= 1);
+    CHECK(agent.lines("wrap_ttl needs update on sys/wrapping/wrap") >= 1);
   }
   AgentFixture agent;
   agent.server->token_ttl = agent.server->token_max_ttl = 10min;
@@ -282,6 +282,7 @@ TEST_CASE("an outage while wrapping at the start is waited for") {
   agent.io.advance(10s, 100ms);
   CHECK_FALSE(agent.code);
   CHECK(agent.spawns() == 1);
+  CHECK(agent.lines("wrap_ttl needs update") == 0);
   CHECK(agent.has_file("token"));
   CHECK(agent.finish() == 0);
 }

@@ -1,5 +1,6 @@
 // What the supervisor looks at by itself, and how often.
 
+#include "unit/child/fsm_fixture.hpp"
 #include "unit/child/supervisor_fixture.hpp"
 
 namespace keybearer::child {
@@ -51,6 +52,28 @@ TEST_CASE("how much room a stack gives decides how large an environment may be")
     f.io.advance(1s);
     CHECK(f.code == (small ? 75 : 0));
   }
+}
+
+TEST_CASE("of a signal that waits and a change that waits for quiet the earlier is due") {
+  const auto started = [] {
+    auto machine = std::make_unique<Machine>();
+    CHECK(text(machine->desired(set(1), t0)) == "start");
+    CHECK(text(machine->forward(10, t0)) == "");
+    CHECK(text(machine->started(t0)) == "");
+    CHECK(machine->deadline() == t0 + 1s);  // the program has its handlers by then
+    return machine;
+  };
+  auto machine = started();
+  (void)machine->desired(set(2), t0);
+  CHECK(machine->deadline() == t0 + 1s);
+  CHECK(text(machine->due(t0 + 999ms)) == "");
+  CHECK(text(machine->due(t0 + 1s)) == "signal 10");
+  CHECK(machine->deadline() == t0 + 2s);
+
+  machine = started();
+  (void)machine->desired(set(2), t0, t0 + 500ms);  // what it has ends then
+  CHECK(machine->deadline() == t0 + 500ms);
+  CHECK(text(machine->due(t0 + 500ms)).ends_with("stop 15"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include "server_fixture.hpp"
+#include "support/log_file.hpp"
 
 using namespace keybearer;
 using namespace std::chrono_literals;
@@ -105,6 +106,28 @@ TEST_CASE("a handler that throws before it waits is a bug, too") {
   });
   CHECK(fixture.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 500 "));
+}
+
+// By what its query names, before or after it has waited.
+asio::awaitable<void> fail_later(std::string how) {
+  co_await sleep_for(1ms);
+  if (how == "/system") throw boost::system::system_error(asio::error::connection_reset);
+  throw std::runtime_error("bug " + how);
+}
+
+TEST_CASE("each bug of a handler is answered 500 and logged with its reason") {
+  const test::LogFile log;
+  Fixture fixture({.address = any_port()}, [](http::Exchange& exchange) -> asio::awaitable<void> {
+    if (exchange.head().target == "/now") throw std::runtime_error("bug /now");
+    return fail_later(exchange.head().target);
+  });
+  for (const std::string how : {"/now", "/later", "/system"}) {
+    CHECK(fixture.talk("GET " + how + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+              .starts_with("HTTP/1.1 500 "));
+  }
+  CHECK(log.lines("a request could not be answered") == 3);
+  CHECK(log.lines("bug /now") == 1);
+  CHECK(log.lines("bug /later") == 1);
 }
 
 TEST_CASE("a HEAD is answered without a body") {

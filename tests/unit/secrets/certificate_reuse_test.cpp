@@ -159,6 +159,28 @@ TEST_CASE_FIXTURE(ReuseFixture, "its issuer is the one that the server has now")
   CHECK(http->count("GET /v1/pki/issuer/two/json") == 1);
 }
 
+TEST_CASE_FIXTURE(ReuseFixture, "a kept certificate is issued again when somebody asks for it") {
+  constexpr auto kIssue = "PUT /v1/pki/issue/web";
+  const auto wall = static_cast<long>(std::chrono::system_clock::to_time_t(wall_now()));
+  const long offset = wall - static_cast<long>(time(nullptr));
+  all.add("now",
+          {.names = "DNS:web", .common_name = "web", .from = offset - 60, .until = offset + 3600});
+  const tmpl::Dependency dependency{.kind = tmpl::Dependency::Kind::pki,
+                                    .path = path,
+                                    .args = {{"common_name", "web"}},
+                                    .destination = file("now", pem("now") + key("now")),
+                                    .id = "x"};
+  http->answer(kIssuer, 403, kDenied);
+  http->answer(kIssue, 200, R"({"data":{"certificate":"PEM","private_key":"KEY"}})");
+  start({dependency});
+  CHECK(has_value(dependency));
+  CHECK(http->count(kIssue) == 0);
+  io.advance(1s);
+  secrets->refresh(dependency.id);
+  io.run();
+  CHECK(http->count(kIssue) == 1);
+}
+
 TEST_CASE("where an issuer is read") {
   const struct {
     std::string path, issuer, read;
