@@ -1,70 +1,8 @@
-#include <sys/stat.h>
-
-#include "crypto/aead.hpp"
-#include "fixture.hpp"
+#include "state_world.hpp"
 
 // [state]: what one run leaves to the next, as dialogues with a server that remembers both.
 namespace keybearer {
 namespace {
-
-// A directory and a key that outlive an agent, and a server and a clock that do, too.
-struct World {
-  std::string directory;
-  std::shared_ptr<test::ModelServer> server = std::make_shared<test::ModelServer>();
-  Instant now = test::Io::start;
-  std::string more;  // beyond [state] and [vault]
-
-  World() {
-    std::string name = (std::filesystem::temp_directory_path() / "kb-state-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    directory = name;
-    std::filesystem::create_directory(directory + "/keys");
-    write_key(random_bytes(32));
-    server->kv["kv/app"] = {1, R"({"key":"canary-1","other":"canary-o"})"};
-    server->roles["database/creds/app"] = {};
-  }
-  ~World() { std::filesystem::remove_all(directory); }
-
-  void write_key(const std::string& bytes) const {
-    std::ofstream(directory + "/keys/state.key", std::ios::binary) << bytes;
-    chmod((directory + "/keys/state.key").c_str(), 0600);
-  }
-  [[nodiscard]] std::string file() const { return directory + "/data/state"; }
-  [[nodiscard]] std::string bytes(const std::string& end = "") const {
-    std::stringstream text;
-    text << std::ifstream(file() + end, std::ios::binary).rdbuf();
-    return text.str();
-  }
-  void write(const std::string& content, const std::string& end = "") const {
-    std::ofstream(file() + end, std::ios::binary | std::ios::trunc) << content;
-  }
-  [[nodiscard]] std::string toml(const std::string& rest) const {
-    return more + "[state]\npath = \"" + file() + "\"\nkey_file = \"" + directory +
-           "/keys/state.key\"\n" + rest;
-  }
-
-  // One run of keybearer: `live` is what happens in it.
-  struct Run {
-    explicit Run(World& w) : world(w) {
-      Clock::freeze(w.now);
-      agent.server = w.server;
-    }
-    ~Run() { world.now = Clock::now(); }
-    World& world;
-    AgentFixture agent;
-  };
-  template <class Live>
-  void run(const std::string& rest, Live&& live, Mode mode = Mode::run) {
-    Run one(*this);
-    one.agent.start(mode, toml(rest));
-    one.agent.io.advance(1s);
-    live(one.agent);
-    if (!one.agent.code) one.agent.finish();
-  }
-  void run(const std::string& rest) {
-    run(rest, [](AgentFixture&) {});
-  }
-};
 
 TEST_CASE("a restart neither logs in nor issues anything again") {
   World world;
@@ -172,84 +110,6 @@ TEST_CASE("revoke_on_exit holds with a state, too: what is revoked is not resume
   const int logins = world.server->logins;
   world.run(kDatabase);
   CHECK(world.server->logins == logins);
-}
-
-TEST_CASE(
-    "outage.on_start = state: starts from the last good values, and refreshes when the server is "
-    "back") {
-  World world;
-  const std::string config = std::string("[outage]\non_start = \"state\"\n") + kDatabase;
-  world.run(config);
-  world.server->away = ErrorKind::network;
-  world.run(config, [&](AgentFixture& agent) {
-    agent.io.advance(5s);
-    CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-1");
-    world.server->put("kv/app", R"({"key":"canary-2"})");
-    agent.live(10min);
-    CHECK(agent.spawns() == 1);
-    world.server->away.reset();
-    agent.live(2min);
-    CHECK(agent.last_spawn() == "spawn KEY=canary-2 USER_NAME=user-1");
-  });
-  CHECK(world.server->logins == 1);
-  CHECK(world.server->leases.size() == 1);
-}
-
-TEST_CASE("... and credentials that somebody revoked meanwhile are noticed then") {
-  World world;
-  const std::string config = std::string("[outage]\non_start = \"state\"\n") + kDatabase;
-  world.run(config);
-  world.server->away = ErrorKind::network;
-  world.run(config, [&](AgentFixture& agent) {
-    agent.live(10min);
-    CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-1");
-    SUBCASE("they were revoked") {
-      world.server->leases.begin()->second.revoked = true;
-      world.server->away.reset();
-      agent.live(2min);
-      CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-2");
-    }
-    SUBCASE("they are as they were: asked about once") {
-      world.server->away.reset();
-      world.server->asked.clear();
-      agent.live(2min);
-      CHECK(agent.spawns() == 1);
-      CHECK(world.server->count("PUT sys/leases/lookup") == 1);
-    }
-  });
-}
-
-TEST_CASE("... also when the token has ended: leases of the old one are replaced by overlap") {
-  World world;
-  world.server->roles["database/creds/app"].ttl = 12h;
-  const std::string config =
-      std::string("[outage]\non_start = \"state\"\nstart_timeout = \"30s\"\n") + kDatabase;
-  world.run(config);
-  world.now += 2h;  // longer than the token
-  world.server->away = ErrorKind::network;
-  world.run(config, [&](AgentFixture& agent) {
-    agent.io.advance(5s);
-    CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-1");
-    agent.live(5min);
-    CHECK(!agent.code);  // start_timeout is a matter of the start
-    world.server->away.reset();
-    agent.live(6min);
-    CHECK(agent.last_spawn() == "spawn KEY=canary-1 USER_NAME=user-2");
-  });
-}
-
-TEST_CASE("outage.on_start = wait waits for the server, whatever the state holds") {
-  World world;
-  world.run(kEnv);
-  world.server->away = ErrorKind::network;
-  world.run(kEnv, [&](AgentFixture& agent) {
-    agent.io.advance(1min);
-    CHECK(agent.spawns() == 0);
-    world.server->away.reset();
-    agent.io.advance(1min);
-    CHECK(agent.last_spawn() == "spawn KEY=canary-1");
-  });
-  CHECK(world.server->logins == 1);
 }
 
 TEST_CASE("a secret that was deleted meanwhile: the last good value stays, with an alarm") {

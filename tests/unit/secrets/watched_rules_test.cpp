@@ -160,6 +160,7 @@ struct Twins : Fixture {
                                      const config::SecretRule& with = rule("r")) {
     auto secret = std::make_shared<WatchedSecret>(dependency, with, config::Retry{}, 0.0);
     context.secrets.emplace(dependency.id, secret);
+    list_by_path(context, secret);
     return secret;
   }
 };
