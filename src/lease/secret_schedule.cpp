@@ -34,7 +34,11 @@ Step SecretSchedule::at_interval(Instant now) const {
 
 // Renewals are over (or never were): new ones while these still live.
 Step SecretSchedule::last_read(Duration left, Instant now, Cause cause) const {
-  return {Step::Do::read, now + due_after(left, rules_.lease.refetch_at), cause};
+  Duration due = due_after(left, rules_.lease.refetch_at);
+  // At the end of a life that was longer there is no half of the rest to wait for.
+  if (cause == Cause::maximum_life)
+    due = std::min(due, std::max(left - rules_.lease.min_remaining, kLeastDue));
+  return {Step::Do::read, now + due, cause};
 }
 
 // Whether somebody else has revoked a lease is looked up between what is due for it.

@@ -23,6 +23,27 @@ Lifetime lease_of(Duration ttl) {
   return {.kind = Kind::dynamic, .ttl = ttl, .renewable = true};
 }
 
+TEST_CASE(
+    "at the end of its life a lease is replaced min_remaining before, however servers round") {
+  const std::pair<Duration, Duration> rows[] = {// what a renewal after 20 of 30 s gives, then
+                                                {12s, 2s},
+                                                {11s, 1s},
+                                                {10500ms, 1s},
+                                                {10s, 0s},
+                                                {9s, 0s}};
+  for (const auto& [left, until] : rows) {
+    CAPTURE(left.count());
+    SecretSchedule schedule = made({.renew_at = 0.9, .min_remaining = 10s});
+    Step step = schedule.answered({.kind = Kind::dynamic, .ttl = 30s, .renewable = true}, t0);
+    CHECK(step.what == Step::Do::renew);
+    CHECK(step.at == t0 + 20s);
+    step = schedule.renewed(left, step.at);
+    CHECK(step.what == Step::Do::read);
+    CHECK(step.cause == Cause::maximum_life);
+    CHECK(step.at == t0 + 20s + until);
+  }
+}
+
 TEST_CASE("the due time of a refresh, with production numbers") {
   struct {
     Duration ttl;

@@ -118,9 +118,11 @@ TEST_CASE("random answers and faults: nothing in use is revoked, no minute is ab
     Fixture f({.budget = {.requests_per_minute = 90, .burst = 20}});
     f.config.template_config.static_secret_render_interval.every = 7s;
     f.config.lease.drain = 3s;
-    RandomServer server(f, seed);
-    const auto serve = [&f, &server](const std::string& route) {
-      f.http->answer(route, [&server](const auto& asked) { return server.answer(asked); });
+    // It answers what is revoked at the end, too.
+    const auto shared = std::make_shared<RandomServer>(f, seed);
+    RandomServer& server = *shared;
+    const auto serve = [&f, shared](const std::string& route) {
+      f.http->answer(route, [shared](const auto& asked) { return shared->answer(asked); });
     };
     serve(kRevokeLease);
     serve(kRenewLease);
