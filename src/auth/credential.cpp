@@ -85,8 +85,8 @@ result<> CredentialFile::look() {
   if (seen_ == identity_of(status)) return last_;
   seen_ = identity_of(status);
   auto content = read();
-  last_ = content ? result<>{} : std::unexpected(std::move(content).error());
-  if (!content) return last_;
+  if (!content) return last_ = std::unexpected(std::move(content).error());
+  last_ = {};
   content_ = *std::move(content);
   if (is_recent(status)) seen_.reset();
   return last_;

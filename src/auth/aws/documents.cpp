@@ -29,8 +29,9 @@ std::string lower(std::string_view text) {
 std::optional<int> take_digits(std::string_view& text, std::size_t count) {
   if (text.size() < count) return {};
   int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + count, value);
-  if (error != std::errc{} || end != text.data() + count || text.front() == '-') return {};
+  const char* const last = text.data() + count;
+  const auto [end, error] = std::from_chars(text.begin(), last, value);
+  if (error != std::errc{} || end != last || text.front() == '-') return {};
   text.remove_prefix(count);
   return value;
 }
