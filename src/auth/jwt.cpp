@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "config/scalars.hpp"
 #include "crypto/base64url.hpp"
 #include "json/json.hpp"
 
@@ -42,9 +43,14 @@ std::vector<std::string> texts_of(const Value* value) {
   return out;
 }
 
+// In a log line: no control character, nothing that turns the direction of writing.
+std::string quoted(std::string_view text) {
+  return config::escaped(json::quote(text));
+}
+
 std::string list_text(const std::vector<std::string>& items) {
   std::string out = "[";
-  for (const auto& item : items) out += (out.size() > 1 ? ", " : "") + json::quote(item);
+  for (const auto& item : items) out += (out.size() > 1 ? ", " : "") + quoted(item);
   return out + "]";
 }
 
@@ -78,8 +84,8 @@ std::string describe_jwt(std::string_view token, WallTime wall) {
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(wall.time_since_epoch()).count();
   std::string out = "its aud = " + list_text(claims->audience) +
-                    ", iss = " + json::quote(claims->issuer) +
-                    ", sub = " + json::quote(claims->subject);
+                    ", iss = " + quoted(claims->issuer) +
+                    ", sub = " + quoted(claims->subject);
   if (claims->expires) out += ", " + expiry_text(*claims->expires, now);
   if (claims->not_before && *claims->not_before > now)
     out += ", valid only from " + utc_text(*claims->not_before) + " (" +

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/redactor.hpp"
+#include "config/scalars.hpp"
 
 namespace keybearer::vault {
 namespace {
@@ -52,7 +53,7 @@ std::string flattened(std::string_view text) {
     out += "...";
   }
   while (out.ends_with(' ')) out.pop_back();
-  return out;
+  return config::escaped(out);  // nor does it turn the direction of writing
 }
 
 std::string_view usual_reason(int status) {

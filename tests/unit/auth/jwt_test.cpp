@@ -46,6 +46,15 @@ TEST_CASE("a claim that is missing, of another type or absurd counts as missing"
   }
 }
 
+TEST_CASE("nothing of a JWT's claims can end a line or turn its direction") {
+  const std::string claims =
+      "{\"iss\":\"a\x7f\",\"sub\":\"b\\u202ec\\u0085\",\"aud\":[\"d\\n\xff\"]}";
+  const std::string text = describe_jwt("e30." + base64url(claims) + ".c", WallTime());
+  CHECK_MESSAGE(text.starts_with(R"(its aud = ["d\n)"), text);
+  CHECK(text.contains(R"(iss = "a\u007f", sub = "b\u202ec\u0085")"));
+  CHECK(text.find_first_of("\x7f\n\xff") == std::string::npos);
+}
+
 TEST_CASE("what is no JWT is none") {
   for (const auto& token :
        {std::string(), std::string("a.b"), std::string("a.b.c.d"), std::string("..."),

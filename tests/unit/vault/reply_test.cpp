@@ -56,6 +56,9 @@ TEST_CASE(
             .error()
             .text.starts_with("GET kv/data/app: 404 no secrets engine at kv/data/app"));
   CHECK(parse(502, "<html>\x1b[31mbad</html>").error().text.find('\x1b') == std::string::npos);
+  CHECK(parse(403, R"({"errors":["gr\u00fcn \u202e\u009b31m"]})")
+            .error()
+            .text.ends_with("gr\u00fcn \\u202e\\u009b31m"));
 }
 
 TEST_CASE("what a gateway answers for the server is an outage, whatever its status") {
