@@ -78,6 +78,21 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(start_failure());
 }
 
+TEST_CASE_FIXTURE(Fixture, "an outage between two refusals begins the grace again") {
+  start({kApp});
+  io.advance(10s);
+  REQUIRE(status(kApp).state == State::absent);
+  http->answer(kData, 503, kSealed);
+  io.advance(10s, 100ms);
+  REQUIRE(status(kApp).state == State::failing);
+  http->reset(kData);
+  while (status(kApp).state == State::failing) io.advance(100ms);
+  io.advance(14s);
+  CHECK_FALSE(start_failure());
+  io.advance(2s);
+  CHECK(start_failure());
+}
+
 TEST_CASE_FIXTURE(Fixture, "a job gives up after num_retries") {
   once = true;
   config.vault.retry.num_retries = 3;
