@@ -149,7 +149,7 @@ struct Client::Impl {
     // The token itself may be left out of what is said of it.
     if (reply && reply->auth && !reply->auth->token) reply->auth->token = renewed;
     auto auth = auth_of(std::move(reply), "auth/token/renew-self");
-    if (!auth) auth.error() = renewal_error(std::move(auth).error());
+    if (!auth) co_return std::unexpected(renewal_error(std::move(auth).error()));
     co_return auth;
   }
 
@@ -326,9 +326,10 @@ asio::awaitable<result<>> Client::lookup_lease(std::string lease_id) {
 }
 
 asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token) {
+  if (!token) token = impl_->token();
   Call call{.method = "PUT",
             .path = "sys/leases/revoke",
-            .token = token ? std::move(token) : impl_->token(),
+            .token = std::move(token),
             .body = json_object({{"lease_id", lease_id}})};
   auto reply = co_await impl_->send(as_revocation(std::move(call)));
   co_return without_answer(std::move(reply));

@@ -219,9 +219,9 @@ std::optional<PemBundle> pem_bundle(std::string_view text, const CertificateRequ
   std::vector<std::string> keys;
   PemBundle bundle;
   for (Block block = next_block(text); !block.whole.empty(); block = next_block(text)) {
-    std::string pem = encoded(block);
-    if (block.name.ends_with("PRIVATE KEY")) keys.push_back(std::move(pem));
+    if (block.name.ends_with("PRIVATE KEY")) keys.push_back(encoded(block));
     if (block.name != "CERTIFICATE") continue;
+    std::string pem = encoded(block);
     Certificate certificate = certificate_of(pem);
     if (!certificate) continue;
     if (X509_check_ca(certificate.get()) == 0) {
