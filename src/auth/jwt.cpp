@@ -84,8 +84,7 @@ std::string describe_jwt(std::string_view token, WallTime wall) {
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(wall.time_since_epoch()).count();
   std::string out = "its aud = " + list_text(claims->audience) +
-                    ", iss = " + quoted(claims->issuer) +
-                    ", sub = " + quoted(claims->subject);
+                    ", iss = " + quoted(claims->issuer) + ", sub = " + quoted(claims->subject);
   if (claims->expires) out += ", " + expiry_text(*claims->expires, now);
   if (claims->not_before && *claims->not_before > now)
     out += ", valid only from " + utc_text(*claims->not_before) + " (" +
