@@ -192,6 +192,21 @@ TEST_CASE("a wrapped secret_id for one use is not tried twice") {
   CHECK(fixture.ended->kind == ErrorKind::denied);
 }
 
+TEST_CASE("the uses of one wrapped secret_id are not those of the next") {
+  Wrapped fixture;
+  fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
+  fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner","secret_id_num_uses":1}})");
+  fixture.start();
+  CHECK(fixture.http->count(kLogin) == 1);
+  fixture.directory.write("wrapped", "hvs.WRAP-2\n");
+  fixture.http->reset(kUnwrap);
+  fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"second","secret_id_num_uses":0}})");
+  fixture.io.advance(400s, 1s);  // four lives of a token
+  CHECK_MESSAGE(!fixture.ended, fixture.ended->text);
+  CHECK(fixture.http->count(kUnwrap) == 2);
+  CHECK(fixture.http->count(kLogin) >= 4);
+}
+
 TEST_CASE(
     "a wrapped secret_id that was made elsewhere, or that somebody has used, is an alarm and the "
     "end") {
