@@ -121,8 +121,8 @@ TEST_CASE("a client's certificate is verified, and its names are known") {
     all.add("two", {.names = "", .second_common_name = "other"});
     all.add("server-only", {.names = "DNS:one.example", .usage = "serverAuth"});
     all.add("expired", {.names = "DNS:one.example", .until = -60});
-    all.add("strangers", {.names = "", .issuer = "", .is_authority = true});
-    all.add("stranger", {.names = "DNS:one.example", .issuer = "strangers"});
+    all.add("another-ca", {.names = "", .issuer = "", .is_authority = true});
+    all.add("stranger", {.names = "DNS:one.example", .issuer = "another-ca"});
     fixture.options.client_ca_file = all.path("ca.pem");
     fixture.options.require_client_cert = required;
     fixture.start();
