@@ -5,7 +5,8 @@
 //     load hold WHERE PATH CONNECTIONS           a request on each, then prints "holding" and keeps them until killed
 //     load serve PORT BYTES                      the floor: answers every request with the same 200 of so many bytes
 //
-// WHERE: a port on 127.0.0.1, or the path of a unix socket. $TOKEN goes out as X-Vault-Token. An answer other than 200 ends it with 1.
+// WHERE: a port on 127.0.0.1, or the path of a unix socket. In PATH, %d is the number of the connection. $TOKEN goes out as X-Vault-Token.
+// An answer other than 200 ends it with 1.
 //
 // cc -O2 -static load.c
 #define _GNU_SOURCE
@@ -25,13 +26,11 @@ enum { ROOM = 65536, EVENTS = 64 };
 
 struct connection {
   int fd;
+  char* request;
   long long asked;
   size_t have;
   char buffer[ROOM];
 };
-
-static char request[4096];
-static size_t request_size;
 
 static void die(const char* what) {
   perror(what);
@@ -63,7 +62,8 @@ static int connect_to(const char* where) {
 static void send_request(struct connection* c) {
   c->have = 0;
   c->asked = now_ns();
-  if (write(c->fd, request, request_size) != (ssize_t)request_size) die("write");
+  const size_t size = strlen(c->request);
+  if (write(c->fd, c->request, size) != (ssize_t)size) die("write");
 }
 
 // The status of an answer that is whole, or 0: more must come.
@@ -87,14 +87,20 @@ static int read_some(struct connection* c) {
   return whole_answer(c);
 }
 
-static struct connection* open_all(const char* where, const char* path, int count) {
+static char* request_of(const char* path, int connection) {
   const char* token = getenv("TOKEN");
   const int has = token && *token;
-  request_size = (size_t)snprintf(request, sizeof request,
-                                  "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: load\r\nX-Vault-Request: true\r\n%s%s%s\r\n", path,
-                                  has ? "X-Vault-Token: " : "", has ? token : "", has ? "\r\n" : "");
+  char* request = malloc(4096);
+  int n = sprintf(request, "GET ");
+  n += snprintf(request + n, 1024, path, connection);
+  snprintf(request + n, 3000, " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: load\r\nX-Vault-Request: true\r\n%s%s%s\r\n",
+           has ? "X-Vault-Token: " : "", has ? token : "", has ? "\r\n" : "");
+  return request;
+}
+
+static struct connection* open_all(const char* where, const char* path, int count) {
   struct connection* all = calloc((size_t)count, sizeof *all);
-  for (int i = 0; i < count; ++i) all[i].fd = connect_to(where);
+  for (int i = 0; i < count; ++i) all[i] = (struct connection){.fd = connect_to(where), .request = request_of(path, i)};
   return all;
 }
 
