@@ -325,7 +325,7 @@ void DeliveryLoop::offer() {
   if (!with_child() || (ready_ && once())) return in_force(id);
   EnvBlock rendered;
   for (const render::RenderedVariable& variable : rendering_->renderer.variables())
-    rendered.set(variable.name, variable.value->reveal());
+    rendered.set(variable.name, variable.value);
   child::Desired set{.id = id,
                      .items = items(),
                      .environment = child::program_environment(rendering_->config->exec,

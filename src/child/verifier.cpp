@@ -15,7 +15,7 @@ void Verifier::offer(Desired set, const EnvBlock& rendered) {
   const std::uint64_t fingerprint = fingerprint_of(set.items);
   newest_ = std::move(set);
   if (!active()) return accept();
-  rendered_ = rendered.clone();
+  rendered_ = rendered;
   act(machine_.offered(fingerprint));
 }
 
@@ -58,9 +58,9 @@ void Verifier::act(VerifyFsm::Do what) {
 
 asio::awaitable<void> Verifier::run_verify_command() {
   std::vector<Secret> rendered;  // a value may have been made of several
-  for (const auto& [name, value] : rendered_.values()) rendered.push_back(value.clone());
+  for (const auto& [name, value] : rendered_.values()) rendered.push_back(value->clone());
   const auto done =
-      co_await run_command(verify_.command.argv, newest_->environment.clone(), verify_.timeout);
+      co_await run_command(verify_.command.argv, newest_->environment, verify_.timeout);
   if (done) {
     for (const std::string& line : redacted_lines(*done, rendered))
       log::info("verify.output", line);

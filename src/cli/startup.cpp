@@ -81,7 +81,7 @@ void know_credentials(const config::Config& config) {
   const EnvBlock ours = EnvBlock::from(environ);
   const EnvBlock passed_on = without_credentials(ours);
   for (const auto& [name, value] : ours.values())
-    if (passed_on.find(name) == nullptr) redactor().add_credential(value.reveal());
+    if (passed_on.find(name) == nullptr) redactor().add_credential(value->reveal());
 }
 
 std::vector<config::Problem> template_problems(const config::Config& config) {

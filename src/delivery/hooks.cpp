@@ -38,7 +38,7 @@ asio::awaitable<void> Hooks::carry_out(std::shared_ptr<Run> run) {
   Backoff backoff({std::chrono::seconds(1), std::chrono::minutes(1)});
   const std::string& path = run->target.destination;
   for (bool first = true; !run->finished; first = false) {
-    const auto done = co_await run_command(run->target.command.argv, run->environment.clone(),
+    const auto done = co_await run_command(run->target.command.argv, run->environment,
                                            run->target.command_timeout);
     const auto failure = failure_of(done);
     if (first) --first_runs_;

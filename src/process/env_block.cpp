@@ -34,7 +34,7 @@ EnvBlock EnvBlock::from(const char* const* entries) {
 }
 
 void EnvBlock::set(std::string name, std::string_view value) {
-  values_[std::move(name)] = Secret(value);
+  set(std::move(name), std::make_shared<const Secret>(value));
 }
 
 void EnvBlock::set_cut(std::string name, std::string_view value, std::size_t most) {
@@ -48,13 +48,13 @@ void EnvBlock::set_cut(std::string name, std::string_view value, std::size_t mos
 
 const Secret* EnvBlock::find(const std::string& name) const {
   const auto at = values_.find(name);
-  return at == values_.end() ? nullptr : &at->second;
+  return at == values_.end() ? nullptr : at->second.get();
 }
 
-EnvBlock EnvBlock::clone() const {
-  EnvBlock copy;
-  for (const auto& [name, value] : values_) copy.values_.emplace(name, value.clone());
-  return copy;
+bool operator==(const EnvBlock& a, const EnvBlock& b) {
+  return std::ranges::equal(a.values_, b.values_, [](const auto& one, const auto& other) {
+    return one.first == other.first && *one.second == *other.second;
+  });
 }
 
 result<> EnvBlock::check(const std::vector<std::string>& argv,
@@ -66,15 +66,15 @@ result<> EnvBlock::check(const std::vector<std::string>& argv,
   const std::string* largest = nullptr;
   std::size_t largest_size = 0;
   for (const auto& [name, value] : values_) {
-    const std::size_t size = name.size() + 1 + value.size();
+    const std::size_t size = name.size() + 1 + value->size();
     count(size);
-    if (value.reveal().find('\0') != std::string_view::npos) {
+    if (value->reveal().find('\0') != std::string_view::npos) {
       return fail(ErrorKind::render,
                   "variable " + name + ": its value has a NUL byte, which no environment can hold");
     }
     if (size > kMaxString) {
       return fail(ErrorKind::render,
-                  "variable " + name + ": " + std::to_string(value.size()) +
+                  "variable " + name + ": " + std::to_string(value->size()) +
                       " bytes are more than the 128 KiB that the system allows; use a file");
     }
     if (size > largest_size) largest = &name, largest_size = size;
@@ -121,7 +121,7 @@ EnvBlock without_credentials(const EnvBlock& block, std::span<const std::string>
         std::ranges::find(withheld, name) != withheld.end()) {
       continue;
     }
-    out.set(name, value.reveal());
+    out.set(name, value);
   }
   return out;
 }
@@ -129,14 +129,14 @@ EnvBlock without_credentials(const EnvBlock& block, std::span<const std::string>
 EnvStrings strings_of(const EnvBlock& block) {
   EnvStrings out;
   std::size_t size = 0;
-  for (const auto& [name, value] : block.values()) size += name.size() + value.size() + 2;
+  for (const auto& [name, value] : block.values()) size += name.size() + value->size() + 2;
   out.strings.reserve(size);
   std::vector<std::size_t> offsets;
   for (const auto& [name, value] : block.values()) {
     offsets.push_back(out.strings.size());
     out.strings.append(name);
     out.strings.push_back('=');
-    out.strings.append(value.reveal());
+    out.strings.append(value->reveal());
     out.strings.push_back('\0');
   }
   char* begin =

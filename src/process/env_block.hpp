@@ -1,12 +1,15 @@
 #pragma once
-// The environment of a program: NAME=value pairs, sorted by name, in wiped memory.
+// The environment of a program: NAME=value pairs, sorted by name, in wiped memory. Copies share the
+// values, which never change.
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -20,15 +23,17 @@ class EnvBlock {
   // out.
   [[nodiscard]] static EnvBlock from(const char* const* entries);
 
+  using Value = std::shared_ptr<const Secret>;  // never null
+
   void set(std::string name, std::string_view value);
+  void set(std::string name, Value value) { values_[std::move(name)] = std::move(value); }
   // At most `most` bytes of it, cut between characters of UTF-8, without NUL: for what others said.
   void set_cut(std::string name, std::string_view value, std::size_t most);
   void erase(const std::string& name) { values_.erase(name); }
   [[nodiscard]] const Secret* find(const std::string& name) const;
-  [[nodiscard]] const std::map<std::string, Secret>& values() const { return values_; }
+  [[nodiscard]] const std::map<std::string, Value>& values() const { return values_; }
   [[nodiscard]] std::size_t size() const { return values_.size(); }
-  [[nodiscard]] EnvBlock clone() const;
-  friend bool operator==(const EnvBlock&, const EnvBlock&) = default;
+  friend bool operator==(const EnvBlock& a, const EnvBlock& b);
 
   // Refuses (kind render) what execve(2) would: a NUL in a value, a string over 128 KiB
   // (MAX_ARG_STRLEN), all strings and `argv` together over the system's limit. Names the variable.
@@ -37,7 +42,7 @@ class EnvBlock {
                                std::optional<std::uint64_t> stack = {}) const;
 
  private:
-  std::map<std::string, Secret> values_;
+  std::map<std::string, Value> values_;
 };
 
 // Everything but keybearer's own credentials: VAULT_TOKEN, VAULT_ROLE_ID, VAULT_SECRET_ID,

@@ -347,19 +347,15 @@ struct ProcessorTime {
   }
 };
 
-// The least of at least three runs within about a twentieth of a second.
+// The mean of at least two runs within about a twentieth of a second, after one that warms up.
 template <class Work>
 double quick_nanoseconds(Work work) {
   using Time = ProcessorTime;
-  double least = 1e18;
+  work();
   const auto begin = Time::now();
-  for (int runs = 0; runs < 3 || Time::now() - begin < std::chrono::milliseconds(50); ++runs) {
-    const auto start = Time::now();
-    work();
-    least = std::min(least, std::chrono::duration<double, std::nano>(Time::now() - start).count());
-    if (runs > 0 && Time::now() - begin > std::chrono::seconds(2)) break;
-  }
-  return least;
+  int runs = 0;
+  for (; runs < 2 || Time::now() - begin < std::chrono::milliseconds(50); ++runs) work();
+  return std::chrono::duration<double, std::nano>(Time::now() - begin).count() / runs;
 }
 
 template <class Work>

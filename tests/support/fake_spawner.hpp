@@ -46,7 +46,7 @@ class FakeSpawner final : public child::Spawner {
     if (broken == "spawn") throw std::runtime_error("spawn is broken");
     std::string text = "spawn";
     for (const auto& [name, value] : spec.environment->values()) {
-      text += fmt::format(" {}={}", name, value.reveal());
+      text += fmt::format(" {}={}", name, value->reveal());
     }
     asked.push_back(text);
     if (refuse) return std::unexpected(*refuse);

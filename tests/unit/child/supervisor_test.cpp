@@ -314,6 +314,7 @@ TEST_CASE("the program's environment") {
   config::Exec exec;
   CHECK(names(exec) == "DB HOME LC_ALL PATH VAULT_ADDR ");
   CHECK(program_environment(exec, ours, rendered).find("HOME")->reveal() == "/app");
+  CHECK(program_environment(exec, ours, rendered).find("DB") == rendered.find("DB"));  // no copy
   exec.inherit_env = config::Exec::Inherit::none;
   CHECK(names(exec) == "DB HOME ");
   exec.inherit_env = config::Exec::Inherit::listed;
