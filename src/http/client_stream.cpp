@@ -91,9 +91,10 @@ class PooledClient::Flow final : public Incoming {
   awaitable<result<>> read_more(Progress& progress) {
     const std::size_t had = buffer_.size();
     if (had >= kReadSize) co_return fail(ErrorKind::bad_reply, "the answer's header is too large");
-    buffer_.resize_and_overwrite(kReadSize, [](char*, std::size_t size) { return size; });
-    const auto n = co_await stream_->read_some(buffer_.data() + had, kReadSize - had);
+    buffer_.resize_and_overwrite(room_, [](char*, std::size_t size) { return size; });
+    const auto n = co_await stream_->read_some(buffer_.data() + had, room_ - had);
     buffer_.resize(had + n.value_or(0));
+    if (buffer_.size() == room_) room_ = kReadSize;
     if (!n) co_return std::unexpected(n.error());
     if (*n == 0) {
       ended_ = parser_.ended();
@@ -120,7 +121,8 @@ class PooledClient::Flow final : public Incoming {
   std::unique_ptr<Stream> stream_;
   std::size_t server_;
   ResponseParser parser_;
-  std::string buffer_;  // what the parser has not used yet
+  std::string buffer_;                 // what the parser has not used yet
+  std::size_t room_ = kFirstReadSize;  // of it: small, for it is wiped, until an answer is not
   Secret piece_, given_;
   bool watched_ = true, ended_ = false;
 };

@@ -68,6 +68,9 @@ class Watcher {
   bool wanted_ = false;          // somebody waits for the next read
   bool token_replaced_ = false;  // the current read is for that
   bool awaiting_token_ = false;  // what is planned waits for a new token, and for nothing else
+  // Metadata that told of nothing new, and the version that was in use.
+  std::uint64_t metadata_seen_ = 0;
+  int metadata_version_ = 0;
   std::optional<Instant> refused_since_;  // before there was any value
 };
 

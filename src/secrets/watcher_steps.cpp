@@ -100,7 +100,8 @@ awaitable<Step> Watcher::compare() {
   }
   const auto path = metadata_path(s_.data_path, s_.mount);
   if (!path || s_.metadata_denied || !pinned_version(s_).empty()) co_return co_await read();
-  auto reply = co_await client_of(context_, s_).read(*path, {}, last_moment(s_));
+  if (metadata_version_ != s_.status.kv_version) metadata_seen_ = 0;
+  auto reply = co_await client_of(context_, s_).read(*path, {}, last_moment(s_), &metadata_seen_);
   if (!reply && is_outage(reply.error().kind)) co_return co_await failed(std::move(reply).error());
   if (!reply) {
     bool good = false;
@@ -113,10 +114,17 @@ awaitable<Step> Watcher::compare() {
                 {{"reason", reply.error().text}});
     co_return step;
   }
-  const auto current = static_cast<int>(int_at(reply->data(), "current_version"));
-  const Value& version = value_at(value_at(reply->data(), "versions"), std::to_string(current));
-  const bool deleted = !text_at(version, "deletion_time").empty() || bool_at(version, "destroyed");
-  if (current != s_.status.kv_version || deleted) co_return co_await read();
+  if (!reply->unchanged) {
+    const auto current = static_cast<int>(int_at(reply->data(), "current_version"));
+    const Value& version = value_at(value_at(reply->data(), "versions"), std::to_string(current));
+    const bool deleted =
+        !text_at(version, "deletion_time").empty() || bool_at(version, "destroyed");
+    if (current != s_.status.kv_version || deleted) {
+      metadata_seen_ = 0;
+      co_return co_await read();
+    }
+    metadata_version_ = current;
+  }
   s_.status.last_success = Clock::now();
   ++s_.status.fetches.succeeded;
   set_state(context_, s_, State::fresh, {});

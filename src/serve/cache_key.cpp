@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/fingerprint.hpp"
-#include "crypto/digest.hpp"
 #include "json/json.hpp"
 
 namespace keybearer::serve {
@@ -102,11 +101,24 @@ CachedAnswer judge_secret(std::string_view path, std::string_view query, const V
   return out;
 }
 
+// Two of 64 bits: who can't see the keys finds no two texts with the same pair.
+std::string keyed_hash(std::string_view text) {
+  static const std::array<SipKey, 2> keys{random_sip_key(), random_sip_key()};
+  const std::array<std::uint64_t, 2> hash{siphash(keys[0], text), siphash(keys[1], text)};
+  return {reinterpret_cast<const char*>(hash.data()), sizeof hash};
+}
+
+// A look that takes no parsing: what it takes for a lease is parsed.
+bool may_have_lease(std::string_view body) {
+  constexpr std::string_view kName = "\"lease_id\"";
+  for (auto at = body.find(kName); at != body.npos; at = body.find(kName, at + 1))
+    if (!body.substr(at + kName.size()).starts_with(":\"\"")) return true;
+  return false;
+}
+
 }  // namespace
 
 std::string cache_key(const KeyParts& parts) {
-  // Two keyed hashes of 64 bits: who can't see the keys finds no two requests with the same pair.
-  static const std::array<SipKey, 2> keys{random_sip_key(), random_sip_key()};
   std::string text;
   text.reserve(64 + parts.path.size() + parts.query.size() + parts.body.size() +
                parts.vault_namespace.size() + parts.token.size());
@@ -122,8 +134,7 @@ std::string cache_key(const KeyParts& parts) {
   add(without_slashes(parts.vault_namespace));
   add(parts.token);
   add(parts.wrap_ttl);
-  const std::array<std::uint64_t, 2> hash{siphash(keys[0], text), siphash(keys[1], text)};
-  return {reinterpret_cast<const char*>(hash.data()), sizeof hash};
+  return keyed_hash(text);
 }
 
 bool is_cacheable_request(const http::RequestHead& head, std::string_view method,
@@ -183,7 +194,7 @@ std::optional<TokenSeen> token_seen(std::string_view path, std::string_view body
 }
 
 std::string token_digest(std::string_view token) {
-  return token.empty() ? std::string() : sha256_hex(token);
+  return token.empty() ? std::string() : keyed_hash(token);
 }
 
 CachedAnswer judge_answer(std::string_view method, std::string_view path, std::string_view query,
@@ -193,6 +204,7 @@ CachedAnswer judge_answer(std::string_view method, std::string_view path, std::s
   const std::string* const type = http::find_header(headers, "Content-Type");
   if (type == nullptr || !type->starts_with("application/json")) return {};
   if (http::find_header(headers, "Content-Encoding") != nullptr) return {};
+  if (config.kv_ttl <= Duration::zero() && !may_have_lease(body)) return {};
   const auto answer = json::parse(body);
   if (!answer || !answer->is_map()) return {};
   if (value_at(*answer, "auth").is_map() || value_at(*answer, "wrap_info").is_map()) return {};

@@ -60,9 +60,9 @@ std::optional<std::string_view> behind(std::string_view path, std::string_view d
   if (path.starts_with(directory) &&
       (path.size() == directory.size() || path[directory.size()] == '/'))
     return path.size() == directory.size() ? "" : path.substr(directory.size() + 1);
-  const std::string inside = "/" + std::string(directory);
-  for (auto at = path.find(inside); at != path.npos; at = path.find(inside, at + 1)) {
-    const std::string_view rest = path.substr(at + inside.size());
+  for (auto at = path.find(directory, 1); at != path.npos; at = path.find(directory, at + 1)) {
+    if (path[at - 1] != '/') continue;
+    const std::string_view rest = path.substr(at + directory.size());
     if (rest.empty()) return rest;
     if (rest.starts_with('/')) return rest.substr(1);
   }

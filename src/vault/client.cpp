@@ -27,6 +27,7 @@ struct Call {
   bool repeatable = false;  // beyond GET: doing it twice does no harm
   Instant latest = Instant::max();
   Instant give_up_at = Instant::max();
+  std::uint64_t* seen = nullptr;
 };
 
 Error in_call(std::string_view method, std::string_view path, Error error) {
@@ -124,7 +125,8 @@ struct Client::Impl {
                       .path = call.path,
                       .token = std::move(call.token),
                       .body = std::move(call.body),
-                      .repeatable = repeatable};
+                      .repeatable = repeatable,
+                      .seen = call.seen};
     auto reply = parse_reply(*std::move(response), asked);
     if (!reply && reply.error().reason == Reason::no_namespace) {
       reply.error().text += ": \"" + there + "\"; correct vault.namespace (VAULT_NAMESPACE) or " +
@@ -222,12 +224,14 @@ const http::Url& Client::address() const {
   return impl_->session.address();
 }
 
-asio::awaitable<result<Reply>> Client::read(std::string path, std::string query, Instant latest) {
+asio::awaitable<result<Reply>> Client::read(std::string path, std::string query, Instant latest,
+                                            std::uint64_t* seen) {
   Call call{.method = "GET",
             .path = std::move(path),
             .query = std::move(query),
             .token = token(),
-            .latest = latest};
+            .latest = latest,
+            .seen = seen};
   co_return co_await impl_->send(std::move(call));
 }
 
@@ -241,8 +245,7 @@ asio::awaitable<result<Reply>> Client::write(std::string path, Secret json_body,
 }
 
 asio::awaitable<result<Reply>> Client::list(std::string path) {
-  Call call{.method = "GET", .path = std::move(path), .query = "list=true", .token = token()};
-  co_return co_await impl_->send(std::move(call));
+  return read(std::move(path), "list=true");
 }
 
 asio::awaitable<result<Auth>> Client::login(std::string path, Secret json_body,
@@ -289,8 +292,7 @@ asio::awaitable<result<Auth>> Client::renew_token(Token token, std::optional<Dur
 
 asio::awaitable<result<>> Client::revoke_self(Token token) {
   Call call{.method = "POST", .path = "auth/token/revoke-self", .token = std::move(token)};
-  auto reply = co_await impl_->send(as_revocation(std::move(call)));
-  co_return without_answer(std::move(reply));
+  co_return without_answer(co_await impl_->send(as_revocation(std::move(call))));
 }
 
 asio::awaitable<result<Lease>> Client::renew_lease(std::string lease_id,
@@ -321,8 +323,7 @@ asio::awaitable<result<>> Client::lookup_lease(std::string lease_id) {
             .token = token(),
             .body = json_object({{"lease_id", lease_id}}),
             .repeatable = true};
-  auto reply = co_await impl_->send(std::move(call));
-  co_return without_answer(std::move(reply));
+  co_return without_answer(co_await impl_->send(std::move(call)));
 }
 
 asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token) {
@@ -331,8 +332,7 @@ asio::awaitable<result<>> Client::revoke_lease(std::string lease_id, Token token
             .path = "sys/leases/revoke",
             .token = std::move(token),
             .body = json_object({{"lease_id", lease_id}})};
-  auto reply = co_await impl_->send(as_revocation(std::move(call)));
-  co_return without_answer(std::move(reply));
+  co_return without_answer(co_await impl_->send(as_revocation(std::move(call))));
 }
 
 asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token, Timeout timeout) {

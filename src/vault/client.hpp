@@ -60,6 +60,7 @@ struct Reply {
   std::optional<WrapInfo> wrap;
   std::vector<std::string> warnings;
   Instant asked{};  // when the request was sent: lifetimes in the answer count from then (T11)
+  bool unchanged = false;  // what read() has seen before: nothing of it is here
 
   [[nodiscard]] const Value& data() const;  // body.data, or nil
 };
@@ -93,8 +94,12 @@ class Client {
   // masked wherever it repeats the token or a value of the request.
   // A Retry-After of the server holds a request back no longer than `latest`: the last moment of
   // what it keeps alive.
+  // `seen`, for who looks again and again: an answer with the bytes that it is the fingerprint of,
+  // but for their request_id, is `unchanged`, and not parsed. It becomes this answer's; 0: none, as
+  // after an error. Must outlive the call.
   boost::asio::awaitable<result<Reply>> read(std::string path, std::string query = {},
-                                             Instant latest = Instant::max());
+                                             Instant latest = Instant::max(),
+                                             std::uint64_t* seen = nullptr);
   boost::asio::awaitable<result<Reply>> write(std::string path, Secret json_body,
                                               Instant latest = Instant::max());  // PUT
   boost::asio::awaitable<result<Reply>> list(std::string path);                  // GET ?list=true

@@ -3,6 +3,7 @@
 // broken or hostile: unknown members are passed over, members of a wrong type make it a bad_reply,
 // durations are kept within a century.
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Asked {
   Secret body =
       {};  // its texts are masked wherever the server repeats them, but for the configuration's own
   bool repeatable = true;  // else an answer that can't be used may have been lost: lost_answer
+  std::uint64_t* seen = nullptr;  // see Client::read
 };
 
 // Errors: "GET kv/data/app: 403 permission denied". KV v2's 404 for a deleted or destroyed version

@@ -46,6 +46,27 @@ std::vector<std::string> parts(const std::string& text) {
   return out;
 }
 
+// As RFC 1950 defines it: byte by byte.
+std::uint32_t adler32(std::string_view text) {
+  std::uint32_t low = 1, high = 0;
+  for (const char c : text) {
+    low = (low + static_cast<unsigned char>(c)) % 65521;
+    high = (high + low) % 65521;
+  }
+  return high << 16 | low;
+}
+
+TEST_CASE("Adler-32 of texts shorter and longer than what is summed up at once") {
+  AppSecret source;
+  for (const std::size_t size : {0, 1, 15, 16, 17, 5551, 5552, 5553, 5568, 50'000}) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) text += i % 7 == 0 ? "\xc3\xbf" : "~";
+    source.answer = *json::parse(R"({"data":{"data":{"t":")" + text + R"("}}})");
+    CHECK(render(R"({{ with secret "kv/data/app" }}{{ sprig_adler32sum .Data.data.t }}{{ end }})",
+                 source) == std::to_string(adler32(text)));
+  }
+}
+
 TEST_CASE("an authority and what it signs: read, matching, trusted, with their names") {
   const auto all = parts(
       render("{{ $ca := sprig_genCA \"my-ca\" 365 }}"

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "base/task_group.hpp"
+#include "json/json.hpp"
 #include "support/fake_http.hpp"
 #include "support/io.hpp"
 
@@ -50,6 +51,40 @@ struct Fixture {
 
 constexpr auto kMountRoute = "GET /v1/sys/internal/ui/mounts/secret/a";
 constexpr auto kMount = R"({"data":{"path":"secret/","type":"kv","options":{"version":"2"}}})";
+
+TEST_CASE("an answer that says what was said before is known by its bytes") {
+  Fixture fixture;
+  const auto said = [](const char* id, const char* rest) {
+    return R"({"request_id":")" + std::string(id) + R"(",)" + rest + "}";
+  };
+  std::uint64_t seen = 0;
+  const auto ask = [&](int status, const std::string& body) {
+    fixture.http->reset("GET /v1/kv/metadata/app");
+    fixture.http->answer("GET /v1/kv/metadata/app", status, body);
+    const auto reply =
+        fixture.get(fixture.client.read("kv/metadata/app", {}, Instant::max(), &seen));
+    if (!reply) return std::string("error");
+    return reply->unchanged ? "unchanged" : "data " + json::write(reply->data());
+  };
+  const char* const first = R"("data":{"current_version":1})";
+  CHECK(ask(200, said("a", first)) == R"(data {"current_version":1})");
+  CHECK(ask(200, said("bcd", first)) == "unchanged");
+  CHECK(ask(200, said("bcd", first)) == "unchanged");
+  CHECK(ask(200, said("e", R"("data":{"current_version":2})")) == R"(data {"current_version":2})");
+  CHECK(ask(200, said("f", first)) == R"(data {"current_version":1})");
+  CHECK(ask(503, R"({"errors":["sealed"]})") == "error");
+  CHECK(ask(200, said("g", first)) == R"(data {"current_version":1})");  // after an error: anew
+  // Broken, of a wrong type, empty: what was no good once is not good the second time.
+  for (const char* bad : {R"({"request_id":"a)", R"({"request_id":"h","lease_id":7})", "", "[]"}) {
+    CHECK(ask(200, bad) == "error");
+    CHECK(ask(200, bad) == "error");
+    CHECK(seen == 0);
+  }
+  // Only a request_id that begins the answer may differ.
+  CHECK(ask(200, R"({"data":{"a":1},"request_id":"x"})") == R"(data {"a":1})");
+  CHECK(ask(200, R"({"data":{"a":1},"request_id":"y"})") == R"(data {"a":1})");
+  CHECK(ask(200, R"({"data":{"a":1},"request_id":"y"})") == "unchanged");
+}
 
 TEST_CASE("every request says that it is one, who asks and in which namespace") {
   Fixture fixture("team-a");
