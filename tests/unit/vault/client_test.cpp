@@ -73,7 +73,8 @@ TEST_CASE("an answer that says what was said before is known by its bytes") {
   CHECK(ask(200, said("e", R"("data":{"current_version":2})")) == R"(data {"current_version":2})");
   CHECK(ask(200, said("f", first)) == R"(data {"current_version":1})");
   CHECK(ask(503, R"({"errors":["sealed"]})") == "error");
-  CHECK(ask(200, said("g", first)) == R"(data {"current_version":1})");  // after an error: anew
+  CHECK(ask(200, said("g", first)) ==
+        R"(data {"current_version":1})");  // after an error: parsed again
   // Broken, of a wrong type, empty: what was no good once is not good the second time.
   for (const char* bad : {R"({"request_id":"a)", R"({"request_id":"h","lease_id":7})", "", "[]"}) {
     CHECK(ask(200, bad) == "error");
