@@ -20,9 +20,14 @@ struct HostPort {
 // "127.0.0.1:8200", "[::1]:8200", "localhost:8200".
 result<HostPort> parse_host_port(const std::string& text) {
   const auto wrong = [&] {
-    return fail(ErrorKind::config, "bad address \"" + escaped(text) +
-                                       "\"; expected an IP address and a port, such as "
-                                       "\"127.0.0.1:8200\" or \"[::1]:8200\"");
+    const bool path = text.starts_with("unix:") || text.starts_with('/');
+    const bool url = text.find("://") != std::string::npos;
+    return fail(ErrorKind::config,
+                "bad address \"" + escaped(text) + "\"; " +
+                    (path  ? "a socket is type = \"unix\" with its path as address"
+                     : url ? "it is no URL: \"127.0.0.1:8200\"; TLS is by tls_cert_file"
+                           : "expected an IP address and a port, such as \"127.0.0.1:8200\" or "
+                             "\"[::1]:8200\""));
   };
   const auto colon = text.rfind(':');
   if (colon == std::string::npos) return wrong();

@@ -29,6 +29,17 @@ struct Listening : Fixture {
   std::vector<std::string> warnings;
 };
 
+TEST_CASE_FIXTURE(Listening, "who takes a socket or a URL for an address is told how to write it") {
+  const auto told = [this](const char* address) {
+    return wrong("address = \"" + std::string(address) + "\"\n");
+  };
+  CHECK(told("unix:///run/kb/s").contains("type = \"unix\" with its path as address"));
+  CHECK(told("/run/kb/s").contains("type = \"unix\" with its path as address"));
+  CHECK(told("http://127.0.0.1:8200").contains("it is no URL"));
+  CHECK(told("https://localhost:8200").contains("tls_cert_file"));
+  CHECK(told("127.0.0.1").contains("expected an IP address and a port"));
+}
+
 TEST_CASE_FIXTURE(Listening, "addresses of a listener") {
   for (const char* good : {"127.0.0.1:0", "127.9.9.9:65535", "[::1]:8200", "localhost:1"}) {
     CAPTURE(good);
