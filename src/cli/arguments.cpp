@@ -44,6 +44,19 @@ std::string unknown_command(std::string_view word, std::span<const std::string_v
   return text;
 }
 
+std::string single_dash(std::span<const std::string> words,
+                        const std::function<std::vector<std::string>()>& options) {
+  for (const std::string& word : words) {
+    if (!word.starts_with('-') || word.starts_with("--")) continue;
+    const std::string meant = "-" + word.substr(0, word.find('='));
+    if (meant.size() <= 3) continue;
+    const std::vector<std::string> known = options();
+    if (std::ranges::find(known, meant) != known.end())
+      return config::escaped(words.front()) + ": an option has two dashes: " + meant;
+  }
+  return {};
+}
+
 std::string usage_problem(std::span<const std::string> words, std::string why,
                           std::span<const std::string> options) {
   const bool alone = words.empty() || words.front().starts_with('-');

@@ -33,6 +33,12 @@ class Named {
 [[nodiscard]] std::string unknown_command(std::string_view word,
                                           std::span<const std::string_view> commands);
 
+// What to say of "-once" and "-config=FILE", Go's way to write an option, which CLI11 takes for
+// -o and -c with a value; "" of other command lines. `options`: what the command has, asked for only
+// when a word may be such a one.
+[[nodiscard]] std::string single_dash(std::span<const std::string> words,
+                                      const std::function<std::vector<std::string>()>& options);
+
 // What to say of a command line that CLI11 refuses: `why` is its text, `words` the command and what
 // follows, `options` what the command has.
 [[nodiscard]] std::string usage_problem(std::span<const std::string> words, std::string why,

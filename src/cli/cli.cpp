@@ -14,6 +14,7 @@
 #include "cli/command_words.hpp"
 #include "cli/commands.hpp"
 #include "cli/footers.hpp"
+#include "cli/startup.hpp"
 #include "cli/terminal.hpp"
 #include "config/method.hpp"
 #include "config/scalars.hpp"
@@ -39,6 +40,7 @@ std::optional<std::string> environment(const std::string& name) {
 
 // What all commands with a configuration take.
 void add_input(CLI::App& command, config::Input& input, const Named& named) {
+  input.env = environment;
   auto& flags = input.flags;
   const auto add = [&](const char* name, auto& into, const char* help) {
     if (named(name)) command.add_option(name, into, help)->allow_extra_args(false);
@@ -361,33 +363,31 @@ bool chosen(const CLI::App* command) {
 }
 
 int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command, bool separated) {
-  for (config::Input* input :
-       {&line.run.input, &line.render.input, &line.check.input, &line.get.input, &line.env.input})
-    input->env = environment;
   if (chosen(line.run_command)) {
     if (separated && command.empty()) {
       complain("run: no command after --");
       return kUsage;
     }
     line.run.input.flags.command = std::move(command);
-    return run(line.run);
+    return with_file_hint(line.run.input, run(line.run));
   }
   if (chosen(line.init_command)) {
     line.init.input.flags.command = std::move(command);
-    return init(line.init);
+    return with_file_hint(line.init.input, init(line.init));
   }
   if (separated && !chosen(line.check_command)) {
     complain("only `run`, `check` and `init` take a command after --");
     return kUsage;
   }
-  if (chosen(line.render_command)) return render(line.render);
+  if (chosen(line.render_command)) return with_file_hint(line.render.input, render(line.render));
   if (chosen(line.check_command)) {
     line.check.input.flags.command = std::move(command);
     return check(line.check);
   }
-  if (chosen(line.get_command)) return get(line.get);
-  if (chosen(line.env_command)) return env(line.env);
-  if (chosen(line.explain_command)) return explain(line.explain);
+  if (chosen(line.get_command)) return with_file_hint(line.get.input, get(line.get));
+  if (chosen(line.env_command)) return with_file_hint(line.env.input, env(line.env));
+  if (chosen(line.explain_command))
+    return with_file_hint(line.explain.input, explain(line.explain));
   if (chosen(line.status_command)) return status(line.status);
   if (chosen(line.rotate_command)) return rotate(line.rotate);
   if (chosen(line.reload_command)) return reload(line.reload);
@@ -426,6 +426,10 @@ int main(int argc, char** argv) {
                        [&app](std::string_view name) { return takes_value(app, name); });
   if (const auto code = refuse(app, ours)) return *code;
   const std::vector<std::string> given = ours;
+  if (const auto why = single_dash(given, [&] { return options_of(given); }); !why.empty()) {
+    complain(why);
+    return kUsage;
+  }
   try {
     std::reverse(ours.begin(), ours.end());  // CLI11 takes them from the back
     app.parse(ours);

@@ -104,6 +104,10 @@ awaitable<int> describe_secrets(const config::Config& config, vault::Client& cli
     text += "\n# " + config::escaped(path) + "\n";
     if (!data.is_map()) continue;
     for (const auto& [key, value] : data.entries()) {
+      if (value.is_nil()) {
+        text += "# " + config::escaped(key.as_text()) + " is null: no variable\n";
+        continue;
+      }
       text += "[env." + free_name(path, key.as_text(), taken) + "]\nsecret = " + quoted(path) +
               "\nkey = " + quoted(key.as_text()) + "\n";
     }

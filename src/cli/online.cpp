@@ -16,6 +16,7 @@
 #include "process/spawn.hpp"
 #include "render/renderer.hpp"
 #include "render/value.hpp"
+#include "vault/hints.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -117,8 +118,9 @@ class OnlineCheck {
       co_return exit_code_of(capabilities.error());
     }
     if (!mount) {
-      findings_.add(kConfig, path + ": no secrets engine there (" + mount.error().text +
-                                 "); mount one, or correct the path");
+      findings_.add(kConfig, path + ": no secrets engine there (" + mount.error().text + ")" +
+                                 (path.starts_with("v1/") ? hint(mount.error())
+                                                          : "; mount one, or correct the path"));
     } else if (must_be_written(*mount, dependency)) {
       findings_.add(kNotReady, path + ": this path must be written: secret \"" + path +
                                    "\" \"common_name=...\", or [[secret]] with data");

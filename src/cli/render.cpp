@@ -222,7 +222,7 @@ int render_to_show(const RenderOptions& options) {
     return cli::code_of(loaded.error());
   }
   config::Config& config = loaded->config;
-  if (!options.source.empty() && !take_source(options, config)) return kConfig;
+  if (!options.source.empty() && !take_source(options, config)) return kUsage;
   config.env.clear();
   config.env_from.clear();
   if (config.templates.empty()) {

@@ -40,7 +40,10 @@ awaitable<int> logged_in(const config::Config& config, vault::Client& client,
   }
   auto auth = co_await (*method)->login(client, {});
   if (!auth) {
-    complain_of(auth.error());
+    if (auth.error().kind == ErrorKind::denied)
+      complain(auth.error().text);  // it says itself what to do; no policy would help
+    else
+      complain_of(auth.error());
     co_return exit_code_of(auth.error());
   }
   int code = kDenied;

@@ -99,8 +99,10 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
     if (auto state = input.offline || wrong ? result<>{} : check_state(config); !state)
       problems.push_back({config.state.place, state.error().text});
     if (!wrong && problems.empty() && templates == Templates::parsed_later) return problems;
-    for (config::Problem& problem : template_problems(config))
-      problems.push_back(std::move(problem));
+    for (config::Problem& problem : template_problems(config)) {
+      const bool said = wrong && problem.kind == ErrorKind::io;  // of a file that is not there
+      if (!said) problems.push_back(std::move(problem));
+    }
     return problems;
   };
   auto loaded = config::load(all);
@@ -126,6 +128,12 @@ void print_problems(const std::vector<config::Problem>& problems) {
 
 void print_problem(const std::string& key, const std::string& text) {
   complain(key + ": " + text);
+}
+
+int with_file_hint(const config::Input& input, int code) {
+  if (code == kConfig && input.paths.empty() && access("agent.toml", R_OK) == 0)
+    complain("agent.toml here was not read: give -c agent.toml");
+  return code;
 }
 
 std::expected<render::Renderer, int> load_templates(const config::Config& config) {

@@ -24,6 +24,9 @@ enum class Templates { checked, parsed_later };
 void print_problems(const std::vector<config::Problem>& problems);
 void print_problem(const std::string& key, const std::string& text);
 
+// `code`, after saying that agent.toml here was not read, where that may be what went wrong.
+[[nodiscard]] int with_file_hint(const config::Input& input, int code);
+
 // The templates, or the exit code after having said why.
 [[nodiscard]] std::expected<render::Renderer, int> load_templates(const config::Config& config);
 

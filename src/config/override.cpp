@@ -70,7 +70,8 @@ class Overrides {
                                   bool secret = false) {
     for (const char* name : names) {
       auto value = env_(name);
-      if (!value) continue;
+      if (value && !secret) value = trimmed(*value);  // as $(cat file) leaves it
+      if (!value || value->empty()) continue;
       from_ = SourceLocation::of_variable(name);
       record(origins_, key, secret ? "********" : *value, from_);
       return value;
@@ -212,6 +213,19 @@ void apply_server_variables(const Environment& env, Overrides& o, Vault& vault) 
            vault.retry.num_retries);
 }
 
+// What the client library of the other agents obeys, and we do not: said, where it is set.
+void warn_of_ignored(const Environment& env, std::vector<std::string>& warnings) {
+  constexpr std::pair<const char*, const char*> kIgnored[] = {
+      {"AGENT_ADDR", "the server is VAULT_ADDR"},
+      {"SRV_LOOKUP", "name the servers in vault.address"},
+      {"RATE_LIMIT", "requests are limited by [vault.budget]"},
+      {"DISABLE_REDIRECTS", "a redirect is followed to the servers of vault.address only"}};
+  for (const std::string prefix : {"VAULT_", "BAO_"})
+    for (const auto& [name, instead] : kIgnored)
+      if (env(prefix + name))
+        warnings.push_back("environment " + prefix + name + " has no effect here: " + instead);
+}
+
 void apply_method_variables(Overrides& o, Method& method) {
   const MethodSpec* spec = MethodSpec::find(method.type);
   if (spec == nullptr) return;
@@ -233,6 +247,7 @@ void apply_environment(const Environment& env, Config& config, std::vector<Origi
                        std::vector<Problem>& problems) {
   Overrides o(env, origins, problems);
   apply_server_variables(env, o, config.vault);
+  warn_of_ignored(env, config.warnings);
   o.parsed("log_level", {"VAULT_LOG_LEVEL", "BAO_LOG_LEVEL"}, known_level, config.log_level);
   apply_method_variables(o, config.auto_auth.method);
 }
@@ -315,9 +330,10 @@ void Flags::logging() {
 void Flags::variables() {
   for (const std::string& text : flags_.env) {
     const auto equals = text.find('='), hash = text.rfind('#');
-    if (equals == std::string::npos || hash == std::string::npos || hash < equals + 2 ||
-        hash + 1 == text.size()) {
-      problem("--env " + escaped(text.substr(0, equals)) + ": expected NAME=PATH#KEY");
+    if (equals == std::string::npos || equals == 0 || hash == std::string::npos ||
+        hash < equals + 2 || hash + 1 == text.size()) {
+      const std::string shown = equals == 0 ? "\"=...\"" : escaped(text.substr(0, equals));
+      problem("--env " + shown + ": expected NAME=PATH#KEY");
       continue;
     }
     EnvVar variable;

@@ -26,12 +26,11 @@ std::string reference_forms(std::string_view path, std::string_view key) {
 constexpr std::string_view kReference = "vault:";
 
 // A text: template text, or "vault:PATH#KEY".
-void read_text(Context& context, const toml::node& node, const std::string& name, bool env,
+void read_text(Context& context, const toml::node& node, const std::string& name,
                ValueSource& value) {
   const std::string& text = node.as_string()->get();
   value.contents = text;
   value.contents_map = context.text_map(node, text);
-  if (!env) return;
   const auto hash = text.rfind('#');
   if (text.starts_with(kReference) && !text.contains("{{")) {
     value.contents.clear();
@@ -77,12 +76,14 @@ ValueSource read_value(Context& context, const toml::node& node, const std::stri
   ValueSource value;
   value.place = place_of(node);
   if (node.as_string() != nullptr) {
-    read_text(context, node, name, variable != nullptr, value);
+    read_text(context, node, name, value);
     return value;
   }
   if (node.as_table() == nullptr) {
-    context.problem(node, name,
-                    "expected template text, or a table with contents, source, or secret and key");
+    context.problem(
+        node, name,
+        "expected template text, or a table with contents, source, or secret and key; a "
+        "text needs quotes");
     return value;
   }
   Reader r(context, node.as_table(), name);
@@ -166,15 +167,17 @@ void read_one_env_from(Context& context, const toml::table& table, const std::st
   Reader r(context, &table, prefix);
   EnvFrom from;
   from.place = r.place();
+  const std::size_t before = context.problems.size();
   r.read("secret", from.secret);
-  if (from.secret.empty()) r.problem("secret", "required");
+  const bool nameless = from.secret.empty();
+  if (nameless && context.problems.size() == before) r.problem("secret", "required");
   r.read("prefix", from.prefix);
   r.read("uppercase", from.uppercase);
   r.read("keys", from.keys);
   r.describe_default("keys", "all");
   r.read("names", from.names);
   check_given_names(context, table, prefix, from, config.exec.allow_reserved_env);
-  config.env_from.push_back(std::move(from));
+  if (!nameless) config.env_from.push_back(std::move(from));
 }
 
 }  // namespace

@@ -41,6 +41,14 @@ void Context::problem(const toml::node& node, const std::string& key, const std:
   problems.push_back({place_of(node), key + ": " + escaped(text)});
 }
 
+bool Context::is_dotted(const toml::node& node) const {
+  if (!node.is_table() || node.as_table()->is_inline()) return false;
+  const SourceLocation at = place_of(node);
+  const auto file = texts.find(at.name);
+  const auto source = file == texts.end() ? std::nullopt : file->second.from(at.line, at.column);
+  return !source || !source->starts_with('[');
+}
+
 void Context::origin(const std::string& key, std::string value, SourceLocation from) {
   if (!with_origins) return;
   const auto [known, first] = origin_of.try_emplace(key, origins.size());
@@ -76,7 +84,8 @@ Reader::~Reader() {
     context_.problems.push_back(
         {std::move(place),
          name_of(key.str()) + ": " +
-             escaped("unknown key" + advice_on_unknown(prefix_, key.str(), known_, node))});
+             escaped("unknown key" + advice_on_unknown(prefix_, key.str(), known_, node,
+                                                       context_.is_dotted(node)))});
   }
 }
 
@@ -370,7 +379,7 @@ const toml::table* Reader::table(std::string_view key) {
   const toml::node* node = find(key);
   recorded_.push_back(key);
   if (node == nullptr) return nullptr;
-  if (node->as_table() == nullptr) wrong_type(*node, key, "a table");
+  if (node->as_table() == nullptr) wrong_type(*node, key, "a table: [" + name_of(key) + "]");
   return node->as_table();
 }
 

@@ -36,6 +36,8 @@ struct Context {
   // `key`: its full name, escaped (Reader::name_of).
   void problem(const toml::node& node, const std::string& key, const std::string& text);
   void origin(const std::string& key, std::string value, SourceLocation from);
+  // Of a table: made by "a.b = 1", neither [a] nor a = {}.
+  [[nodiscard]] bool is_dotted(const toml::node& node) const;
   // Where the characters of `text`, the value of `node`, stand in their file.
   [[nodiscard]] TextMap text_map(const toml::node& node, std::string_view text) const;
 };
@@ -129,8 +131,12 @@ class Reader {
 template <class T>
 void Reader::read_choice(std::string_view key, T& out,
                          std::initializer_list<std::pair<std::string_view, T>> choices) {
+  const toml::node* node = find(key);
+  std::string names;
+  for (const auto& [name, value] : choices)
+    names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
+  if (node != nullptr && !node->is_string()) return wrong_type(*node, key, "one of " + names);
   const auto chosen = text(key, true);
-  const toml::node* node = has(key) ? table_->get(key) : nullptr;
   if (!chosen) {
     return record(key, nullptr, [&] {
       std::string_view current;
@@ -144,9 +150,6 @@ void Reader::read_choice(std::string_view key, T& out,
     out = value;
     return record(key, node, *chosen);
   }
-  std::string names;
-  for (const auto& [name, value] : choices)
-    names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
   context_.problem(*node, name_of(key),
                    "bad value \"" + escaped(*chosen) + "\"; expected one of " + names);
 }

@@ -172,7 +172,9 @@ void Reader::read(std::string_view key, Command& out) {
       text += (text.empty() ? "" : " ") + argument->get();
     }
   }
-  if (node->as_array()->empty()) problem(key, "empty; expected a program and its arguments");
+  const bool nameless = !out.argv.empty() && out.argv.front().empty();
+  if (node->as_array()->empty() || nameless)
+    problem(key, "empty; expected a program and its arguments");
   record(key, node, text);
 }
 

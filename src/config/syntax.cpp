@@ -111,6 +111,7 @@ std::string_view about_value(std::string_view line) {
   if (first.code == U'\u201c' || first.code == U'\u201d' || first.code == U'\u201e' ||
       first.code == U'\u2018' || first.code == U'\u2019')
     return "typographic quotes; expected \"...\" or '...'";
+  if (value.starts_with("<<")) return "HCL's <<EOT is '''...''' here";
   if (value.starts_with("True") || value.starts_with("False") || value.starts_with("TRUE") ||
       value.starts_with("FALSE"))
     return "expected true or false, in small letters";
@@ -151,7 +152,7 @@ std::string meaning(std::string_view text, std::uint32_t line_number, std::uint3
   if (description.contains("zero")) return "a file mode is a string: \"0644\"";
   if (description.contains("escape sequence"))
     return "a backslash in \"...\" begins an escape: write \\\\, or the text between ' and '";
-  if (description.contains("parsing string") && description.contains("control character"))
+  if (description.contains("string") && description.contains("control character"))
     return "the text is not ended on its line; a text of several lines stands between ''' and '''";
   if (description.contains("string") && description.contains("end-of-file"))
     return "a text that is never ended";

@@ -110,7 +110,9 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
     if (named != nullptr && m.has(named->name)) continue;  // said where it was read
     const MethodKey* supplier = spec->supplier_of(key);
     const bool supplied = supplier != nullptr && m.flag(supplier->name);
-    if (key.required && !given && !supplied && !(file != nullptr && m.has(file->name))) {
+    const bool wrong = std::ranges::any_of(  // given, and told of already
+        problems, [&name](const Problem& p) { return p.text.starts_with(name + ": "); });
+    if (key.required && !given && !supplied && !wrong && !(file != nullptr && m.has(file->name))) {
       problems.push_back(
           {place, name + ": required" + ways_to_set(*spec, key) + std::string(key.missing)});
     }

@@ -85,7 +85,8 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
   if (!source.source.empty()) {
     auto read = read_source(source.source);
     if (!read) {
-      problems.push_back({source.place, name + ": " + source.source + " can't be read"});
+      problems.push_back(
+          {source.place, name + ": " + source.source + " can't be read", ErrorKind::io});
       return;
     }
     text = std::move(*read);

@@ -153,6 +153,10 @@ std::string Absences::hint(const Value& container, std::string_view key) const {
   if (kv2) return "a KV v2 secret has its keys in .Data.data";
   if (key == "data" && origin(container).has_value())
     return "this secret is not of KV v2: its keys are in .Data";
+  if (!origin(container) || origin(container)->ends_with(')')) return {};
+  for (const std::string_view whole : keys_of(container))
+    if (whole.starts_with(std::string(key) + "."))
+      return "a key with a dot is read by index: " + quote(whole);
   return {};
 }
 
@@ -183,8 +187,10 @@ std::string Absences::text(AbsenceId id, const std::string& shown_key) const {
       if (from && rest.starts_with("; " + *from)) rest = "; it" + rest.substr(2 + from->size());
       return "no key " + shown_key + in + rest;
     }
-    case Kind::null_key:
-      return "key " + shown_key + in + " is null";
+    case Kind::null_key: {
+      const bool of_secret = from && !from->ends_with(')');  // its own keys are named
+      return "key " + (of_secret ? quote(reason.key) : shown_key) + in + " is null";
+    }
     case Kind::null_item:
       return "element " + reason.key + " of the list" + in + " is null";
     case Kind::unset:

@@ -84,10 +84,10 @@ std::string open_block(const ErrorSite& site) {
          ", column " + std::to_string(column_of(text, action) + 1);
 }
 
-// --- a key with a dash ---
+// --- keys that no field can name ---
 
-// ".Data.data" and "api-key" of ".Data.data.api-key", around `pos`.
-std::string dashed_key(const ErrorSite& site) {
+// ".Data.data.api-key" around `pos`.
+std::string_view chain_around(const ErrorSite& site) {
   const std::string_view text = site.text;
   const auto in_chain = [](char c) { return is_name(c) || c == '.' || c == '$' || c == '-'; };
   std::size_t begin = std::min(site.pos, text.size()), end = begin;
@@ -96,23 +96,69 @@ std::string dashed_key(const ErrorSite& site) {
   std::string_view chain = text.substr(begin, end - begin);
   while (chain.ends_with('-') || chain.ends_with('.')) chain.remove_suffix(1);
   while (chain.starts_with('-')) chain.remove_prefix(1);
-  const auto dash = chain.find('-');
-  const auto dot = chain.rfind('.', dash);
-  if (dash == std::string_view::npos || dot == std::string_view::npos) return {};
+  return chain;
+}
+
+// "index .Data.data "api-key"", of the chain whose part behind the dot at `dot` is the key.
+std::string by_index(std::string_view chain, std::size_t dot) {
   const std::string map(dot == 0 ? std::string_view(".") : chain.substr(0, dot));
-  return "a key with a dash is read by index: index " + map + " " + quoted(chain.substr(dot + 1));
+  return "index " + map + " " + quoted(chain.substr(dot + 1));
+}
+
+std::string odd_key(const ErrorSite& site) {
+  const std::string_view chain = chain_around(site);
+  if (const auto dash = chain.find('-'); dash != std::string_view::npos) {
+    const auto dot = chain.rfind('.', dash);
+    if (dot == std::string_view::npos) return {};
+    return "a key with a dash is read by index: " + by_index(chain, dot);
+  }
+  if (!chain.starts_with('.') && !chain.starts_with('$')) return {};  // 1.5x
+  for (std::size_t dot = chain.find('.'); dot + 1 < chain.size(); dot = chain.find('.', dot + 1)) {
+    if (chain[dot + 1] >= '0' && chain[dot + 1] <= '9')
+      return "a key that begins with a digit is read by index: " + by_index(chain, dot);
+  }
+  return {};
+}
+
+// `if .Data.data.x`: what people write for a key that may be missing.
+std::string optional_key(const ErrorSite& site) {
+  const std::size_t begin = site.text.rfind(site.left, site.pos);
+  if (begin == std::string_view::npos) return {};
+  const std::size_t end = end_of_action(site.text, begin + site.left.size(), site.right);
+  const std::string_view action = site.text.substr(begin, end - begin);
+  const auto asks = [action](std::string_view word) { return action.contains(word); };
+  if (!asks(" if ") && !asks(" with ") && !asks(" or ") && !asks("(or ") && !asks("default"))
+    return {};
+  const std::string_view chain = chain_around(site);
+  const auto dot = chain.rfind('.');
+  if (dot == std::string_view::npos || dot + 1 == chain.size()) return {};
+  return "a key that may be missing is read by index: " + by_index(chain, dot) +
+         "; or set error_on_missing_key = false";
 }
 
 // --- a field of the answer ---
 
-std::string near_field(std::string_view name) {
+std::string_view field_named(std::string_view name) {
   constexpr std::array<std::string_view, 8> kFields = {
       "Data", "Auth", "LeaseID", "LeaseDuration", "Renewable", "RequestID", "Warnings", "WrapInfo"};
   for (const std::string_view field : kFields) {
-    if (lower(field) == lower(name)) return "write ." + std::string(field);
+    if (lower(field) == lower(name)) return field;
   }
+  return {};
+}
+
+std::string near_field(std::string_view name) {
+  if (const std::string_view field = field_named(name); !field.empty())
+    return "write ." + std::string(field);
   return "a secret has its keys in .Data (KV v2: .Data.data), as in .Data.data." +
          std::string(name);
+}
+
+std::string unknown_function(std::string_view name) {
+  if (const std::string_view field = field_named(name); !field.empty())
+    return "write ." + std::string(field);
+  const std::string near = nearest_functions(name);
+  return near.empty() ? near : "did you mean " + near + "?";
 }
 
 std::string parse_hint(const ErrorSite& site) {
@@ -125,20 +171,25 @@ std::string parse_hint(const ErrorSite& site) {
   for (const std::string_view mark : {"U+201C", "U+201D", "U+201E", "U+2018", "U+2019", "U+00AB"}) {
     if (error.contains(mark)) return "a typographic quote: texts stand in straight double quotes";
   }
-  if (error.contains("U+002D '-'") || error.contains("bad number syntax")) return dashed_key(site);
+  if (error.contains("U+002D '-'") || error.contains("bad number syntax")) return odd_key(site);
+  if (error.contains("unexpected \"/\" in"))
+    return "a comment begins at once behind the delimiter: " + std::string(site.left) +
+           "/* ... */" + std::string(site.right);
   const std::string_view name = between(error, "function \"", "\"");
-  if (!name.empty() && error.contains("not defined")) {
-    const std::string near = nearest_functions(name);
-    return near.empty() ? near : "did you mean " + near + "?";
-  }
-  return {};
+  return name.empty() || !error.contains("not defined") ? std::string() : unknown_function(name);
 }
 
 std::string run_hint(const ErrorSite& site) {
   const std::string_view error = site.error;
   const std::string_view field = between(error, "can't evaluate field ", " in type");
   if (!field.empty() && error.contains("in type *dependency.Secret")) return near_field(field);
-  if (error.contains("incompatible types for comparison") && error.contains("json.Number"))
+  if (error.contains("unknown type for") && error.contains("(json.Number)"))
+    return "a number of a secret becomes an integer by .Int64: add .port.Int64 1";
+  const bool compared =
+      error.contains("incompatible types for comparison") && error.contains("json.Number");
+  if (compared && !error.contains("calling eq:") && !error.contains("calling ne:"))
+    return "a number of a secret becomes an integer by .Int64: lt .port.Int64 5432";
+  if (compared)
     return "a number of a secret compares with a text: eq .port \"5432\"; .Int64 makes a number of "
            "it";
   if (error.contains("expected string; found '"))
@@ -147,6 +198,7 @@ std::string run_hint(const ErrorSite& site) {
     return "a number of a secret becomes a text by print: (print .port)";
   if (error.contains("expected []string; got []interface {}"))
     return "a list of a secret is joined by sprig_join: .hosts | sprig_join \",\"";
+  if (error.contains("map has no entry for key")) return optional_key(site);
   return {};
 }
 
@@ -157,6 +209,10 @@ std::string nearest_functions(std::string_view name) {
   for (const Function* function : all_functions()) names.push_back(function->name);
   std::ranges::sort(names);
   const std::string wanted = lower(name);
+  constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
+      {"include", "executeTemplate"}, {"getenv", "env"}, {"readFile", "file"}};
+  for (const auto& [theirs, ours] : kElsewhere)
+    if (name == theirs) return quoted(ours);
   for (const std::string_view known : names) {
     if (lower(known) == wanted || known == "sprig_" + std::string(name)) return quoted(known);
   }

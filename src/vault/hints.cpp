@@ -8,7 +8,10 @@ std::string_view path_of(std::string_view text) {
   const auto begin = text.find(' ');
   const auto end = text.find(": ");
   if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
-  return text.substr(begin + 1, end - begin - 1);
+  std::string_view path = text.substr(begin + 1, end - begin - 1);
+  constexpr std::string_view kProbe = "sys/internal/ui/mounts/";  // asked of the path behind it
+  if (path.starts_with(kProbe)) path.remove_prefix(kProbe.size());
+  return path;
 }
 
 }  // namespace
@@ -29,14 +32,23 @@ std::string hint(const Error& error) {
     case ErrorKind::not_found:
       if (error.reason == Reason::no_mount && error.text.find("engine at v1/") != std::string::npos)
         return ": leave out v1/, a path begins with its mount (kv/data/app)";
+      if (error.reason == Reason::no_mount &&
+          error.text.find("no auth method at") != std::string::npos)
+        return ": no auth method is enabled there; correct the path, or enable one";
       if (error.reason == Reason::no_mount)
         return ": no secrets engine is mounted there; correct the path, or mount one";
+      if (path.find_first_of("#?") != std::string::npos)
+        return ": # and ? are a part of the name here; a key stands in `key`, a version in "
+               "[[secret]]";
       return ": write the secret, or make it optional (a default, or [[secret]] with optional = "
              "true)";
     case ErrorKind::refused:
       return ": correct the path or its parameters";
     case ErrorKind::network:
       if (error.reason == Reason::proxy) return "";  // its text says what to do
+      if (error.text.find(": https://127.0.0.1:8200: ") != std::string::npos)
+        return ": is the server up, and that its address? It is the default: set vault.address "
+               "(VAULT_ADDR)";
       return ": is the server up, and vault.address (VAULT_ADDR) right?";
     case ErrorKind::tls:
       if (error.reason != Reason::none) return "";  // its text says what to do

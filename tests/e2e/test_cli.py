@@ -246,15 +246,43 @@ def test_self_test(s):
 
 def test_init_writes_what_check_takes(s):
     kv_base(s)
-    s.vault.put(KV_DATA, {"value": "x", "home": "y", "a-b": "z"})
+    s.vault.put(KV_DATA, {"value": "x", "home": "y", "a-b": "z", "void": None})
     s.vault.put("kv/data/more", {"value": "w"})
     login = ["--address", s.tap.url, "--role-id-file", "boot/role-id", "--secret-id-file", "boot/secret-id"]
     code, out, err = keybearer(s, "init", "kv/app", "kv/more", *login, "--", s.app, "run.jsonl")
     assert code == 0 and out == "agent.toml\n", err
-    assert keybearer(s, "check")[0] == 0
+    assert keybearer(s, "check")[0] == 0 and "# void is null: no variable\n" in s.read("agent.toml")
     assert keybearer(s, "env", "-c", "agent.toml")[1] == "APP_HOME=y\nA_B=z\nMORE_VALUE=w\nVALUE=x\n"
     assert keybearer(s, "init", *login)[0] == 73 and keybearer(s, "init", "--force", *login)[0] == 0
     assert keybearer(s, "check")[0] == 0
+
+
+def test_every_command_with_a_login_takes_it_from_the_environment(s):
+    """One of them that forgot the environment would say that there is no way to log in."""
+    kv_base(s)
+    s.vault.put(KV_DATA, {"value": "x"})
+    env = {"VAULT_ADDR": s.tap.url, "VAULT_TOKEN": s.vault.token}
+    for words in (["get", "kv/app#value"], ["explain", "kv/app"], ["init", "kv/app"], ["env", "--env", "A=kv/app#value"], ["check", "--online", "--env", "A=kv/app#value"],
+                  ["render", "--once", "--template", ""], ["run", "--once", "--env", "A=kv/app#value", "--", "true"]):
+        if words[0] == "render":
+            words[-1] = s.write("t.tmpl", '{{ with secret "kv/app" }}{{ .Data.data.value }}{{ end }}') + ":t.txt"
+        code, _, err = keybearer(s, *words, env=env)
+        assert code == 0, (words, err)
+
+
+def test_a_file_that_was_not_read_is_pointed_at(s):
+    kv_base(s)
+    os.rename(s.write("other.toml", "[env]\nA = 'x'\n"), s.path("agent.toml"))
+    for words in (["get", "kv/app"], ["env"], ["render", "--once"], ["run"], ["explain", "kv/app"]):
+        code, _, err = keybearer(s, *words)
+        assert code == 78 and "agent.toml here was not read: give -c agent.toml" in err, (words, err)
+    assert "was not read" not in keybearer(s, "check")[2]
+
+
+def test_options_as_vault_agent_has_them_are_led_to_ours(s):
+    for words, meant in ((["run", "-config=agent.hcl"], "--config"), (["render", "-once"], "--once"), (["-log-level=debug", "run"], "--log-level")):
+        code, _, err = keybearer(s, *words)
+        assert code == 64 and f"an option has two dashes: {meant} " in err.replace("\n", " "), err
 
 
 def test_the_printed_policy_is_enough_and_has_no_line_more(s):

@@ -1,11 +1,10 @@
 #include "tmpl/go/go_url.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 
 #include "base/bytes.hpp"
 #include "tmpl/go/go_strings.hpp"
+#include "tmpl/go/ip_text.hpp"
 #include "tmpl/go/strconv.hpp"
 #include "tmpl/go/unicode.hpp"
 #include "tmpl/work.hpp"
@@ -106,14 +105,10 @@ Text bracketed_host(std::string_view host) {
   if (!address) return address;
   const Text zone = unescaped(name.substr(zone_at), Part::zone);
   if (!zone) return zone;
-  in6_addr ignored{};
-  if (inet_pton(AF_INET6, address->c_str(), &ignored) != 1 || *zone == "%") {
-    in_addr v4{};
-    if (zone->empty() && inet_pton(AF_INET, address->c_str(), &v4) == 1)
-      return std::unexpected("invalid IP-literal");
-    return std::unexpected("invalid host: ParseAddr(" + quote(*address + *zone) +
-                           "): unable to parse IP");
-  }
+  const std::string whole = *address + *zone;
+  if (std::string wrong = ip_error(whole); !wrong.empty())
+    return std::unexpected("invalid host: " + std::move(wrong));
+  if (!whole.contains(':')) return std::unexpected("invalid IP-literal");  // IPv4
   return "[" + *address + *zone + "]" + std::string(port);
 }
 

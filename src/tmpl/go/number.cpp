@@ -19,25 +19,57 @@ void simplify_complex(NumberNode& n) {
   if (n.is_uint) n.uint_value = static_cast<std::uint64_t>(n.float_value);
 }
 
-// Go scans the real part first.
+// What fmt.Sscan takes for a float from the beginning of `text`, whether it is one or not.
+std::string_view float_token(std::string_view text) {
+  std::size_t at = 0;
+  const auto accept = [&](std::string_view any) {
+    const bool is = at < text.size() && any.contains(text[at]);
+    at += is ? 1 : 0;
+    return is;
+  };
+  const auto accept_all = [&](std::string_view any) {
+    while (accept(any)) {
+    }
+  };
+  if (accept("nN") && accept("aA") && accept("nN")) return text.substr(0, at);
+  accept("+-");
+  if (accept("iI") && accept("nN") && accept("fF")) return text.substr(0, at);  // of "i", too
+  std::string_view digits = "0123456789_", exponent = "eEp";
+  if (accept("0") && accept("xX")) {
+    digits = "0123456789aAbBcCdDeEfF_";
+    exponent = "pP";
+  }
+  accept_all(digits);
+  if (accept(".")) accept_all(digits);
+  if (accept(exponent)) {
+    accept("+-");
+    accept_all("0123456789_");
+  }
+  return text.substr(0, at);
+}
+
 std::expected<double, std::string> part_of_complex(std::string_view text) {
   const auto number = parse_float(text);
   if (number) return *number;
-  const bool hex = text.substr(0, 3).find_first_of("xX") != std::string_view::npos;
-  if (number.error() != "value out of range" && !hex)
-    return std::unexpected("syntax error scanning complex number");
   return std::unexpected("strconv.ParseFloat: parsing " + quote(text) + ": " +
                          std::string(number.error()));
 }
 
-// Where the second part of "1+2i" begins: at the last sign that is not an exponent's.
-std::size_t split_at(std::string_view text) {
-  for (std::size_t i = text.size() - 1; i > 0; --i) {
-    if ((text[i] == '+' || text[i] == '-') &&
-        std::string_view("eEpP").find(text[i - 1]) == std::string_view::npos)
-      return i;
-  }
-  return 0;
+// "1+2i", as fmt.Sscan reads it: the parts are cut out first, then each is read.
+std::expected<std::pair<double, double>, std::string> scan_complex(std::string_view text) {
+  const std::string wrong = "syntax error scanning complex number";
+  const std::string_view first = float_token(text);
+  text.remove_prefix(first.size());
+  if (!text.starts_with('+') && !text.starts_with('-')) return std::unexpected(wrong);
+  // The sign is taken by itself, and another may follow.
+  const std::string second =
+      std::string(text.substr(0, 1)) + std::string(float_token(text.substr(1)));
+  if (text.substr(second.size(), 1) != "i") return std::unexpected(wrong);
+  const auto re = part_of_complex(first);
+  if (!re) return std::unexpected(re.error());
+  const auto im = part_of_complex(second);
+  if (!im) return std::unexpected(im.error());
+  return std::pair(*re, *im);
 }
 
 }  // namespace
@@ -57,14 +89,11 @@ std::expected<NumberNode, std::string> make_number(Tok type, std::uint32_t pos,
     return n;
   }
   if (type == Tok::complex) {
-    const std::size_t at = split_at(text);
-    const auto re = part_of_complex(text.substr(0, at));
-    if (!re) return std::unexpected(re.error());
-    const auto im = part_of_complex(text.substr(at, text.size() - at - 1));
-    if (!im) return std::unexpected(im.error());
+    const auto parts = scan_complex(text);
+    if (!parts) return std::unexpected(parts.error());
     n.is_complex = true;
-    n.re = *re;
-    n.im = *im;
+    n.re = parts->first;
+    n.im = parts->second;
     simplify_complex(n);
     return n;
   }

@@ -55,6 +55,21 @@ TEST_CASE("a command line that is refused is said in one line, with what was mea
         "get: PATH is required Run (keybearer get --help)");
 }
 
+TEST_CASE("an option with one dash, as Go's programs take it, is no other option's value") {
+  const Words options = {"--once", "--config", "-c", "--help", "--log-level", "-o"};
+  const std::pair<Words, const char*> rows[] = {
+      {{"run", "-config=agent.hcl"}, "run: an option has two dashes: --config"},
+      {{"render", "-c", "x", "-once"}, "render: an option has two dashes: --once"},
+      {{"run", "-log-level", "debug"}, "run: an option has two dashes: --log-level"},
+      {{"run", "-cagent.toml"}, ""},
+      {{"run", "-o", "x", "--once"}, ""},
+      {{"run", "-onceler"}, ""},
+      {{"render", "-"}, ""},
+      {{"render"}, ""},
+  };
+  for (const auto& [words, said] : rows) CHECK(single_dash(words, [&] { return options; }) == said);
+}
+
 TEST_CASE("each shell's script names every command and option; another shell has none") {
   const std::vector<CommandWords> commands = {
       {"run", "start: it's a \"program\"", {"--config", "-c"}}, {"check", "check", {"--show"}}};

@@ -89,6 +89,8 @@ TEST_CASE("what is not TOML is told in words of what was meant, and shows no val
       {"a = \"{{ with secret \"kv/a\" }}\"\n", "stands between '''"},
       {"a = 'it's'\n", "stands between '''"},
       {"a = \"hunter2\n", "not ended on its line"},
+      {"a = 'hunter2\nx'\n", "not ended on its line"},
+      {"contents = <<EOT\nhunter2\nEOT\n", "HCL's <<EOT is '''...''' here"},
       {"a = '''\nx\n", "a text that is never ended"},
       {"a = \"C:\\dir\"\n", "a backslash"},
       {"[vault]\na = 1\n[vault]\nb = 1\n",
@@ -138,6 +140,30 @@ TEST_CASE("an unknown key is led to where it belongs, and a name of other agents
        "it is template.left_delimiter here"},
       {"pristine = true\n", "exec.inherit_env = \"none\""},
       {"[vault]\nattempts = 3\n", "vault.retry.num_retries"},
+      {"[exec]\nenv = { A = 'b' }\n", "unknown key; the program's variables stand in [env] here"},
+      {"[exec.env]\nA = 'b'\n", "the program's variables stand in [env] here"},
+      {"[exec.lease]\nrenew_at = 0.5\n",
+       "exec.lease: unknown key; it is a table of its own: [lease]"},
+      {"[exec.template]\nsource = 'x'\n", "it is a table of its own: [[template]]"},
+      {"[vault]\nexec = { splay = '1s' }\n", "it is a table of its own: [exec]"},
+      {"[auto_auth.method]\ntype = 'token'\n[auto_auth.method.config]\ntoken = 'x'\n",
+       "its keys stand in [auto_auth.method] itself here"},
+      {"[[auto_auth.sink]]\npath = 'x'\nconfig = { path = 'y' }\n",
+       "its keys stand in [[auto_auth.sink]] itself here"},
+      {"[[auto_auth.sink]]\npath = 'x'\ntype = 'file'\n", "a sink is always a file here"},
+      {"[[template]]\ncontents = ''\ndestination = 'x'\ndest = 'y'\n",
+       "did you mean \"destination\"?"},
+      {"[[template]]\ncontents = ''\ndestination = 'x'\nsrc = 'y'\n", "it is template.source here"},
+      {"[env]\nA = { path = 'kv/a', key = 'k' }\n", "env.A.path: unknown key; it is secret here"},
+      {"[env]\nA = { secret = 'kv/a', field = 'k' }\n", "env.A.field: unknown key; it is key here"},
+      {"[[env_from]]\npath = 'kv/a'\n", "it is env_from.secret here"},
+      {"[[secret]]\nsecret = 'kv/a'\n", "it is secret.path here"},
+      {"[notify]\nurl = 'x'\n", "notify.url: unknown key\n"},
+      {"[vault]\nurl = 'x'\n", "it is vault.address here"},
+      {"[log]\nlevel = 'x'\n", "log_level, log_format and log_file stand at the top here"},
+      {"[telemetry]\n", "it is /metrics of a [[listener]] here"},
+      {"[consul]\n", "Consul's data is not read here"},
+      {"[server]\naddress = 'x'\n", "it is the table [vault] here"},
   };
   for (const auto& [text, expected] : rows) {
     Fixture f;
@@ -146,6 +172,30 @@ TEST_CASE("an unknown key is led to where it belongs, and a name of other agents
     CAPTURE(said);
     CHECK(said.contains(expected));
     CHECK(said.contains("unknown key"));
+  }
+}
+
+TEST_CASE("a value of the wrong type is told what was expected, once") {
+  const std::pair<std::string, std::string> rows[] = {
+      {"vault = 'http://x'\n", "1:9: vault: expected a table: [vault], got a string\n"},
+      {"[[exec]]\ncommand = 'x'\n", "1:1: exec: expected a table: [exec], got an array\n"},
+      {"[auto_auth]\nmethod = 'approle'\n",
+       "2:10: auto_auth.method: expected a table: [auto_auth.method], got a string\n"},
+      {"[exec]\nrestart_on_secret_changes = true\n",
+       "2:29: exec.restart_on_secret_changes: expected one of \"always\", \"signal\", \"never\", "
+       "got "
+       "a boolean\n"},
+      {"[auto_auth.method]\ntype = 'userpass'\npassword = 'x'\nusername = 5\n",
+       "4:12: auto_auth.method.username: expected a string, got an integer\n"},
+      {"[[env_from]]\nsecret = 5\n", "2:10: env_from.secret: expected a string, got an integer\n"},
+      {"[[env_from]]\nprefix = 'A_'\n", "1:1: env_from.secret: required\n"},
+      {"[exec]\ncommand = ['']\n",
+       "2:11: exec.command: empty; expected a program and its arguments\n"},
+  };
+  for (const auto& [text, expected] : rows) {
+    Fixture f;
+    CAPTURE(text);
+    CHECK(f.problems(text) == expected);
   }
 }
 
@@ -212,6 +262,21 @@ TEST_CASE("PATH#KEY in [env] is told the right forms; vault:PATH#KEY is a refere
   CHECK(values["A"].key == "key");
   CHECK(values["A"].contents.empty());
   CHECK(values["B"].contents == "kv/a#b");
+}
+
+TEST_CASE("the values of a template take the same forms as variables") {
+  Fixture f;
+  const std::string head = "[[template]]\nformat = 'ini'\ndestination = 'x'\n[template.values.a]\n";
+  CHECK(f.problems(head + "b = 'kv/data/app#api_key'\n")
+            .contains("5:5: template.values.a.b: a plain text that looks like PATH#KEY; write {"));
+  const auto loaded = f.load(head + "b = 'vault:kv/app#k'\nc = { contents = 'a/b#c' }\nd = '#1'\n");
+  REQUIRE(loaded.has_value());
+  const auto& values = loaded->config.templates[0].values[0].node.children;
+  REQUIRE(values.size() == 3);
+  CHECK(values[0].node.value.secret == "kv/app");
+  CHECK(values[0].node.value.key == "k");
+  CHECK(values[1].node.value.contents == "a/b#c");
+  CHECK(values[2].node.value.contents == "#1");
 }
 
 TEST_CASE("${NAME} is replaced in settings, never in what a shell or a program is given") {

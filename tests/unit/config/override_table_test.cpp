@@ -1,6 +1,7 @@
 // Each variable and each flag: what it sets, which of two goes first, and what of it is wrong.
 
 #include <doctest/doctest.h>
+#include <algorithm>
 
 #include "fixture.hpp"
 
@@ -125,6 +126,28 @@ TEST_CASE_FIXTURE(Overridden, "booleans, numbers and times of variables") {
   CHECK(with({{"VAULT_CLIENT_TIMEOUT", "7"}}).vault.timeout == 7s);
   CHECK(with({{"BAO_CLIENT_TIMEOUT", "7ms"}}).vault.timeout == 7ms);
   CHECK(wrong({{"VAULT_CLIENT_TIMEOUT", "x"}}).contains("bad duration"));
+}
+
+TEST_CASE_FIXTURE(Overridden, "blanks and line ends around a variable's value do not count") {
+  const std::vector<std::string> one = {"http://a:1"};
+  for (const char* value : {"http://a:1\n", " http://a:1 ", "http://a:1\r\n", "\thttp://a:1"})
+    CHECK(with({{"VAULT_ADDR", value}}).vault.address == one);
+  CHECK(with({{"VAULT_NAMESPACE", "team\n"}}).vault.vault_namespace == "team");
+  CHECK(with({{"VAULT_ADDR", " "}}).vault.address == with({}).vault.address);
+}
+
+TEST_CASE_FIXTURE(Overridden, "variables that others obey and we do not are told of") {
+  for (const char* name : {"VAULT_AGENT_ADDR", "BAO_AGENT_ADDR", "VAULT_SRV_LOOKUP",
+                           "VAULT_RATE_LIMIT", "VAULT_DISABLE_REDIRECTS"}) {
+    const auto warnings = with({{name, "x"}}).warnings;
+    CAPTURE(name);
+    CHECK(std::ranges::count_if(warnings, [&](const std::string& warning) {
+            return warning.starts_with("environment " + std::string(name) +
+                                       " has no effect here: ");
+          }) == 1);
+  }
+  CHECK(with({{"VAULT_WRAP_TTL", "5m"}}).warnings ==
+        with({}).warnings);  // of the server's own program only
 }
 
 TEST_CASE_FIXTURE(Overridden, "levels of the log by variable and flag, in any case") {

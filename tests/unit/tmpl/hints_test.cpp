@@ -17,8 +17,8 @@ class OneSecret final : public DataSource {
   }
 
  private:
-  Value answer_ =
-      *json::parse(R"({"data":{"data":{"api_key":"k","port":5432,"hosts":["a"]},"metadata":{}}})");
+  Value answer_ = *json::parse(
+      R"({"data":{"data":{"api_key":"k","port":5432,"hosts":["a"],"tls.crt":"c"},"metadata":{}}})");
 };
 
 TemplateError error(const std::string& text, Options options = {}) {
@@ -41,6 +41,9 @@ TEST_CASE("a function that is not there: the nearest name is said") {
   CHECK(hint("{{ \"\" | default \"x\" }}") == "did you mean \"sprig_default\"?");
   CHECK(hint("{{ tojson \"x\" }}") == "did you mean \"toJSON\"?");
   CHECK(hint("{{ sort \"x\" }}") == "did you mean \"sprig_sortAlpha\"?");
+  CHECK(hint("{{ include \"x\" . }}") == "did you mean \"executeTemplate\"?");
+  CHECK(inside("Data.data.api_key") == "write .Data");
+  CHECK(inside("data.data.api_key") == "write .Data");
   CHECK(hint("{{ attr \"x\" }}").empty());
   CHECK(hint("{{ xyzzyx \"x\" }}").empty());
   CHECK(hint("{{ key \"x\" }}").empty());  // the error itself says that it is Consul's
@@ -78,12 +81,47 @@ TEST_CASE("a key with a dash") {
   CHECK(inside("$.x.a-b-c | toUpper") == "a key with a dash is read by index: index $.x \"a-b-c\"");
 }
 
+TEST_CASE("keys that begin with a digit, or have a dot in them") {
+  CHECK(inside(".Data.data.1st") ==
+        "a key that begins with a digit is read by index: index .Data.data \"1st\"");
+  CHECK(inside("$.x.2fa | toUpper") ==
+        "a key that begins with a digit is read by index: index $.x \"2fa\"");
+  CHECK(inside("1.5x").empty());
+  CHECK(inside(".Data.data.tls.crt") == "a key with a dot is read by index: \"tls.crt\"");
+}
+
+TEST_CASE("a key that may be missing, where somebody asks whether it is there") {
+  const std::string by_index =
+      "a key that may be missing is read by index: index .Data.data \"x\"; or set "
+      "error_on_missing_key = false";
+  const std::string open = "{{ with secret \"kv/data/app\" }}";
+  for (const char* action :
+       {"{{ if .Data.data.x }}a{{ end }}", "{{- with .Data.data.x }}a{{ end }}",
+        "{{ or .Data.data.x \"d\" }}", "{{ .Data.data.x | sprig_default \"d\" }}",
+        "{{ if false }}{{ else if and true .Data.data.x }}{{ end }}"}) {
+    CAPTURE(action);
+    CHECK(hint(open + action + "{{ end }}") == by_index);
+  }
+  CHECK(inside(".Data.data.x").empty());
+  CHECK(inside("index .Data.data \"x\" | sprig_default \"d\"").empty());
+}
+
+TEST_CASE("a comment that begins too late") {
+  CHECK(hint("{{ /* c */ }}") == "a comment begins at once behind the delimiter: {{/* ... */}}");
+}
+
 TEST_CASE("fields of an answer, and numbers of a secret") {
   CHECK(inside(".data.api_key") == "write .Data");
   CHECK(inside(".api_key") ==
         "a secret has its keys in .Data (KV v2: .Data.data), as in .Data.data.api_key");
   CHECK(inside(".Data.api_key") == "a KV v2 secret has its keys in .Data.data");
   CHECK(inside("eq .Data.data.port 5432").starts_with("a number of a secret compares with a text"));
+  CHECK(inside("lt .Data.data.port 9000") ==
+        "a number of a secret becomes an integer by .Int64: lt .port.Int64 5432");
+  CHECK(inside("add .Data.data.port 1") ==
+        "a number of a secret becomes an integer by .Int64: add .port.Int64 1");
+  CHECK(inside("modulo 2 .Data.data.port") ==
+        "a number of a secret becomes an integer by .Int64: add .port.Int64 1");
   CHECK(inside(".Data.data.port | toUpper") ==
         "a number of a secret becomes a text by print: (print .port)");
   CHECK(inside("join \",\" .Data.data.hosts")
