@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/loop_guard.hpp"
+#include "base/timer.hpp"
 #include "secrets/accept.hpp"
 #include "secrets/file_watcher.hpp"
 #include "secrets/resume.hpp"
@@ -38,14 +39,14 @@ awaitable<void> Watcher::run() {
     const Wait wait = wait_for(step);
     if (wait != Wait::none) {
       s_.ticket.give_back();
-      const Instant at = wait == Wait::until_due ? wake_at(step) : Instant::max();
-      (void)co_await s_.wakeup.wait(seen, std::min(at, stale_at(s_)));
+      const Instant due = wait == Wait::until_due ? step.at : Instant::max();
+      (void)co_await s_.wakeup.wait(seen, std::min({due, expiry_at(), stale_at(s_)}));
       continue;
     }
     // What keeps a lease alive does not wait for reads.
     const bool urgent = step.what == Step::Do::renew;
     if (!urgent && !context_.limit.try_acquire(s_.ticket)) {
-      (void)co_await s_.wakeup.wait(seen);
+      (void)co_await s_.wakeup.wait(seen, std::min(expiry_at(), stale_at(s_)));
       continue;
     }
     step = co_await execute(step);
@@ -129,9 +130,10 @@ bool Watcher::is_change_check(const Step& step) const {
           (step.what == Step::Do::read && kept));
 }
 
-Instant Watcher::wake_at(const Step& step) const {
-  if (!s_.leased() || s_.expiry_reported) return step.at;
-  return std::min(step.at, s_.status.lease_end.value_or(Instant::max()));
+// When the lease of what is in use ends, if that is still to be said.
+Instant Watcher::expiry_at() const {
+  if (!s_.leased() || s_.expiry_reported) return Instant::max();
+  return s_.status.lease_end.value_or(Instant::max());
 }
 
 // What the program runs on has ended, and there is nothing newer.
@@ -172,6 +174,14 @@ awaitable<Step> Watcher::execute(Step step) {
   awaiting_token_ = wanted_ = false;
   if (step.what == Step::Do::read || step.what == Step::Do::compare)
     s_.look = Look{Clock::now(), step.what == Step::Do::read};
+  // A server may keep a request for as long as vault.timeout: the lease's end does not wait for it.
+  Timer expiry(co_await asio::this_coro::executor, expiry_at());
+  const auto in_flight = std::make_shared<bool>(true);
+  if (expiry.expiry() != Instant::max()) {
+    expiry.async_wait([this, still = std::weak_ptr(in_flight)](const auto& error) {
+      if (!error && !still.expired()) report_expiry();
+    });
+  }
   const Step next = co_await perform(step);
   s_.look.reset();
   co_return next;

@@ -37,7 +37,7 @@ class Watcher {
   [[nodiscard]] lease::Step on_wakeup(lease::Step step);
   [[nodiscard]] lease::Step on_missing_key(lease::Step step);
   [[nodiscard]] bool is_change_check(const lease::Step& step) const;
-  [[nodiscard]] Instant wake_at(const lease::Step& step) const;
+  [[nodiscard]] Instant expiry_at() const;
   void report_expiry();
   void check_age();
   // Since the step was begun: a denial may have been the old one's.

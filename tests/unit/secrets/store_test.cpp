@@ -340,6 +340,29 @@ TEST_CASE_FIXTURE(StoreFixture, "a lease that ended in use is an error and an al
   CHECK(status(kDynamic).why == "lease ended");
 }
 
+TEST_CASE_FIXTURE(StoreFixture, "its end does not wait for a server that keeps a request") {
+  http->answer(kCreds, 200, lease("creds/app/1", 60, "u1"));
+  start({kDynamic});
+  for (const char* route : {kRenewLease, kCreds}) {
+    http->fail(route, ErrorKind::timeout);
+    http->delay(route, 10min);
+  }
+  io.advance(59s, 1s);
+  CHECK(alarms.empty());
+  io.advance(2s, 100ms);
+  CHECK(alarms == std::vector<std::string>{"lease.expired"});
+  io.advance(20min, 1s);
+  CHECK(alarms.size() == 1);
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "nor for a login that is under way") {
+  http->answer(kCreds, 200, lease("creds/app/1", 60, "u1"));
+  start({kDynamic});
+  client.set_token({});
+  io.advance(61s, 1s);
+  CHECK(alarms == std::vector<std::string>{"lease.expired"});
+}
+
 TEST_CASE_FIXTURE(StoreFixture, "so is one whose successor does not come into use in time") {
   http->answer(kCreds, 200, lease("creds/app/1", 60, "u1", false));
   http->answer(kCreds, 200, lease("creds/app/2", 6000, "u2", false));
