@@ -187,7 +187,7 @@ Value value_of(const tmpl::Dependency& dependency, const vault::Reply& reply) {
         return Value(tmpl::pem_text(text_at(data, name)));
       };
       Value bundle = Value::map();
-      bundle.set("Cert", block("certificate"));
+      bundle.set("Cert", Value(tmpl::certificate_text(text_at(data, "certificate"))));
       bundle.set("Key", block("private_key"));
       bundle.set("CA", block("issuing_ca"));
       List chain;

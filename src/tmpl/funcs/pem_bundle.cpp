@@ -269,4 +269,18 @@ std::string pem_text(std::string_view text) {
   return out.empty() ? std::string(text) : out;
 }
 
+std::string certificate_text(std::string_view text) {
+  const ErrorsCleared cleared;
+  std::string first;
+  std::string_view rest = text;
+  for (Block block = next_block(rest); !block.whole.empty(); block = next_block(rest)) {
+    if (block.name != "CERTIFICATE") continue;
+    std::string pem = encoded(block);
+    const Certificate certificate = certificate_of(pem);
+    if (certificate && X509_check_ca(certificate.get()) == 0) return pem;
+    if (first.empty()) first = std::move(pem);
+  }
+  return first.empty() ? pem_text(text) : first;
+}
+
 }  // namespace keybearer::tmpl

@@ -47,4 +47,7 @@ struct CertificateRequest {
 // `text`, one after the other. What is no PEM stays as it is.
 [[nodiscard]] std::string pem_text(std::string_view text);
 
+// The certificate alone, where a server gives more with it (format=pem_bundle: key and CA).
+[[nodiscard]] std::string certificate_text(std::string_view text);
+
 }  // namespace keybearer::tmpl

@@ -427,13 +427,14 @@ void Reader::offset(const Chunk& chunk) {
     bad_ = true;
     return;
   }
+  const auto parts = static_cast<std::size_t>(chunk.parts);
+  for (std::size_t i = 1; i < parts && chunk.colons; ++i) bad_ = bad_ || text_[i * step] != ':';
+  if (bad_) return;
   int values[3] = {0, 0, 0};
-  for (std::size_t i = 0; i < static_cast<std::size_t>(chunk.parts); ++i) {
+  for (std::size_t i = 0; i < parts && !bad_; ++i) {  // what was read is judged all the same
     const std::size_t at = 1 + i * step;
-    if (i > 0 && chunk.colons && text_[at - 1] != ':') bad_ = true;
-    if (!digit_at(text_, at) || !digit_at(text_, at + 1)) bad_ = true;
-    if (bad_) return;
-    values[i] = (text_[at] - '0') * 10 + (text_[at + 1] - '0');
+    bad_ = !digit_at(text_, at) || !digit_at(text_, at + 1);
+    if (!bad_) values[i] = (text_[at] - '0') * 10 + (text_[at + 1] - '0');
   }
   // Some write 24 hours or 60 minutes.
   if (values[0] > 24) out_of_range_ = "time zone offset hour";

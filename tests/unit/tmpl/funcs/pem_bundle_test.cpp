@@ -52,6 +52,17 @@ TEST_CASE("certificate, key and CA are told apart, whatever stands around them")
   CHECK(life <= std::chrono::hours(24 * 30 + 1));
 }
 
+TEST_CASE("of a bundle the certificate is taken alone: the file of a key has no readers") {
+  const Pair web = made("web.test");
+  for (const std::string& text : {web.cert, web.key + web.cert + web.ca, web.ca + web.cert,
+                                  web.cert + "\n" + web.ca, "text\n" + web.key + web.cert})
+    CHECK(certificate_text(text) == web.cert);
+  CHECK(certificate_text(web.ca) == web.ca);  // of an intermediate
+  CHECK(certificate_text(web.key) == web.key);
+  CHECK(certificate_text("MIIB") == "MIIB");  // format=der
+  CHECK(certificate_text("") == "");
+}
+
 TEST_CASE("a certificate is what was asked for when its names are these, no more and no less") {
   const Pair web = made("web.test", R"("x.test" "Y.test")", R"("10.0.0.1" "::1")");
   const struct {
