@@ -18,6 +18,7 @@
 #include "http/client.hpp"
 #include "process/env_block.hpp"
 #include "process/hardening.hpp"
+#include "serve/listener.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -66,6 +67,14 @@ std::vector<config::Problem> server_problems(const config::Config& config) {
   return problems;
 }
 
+std::vector<config::Problem> listener_problems(const config::Config& config) {
+  std::vector<config::Problem> problems;
+  for (const config::Listener& listener : config.listeners)
+    if (const auto good = serve::check_tls(listener); !good)
+      problems.push_back({listener.place, "listener." + good.error().text});
+  return problems;
+}
+
 void warn_of_plain_http(config::Config& config) {
   for (const std::string& address : config.vault.address) {
     const auto url = http::parse_url(address);
@@ -96,6 +105,9 @@ std::expected<config::Loaded, std::vector<config::Problem>> load_configuration(
   config::Input all = input;
   all.extra_checks = [&](const config::Config& config, bool wrong) {
     auto problems = input.offline ? std::vector<config::Problem>{} : server_problems(config);
+    if (!input.offline)
+      for (config::Problem& problem : listener_problems(config))
+        problems.push_back(std::move(problem));
     if (auto state = input.offline || wrong ? result<>{} : check_state(config); !state)
       problems.push_back({config.state.place, state.error().text});
     if (!wrong && problems.empty() && templates == Templates::parsed_later) return problems;

@@ -15,6 +15,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <cstring>
 #include <functional>
 
 #include "base/log.hpp"
@@ -31,7 +32,8 @@ namespace keybearer::http {
 std::string openssl_reason() {
   std::string text;
   while (const unsigned long code = ERR_get_error()) {
-    const char* reason = ERR_reason_error_string(code);
+    const char* reason = ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code))
+                                                : ERR_reason_error_string(code);
     if (text.empty() && reason != nullptr) text = reason;
   }
   return text.empty() ? "unknown TLS error" : text;

@@ -214,6 +214,10 @@ Listeners::Impl::One* Listeners::Impl::same_place(const config::Listener& listen
   return nullptr;
 }
 
+result<> check_tls(const config::Listener& listener) {
+  return has_tls(listener) ? http::TlsServerContext(tls_of(listener)).set_up() : result<>{};
+}
+
 result<std::shared_ptr<http::TlsServerContext>> Listeners::Impl::tls_for(
     const config::Listener& listener, const One* before) const {
   if (!has_tls(listener)) return nullptr;

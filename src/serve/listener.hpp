@@ -28,6 +28,9 @@
 
 namespace keybearer::serve {
 
+// Whether its files are there and good; without TLS: yes. As TlsServerContext::set_up.
+[[nodiscard]] result<> check_tls(const config::Listener& listener);
+
 class Listeners {
  public:
   Listeners(boost::asio::any_io_executor executor, const Router& router);

@@ -154,7 +154,20 @@ std::string near_field(std::string_view name) {
          std::string(name);
 }
 
+// Words of other template languages.
+std::string_view keyword_of(std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {"elif", "else if"}, {"elseif", "else if"}, {"elsif", "else if"},
+      {"endif", "end"},    {"endwith", "end"},    {"endfor", "end"},
+      {"endrange", "end"}, {"for", "range"},      {"foreach", "range"}};
+  for (const auto& [theirs, ours] : kWords)
+    if (name == theirs) return ours;
+  return {};
+}
+
 std::string unknown_function(std::string_view name) {
+  if (const std::string_view word = keyword_of(name); !word.empty())
+    return "did you mean \"" + std::string(word) + "\"?";
   if (const std::string_view field = field_named(name); !field.empty())
     return "write ." + std::string(field);
   const std::string near = nearest_functions(name);
@@ -175,6 +188,13 @@ std::string parse_hint(const ErrorSite& site) {
   if (error.contains("unexpected \"/\" in"))
     return "a comment begins at once behind the delimiter: " + std::string(site.left) +
            "/* ... */" + std::string(site.right);
+  if (error.contains("U+005B '['"))
+    return "an element or a key is read by index: index .hosts 0, index .Data.data \"key\"";
+  if (error.contains("unexpected \"=\" in")) return "values are compared by eq: eq .a \"b\"";
+  const bool doubled = site.text.substr(std::min(site.pos, site.text.size())).starts_with("||") ||
+                       (site.pos > 0 && site.text.substr(site.pos - 1).starts_with("||"));
+  if (error.contains("unexpected \"&\" in") || (error.contains("unexpected \"|\" in") && doubled))
+    return "conditions are combined by and, or: or .a \"b\"";
   const std::string_view name = between(error, "function \"", "\"");
   return name.empty() || !error.contains("not defined") ? std::string() : unknown_function(name);
 }
@@ -198,6 +218,10 @@ std::string run_hint(const ErrorSite& site) {
     return "a number of a secret becomes a text by print: (print .port)";
   if (error.contains("expected []string; got []interface {}"))
     return "a list of a secret is joined by sprig_join: .hosts | sprig_join \",\"";
+  if (error.contains("can't evaluate field") && error.ends_with("in type interface {}"))
+    return "what it is read from is no map; a text that holds JSON is read by parseJSON";
+  if (error.contains("not k=v pair"))
+    return "arguments are of writes; a key is read from the answer: .Data.data.KEY";
   if (error.contains("map has no entry for key")) return optional_key(site);
   return {};
 }

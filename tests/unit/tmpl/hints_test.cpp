@@ -106,6 +106,25 @@ TEST_CASE("a key that may be missing, where somebody asks whether it is there") 
   CHECK(inside("index .Data.data \"x\" | sprig_default \"d\"").empty());
 }
 
+TEST_CASE("what other languages have: brackets, operators, words") {
+  const std::string by_index =
+      "an element or a key is read by index: index .hosts 0, index .Data.data \"key\"";
+  CHECK(inside(".Data.data[\"api_key\"]") == by_index);
+  CHECK(inside(".Data.data.hosts[0]") == by_index);
+  for (const char* text : {"{{ if .x == \"a\" }}{{ end }}", "{{ if .x = \"a\" }}{{ end }}"})
+    CHECK(hint(text) == "values are compared by eq: eq .a \"b\"");
+  for (const char* text : {"{{ .x || \"a\" }}", "{{ if .x && .y }}{{ end }}"})
+    CHECK(hint(text) == "conditions are combined by and, or: or .a \"b\"");
+  CHECK(hint("{{ | x }}").empty());
+  CHECK(hint("{{ if true }}{{ elif false }}{{ end }}") == "did you mean \"else if\"?");
+  CHECK(hint("{{ if true }}{{ endif }}") == "did you mean \"end\"?");
+  CHECK(hint("{{ for x }}{{ end }}") == "did you mean \"range\"?");
+  CHECK(inside(".Data.data.api_key.sub") ==
+        "what it is read from is no map; a text that holds JSON is read by parseJSON");
+  CHECK(hint("{{ secret \"kv/data/app\" \"api_key\" }}") ==
+        "arguments are of writes; a key is read from the answer: .Data.data.KEY");
+}
+
 TEST_CASE("a comment that begins too late") {
   CHECK(hint("{{ /* c */ }}") == "a comment begins at once behind the delimiter: {{/* ... */}}");
 }
