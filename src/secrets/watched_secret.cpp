@@ -31,9 +31,11 @@ std::string advice_for(const WatchedSecret& secret) {
   const bool missing = secret.status.error->kind == ErrorKind::not_found;
   if (secret.dependency.kind == Kinds::file)
     return missing ? "create the file, or correct its path" : "make it readable for this user";
-  if (missing && !(secret.dependency.version + secret.rule.version).empty())
-    return "ask for another version, or undelete this one";
-  return "";
+  const bool versioned = !(secret.dependency.version + secret.rule.version).empty();
+  if (!missing || !versioned) return "";
+  return secret.status.error->reason == Reason::missing_version
+             ? "ask for another version, or undelete this one"
+             : "write the secret, or ask for a version that is there";
 }
 
 // Not those that the redactor leaves as they are: an answer may have a million.

@@ -130,9 +130,10 @@ bool Watcher::is_change_check(const Step& step) const {
           (step.what == Step::Do::read && kept));
 }
 
-// When the lease of what is in use ends, if that is still to be said.
+// When the lease of what is in use ends, if that is still to be said. A token that is lost was told
+// of, and its leases with it.
 Instant Watcher::expiry_at() const {
-  if (!s_.leased() || s_.expiry_reported) return Instant::max();
+  if (!s_.leased() || s_.expiry_reported || !context_.client.token()) return Instant::max();
   return s_.status.lease_end.value_or(Instant::max());
 }
 

@@ -34,6 +34,20 @@ TEST_CASE_FIXTURE(Fixture, "a secret that is missing at the start is given up af
   CHECK(lines("not found; retrying") == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "what to do about a version depends on whether it ever was") {
+  const auto ninth = read("kv/data/app?version=9");
+  constexpr auto kNinth = "GET /v1/kv/data/app?version=9";
+  http->answer(kNinth, 404, R"({"errors":[]})");
+  start({ninth});
+  CHECK(status(ninth).advice == "write the secret, or ask for a version that is there");
+  http->reset(kNinth);
+  http->answer(kNinth, 404,
+               R"({"data":{"data":null,"metadata":{"deletion_time":"2026-01-01T00:00:00Z",)"
+               R"("destroyed":false,"version":9}}})");
+  io.advance(10s, 100ms);
+  CHECK(status(ninth).advice == "ask for another version, or undelete this one");
+}
+
 TEST_CASE_FIXTURE(Fixture, "a denied path likewise, as denied") {
   http->answer(kData, 403, kDenied);
   start({kApp});
