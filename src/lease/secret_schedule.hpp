@@ -36,6 +36,7 @@ struct Lifetime {
   Kind kind = Kind::unleased;
   Duration ttl{};  // dynamic, non_renewable, certificate, token: zero is "no end"
   bool renewable = false;
+  bool ended = false;  // certificate: before it was issued, by this machine's clock
   // static_role:
   Duration to_rotation{};                // until the server means to rotate; may be negative
   Duration period{};                     // zero: not told

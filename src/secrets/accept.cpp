@@ -3,6 +3,8 @@
 #include "base/log.hpp"
 #include "secrets/classify.hpp"
 #include "secrets/resume.hpp"
+#include "secrets/whole_answer.hpp"
+#include "vault/reply.hpp"
 
 namespace keybearer::secrets {
 
@@ -65,11 +67,11 @@ void log_change(const WatchedSecret& secret, const lease::Lifetime& lifetime, bo
              {path, why, age, {"lease", lease::lease_hash(status.lease_id)}});
 }
 
-// Nobody waits for it any more: what came with it is not left alive.
+// Nobody uses it: what came with it is not left alive.
 lease::Step discard(WatchContext& context, const WatchedSecret& secret, const vault::Reply& reply,
                     Instant end) {
   context.revocations.retire({.secret = secret.status.id,
-                              .generation = secret.generations + 1,
+                              .generation = 0,  // older than all that is in use
                               .path = secret.status.path,
                               .lease_id = reply.lease.id,
                               .token = reply.auth ? reply.auth->token : nullptr,
@@ -100,6 +102,22 @@ void serve_new(WatchContext& context, WatchedSecret& secret, Value value, bool l
 }
 
 }  // namespace
+
+result<vault::Reply> require_whole(WatchContext& context, const WatchedSecret& secret,
+                                   vault::Reply reply) {
+  const tmpl::Dependency& dependency = secret.dependency;
+  const auto missing = missing_part(dependency, reply, secret.status.kv_version > 0);
+  if (missing.empty()) return reply;
+  if (!reply.lease.id.empty() || reply.auth) {
+    const auto lifetime = lifetime_of(dependency, reply, wall_now());
+    (void)discard(context, secret, reply, reply.asked + lifetime.ttl);
+  }
+  const bool written = dependency.kind == tmpl::Dependency::Kind::pki ||
+                       dependency.kind == tmpl::Dependency::Kind::write;
+  const std::string& path = secret.data_path.empty() ? dependency.path : secret.data_path;
+  return vault::half_answer(written ? "PUT" : "GET", path, missing,
+                            written ? Reason::lost_answer : Reason::none);
+}
 
 std::string seconds_text(Duration time) {
   return std::to_string(time.count() / 1000) + "s";
@@ -140,6 +158,10 @@ lease::Step accept_reply(WatchContext& context, WatchedSecret& secret, vault::Re
     const bool first = !status.fetched;
     serve_new(context, secret, std::move(value), leased);
     log_change(secret, lifetime, first);
+    if (lifetime.ended)
+      log::warn("certificate.ended",
+                "the certificate has ended already, by this machine's clock: is the clock right?",
+                {{"path", status.path}, {"next", "another one in a minute"}});
     for (const std::string& warning : reply.warnings)
       log::info("secret.warning", "the server warns",
                 {{"path", status.path}, {"warning", warning}});

@@ -12,6 +12,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// A certificate that has just been issued and has ended: the clocks differ. Another one would look
+// the same, so none is asked for before this.
+constexpr Duration kClocksDiffer = 1min;
+
 Duration between(WallTime from, WallTime to) {
   return std::chrono::duration_cast<Duration>(to - from);
 }
@@ -122,7 +126,10 @@ lease::Lifetime lifetime_of(const tmpl::Dependency& dependency, const vault::Rep
   }
   if (!text_at(data, "certificate").empty() && int_at(data, "expiration") > 0) {
     const auto end = WallTime(seconds_at(data, "expiration"));
-    return {.kind = Kind::certificate, .ttl = std::max(between(asked, end), Duration(1s))};
+    const Duration left = between(asked, end);
+    if (left <= Duration::zero())
+      return {.kind = Kind::certificate, .ttl = kClocksDiffer, .ended = true};
+    return {.kind = Kind::certificate, .ttl = std::max(left, Duration(1s))};
   }
   if (data.find("last_vault_rotation") != nullptr && data.find("ttl") != nullptr) {
     const Duration period = seconds_at(data, "rotation_period");

@@ -85,7 +85,11 @@ result<vault::Reply> list_of(result<vault::Reply> listed) {
   const bool empty = !listed && listed.error().kind == ErrorKind::not_found &&
                      listed.error().reason != Reason::wrong_kv_version;
   if (!empty) return listed;
+  Value keys = Value::map();
+  keys.set("keys", Value::strings(List{}));
   vault::Reply none;
+  none.body = Value::map();
+  none.body.set("data", std::move(keys));
   none.asked = Clock::now();
   return none;
 }

@@ -63,6 +63,7 @@ awaitable<Step> Watcher::read_after(bool& good) {
   list_by_path(context_, secret_);  // the answer may have told where it is
   context_.fetch_time.observe(std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - begun));
+  if (reply) reply = require_whole(context_, s_, *std::move(reply));
   good = reply.has_value();
   if (!reply) co_return co_await failed(std::move(reply).error());
   ++s_.status.fetches.succeeded;

@@ -348,6 +348,8 @@ asio::awaitable<result<WrapInfo>> Client::wrapping_lookup(Token wrapping_token, 
   wrap.token = std::move(wrapping_token);
   wrap.creation_path = text_at(reply->data(), "creation_path");
   wrap.ttl = std::chrono::seconds(int_at(reply->data(), "creation_ttl"));
+  if (wrap.creation_path.empty())  // half an answer tells of no theft
+    co_return half_answer("POST", "sys/wrapping/lookup", "a creation_path");
   co_return wrap;
 }
 
@@ -361,11 +363,8 @@ asio::awaitable<result<WrapInfo>> Client::wrap(Token wrapped, Duration ttl) {
             .repeatable = true};  // a wrapping token that nobody has ends by itself
   auto reply = co_await impl_->send(std::move(call));
   if (!reply) co_return std::unexpected(std::move(reply).error());
-  if (!reply->wrap || !reply->wrap->token) {
-    co_return std::unexpected(
-        in_call("PUT", "sys/wrapping/wrap",
-                {.kind = ErrorKind::bad_reply, .text = "an answer without a wrapping token"}));
-  }
+  if (!reply->wrap || !reply->wrap->token)
+    co_return half_answer("PUT", "sys/wrapping/wrap", "a wrapping token");
   co_return *std::move(reply->wrap);
 }
 
@@ -376,10 +375,12 @@ asio::awaitable<result<Reply>> Client::unwrap(Token wrapping_token, Timeout time
             .timeout = timeout,
             .traffic = Traffic::control};
   auto reply = co_await impl_->send(std::move(call));
-  if (reply && reply->data().is_map()) {  // a secret_id
-    for (const auto& [key, value] : reply->data().entries())
-      if (value.is_text()) redactor().add_credential(value.as_text());
-  }
+  const bool has_data = reply && reply->data().is_map() && !reply->data().entries().empty();
+  if (reply && !has_data && !reply->auth)
+    co_return half_answer("POST", "sys/wrapping/unwrap", "what was wrapped", Reason::lost_answer);
+  if (!has_data) co_return reply;                           // a token
+  for (const auto& [key, value] : reply->data().entries())  // a secret_id
+    if (value.is_text()) redactor().add_credential(value.as_text());
   co_return reply;
 }
 

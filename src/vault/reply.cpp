@@ -246,6 +246,8 @@ result<Reply> parse_reply(http::Response response, const Asked& asked) {
 
 result<Auth> parse_lookup(const Reply& reply, Token token) {
   Members members(reply.data());
+  if (value_at(reply.data(), "ttl").is_nil())  // half of it; as an endless token it would just end
+    return fail(ErrorKind::bad_reply, "an answer without the token's ttl");
   Auth auth;
   auth.token = std::move(token);
   auth.asked = reply.asked;

@@ -42,4 +42,9 @@ struct Asked {
 // Any status: sys/health tells the state by it.
 [[nodiscard]] result<Client::Health> parse_health(http::Response response);
 
+// A 2xx answer without what was asked for: "an answer without WHAT".
+[[nodiscard]] std::unexpected<Error> half_answer(std::string_view method, std::string_view path,
+                                                 std::string_view what,
+                                                 Reason reason = Reason::none);
+
 }  // namespace keybearer::vault

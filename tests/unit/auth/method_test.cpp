@@ -238,6 +238,8 @@ TEST_CASE(
 TEST_CASE("an outage does not cost the wrapping token") {
   Wrapped fixture;
   fixture.http->fail(kWrapLookup, ErrorKind::network);
+  fixture.http->answer(kWrapLookup, 204);  // half an answer tells of no theft
+  fixture.http->answer(kWrapLookup, 200, R"({"data":{"creation_path":null}})");
   fixture.http->answer(kWrapLookup, 200, wrap_info(kPath));
   fixture.http->answer(kUnwrap, 503);
   fixture.http->answer(kUnwrap, 200, R"({"data":{"secret_id":"inner"}})");
@@ -260,6 +262,18 @@ TEST_CASE("an answer to the unwrapping that is lost is no theft") {
   }
   SUBCASE("a gateway's page") {
     fixture.http->answer(kUnwrap, 502, "<html>bad gateway</html>");
+  }
+  SUBCASE("a gateway without words") {
+    fixture.http->answer(kUnwrap, 504);
+  }
+  SUBCASE("a gateway that lost patience") {
+    fixture.http->answer(kUnwrap, 408);
+  }
+  SUBCASE("half of it") {
+    fixture.http->answer(kUnwrap, 200, R"({"data":null})");
+  }
+  SUBCASE("nothing of it") {
+    fixture.http->answer(kUnwrap, 204);
   }
   fixture.start();
   fixture.io.advance(1min);
