@@ -91,7 +91,11 @@ Error start_timeout_error(const StartRules& rules, const StartFacts& facts) {
   for (const SecretFact& secret : facts.secrets)
     if (!secret.has_value && secret.error) return because(*secret.error);
   if (facts.token_failure) return because(*facts.token_failure);
-  return Error{ErrorKind::network, text};
+  const auto unanswered = std::ranges::find_if(
+      facts.secrets, [](const SecretFact& secret) { return !secret.has_value; });
+  if (!facts.has_token) return Error{ErrorKind::network, text + ": no answer to the login yet"};
+  if (unanswered == facts.secrets.end()) return Error{ErrorKind::network, text};
+  return Error{ErrorKind::network, text + ": no answer yet to what asks for " + unanswered->path};
 }
 
 }  // namespace keybearer

@@ -56,6 +56,7 @@ std::string hint(const Error& error) {
     case ErrorKind::sealed:
       if (error.status == 472 || error.status == 473 || error.status == 429)
         return ": this node is a standby: name the active one, or a load balancer before all";
+      if (error.status == 412) return "";  // it is tried again, and its text says what it is
       return ": unseal the server";
     case ErrorKind::throttled:
       return ": the server limits requests (sys/quotas/rate-limit): raise its limit, or ask less "

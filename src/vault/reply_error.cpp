@@ -60,12 +60,20 @@ std::string_view usual_reason(int status) {
   switch (status) {
     case 400:
       return "bad request";
+    case 401:
+      return "unauthorized";
     case 403:
       return "permission denied";
     case 404:
       return "nothing there";
     case 405:
       return "this path does not support it";
+    case 408:
+      return "the request took too long";
+    case 412:
+      return "this node lags behind the active one";
+    case 413:
+      return "the request is too large";
     case 429:
       return "too many requests";
     case 472:
@@ -75,15 +83,22 @@ std::string_view usual_reason(int status) {
       return "internal error";
     case 501:
       return "not initialized";
+    case 502:
+      return "bad gateway";
     case 503:
       return "sealed or not available";
+    case 504:
+      return "gateway timeout";
     default:
-      return "";
+      break;
   }
+  if (status >= 500) return "server error";
+  return status >= 400 ? "refused without a reason" : "no answer to such a request";
 }
 
 std::string joined(const Value& reasons) {
   std::string out;
+  if (reasons.type() == Type::string) return std::string(reasons.as_text());
   if (!reasons.is_list()) return out;
   for (const Value& reason : reasons.items()) {
     if (reason.type() != Type::string) continue;
@@ -221,15 +236,26 @@ Error error_of(const http::Response& response, const Asked& asked) {
     error.reason = reason_code(status, joined(value_at(*body, "errors")), *body, asked);
     error.text += reason_text(status, *body, asked, error.reason);
     if (error.reason == Reason::renewal_refused) error.kind = ErrorKind::refused;
-    return error;
+    const bool gateway = status == 408 || status == 502 || status == 504;  // without a text
+    return gateway ? may_be_lost(std::move(error), asked) : error;
   }
   error.text += foreign_response_text(response);
   error.reason = Reason::foreign_response;
-  return status >= 500 ? may_be_lost(std::move(error), asked) : error;
+  const bool lost = status >= 500 || status == 408;
+  return lost ? may_be_lost(std::move(error), asked) : error;
 }
 
 Error in_request(const Asked& asked, Error error) {
   return std::move(error).within(std::string(asked.method) + " " + std::string(asked.path));
+}
+
+std::unexpected<Error> half_answer(std::string_view method, std::string_view path,
+                                   std::string_view what, Reason reason) {
+  Error error{.kind = ErrorKind::bad_reply,
+              .text = "an answer without " + std::string(what),
+              .reason = reason};
+  if (reason == Reason::lost_answer) error.text += "; it may have been carried out all the same";
+  return std::unexpected(in_request({.method = method, .path = path}, std::move(error)));
 }
 
 }  // namespace keybearer::vault

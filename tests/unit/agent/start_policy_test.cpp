@@ -119,7 +119,12 @@ TEST_CASE(
   CHECK(start_timeout(once) == 5s);
 
   StartFacts facts = at(5s);
+  facts.has_token = false;
+  CHECK(start_timeout_error(once, facts).text.ends_with(": no answer to the login yet"));
+  facts.has_token = true;
+  facts.secrets = {{.id = "a", .path = "kv/data/app"}};
   CHECK(start_timeout_error(once, facts).kind == ErrorKind::network);
+  CHECK(start_timeout_error(once, facts).text.ends_with("what asks for kv/data/app"));
   facts.token_failure = error(ErrorKind::tls);
   CHECK(start_timeout_error(once, facts).kind == ErrorKind::tls);
   facts.secrets = {{.id = "a", .has_value = true, .error = error(ErrorKind::sealed)},

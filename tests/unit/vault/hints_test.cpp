@@ -55,6 +55,7 @@ TEST_CASE("what to do about an error") {
       {of(tls), ": see vault.ca_cert"},
       {of(tls, "x", 0, Reason::tls_files), ""},
       {of(sealed, "x", 503), ": unseal the server"},
+      {of(sealed, "x", 412), ""},
       {of(sealed, "x", 472), ": this node is a standby"},
       {of(sealed, "x", 473), ": this node is a standby"},
       {of(sealed, "x", 429), ": this node is a standby"},

@@ -49,6 +49,13 @@ TEST_CASE(
   CHECK(parse(500, R"({"errors":["one","two"]})").error().text == "GET kv/data/app: 500 one; two");
   CHECK(parse(404, R"({"errors":[]})").error().text == "GET kv/data/app: 404 nothing there");
   CHECK(parse(503, "").error().text == "GET kv/data/app: 503 sealed or not available");
+  CHECK(parse(504, "").error().text == "GET kv/data/app: 504 gateway timeout");
+  CHECK(parse(410, "{\"errors\":[]}").error().text ==
+        "GET kv/data/app: 410 refused without a reason");
+  CHECK(parse(599, "").error().text == "GET kv/data/app: 599 server error");
+  CHECK(parse(304, "").error().text == "GET kv/data/app: 304 no answer to such a request");
+  CHECK(parse(400, R"({"errors":"in one text"})").error().text ==
+        "GET kv/data/app: 400 in one text");
   CHECK(parse(400, "Client sent an HTTP request to an HTTPS server.")
             .error()
             .text.contains("not from Vault: check vault.address"));
@@ -145,8 +152,13 @@ TEST_CASE("what an error means is told by its reason, not by its text") {
 }
 
 TEST_CASE("a write that a gateway answered, or of which half an answer came, may have been done") {
-  for (const auto& [status, body] :
-       {std::pair{502, "<html>"}, {504, "<html>"}, {200, R"({"data")"}}) {
+  for (const auto& [status, body] : {std::pair{502, "<html>"},
+                                     {504, "<html>"},
+                                     {408, "<html>"},
+                                     {502, ""},
+                                     {504, ""},
+                                     {408, ""},
+                                     {200, R"({"data")"}}) {
     CAPTURE(status);
     const Asked write{.method = "PUT", .path = "pki/issue/web", .repeatable = false};
     const auto error = parse_reply(answer(status, body), write).error();
