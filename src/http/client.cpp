@@ -40,9 +40,13 @@ result<Secret> PooledClient::bytes_of(const Request& request, std::size_t server
       url.scheme == Url::Scheme::http && proxies_[server] ? &*proxies_[server] : nullptr;
   Secret out;
   out.reserve(1024 + target.size() + request.body.size());
-  bool broken = has_line_break(target) || target.find(' ') != std::string::npos;
+  // What would end its line too soon.
+  std::string broken;
+  if (has_line_break(target) || target.find(' ') != std::string::npos) broken = "the path";
   const auto add = [&out, &broken](std::string_view name, std::string_view value) {
-    broken = broken || has_line_break(name) || has_line_break(value);
+    if (has_line_break(name)) broken = "a header's name";
+    if (has_line_break(value))
+      broken = name == "X-Vault-Token" ? "the token" : "header " + std::string(name);
     out.append(name);
     out.append(": ");
     out.append(value);
@@ -69,10 +73,8 @@ result<Secret> PooledClient::bytes_of(const Request& request, std::size_t server
   }
   out.append("\r\n");
   out.append(request.body.reveal());
-  if (broken) {
-    return fail(ErrorKind::config,
-                "a header, token or path has a line break or blank in it: refused");
-  }
+  if (!broken.empty())
+    return fail(ErrorKind::config, broken + " has a line break or blank in it: refused");
   return out;
 }
 
@@ -298,6 +300,17 @@ awaitable<result<Answer>> PooledClient::send_to(std::size_t server, const Reques
 
 namespace {
 
+// Nothing under /v1/ is a page: a gateway's, whatever its status.
+bool is_page(const Response& response) {
+  return response.content_type.find("html") != std::string::npos;
+}
+
+// What a standby says while it knows of no active node: it has done nothing.
+bool is_standby_alone(const Response& response) {
+  return response.status == 500 &&
+         response.body.reveal().find("local node not active") != std::string_view::npos;
+}
+
 // Could another server do better (standby, sealed, throttled, no answer), and may it be asked?
 bool should_fail_over(const result<Answer>& answer, bool repeatable) {
   if (!answer)
@@ -305,6 +318,7 @@ bool should_fail_over(const result<Answer>& answer, bool repeatable) {
   const Response& response = answer->response;
   const int status = response.status;
   if (status == 412 || status == 429 || status == 472 || status == 473) return true;
+  if (is_standby_alone(response) || (repeatable && is_page(response))) return true;
   // A server that is sealed has done nothing; of a gateway nobody knows.
   const bool own = response.body.empty() || response.content_type.find("json") != std::string::npos;
   return status == 503 && (repeatable || own);
@@ -314,7 +328,8 @@ bool should_fail_over(const result<Answer>& answer, bool repeatable) {
 bool is_down(const result<Answer>& answer) {
   if (!answer) return is_outage(answer.error().kind);
   const int status = answer->response.status;
-  return status == 412 || status == 472 || status == 473 || (status >= 502 && status <= 504);
+  return status == 412 || status == 472 || status == 473 || (status >= 502 && status <= 504) ||
+         is_standby_alone(answer->response) || is_page(answer->response);
 }
 
 }  // namespace

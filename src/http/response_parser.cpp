@@ -168,6 +168,7 @@ std::optional<Duration> parse_retry_after(std::string_view text, WallTime now) {
   unsigned seconds = 0;
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(last - text.size(), last, seconds);
+  if (error == std::errc::result_out_of_range && end == last) return kLongestRetryAfter;
   if (error == std::errc{} && end == last) {
     return std::min<Duration>(std::chrono::seconds(seconds), kLongestRetryAfter);
   }

@@ -83,6 +83,37 @@ TEST_CASE("a 503 of a gateway is not asked for again where it may have been done
   }
 }
 
+TEST_CASE("a page in the server's place, and a standby that knows of no active node") {
+  constexpr std::string_view kPage = "Content-Type: text/html; charset=utf-8\r\n";
+  constexpr std::string_view kJson = "Content-Type: application/json\r\n";
+  constexpr std::string_view kAlone =
+      R"({"errors":["local node not active but active cluster node not found"]})";
+  const struct {
+    std::string method;
+    int status;
+    std::string headers, body;
+    bool next, down;
+  } rows[] = {
+      {"GET", 200, std::string(kPage), "<p>", true, true},
+      {"GET", 403, std::string(kPage), "<p>", true, true},
+      {"GET", 404, std::string(kPage), "<p>", true, true},
+      {"PUT", 200, std::string(kPage), "<p>", false, true},
+      {"PUT", 403, std::string(kPage), "<p>", false, true},
+      {"GET", 500, std::string(kJson), std::string(kAlone), true, true},
+      {"PUT", 500, std::string(kJson), std::string(kAlone), true, true},
+      {"GET", 500, std::string(kJson), R"({"errors":["internal error"]})", false, false},
+      {"GET", 403, std::string(kJson), R"({"errors":["local node not active"]})", false, false}};
+  for (const auto& row : rows) {
+    CAPTURE(row.method + row.headers + row.body);
+    CAPTURE(row.status);
+    Fixture fixture(2);
+    fixture.first.answer(row.status, row.body, row.headers);
+    fixture.second.answer(204, "");
+    CHECK(fixture.send(row.method)->status == (row.next ? 204 : row.status));
+    CHECK(fixture.client->address() == (row.down ? fixture.second : fixture.first).url());
+  }
+}
+
 TEST_CASE("after one round over all addresses the best that there was comes back") {
   Fixture fixture(3);
   fixture.first.answer(503, "a");

@@ -115,6 +115,8 @@ TEST_CASE("Retry-After is seconds or a date, and at most a day") {
   CHECK(parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", now) == std::chrono::seconds(60));
   CHECK(parse_retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now) == std::chrono::seconds(0));
   CHECK(parse_retry_after("4000000000", now) == std::chrono::hours(24));
-  for (const char* text : {"", "soon", "-1", "1.5", "5 s", "Sun, 06 Nov 1994"})
+  CHECK(parse_retry_after(std::string(40, '9'), now) == std::chrono::hours(24));
+  for (const char* text :
+       {"", "soon", "-1", "1.5", "5 s", "99999999999999999999 s", "Sun, 06 Nov 1994"})
     CHECK_FALSE(parse_retry_after(text, now));
 }
