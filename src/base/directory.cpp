@@ -293,6 +293,25 @@ result<> refuse_links_of_others(const std::string& path) {
   return walked ? result<>() : std::unexpected(std::move(walked).error());
 }
 
+UniqueFd open_for_appending(const std::string& path) {
+  UniqueFd file(
+      open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
+  if (file) (void)fcntl(file.get(), F_SETFL, O_APPEND);
+  return file;
+}
+
+result<> may_be_written_into(const Directory& directory, const struct stat& info,
+                             const Recipient& recipient) {
+  if (!directory.shared) return {};
+  if (!is_trusted_owner(info.st_uid, recipient))
+    return refuse("is another user's, in a directory that all may write");
+  if (S_ISREG(info.st_mode) && info.st_nlink > 1)
+    return refuse(
+        "has another name, which others may have given it in a directory that all may "
+        "write");
+  return {};
+}
+
 namespace {
 
 std::pair<std::string, std::string> split(const std::string& path) {

@@ -57,6 +57,9 @@ using Recipient = Owner;
 // the last component included. What is not there yet is fine.
 [[nodiscard]] result<> refuse_links_of_others(const std::string& path);
 
+// Of a log or a program's output; made with 0600. A pipe that nobody reads is not waited for: ENXIO.
+[[nodiscard]] UniqueFd open_for_appending(const std::string& path);
+
 // Where a path leads, links of its last component included: a name in a directory, and what stands
 // there, which is no link.
 struct FilePlace {
@@ -75,5 +78,10 @@ using OpenDirectory =
 [[nodiscard]] result<std::optional<FilePlace>> find_file(std::string path,
                                                          const Recipient& recipient,
                                                          const OpenDirectory& open);
+
+// Before something is written into what is there: in a directory that others may write, what
+// another user put there, or what has other names, is refused. `info` is of what was opened.
+[[nodiscard]] result<> may_be_written_into(const Directory& directory, const struct stat& info,
+                                           const Recipient& recipient);
 
 }  // namespace keybearer

@@ -367,6 +367,8 @@ result<> check_destination(const FileTarget& target) {
   if (!*place) return {};
   const Place& where = **place;
   if (target.in_place && where.existing) {
+    if (auto good = may_be_written_into(*where.directory, *where.existing, *owner); !good)
+      return std::unexpected(std::move(good).error().within(target.destination));
     if (faccessat(where.dir(), where.name.c_str(), W_OK, AT_EACCESS) != 0)
       return refuse_errno(target.destination, "opening", errno);
     return {};

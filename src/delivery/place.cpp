@@ -176,25 +176,41 @@ OnDisk compare(const Place& place, const FileTarget& target, std::string_view co
   return pending ? OnDisk::same_but_pending : OnDisk::same;
 }
 
-result<> write_in_place(const Place& place, const FileTarget& target, std::string_view content,
-                        const Attributes& attributes) {
+namespace {
+
+result<> fill_in_place(int fd, const Place& place, const FileTarget& target,
+                       std::string_view content, const Attributes& attributes) {
   const std::string& destination = target.destination;
-  const UniqueFd fd(openat(place.dir(), place.name.c_str(),
-                           O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
-  if (!fd) return refuse_errno(destination, "opening", errno);
+  struct stat info{};
+  if (fstat(fd, &info) != 0) return refuse_errno(destination, "opening", errno);
+  if (auto good = may_be_written_into(*place.directory, info, attributes.configured); !good)
+    return std::unexpected(std::move(good).error().within(destination));
   // Room for all of it first: half of a new value is worse than the old one (fallocate(2)).
   const auto size = static_cast<off_t>(content.size());
-  if (size > 0 && fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, size) != 0 && errno != EOPNOTSUPP)
+  if (size > 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) != 0 && errno != EOPNOTSUPP)
     return refuse_errno(destination, "writing", errno);
   if (target.has_action()) {
-    if (const int error = set_pending(fd.get(), place.dir(), place.name); error != 0)
+    if (const int error = set_pending(fd, place.dir(), place.name); error != 0)
       return refuse_errno(destination, "noting the command that is due", error);
   }
-  if (auto set = set_mode_and_owner(fd.get(), target, attributes); !set) return set;
-  if (auto written = write_all(fd.get(), content, destination); !written) return written;
-  if (ftruncate(fd.get(), size) != 0 || fsync(fd.get()) != 0)
+  if (auto set = set_mode_and_owner(fd, target, attributes); !set) return set;
+  if (auto written = write_all(fd, content, destination); !written) return written;
+  if (ftruncate(fd, size) != 0 || fsync(fd) != 0)
     return refuse_errno(destination, "writing", errno);
   return {};
+}
+
+}  // namespace
+
+result<> write_in_place(const Place& place, const FileTarget& target, std::string_view content,
+                        const Attributes& attributes) {
+  const UniqueFd fd(openat(place.dir(), place.name.c_str(),
+                           O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  if (!fd) return refuse_errno(target.destination, "opening", errno);
+  auto filled = fill_in_place(fd.get(), place, target, content, attributes);
+  // One that was made for this, and is empty or half, is not left behind.
+  if (!filled && !place.existing) unlinkat(place.dir(), place.name.c_str(), 0);
+  return filled;
 }
 
 result<> write_temporary(Prepared& prepared, std::string_view content,

@@ -88,7 +88,10 @@ Done write_in_place(const FilePlace& place, const FileWrite& write, const Owner&
   const int how = (write.append ? O_APPEND : 0) | (regular ? O_CREAT : 0);
   const UniqueFd fd(openat(place.dir(), place.name.c_str(),
                            O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | how, 0600));
-  if (!fd) return failed("open", write.path, errno);
+  struct stat info{};
+  if (!fd || fstat(fd.get(), &info) != 0) return failed("open", write.path, errno);
+  if (auto good = may_be_written_into(*place.directory, info, owner); !good)
+    return std::unexpected("open " + write.path + ": " + good.error().text);
   fcntl(fd.get(), F_SETFL, write.append ? O_APPEND : 0);
   if (regular) {
     if (!write.append && ftruncate(fd.get(), 0) != 0) return failed("write", write.path, errno);
@@ -97,9 +100,11 @@ Done write_in_place(const FilePlace& place, const FileWrite& write, const Owner&
   return write_all(fd.get(), write.content, write.path);
 }
 
-// The new file has the old one's owner where none is asked for; false: it can't be given.
+// The new file has the old one's owner where none is asked for; false: it can't be given. What
+// another user put into a directory that all may write is replaced, not adopted.
 bool keep_owner(int fd, const FilePlace& place, const Owner& owner) {
   if (owner.user || owner.group || !place.existing) return true;
+  if (place.directory->shared && !is_trusted_owner(place.existing->st_uid, owner)) return true;
   struct stat fresh{};
   if (fstat(fd, &fresh) != 0) return false;
   const struct stat& old = *place.existing;
@@ -146,7 +151,8 @@ Done write_file(const FileWrite& write) {
   const auto place = place_of(write, owner);
   if (!place) return std::unexpected(place.error());
   const bool replaceable =
-      !place->existing || (S_ISREG(place->existing->st_mode) && place->existing->st_nlink == 1);
+      !place->existing || (S_ISREG(place->existing->st_mode) &&
+                           (place->existing->st_nlink == 1 || place->directory->shared));
   bool replaced = false;
   if (replaceable && !write.append) {
     const auto done = replace(*place, write, owner);

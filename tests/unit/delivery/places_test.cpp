@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "fixture.hpp"
 
@@ -217,6 +220,52 @@ TEST_CASE("in a directory that all may write nothing of another's is used") {
   REQUIRE(chmod(pub.c_str(), 0755) == 0);
   CHECK(refusal(directory.spec("pub/link/o")).find("link of another user") != std::string::npos);
   CHECK(refusal(directory.spec("pub/file")).find("link of another user") != std::string::npos);
+}
+
+TEST_CASE("in place, in a directory that all may write: nothing of another's is written into") {
+  if (geteuid() != 0) return;  // needs others
+  const TestDirectory directory;
+  fs::create_directories(directory.path / "pub");
+  directory.put("pub/planted", "");
+  directory.put("mine", "old");
+  directory.put("pub/mine", "old");
+  fs::create_hard_link(directory.path / "mine", directory.path / "pub/name");
+  const fs::path pub = directory.path / "pub";
+  REQUIRE(chown((pub / "planted").c_str(), 65534, 65534) == 0);
+  REQUIRE(chmod(pub.c_str(), 01777) == 0);
+  auto spec = directory.spec("pub/planted");
+  spec.in_place = true;
+  CHECK(refusal(spec).find("another user's") != std::string::npos);
+  CHECK_FALSE(check_destination(spec).has_value());
+  CHECK(fs::file_size(pub / "planted") == 0);
+  spec.user = "65534";  // whom it is for
+  CHECK(write_one(spec, "x") == true);
+  spec = directory.spec("pub/name");
+  spec.in_place = true;
+  CHECK(refusal(spec).find("another name") != std::string::npos);
+  CHECK_FALSE(check_destination(spec).has_value());
+  spec = directory.spec("pub/mine");
+  spec.in_place = true;
+  CHECK(write_one(spec, "x") == true);
+}
+
+TEST_CASE("a file that was made for a content that has no room is not left behind, empty") {
+  const TestDirectory directory;
+  auto spec = directory.spec("out");
+  spec.in_place = true;
+  const rlimit before = [] {
+    rlimit limit{};
+    getrlimit(RLIMIT_FSIZE, &limit);
+    return limit;
+  }();
+  const rlimit small{.rlim_cur = 10, .rlim_max = before.rlim_max};
+  auto* const ignored = signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const auto written = write_one(spec, "more than ten bytes");
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  signal(SIGXFSZ, ignored);
+  CHECK_FALSE(written);
+  CHECK_FALSE(fs::exists(spec.destination));
 }
 
 TEST_CASE("standard output is no file, and no open descriptor is one") {

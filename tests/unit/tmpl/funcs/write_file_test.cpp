@@ -1,6 +1,7 @@
 #include "tmpl/funcs/write_file.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,33 @@ TEST_CASE("a file is replaced at once: who has it open keeps the old") {
   CHECK(info(path).st_ino != before);
   CHECK((info(path).st_mode & 07777) == 0640);
   CHECK(directory.count() == 1);  // nothing is left beside it
+}
+
+TEST_CASE("in a directory that all may write, nothing of another's gets the content") {
+  if (geteuid() != 0) return;  // needs others
+  const TempDir directory;
+  const std::string pub = directory.at("pub"), planted = pub + "/planted", name = pub + "/name";
+  fs::create_directory(pub);
+  put(planted, "");
+  put(directory.at("mine"), "old");
+  REQUIRE(link(directory.at("mine").c_str(), name.c_str()) == 0);
+  REQUIRE(chown(planted.c_str(), 65534, 65534) == 0);
+  REQUIRE(chmod(pub.c_str(), 01777) == 0);
+  CHECK_FALSE(write_file({.path = planted, .append = true, .content = "more"}));
+  CHECK_FALSE(write_file({.path = name, .append = true, .content = "more"}));
+  CHECK(content(planted).empty());
+  REQUIRE(write_file({.path = planted, .content = "new"}));  // replaced, and ours
+  CHECK(info(planted).st_uid == geteuid());
+  CHECK(content(planted) == "new");
+  REQUIRE(write_file({.path = name, .content = "new"}));
+  CHECK(content(name) == "new");
+  CHECK(content(directory.at("mine")) == "old");
+  const std::string pipe = pub + "/pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  REQUIRE(chown(pipe.c_str(), 65534, 65534) == 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  CHECK_FALSE(write_file({.path = pipe, .content = "new"}));
+  close(reader);
 }
 
 TEST_CASE("a file with several names is written in place") {
