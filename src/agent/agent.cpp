@@ -16,6 +16,7 @@
 #include "agent/tasks.hpp"
 #include "agent/token_sinks.hpp"
 #include "base/exit_code.hpp"
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/log_events.hpp"
 #include "base/redactor.hpp"
@@ -291,6 +292,7 @@ void Agent::connect() {
 
 // What looks from outside: signals, the service manager, the control socket.
 void Agent::spawn_service() {
+  wait_for_pipes(false);
   lifecycle_.spawn_signals(tasks::handle_signals(reload_targets_, lifecycle_, reloader_));
   lifecycle_.spawn(reloader_.run());
   if (manager_.listens()) {

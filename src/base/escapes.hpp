@@ -1,7 +1,7 @@
 #pragma once
 // Texts in which something is escaped, read without their escapes, for the redactor: a value is
 // found in JSON, in a URL or in a shell's trace, too. Lenient: what is no escape stands as it is.
-// Pure.
+// And texts of others made fit to be shown. Pure.
 
 #include <algorithm>
 #include <cstddef>
@@ -34,8 +34,15 @@ struct Decoded {
   }
 };
 
-enum class Coding { backslash, percent, query, shell };
+// wrapped: base64 over several lines, as base64(1), openssl(1), MIME and PEM write it.
+enum class Coding { backslash, percent, query, shell, wrapped };
 
 [[nodiscard]] Decoded decoded(std::string_view text, Coding coding);
+
+// The other way, for logs and terminals: controls, and what turns the direction of writing, are
+// shown by their numbers (\x1b, \u202e), what is no UTF-8 as U+FFFD. `json`: quotes, too.
+void append_visible(std::string& out, std::string_view text, bool json);
+// The same, but for line feeds and tabs.
+[[nodiscard]] std::string visible_lines(std::string_view text);
 
 }  // namespace keybearer

@@ -6,12 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 #include "base/fd.hpp"
 
 namespace keybearer {
 namespace {
+
+std::atomic<bool> waits_for_pipes = true;
 
 std::unexpected<ReadError> failed(int number) {
   return std::unexpected(ReadError{number, strerrordesc_np(number)});
@@ -33,8 +36,10 @@ std::expected<std::string, ReadError> read_all(int fd, std::size_t limit,
   for (bool more = true; more && text.size() <= limit;) {
     pollfd readable{.fd = fd, .events = POLLIN, .revents = 0};
     if (wait && poll(&readable, 1, silence_ms.value_or(-1)) == 0)
-      return std::unexpected(ReadError{
-          ETIMEDOUT, "nothing came from it for " + std::to_string(*silence_ms / 1000) + " s"});
+      return std::unexpected(
+          ReadError{ETIMEDOUT, *silence_ms == 0 ? "a pipe or device that has nothing to read"
+                                                : "nothing came from it for " +
+                                                      std::to_string(*silence_ms / 1000) + " s"});
     const ssize_t n = read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EAGAIN) wait = true;
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -58,7 +63,12 @@ std::expected<std::string, ReadError> read_file(const std::string& path, ReadOpt
   if (options.regular && !S_ISREG(info.st_mode))
     return std::unexpected(ReadError{0, "not a regular file"});
   if (S_ISREG(info.st_mode)) return read_all(fd.get(), options.limit);
-  return read_all(fd.get(), options.limit, isatty(fd.get()) == 1 ? -1 : options.silence_ms);
+  const int patience = isatty(fd.get()) == 1 ? -1 : options.silence_ms;
+  return read_all(fd.get(), options.limit, waits_for_pipes ? patience : 0);
+}
+
+void wait_for_pipes(bool wait) {
+  waits_for_pipes = wait;
 }
 
 }  // namespace keybearer

@@ -30,6 +30,8 @@ struct ReadError {
 // links and waits for no writer of a pipe.
 [[nodiscard]] std::expected<std::string, ReadError> read_file(const std::string& path,
                                                               ReadOptions options = {});
+// While the loop runs it must not be held: a pipe or device that has nothing yet is an error then.
+void wait_for_pipes(bool wait);
 // From where the descriptor stands to its end. With `silence_ms` (as above; -1: as long as it takes)
 // the first byte of a pipe that has no writer yet is waited for, too.
 [[nodiscard]] std::expected<std::string, ReadError> read_all(int fd, std::size_t limit,

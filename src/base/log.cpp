@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/directory.hpp"
+#include "base/escapes.hpp"
 #include "base/fd.hpp"
 #include "base/log_events.hpp"
 #include "base/redactor.hpp"
@@ -57,55 +58,13 @@ std::string utc_now() {
                      ms % 1000);
 }
 
-// Bytes of the UTF-8 sequence at the beginning of `text` (RFC 3629); 0: it is none.
-std::size_t utf8_size(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const auto first = byte(0), second = byte(1);
-  const std::size_t size = first < 0x80   ? 1
-                           : first < 0xc2 ? 0
-                           : first < 0xe0 ? 2
-                           : first < 0xf0 ? 3
-                           : first < 0xf5 ? 4
-                                          : 0;
-  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-  if (overlong || (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f)) return 0;
-  for (std::size_t i = 1; i < size; ++i)
-    if ((byte(i) & 0xc0U) != 0x80) return 0;
-  return size;
-}
-
-void append_escaped(std::string& out, std::string_view text, bool json) {
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const char c = text[at];
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80) {
-      const std::size_t size = utf8_size(text.substr(at));
-      out += size == 0 ? "\uFFFD" : text.substr(at, size);
-      at += std::max<std::size_t>(size, 1) - 1;
-    } else if (json && (c == '"' || c == '\\')) {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format(fmt::runtime(json ? "\\u{:04x}" : "\\x{:02x}"), byte);
-    } else {
-      out += c;
-    }
-  }
-}
-
 // Each line escaped by itself, and indented: none looks like a line of the log.
 std::string escaped_lines(std::string_view text) {
   std::string out;
   for (bool more = true; more;) {
     const auto end = text.find('\n');
     if (!text.starts_with("  ")) out += "  ";
-    append_escaped(out, text.substr(0, end), false);
+    append_visible(out, text.substr(0, end), false);
     more = end != std::string_view::npos;
     if (more) out += '\n';
     text.remove_prefix(more ? end + 1 : text.size());
@@ -116,7 +75,7 @@ std::string escaped_lines(std::string_view text) {
 void append_text_value(std::string& out, std::string_view value) {
   const bool quote = value.empty() || value.find_first_of(" =\"") != std::string_view::npos;
   if (quote) out += '"';
-  append_escaped(out, value, quote);
+  append_visible(out, value, quote);
   if (quote) out += '"';
 }
 
@@ -204,9 +163,9 @@ std::string formatted(Format format, std::string_view time, Level level, std::st
     out = fmt::format(R"({{"time":"{}","level":"{}",)", time, kNames[index]);
     const auto member = [&out](std::string_view key, std::string_view value) {
       out += '"';
-      append_escaped(out, key, true);
+      append_visible(out, key, true);
       out += "\":\"";
-      append_escaped(out, value, true);
+      append_visible(out, value, true);
       out += "\",";
     };
     if (!name.empty()) member("name", name);
@@ -217,7 +176,7 @@ std::string formatted(Format format, std::string_view time, Level level, std::st
   } else {
     out = format == Format::journal ? fmt::format("<{}>", kPriorities[index])
                                     : fmt::format("{} {} ", time, kLabels[index]);
-    append_escaped(out, message, false);
+    append_visible(out, message, false);
     for (const auto& [key, value] : fields) {
       out += ' ';
       out += key;
@@ -236,7 +195,7 @@ namespace {
 void keep(State& log, Level level, std::string_view event, std::string_view message,
           std::span<const Field> fields) {
   Event kept{.at = wall_now(), .level = level, .event = std::string(event)};
-  append_escaped(kept.message, message.substr(0, message.find('\n')), false);
+  append_visible(kept.message, message.substr(0, message.find('\n')), false);
   for (const auto& [key, value] : fields) {
     if (key == "accessor") continue;
     if (!kept.fields.empty()) kept.fields += ' ';
@@ -285,8 +244,9 @@ result<> open(const Options& options) {
   if (!options.file.empty()) {
     if (auto good = refuse_links_of_others(options.file); !good)
       return fail(ErrorKind::config, "log_file " + options.file + ": " + good.error().text);
-    file.reset(
-        ::open(options.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
+    file = open_for_appending(options.file);
+    if (!file && errno == ENXIO)
+      return fail(ErrorKind::config, "log_file " + options.file + ": nobody reads this pipe");
     if (!file) return fail_errno(ErrorKind::config, "log_file " + options.file, errno);
   }
   struct stat info{};

@@ -229,6 +229,10 @@ void Redactor::Impl::find_all(std::string_view text, const Stays& stays,
     const Decoded plain = decoded(text, coding);
     if (!plain.jumps.empty()) find_in(plain, [&](std::size_t at) { return plain.source_of(at); });
   }
+  if (text.find('\n') != text.npos) {
+    const Decoded plain = decoded(text, Coding::wrapped);
+    if (!plain.jumps.empty()) find_in(plain, [&](std::size_t at) { return plain.source_of(at); });
+  }
   if (text.find("'\\''") != text.npos || text.find("'\"'\"'") != text.npos) {
     const Decoded plain = decoded(text, Coding::shell);
     find_in(plain, [&](std::size_t at) { return plain.source_of(at); });

@@ -51,11 +51,12 @@ result<> set_user(const config::Exec& exec, StartOptions& options) {
 
 result<> open_output(const std::string& path, const char* key, std::vector<int> targets,
                      StartSettings& settings) {
-  UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
-  if (!file) {
-    return std::unexpected(
-        failure(std::string(key) + ": " + path + ": " + strerrordesc_np(errno), 73));
-  }
+  const auto refused = [&](const std::string& why) {
+    return std::unexpected(failure(std::string(key) + ": " + path + ": " + why, 73));
+  };
+  if (auto good = refuse_links_of_others(path); !good) return refused(good.error().text);
+  UniqueFd file = open_for_appending(path);
+  if (!file) return refused(errno == ENXIO ? "nobody reads this pipe" : strerrordesc_np(errno));
   for (const int target : targets) settings.options.descriptors.push_back({file.get(), target});
   settings.files.push_back(std::move(file));
   return {};

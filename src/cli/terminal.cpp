@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/escapes.hpp"
 #include "base/redactor.hpp"
 
 namespace keybearer::cli {
@@ -68,7 +69,7 @@ std::string painted_diff(std::string_view text) {
 }
 
 void complain(std::string_view text) {
-  std::string line = "keybearer: " + redactor().redact_ours(text);
+  std::string line = "keybearer: " + visible_lines(redactor().redact_ours(text));
   if (colour_on(STDERR_FILENO)) line = colorize_error(line);
   line += '\n';
   std::fwrite(line.data(), 1, line.size(), stderr);

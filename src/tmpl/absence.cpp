@@ -50,7 +50,7 @@ std::vector<std::string_view> keys_of(const Value& container) {
 
 bool is_word(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-    return static_cast<unsigned char>(c) > 0x20 && c != '"' && c != '\x7f' && c != ',';
+    return c > 0x20 && c < 0x7f && c != '"' && c != ',';
   });
 }
 

@@ -50,6 +50,10 @@ TEST_CASE(
   REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
   const ReadOptions any{.limit = 64 << 10, .regular = false, .silence_ms = 20};
   CHECK(read_file(fifo, any).error().number == ETIMEDOUT);
+  wait_for_pipes(false);  // as while the loop runs
+  CHECK(read_file(fifo, {.regular = false}).error().text ==
+        "a pipe or device that has nothing to read");
+  wait_for_pipes(true);
   CHECK(read_file("/dev/zero", any).error().text == "larger than 64 KiB");
   const std::string content(50'000, 'x');
   std::thread writer([&] { std::ofstream(fifo) << content; });  // waits for its reader

@@ -1,8 +1,11 @@
 #include "base/log.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/escapes.hpp"
 #include "base/fd.hpp"
 
 namespace keybearer::log {
@@ -31,6 +34,12 @@ TEST_CASE("no value can forge a line or an escape sequence") {
   CHECK(line(Format::text, "a", {{"k", "x\nT ERROR forged \x1b[31m"}}) ==
         "T INFO  a k=\"x\\nT ERROR forged \\u001b[31m\"\n");
   CHECK(line(Format::json, "a\nb\x01", {}).find("a\\nb\\u0001") != std::string::npos);
+  // Of terminals that know 8-bit controls, and of what writes from right to left.
+  const std::string odd = "a\u009b31m b\u202ec d\u2028e f\u2066g h\u200fi";
+  const std::string shown = "a\\u009b31m b\\u202ec d\\u2028e f\\u2066g h\\u200fi";
+  for (const Format format : {Format::text, Format::json, Format::journal})
+    CHECK(line(format, odd, {{"k", odd}}).find(shown) != std::string::npos);
+  CHECK(visible_lines("\ta\x1b\nb\u009b\u00e4\u20ac") == "\ta\\x1b\nb\\u009b\u00e4\u20ac");
 }
 
 TEST_CASE("what is not UTF-8 does not spoil a JSON line") {
@@ -43,6 +52,26 @@ TEST_CASE("what is not UTF-8 does not spoil a JSON line") {
     CHECK(with.find(bad) == std::string::npos);
     CHECK(with.find("b\"") != std::string::npos);
   }
+}
+
+TEST_CASE("a log into a pipe that nobody reads is an error, and no wait") {
+  char directory[] = "/tmp/keybearer-log-XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  Options options;
+  options.file = std::string(directory) + "/pipe";
+  REQUIRE(mkfifo(options.file.c_str(), 0600) == 0);
+  const auto opened = open(options);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().text.ends_with("/pipe: nobody reads this pipe"));
+  const UniqueFd reader(::open(options.file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  REQUIRE(open(options));
+  warn("some.event", "hello");
+  char text[200] = "";
+  CHECK(read(reader.get(), text, sizeof text - 1) > 0);
+  CHECK(std::string_view(text).contains("hello"));
+  REQUIRE(open({}));
+  unlink(options.file.c_str());
+  rmdir(directory);
 }
 
 TEST_CASE("a reader that has stopped stops nobody, and hears of what it missed") {

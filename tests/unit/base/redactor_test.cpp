@@ -209,6 +209,31 @@ TEST_CASE("of several lines each is one; of a long value a part") {
   CHECK(redacted("got " + key.substr(0, 20), {key}) == "got " + key.substr(0, 20));
 }
 
+TEST_CASE("base64 over several lines") {
+  std::string key;
+  for (int i = 0; i < 200; ++i) key += "line " + std::to_string(i * 7919) + "\n";
+  const Words one{key};
+  Redactor redactor;
+  redactor.set("key", one);
+  for (const std::string& before : {"", "a", "ab"}) {
+    const std::string whole = base64(before + key + "more", false, true);
+    for (const std::size_t width : {60, 64, 76}) {
+      for (const std::string& end : {"\n", "\r\n"}) {
+        std::string wrapped;
+        for (std::size_t at = 0; at < whole.size(); at += width)
+          wrapped += whole.substr(at, width) + end;
+        const std::string text = redactor.redact("it is\n" + wrapped + "end\n");
+        CAPTURE(text);
+        CHECK(text.starts_with("it is\n"));
+        CHECK(text.ends_with("end\n"));
+        CHECK(text.size() < 50);
+      }
+    }
+  }
+  const std::string lines = std::string(70, 'x') + "\n" + std::string(70, 'y') + "\n";
+  CHECK(redactor.redact(lines) == lines);
+}
+
 TEST_CASE("an answer with a million values costs no multiple of itself") {
   std::vector<std::string> values;
   for (int i = 0; i < 1'000'000; ++i) values.push_back(std::to_string(10'000'000 + i));

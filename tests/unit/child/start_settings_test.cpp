@@ -3,7 +3,9 @@
 #include "child/start_settings.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -86,6 +88,30 @@ TEST_CASE("output files: each its own, or one for both") {
     CHECK(settings.error().status == 73);
     CHECK(settings.error().text.starts_with(out ? "exec.stdout: " : "exec.stderr: "));
   }
+}
+
+TEST_CASE("an output that is a pipe which nobody reads, or behind a link of another user") {
+  const Directory directory;
+  const std::string pipe = directory.path + "/pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  config::Exec exec;
+  exec.stdout_path = pipe;
+  const auto settings = start_settings(exec);
+  REQUIRE_FALSE(settings);
+  CHECK(settings.error().text == "exec.stdout: " + pipe + ": nobody reads this pipe");
+  const UniqueFd reader(open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const auto read = start_settings(exec);
+  REQUIRE(read);
+  CHECK((fcntl(read->files[0].get(), F_GETFL) & (O_NONBLOCK | O_APPEND)) == O_APPEND);
+  if (geteuid() != 0) return;  // needs others
+  exec.stdout_path = directory.path + "/link";
+  REQUIRE(symlink("mine", exec.stdout_path.c_str()) == 0);
+  CHECK(start_settings(exec));
+  REQUIRE(lchown(exec.stdout_path.c_str(), 65534, 65534) == 0);
+  const auto refused = start_settings(exec);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().status == 73);
+  CHECK(refused.error().text.contains("is a link of another user"));
 }
 
 TEST_CASE("the program's user: with its group, or with the one that is named") {
