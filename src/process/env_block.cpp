@@ -115,8 +115,10 @@ EnvBlock without_credentials(const EnvBlock& block, std::span<const std::string>
     const bool ours = name.starts_with("VAULT_") || name.starts_with("BAO_");
     const std::string_view rest =
         ours ? std::string_view(name).substr(name.find('_') + 1) : std::string_view{};
-    const bool credential = rest == "TOKEN" || rest == "ROLE_ID" || rest == "SECRET_ID" ||
-                            rest == "JWT" || rest == "PASSWORD";
+    // VAULT_WRAPPED_TOKEN and the like, too.
+    const bool credential = rest.ends_with("TOKEN") || rest.ends_with("ROLE_ID") ||
+                            rest.ends_with("SECRET_ID") || rest == "JWT" ||
+                            rest.ends_with("PASSWORD");
     if (credential || all.names.contains(name) ||
         std::ranges::find(withheld, name) != withheld.end()) {
       continue;

@@ -148,7 +148,8 @@ TEST_CASE("each byte in a variable's name, first and later") {
 TEST_CASE("names that steer programs") {
   for (const char* name :
        {"PATH", "LD_X", "DYLD_X", "HOME", "XDG_RUNTIME_DIR", "PYTHONHOME", "GIT_DIR",
-        "AWS_CONFIG_FILE", "http_proxy", "Https_Proxy", "X_PROXY", "NODE_OPTIONS"})
+        "AWS_CONFIG_FILE", "http_proxy", "Https_Proxy", "X_PROXY", "NODE_OPTIONS", "JAVA_OPTS",
+        "GUILE_LOAD_PATH", "AWS_CA_BUNDLE", "SPRING_APPLICATION_JSON"})
     CHECK_MESSAGE(steering_variable_name(name), name);
   for (const char* name :
        {"DB_HOME", "home", "LD", "XLD_", "PROXY", "MY_PATH", "AWS_REGION", "zz_proxies"})

@@ -40,9 +40,11 @@ TEST_CASE("two environments are equal whatever order they were made in") {
 
 TEST_CASE("keybearer's own credentials are told from its other variables") {
   EnvBlock block;
-  const char* credentials[] = {
-      "VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID", "VAULT_JWT", "VAULT_PASSWORD",
-      "BAO_TOKEN",   "BAO_ROLE_ID",   "BAO_SECRET_ID",   "BAO_JWT",   "BAO_PASSWORD"};
+  const char* credentials[] = {"VAULT_TOKEN",      "VAULT_ROLE_ID",       "VAULT_SECRET_ID",
+                               "VAULT_JWT",        "VAULT_PASSWORD",      "BAO_TOKEN",
+                               "BAO_ROLE_ID",      "BAO_SECRET_ID",       "BAO_JWT",
+                               "BAO_PASSWORD",     "VAULT_WRAPPED_TOKEN", "VAULT_WRAPPED_SECRET_ID",
+                               "BAO_LDAP_PASSWORD"};
   for (const char* name : credentials) block.set(name, "x");
   for (const char* name : {"VAULT_ADDR", "TOKEN", "MY_VAULT_TOKEN", "VAULT_TOKEN_FILE", "BAO_"}) {
     block.set(name, "x");
