@@ -27,7 +27,7 @@ class TokenFileMethod : public AuthMethod {
 
   result<ContentId> look() override {
     if (auto seen = file_.look(); !seen) return std::unexpected(std::move(seen).error());
-    if (file_.value().reveal().find_first_of("\r\n") != std::string_view::npos && !unwrap_)
+    if (file_.value().find_first_of("\r\n") != std::string_view::npos && !unwrap_)
       return fail(ErrorKind::config, file_.place() + ": has several lines: a token is one");
     const ContentId content = fingerprint(file_.value());
     if (content != seen_) {

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/directory.hpp"
 #include "base/owner.hpp"
 
 namespace keybearer::child {

@@ -140,3 +140,43 @@ def test_token_of_a_redirect_stays_home(s):
               .encode())
     _survives(s, agent, value)
     assert thief.count() == 0
+
+
+HALF = """
+[[template]]
+destination = "out/old"
+contents = '{{ with secret "kv1/app" }}{{ range $key, $value := .Data }}{{ $key }}={{ $value }};{{ end }}{{ end }}'
+[[template]]
+destination = "out/names"
+contents = '{{ range secrets "kv1/" }}{{ . }};{{ end }}'
+[[template]]
+destination = "out/all"
+contents = '{{ with secret "kv/data/app" }}{{ range $key, $value := .Data.data }}{{ $key }}={{ $value }};{{ end }}{{ end }}'
+"""
+HALVES = {"no-content": (204, b""), "no-data": (200, b"{}"), "data-null": (200, b'{"data":null}'), "errors": (200, b'{"errors":["internal error"]}'),
+          "data-data-null": (200, b'{"data":{"data":null,"keys":null,"metadata":{"version":9}}}'),
+          "data-data-a-list": (200, b'{"data":{"data":[],"keys":"a","metadata":{"version":9}}}')}
+
+
+@pytest.mark.parametrize("half", list(HALVES))
+def test_half_an_answer_changes_nothing(s, half):
+    """What a template makes of nothing is no file, no key that is missing: only the answer itself can tell."""
+    value = kv_base(s, metadata=False)
+    s.vault.kv1("kv1")
+    old = s.canary("kv1")
+    s.vault.put("kv1/app", {"value": old})
+    s.vault.policy("kv-reader", "kv/data/*", "kv1/*", **{"kv1/": ["list"], "kv1": ["list"]})
+    agent = kv_run(s, interval="1s", more=HALF, vault='[vault.retry]\nmax_backoff = "1s"')
+    s.runlog.wait_starts(1, 5)
+    rendered = [f"value={old};", "app;", f"value={value};"]
+    read = lambda: [s.read(f"out/{name}") for name in ("old", "names", "all")]  # noqa: E731
+    assert read() == rendered
+    status, body = HALVES[half]
+    for path in (KV_DATA, "kv1/app", "kv1", "kv1/"):
+        s.tap.reply(path, status, body, headers={"Content-Type": "application/json"})
+    seen = s.tap.count("kv1/app")
+    wait_for(lambda: s.tap.count("kv1/app") >= seen + 2, 10, "two more reads")
+    assert agent.alive and read() == rendered and len(s.runlog.starts()) == 1
+    s.tap.clear()
+    s.vault.put("kv1/app", {"value": (new := s.canary("kv1-new"))})
+    wait_for(lambda: read()[0] == f"value={new};", 10, "the new value")

@@ -2,13 +2,15 @@
 import glob
 import json
 import os
+import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
-from bases import KV_DATA, LOGIN, kv_base, toml
-from harness import EX_CONFIG, EX_TEMPLATE, EX_UNAVAILABLE, wait_for
+from bases import KV_DATA, LOGIN, kv_base, kv_run, toml
+from harness import EX_CONFIG, EX_IO, EX_TEMPLATE, EX_UNAVAILABLE, wait_for
 from identities import Authority
 
 RULE = '''
@@ -108,3 +110,30 @@ def test_pins_of_the_server(s):
     assert get(wrong, f"sha256//{right}")[0] == 0
     code, said = get(wrong)
     assert code == EX_UNAVAILABLE and "vault.tls_pin_sha256" in said and right in said
+
+
+@pytest.mark.parametrize("key", ["template", "log_file", "configuration"])
+def test_a_pipe_without_a_writer_holds_up_no_reload(s, key):
+    """What is a pipe by then is told of at once, and SIGTERM is obeyed as ever."""
+    kv_base(s)
+    s.write("text", "plain")
+    names = {"template": "text", "log_file": "log", "configuration": "agent.toml"}
+    agent = kv_run(s, interval="1m", more='[[template]]\nsource = "text"\ndestination = "out/text"\n',
+                   top='log_file = "log"\n' if key == "log_file" else "")
+    s.runlog.wait_starts(1, 5)
+    path = s.path(names[key])
+    os.unlink(path)
+    os.mkfifo(path)
+    told = time.monotonic()
+    agent.send(signal.SIGHUP)
+    if key != "log_file":
+        agent.wait_line("a pipe or device that has nothing to read" if key == "configuration" else "can't be read", timeout=2)
+    assert agent.stop() == 0 and time.monotonic() - told < 3
+
+
+@pytest.mark.parametrize("key", ["stdout", "stderr"])
+def test_a_programs_output_into_a_pipe_that_nobody_reads(s, key):
+    kv_base(s)
+    os.mkfifo(s.path("pipe"))
+    agent = kv_run(s, exec=f'{key} = "pipe"')
+    assert agent.wait_exit(5) == EX_IO and f"exec.{key}: pipe: nobody reads this pipe" in agent.stderr

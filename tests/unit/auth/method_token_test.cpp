@@ -82,6 +82,19 @@ TEST_CASE("a wrapped token whose look-up got no answer is not unwrapped again") 
   CHECK(fixture.http->count(kUnwrap) == 1);
 }
 
+TEST_CASE("a token file with several lines is named") {
+  Fixture fixture;
+  fixture.directory.write("token", "hvs.1\nhvs.2\n");
+  fixture.config.method = {};
+  fixture.config.method.type = "token_file";
+  fixture.config.method.set("token_file_path", fixture.directory.file("token"));
+  fixture.start();
+  REQUIRE(fixture.ended);
+  CHECK(fixture.ended->kind == ErrorKind::config);
+  CHECK(fixture.ended->text.contains("token: has several lines: a token is one"));
+  CHECK(fixture.http->asked.empty());
+}
+
 TEST_CASE("token_helper: the token of ~/.vault-token, where none is given") {
   Fixture fixture;
   const std::string home = getenv("HOME") == nullptr ? "" : getenv("HOME");
