@@ -84,10 +84,9 @@ TEST_CASE("a wrapped token whose look-up got no answer is not unwrapped again") 
 
 TEST_CASE("a token file with several lines is named") {
   Fixture fixture;
-  fixture.directory.write("token", "hvs.1\nhvs.2\n");
   fixture.config.method = {};
   fixture.config.method.type = "token_file";
-  fixture.config.method.set("token_file_path", fixture.directory.file("token"));
+  fixture.config.method.set("token_file_path", fixture.directory.write("token", "hvs.1\nhvs.2\n"));
   fixture.start();
   REQUIRE(fixture.ended);
   CHECK(fixture.ended->kind == ErrorKind::config);
