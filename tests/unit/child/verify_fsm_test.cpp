@@ -81,7 +81,7 @@ TEST_CASE("what comes while the command runs is tried next; what it has tried is
   }
 }
 
-TEST_CASE("other rules: what is under way and what was refused is tried anew by them") {
+TEST_CASE("other rules: what is under way and what was refused is tried again by them") {
   const config::Exec::Verify rules{.command = {{"try"}}, .attempts = 1, .backoff = 1s};
   auto machine = made(2);
   CHECK(machine.offered(1) == Do::run);
