@@ -41,7 +41,7 @@ void Hooks::configure(const std::vector<FileTarget>& targets, const EnvBlock& en
                now->command_timeout != run->target.command_timeout) {
       std::vector<Secret> values;
       for (const Secret& value : run->values) values.push_back(value.clone());
-      start(*now, environment.clone(), std::move(values));
+      start(*now, environment, std::move(values));
     }
   }
 }
