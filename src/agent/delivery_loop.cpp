@@ -57,6 +57,10 @@ void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
   rendering_ = std::move(rendering);
   start_rules_ = start_rules_of(*rendering_->config, once());
   verifier_.configure(rendering_->config->exec);
+  std::vector<delivery::FileTarget> targets;
+  for (const render::RenderedFile& file : rendering_->renderer.files())
+    targets.push_back(delivery::target_of(*file.spec));
+  links_.hooks.configure(targets, without_credentials(links_.environment));
   std::erase_if(written_, [this](const auto& entry) {
     return std::ranges::none_of(rendering_->renderer.files(), [&](const auto& file) {
       return file.spec->destination == entry.first;

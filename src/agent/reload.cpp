@@ -64,6 +64,7 @@ ReloadReport reload(const ReloadTargets& targets) {
   const auto listeners = listeners_of(now, targets.mode);
   if (auto open = targets.listeners.configure(listeners, space); !open) {
     reject(listeners.front().place, open.error().text);
+    (void)targets.listeners.configure(listeners_of(old, targets.mode), space);  // what is taken
     return report;
   }
   if (auto taken = targets.auth.configure(auth_settings(now, targets.mode)); !taken) {

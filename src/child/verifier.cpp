@@ -20,8 +20,12 @@ void Verifier::offer(Desired set, const EnvBlock& rendered) {
 }
 
 void Verifier::configure(const config::Exec& exec) {
+  if (exec.verify == verify_) return;
   verify_ = exec.verify;
   machine_.configure(verify_);
+  pending_ = false;
+  ++revision_;
+  changed_.set();
 }
 
 void Verifier::accept() {
@@ -57,6 +61,7 @@ void Verifier::act(VerifyFsm::Do what) {
 }
 
 asio::awaitable<void> Verifier::run_verify_command() {
+  const auto revision = revision_;
   std::vector<Secret> rendered;  // a value may have been made of several
   for (const auto& [name, value] : rendered_.values()) rendered.push_back(value->clone());
   const auto done =
@@ -65,6 +70,7 @@ asio::awaitable<void> Verifier::run_verify_command() {
     for (const std::string& line : redacted_lines(*done, rendered))
       log::info("verify.output", line);
   }
+  if (revision != revision_) co_return;  // what it says was asked by rules that are no more
   const auto failure = failure_of(done);
   last_failure_ = failure.value_or("");
   act(machine_.answered(!failure, Clock::now()));

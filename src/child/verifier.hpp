@@ -3,6 +3,7 @@
 // Without a command every set is good at once. Must outlive run().
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <functional>
 #include <optional>
 
@@ -24,7 +25,8 @@ class Verifier {
   Verifier(const config::Exec& exec, VerifierCallbacks callbacks)
       : verify_(exec.verify), callbacks_(std::move(callbacks)), machine_(exec.verify) {}
 
-  // For the sets that are offered from now on.
+  // For the sets that are offered from now on: where it is another, also for those that were
+  // refused before or are under way.
   void configure(const config::Exec& exec);
   // The newest set wins. `rendered`: what of its environment must not be shown when the command
   // prints it.
@@ -43,7 +45,8 @@ class Verifier {
   std::optional<Desired> newest_;  // until it is handed over
   EnvBlock rendered_;
   std::string last_failure_;
-  bool pending_ = false;  // the command is to run
+  bool pending_ = false;        // the command is to run
+  std::uint64_t revision_ = 0;  // of exec.verify
   Event changed_;
 };
 

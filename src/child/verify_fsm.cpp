@@ -13,6 +13,16 @@ constexpr Duration kRefetchWait = 5s;  // what is not there by then is not waite
 
 }  // namespace
 
+void VerifyFsm::configure(const config::Exec::Verify& rules) {
+  attempts_ = rules.attempts;
+  backoff_ = rules.backoff;
+  trying_.reset();
+  refused_.reset();
+  again_at_.reset();
+  fetching_ = false;
+  failures_ = 0;
+}
+
 VerifyFsm::Do VerifyFsm::run() {
   again_at_.reset();
   fetching_ = false;

@@ -29,10 +29,9 @@ class VerifyFsm {
   explicit VerifyFsm(const config::Exec::Verify& rules)
       : attempts_(rules.attempts), backoff_(rules.backoff) {}
 
-  void configure(const config::Exec::Verify& rules) {
-    attempts_ = rules.attempts;
-    backoff_ = rules.backoff;
-  }
+  // Other rules, or another command: what is under way and what was refused by the old ones is
+  // forgotten, so that the next offer is tried; what has been accepted stays so.
+  void configure(const config::Exec::Verify& rules);
 
   // `set` stands for its contents: an equal one is the same set. Newest wins.
   [[nodiscard]] Do offered(std::uint64_t set);

@@ -60,7 +60,7 @@ awaitable<int> explain_path(const config::Config& config, vault::Client& client,
                             tmpl::Dependency dependency) {
   const config::SecretRule rule = rule_of(config, dependency.path);
   if (!rule.data.empty()) dependency.kind = tmpl::Dependency::Kind::write;
-  vault::Client& there = client_for(client, config, dependency);
+  vault::Client& there = client_for(client, secrets::Rules(config.secrets), dependency);
   const auto mount = co_await there.mount_of(dependency.path);
   const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
   row("path", path);

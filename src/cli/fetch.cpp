@@ -5,7 +5,6 @@
 #include "json/json.hpp"
 #include "render/value.hpp"
 #include "secrets/classify.hpp"
-#include "secrets/secret_store.hpp"
 
 namespace keybearer::cli {
 
@@ -22,9 +21,9 @@ std::pair<std::string, const char*> api_path(const tmpl::Dependency& dependency,
   return {path, dependency.kind == Kind::read ? "read" : "update"};
 }
 
-vault::Client& client_for(vault::Client& client, const config::Config& config,
+vault::Client& client_for(vault::Client& client, const secrets::Rules& rules,
                           const tmpl::Dependency& dependency) {
-  return client.in_namespace(secrets::namespace_of(config, dependency));
+  return client.in_namespace(rules.namespace_of(dependency));
 }
 
 const Value* FetchedSource::find(const tmpl::Dependency& dependency) {
@@ -48,7 +47,7 @@ const std::string& FetchedSource::path_of(const tmpl::Dependency& dependency) co
 
 awaitable<result<>> FetchedSource::fetch(vault::Client& session,
                                          const tmpl::Dependency& dependency) {
-  const auto vault_namespace = secrets::namespace_of(config_, dependency);
+  const auto vault_namespace = rules_.namespace_of(dependency);
   vault::Client& client = session.in_namespace(vault_namespace);
   const auto mount = co_await client.mount_of(dependency.path);
   const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);

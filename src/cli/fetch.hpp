@@ -10,6 +10,7 @@
 
 #include "config/config.hpp"
 #include "render/renderer.hpp"
+#include "secrets/rules.hpp"
 #include "tmpl/template.hpp"
 #include "vault/client.hpp"
 
@@ -20,24 +21,24 @@ namespace keybearer::cli {
                                                            const vault::Mount* mount);
 
 // The same session in the namespace that it is asked for in.
-[[nodiscard]] vault::Client& client_for(vault::Client& client, const config::Config& config,
+[[nodiscard]] vault::Client& client_for(vault::Client& client, const secrets::Rules& rules,
                                         const tmpl::Dependency& dependency);
 
 class FetchedSource final : public tmpl::DataSource {
  public:
-  // `config` must outlive it.
-  explicit FetchedSource(const config::Config& config) : config_(config) {}
+  explicit FetchedSource(const config::Config& config) : rules_(config.secrets) {}
   [[nodiscard]] const Value* find(const tmpl::Dependency& dependency) override;
   [[nodiscard]] std::uint64_t generation(const tmpl::Dependency& dependency) const override;
   [[nodiscard]] Absence absence(const tmpl::Dependency& dependency) const override;
 
   // Reads, lists or writes it; what the server says no to is remembered as absent or denied.
   boost::asio::awaitable<result<>> fetch(vault::Client& client, const tmpl::Dependency& dependency);
+  [[nodiscard]] const secrets::Rules& rules() const { return rules_; }
   // Where it was asked for ("kv/data/app" of "kv/app"); before that, as it is written.
   [[nodiscard]] const std::string& path_of(const tmpl::Dependency& dependency) const;
 
  private:
-  const config::Config& config_;
+  secrets::Rules rules_;
   std::map<std::string, Value> answers_;    // by id
   std::map<std::string, std::string> ids_;  // of what was read, by path as the API has it
   std::map<std::string, Absence> absent_;

@@ -83,12 +83,11 @@ class OnlineCheck {
     const auto nothing_missing = [this](const tmpl::Dependency& dependency) {
       return seen_.contains(dependency.id) && seen_[dependency.id].is_static;
     };
-    FetchedSource source(config_);
     std::vector<std::pair<tmpl::Dependency, Error>> failed;
     // Each pass finds more paths, when one is made of another secret's value.
     for (;;) {
       const auto evaluation =
-          co_await evaluate_all(client_, *renderer, source, nothing_missing, failed);
+          co_await evaluate_all(client_, *renderer, source_, nothing_missing, failed);
       bool more = false;
       for (const tmpl::Dependency& dependency : evaluation.missing) {
         if (dependency.kind == Kind::file || seen_.contains(dependency.id)) continue;
@@ -97,7 +96,7 @@ class OnlineCheck {
       }
       if (more) continue;
       tell_failures(failed);
-      tell_missing_keys(evaluation, source);
+      tell_missing_keys(evaluation);
       break;
     }
     co_await look_at_revocation();
@@ -107,7 +106,7 @@ class OnlineCheck {
  private:
   // An exit code when nothing more can be asked.
   awaitable<std::optional<int>> look_at(const tmpl::Dependency& dependency) {
-    vault::Client& client = client_for(client_, config_, dependency);
+    vault::Client& client = client_for(client_, source_.rules(), dependency);
     const auto mount = co_await client.mount_of(dependency.path);
     const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
     Seen& seen = seen_[dependency.id];
@@ -163,14 +162,14 @@ class OnlineCheck {
     });
   }
 
-  void tell_missing_keys(const render::Evaluation& evaluation, FetchedSource& source) {
+  void tell_missing_keys(const render::Evaluation& evaluation) {
     for (const Error& error : evaluation.errors)
       findings_.add(error.kind == ErrorKind::not_found ? kNotReady : kTemplate, error.text);
     for (const auto& [id, seen] : seen_) {
       if (!seen.is_static || missing_.contains(id)) continue;
       tmpl::Dependency dependency;
       dependency.id = id;
-      const Value* answer = source.find(dependency);
+      const Value* answer = source_.find(dependency);
       if (answer == nullptr) continue;
       if (!answer->is_map()) {
         std::printf("%s: list allowed\n", config::escaped(seen.path).c_str());
@@ -203,6 +202,7 @@ class OnlineCheck {
 
   const config::Config& config_;
   vault::Client& client_;
+  FetchedSource source_{config_};
   Findings findings_;
   std::map<std::string, Seen> seen_;  // by id
   std::set<std::string> missing_;

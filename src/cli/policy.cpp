@@ -113,7 +113,8 @@ awaitable<int> gather(const config::Config& config, vault::Client& client, const
     const auto evaluation = co_await evaluate_all(client, *renderer, source, is_static, failed);
     for (const tmpl::Dependency& dependency : evaluation.missing) {
       if (dependency.kind == Kind::file || !seen.insert(dependency.id).second) continue;
-      const auto mount = co_await client_for(client, config, dependency).mount_of(dependency.path);
+      const auto mount =
+          co_await client_for(client, source.rules(), dependency).mount_of(dependency.path);
       const auto [path, needed] = api_path(dependency, mount ? &*mount : nullptr);
       policy[path].insert(needed);
       if (!mount) continue;

@@ -182,7 +182,8 @@ const std::vector<std::string>& known_keys() {
       context.env = [](const std::string&) { return std::optional<std::string>("x"); };
       const auto sample =
           toml::parse("[auto_auth.method]\ntype = \"" + std::string(method->type()) +
-                          "\"\n[[secret]]\nlease = {}\n[[template]]\nexec = "
+                          "\"\n[auto_auth.verify_identity]\n[[auto_auth.sink]]\n[[secret]]\nlease "
+                          "= {}\n[[template]]\nexec = "
                           "{}\n[[env_from]]\n[[listener]]\nagent_api = {}\n[env.NAME]\n",
                       std::string("sample"));
       Config config;

@@ -118,11 +118,17 @@ void read_child(Context& context, Reader& r, Exec& exec) {
     unsigned mask = 0;
     r.read_mode("umask", mask);
     exec.umask = mask;
+  } else {
+    (void)r.find("umask");
+    r.describe_default("umask", "keybearer's own");
   }
   if (r.has("nice")) {
     int nice = 0;
     r.read("nice", nice, -20, 19);
     exec.nice = nice;
+  } else {
+    (void)r.find("nice");
+    r.describe_default("nice", "keybearer's own");
   }
   read_limits(context, r, exec);
   r.read("stdout", exec.stdout_path);

@@ -1,5 +1,6 @@
 #include "delivery/hooks.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/backoff.hpp"
@@ -27,6 +28,22 @@ void Hooks::start(const FileTarget& target, EnvBlock environment, std::vector<Se
   ++unfinished_;
   tasks_.spawn(carry_out(std::move(run)));
   changed_.set();
+}
+
+void Hooks::configure(const std::vector<FileTarget>& targets, const EnvBlock& environment) {
+  for (const auto& [destination, newest] : newest_) {
+    const auto run = newest;
+    if (run->finished) continue;
+    const auto now = std::ranges::find(targets, destination, &FileTarget::destination);
+    if (now == targets.end() || now->command.argv.empty()) {
+      finish(*run);
+    } else if (now->command != run->target.command ||
+               now->command_timeout != run->target.command_timeout) {
+      std::vector<Secret> values;
+      for (const Secret& value : run->values) values.push_back(value.clone());
+      start(*now, environment, std::move(values));
+    }
+  }
 }
 
 void Hooks::finish(Run& run) {

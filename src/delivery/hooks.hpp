@@ -29,6 +29,10 @@ class Hooks {
   // not reach the log, beside those in force.
   void start(const FileTarget& target, EnvBlock environment, std::vector<Secret> values);
 
+  // Other files, or other commands of theirs, by a reload: what has not succeeded yet is tried by
+  // the new command, and no more where there is none.
+  void configure(const std::vector<FileTarget>& targets, const EnvBlock& environment);
+
   [[nodiscard]] boost::asio::awaitable<void> run();  // until cancelled
   // Until every command has succeeded, or has been tried once and again until `limit`; false: one
   // has not succeeded.

@@ -42,7 +42,10 @@ std::optional<std::string> read_source(const std::string& path) {
 }  // namespace
 
 struct Renderer::Impl {
+  explicit Impl(const config::Config& read) : config(&read), secrets(read) {}
+
   const config::Config* config;
+  NamedSecrets secrets;
   std::vector<FileTarget> file_targets;
   std::vector<RenderedFile> files;  // as many
   std::vector<VariableTarget> variables;
@@ -71,7 +74,7 @@ Renderer::~Renderer() = default;
 void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
                                const std::string& name, tmpl::Options options, bool null_allowed) {
   if (!source.secret.empty()) {
-    auto dependency = dependency_of(*config, source.secret);
+    auto dependency = secrets.dependency_of(source.secret);
     if (!dependency) {
       problems.push_back({source.place, name + ": " + dependency.error().text});
       return;
@@ -190,8 +193,7 @@ void Renderer::Impl::add_file(const config::Template& spec) {
 }
 
 std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config) {
-  auto impl = std::make_unique<Impl>();
-  impl->config = &config;
+  auto impl = std::make_unique<Impl>(config);
   for (const config::Template& spec : config.templates) {
     if (spec.enabled) impl->add_file(spec);
   }
@@ -205,7 +207,7 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
     impl->variables.push_back({variable.name, variable.on_change, std::move(value.front())});
   }
   for (const config::EnvFrom& spec : config.env_from) {
-    auto dependency = dependency_of(config, spec.secret);
+    auto dependency = impl->secrets.dependency_of(spec.secret);
     if (!dependency) {
       impl->problems.push_back({spec.place, "env_from.secret: " + dependency.error().text});
       continue;

@@ -9,7 +9,7 @@ namespace keybearer::render {
 
 namespace {
 
-result<tmpl::Dependency> dependency_of(const config::SecretRule& rule) {
+result<tmpl::Dependency> of_rule(const config::SecretRule& rule) {
   if (rule.data.empty()) {
     auto read = tmpl::literal_dependency(rule.path);
     if (!read || rule.version.empty()) return read;
@@ -21,16 +21,24 @@ result<tmpl::Dependency> dependency_of(const config::SecretRule& rule) {
 
 }  // namespace
 
+NamedSecrets::NamedSecrets(const config::Config& config) {
+  for (const config::SecretRule& rule : config.secrets)
+    if (!rule.name.empty()) rules_.try_emplace(rule.name, &rule);
+}
+
+result<tmpl::Dependency> NamedSecrets::dependency_of(const std::string& secret) const {
+  const auto named = rules_.find(secret);
+  if (named == rules_.end()) return tmpl::literal_dependency(secret);
+  const config::SecretRule& rule = *named->second;
+  auto dependency = of_rule(rule);
+  if (!dependency || !rule.vault_namespace) return dependency;
+  dependency->vault_namespace = rule.vault_namespace;
+  dependency->id += " in " + *rule.vault_namespace;
+  return dependency;
+}
+
 result<tmpl::Dependency> dependency_of(const config::Config& config, const std::string& secret) {
-  for (const config::SecretRule& rule : config.secrets) {
-    if (rule.name != secret || secret.empty()) continue;
-    auto dependency = dependency_of(rule);
-    if (!dependency || !rule.vault_namespace) return dependency;
-    dependency->vault_namespace = rule.vault_namespace;
-    dependency->id += " in " + *rule.vault_namespace;
-    return dependency;
-  }
-  return tmpl::literal_dependency(secret);
+  return NamedSecrets(config).dependency_of(secret);
 }
 
 const Value& data_of(const Value& answer) {

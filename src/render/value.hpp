@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -17,7 +19,16 @@
 
 namespace keybearer::render {
 
-// The dependency that a configuration's `secret` means: the name of a [[secret]], or a path.
+// What a configuration's `secret` means: the name of a [[secret]], or a path.
+class NamedSecrets {
+ public:
+  explicit NamedSecrets(const config::Config& config);  // which must outlive it
+  [[nodiscard]] result<tmpl::Dependency> dependency_of(const std::string& secret) const;
+
+ private:
+  std::unordered_map<std::string_view, const config::SecretRule*> rules_;
+};
+// The same for a single one.
 [[nodiscard]] result<tmpl::Dependency> dependency_of(const config::Config& config,
                                                      const std::string& secret);
 // The data of an answer: of KV v2 the inner ones.

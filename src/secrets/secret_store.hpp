@@ -25,6 +25,7 @@
 #include "lease/revocations.hpp"
 #include "lease/saved.hpp"
 #include "lease/secret_schedule.hpp"
+#include "secrets/rules.hpp"
 #include "secrets/snapshot.hpp"
 #include "tmpl/template.hpp"
 #include "vault/client.hpp"
@@ -67,7 +68,7 @@ struct Status {
 
 // What the store needs of the configuration, by value: a reload gives it another.
 struct Settings {
-  std::vector<config::SecretRule> rules;
+  Rules rules;
   config::Interval interval;
   config::Lease lease;
   config::Stale stale;
@@ -78,9 +79,6 @@ struct Settings {
   bool once = false;            // a job or a single rendering: num_retries ends a first read
 };
 [[nodiscard]] Settings settings_of(const config::Config& config, bool once);
-// Where a dependency is asked for: in the namespace of its [[secret]]; nullopt: vault.namespace.
-[[nodiscard]] std::optional<std::string> namespace_of(const config::Config& config,
-                                                      const tmpl::Dependency& dependency);
 
 struct Callbacks {
   // After a 403: is the token still good (then the path is denied)?

@@ -18,14 +18,6 @@ namespace {
 
 constexpr Duration kUnknownLife = 24h;  // of a lease that does not tell its end
 
-bool same_data(const config::SecretRule& rule, const tmpl::Dependency& dependency) {
-  return rule.data.size() == dependency.args.size() &&
-         std::ranges::all_of(dependency.args, [&rule](const auto& arg) {
-           const auto at = rule.data.find(arg.first);
-           return at != rule.data.end() && at->second == arg.second;
-         });
-}
-
 // "Write the secret" does not help everywhere.
 std::string advice_for(const WatchedSecret& secret) {
   const bool missing = secret.status.error->kind == ErrorKind::not_found;
@@ -65,7 +57,7 @@ void tell_redactor(const std::string& id, const Value& value) {
 }  // namespace
 
 Settings settings_of(const config::Config& config, bool once) {
-  return {.rules = config.secrets,
+  return {.rules = Rules(config.secrets),
           .interval = config.template_config.static_secret_render_interval,
           .lease = config.lease,
           .stale = config.template_config.stale,
@@ -317,23 +309,8 @@ bool is_asked_otherwise(const WatchedSecret& secret, const Settings& settings) {
   return a.enabled != b.enabled || a.data != b.data || a.vault_namespace != b.vault_namespace;
 }
 
-// The table of just this namespace, this version and these data; else the first of its path. One
-// that is named is that one.
 config::SecretRule rule_for(const Settings& settings, const tmpl::Dependency& dependency) {
-  const config::SecretRule* found = nullptr;
-  if (dependency.kind != Kinds::file) {
-    const std::string path = config::plain_path(dependency.path);
-    for (const config::SecretRule& rule : settings.rules) {
-      if (config::plain_path(rule.path) != path) continue;
-      if (dependency.vault_namespace && rule.vault_namespace != dependency.vault_namespace)
-        continue;
-      const bool exact = rule.version == dependency.version && same_data(rule, dependency) &&
-                         rule.vault_namespace == dependency.vault_namespace;
-      if (found == nullptr || exact) found = &rule;
-      if (exact) break;
-    }
-  }
-  if (found != nullptr) return *found;
+  if (const config::SecretRule* table = settings.rules.find(dependency)) return *table;
   config::SecretRule rule;
   rule.path = dependency.path;
   rule.vault_namespace = dependency.vault_namespace;
@@ -343,11 +320,6 @@ config::SecretRule rule_for(const Settings& settings, const tmpl::Dependency& de
   rule.start_grace = settings.start_grace;
   rule.exit_on_retry_failure = settings.exit_on_retry_failure;
   return rule;
-}
-
-std::optional<std::string> namespace_of(const config::Config& config,
-                                        const tmpl::Dependency& dependency) {
-  return rule_for(settings_of(config, false), dependency).vault_namespace;
 }
 
 }  // namespace keybearer::secrets

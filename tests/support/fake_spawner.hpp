@@ -20,6 +20,8 @@ class FakeSpawner final : public child::Spawner {
   std::vector<std::string> asked;  // "spawn A=1", "signal 1", "stop 15", "stop rest 15", "kill"
   bool leaves_tree = false;        // the program's own end leaves others of its tree behind
   std::optional<Error> refuse;
+  std::vector<std::string> argv;    // of the last start
+  StartOptions options;             // the same
   int reaped = 0, looked = 0;       // at the tree, whether it is there
   std::vector<TreeMember> members;  // of the tree, while it is there
   std::optional<ExitStatus> daemon_status;
@@ -49,6 +51,8 @@ class FakeSpawner final : public child::Spawner {
       text += fmt::format(" {}={}", name, value->reveal());
     }
     asked.push_back(text);
+    argv = spec.argv;
+    options = spec.options;
     if (refuse) return std::unexpected(*refuse);
     tree_ = true;
     status_.reset();

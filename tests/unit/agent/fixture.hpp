@@ -29,6 +29,12 @@ class AgentFixture {
   // Both outlive the agent, so that they can be asked afterwards.
   std::shared_ptr<test::ModelServer> server = std::make_shared<test::ModelServer>();
   std::shared_ptr<test::FakeSpawner> spawner = std::make_shared<test::FakeSpawner>();
+  std::string login = R"(
+[auto_auth.method]
+type = "approle"
+role_id = "role"
+secret_id = "canary-secret-id"
+)";
   int clients_made = 0;
   http::ClientOptions client_options;  // of the last one
   std::optional<int> code;
@@ -80,9 +86,10 @@ class AgentFixture {
 
   // `toml`: what is beyond [vault] and AppRole; %D is the temporary directory.
   void configure(std::string toml) {
+    toml += login;
     for (std::size_t at = 0; (at = toml.find("%D")) != toml.npos;)
       toml.replace(at, 2, directory_.string());
-    std::ofstream(path("agent.toml")) << toml << kLogin;
+    std::ofstream(path("agent.toml")) << toml;
   }
   // Before start(): a control socket, and variables of ours.
   void use_control() { parts_.control = config::Surroundings{.env = {}, .uid = geteuid()}; }
@@ -149,18 +156,15 @@ class AgentFixture {
   struct ForwardingClient : http::Client {
     explicit ForwardingClient(http::Client& to) : target(to) {}
     boost::asio::awaitable<result<http::Response>> send(http::Request request) override {
-      return target.send(std::move(request));
+      if (request.gate != nullptr) {
+        if (auto entered = co_await request.gate->enter(Instant::max()); !entered)
+          co_return std::unexpected(std::move(entered).error());
+      }
+      co_return co_await target.send(std::move(request));
     }
     [[nodiscard]] const http::Url& address() const override { return target.address(); }
     http::Client& target;
   };
-
-  static constexpr const char* kLogin = R"(
-[auto_auth.method]
-type = "approle"
-role_id = "role"
-secret_id = "canary-secret-id"
-)";
 
   void report(const std::exception_ptr& error) const {
     try {

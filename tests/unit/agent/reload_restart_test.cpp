@@ -4,19 +4,31 @@
 namespace keybearer {
 namespace {
 
+struct RestartRow {
+  std::string line, section;
+  std::string keys = section;
+};
+const RestartRow kRows[] = {
+    {"name = \"another\"\n", "name"},
+    {"hardening = false\n", "hardening"},
+    {"log_format = \"json\"\n", "log_format"},
+    {"log_file = \"%D/another\"\n", "log_file"},
+    {"pid_file = \"%D/pid\"\n", "pid_file"},
+    {"[control]\nsocket = \"%D/c.sock\"\n", "control", "control.socket"},
+    {"[control]\nenabled = false\n", "control", "control.enabled"},
+    {"[state]\npath = \"%D/s/state\"\nkey_file = \"%D/key\"\n", "state",
+     "state.path, state.key_file"},
+    {"[state]\npath = \"%D/s/state\"\nkey_from = \"systemd\"\n", "state", "state.key_from"},
+    {"[vault]\nnamespace = \"team\"\n", "vault.namespace"},
+};
+const bool noted = [] {
+  for (const RestartRow& row : kRows) note_keys(row.keys);
+  return note_keys("exit_after_auth");
+}();
+
 TEST_CASE("what a reload can't apply is named each time, and keeps its running value") {
-  const std::pair<std::string, std::string> rows[] = {
-      {"name = \"another\"\n", "name"},
-      {"hardening = false\n", "hardening"},
-      {"log_format = \"json\"\n", "log_format"},
-      {"log_file = \"%D/another\"\n", "log_file"},
-      {"pid_file = \"%D/pid\"\n", "pid_file"},
-      {"[control]\nsocket = \"%D/c.sock\"\n", "control"},
-      {"[state]\npath = \"%D/s/state\"\nkey_file = \"%D/key\"\n", "state"},
-      {"[vault]\nnamespace = \"team\"\n", "vault.namespace"},
-  };
-  for (const auto& [line, key] : rows) {
-    CAPTURE(key);
+  for (const auto& [line, key, keys] : kRows) {
+    CAPTURE(keys);
     Agent agent;
     std::ofstream(agent.path("key")) << std::string(32, 'k');
     chmod(agent.path("key").c_str(), 0600);
@@ -41,6 +53,30 @@ TEST_CASE("what a reload can't apply is named each time, and keeps its running v
     for (const auto& each : agent.server->asked) CHECK(each.vault_namespace.empty());
   }
 }
+
+TEST_CASE("exit_after_auth decides how a run ends: a restart is named for it") {
+  Agent agent;
+  const std::string text = "[[template]]\ndestination = \"%D/f\"\ncontents = 'x'\n";
+  agent.start(Mode::render, text);
+  agent.live(2s);
+  agent.configure("exit_after_auth = true\n" + text);
+  agent.signal(SIGHUP);
+  agent.live(1min);
+  CHECK(agent.lines("a restart of keybearer is needed") == 1);
+  CHECK(!agent.code);
+}
+
+TEST_CASE("a key that means nothing here is known to a reload, and changes nothing") {
+  Agent agent;
+  agent.start(Mode::run, kEnv);
+  agent.live(2s);
+  agent.configure(section("auto_auth", "enable_reauth_on_new_credentials = true") + kEnv);
+  agent.signal(SIGHUP);
+  agent.live(2s);
+  CHECK(agent.lines("has no effect and can go") == 1);
+  CHECK(agent.lines("a restart of keybearer is needed") == 0);
+}
+const bool without_effect = note_keys("auto_auth.enable_reauth_on_new_credentials");
 
 TEST_CASE("what a single rendering does not do, it does not do after a reload either") {
   for (const Mode mode : {Mode::preview, Mode::render_once}) {

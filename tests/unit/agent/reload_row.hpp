@@ -4,20 +4,48 @@
 
 #include <sys/stat.h>
 
+#include <functional>
+#include <ranges>
+#include <set>
+
 #include "asker.hpp"
 
 namespace keybearer {
 
 using Agent = AgentFixture;
 
+using Seen = std::function<void(Agent& agent)>;
+
 struct ReloadRow {
-  std::string key;
-  std::string before, after;                                            // beyond kEnv or kDatabase
-  void (*then)(Agent& agent);                                           // after the reload
-  void (*first)(Agent& agent) = [](Agent& agent) { agent.live(10s); };  // before it
-  void (*prepare)(Agent& agent) = [](Agent&) {};                        // before the start
+  std::string key;            // or several, and what it is about beside: "a.b, a.c, later"
+  std::string before, after;  // beyond `base`
+  Seen then;                  // after the reload
+  Seen first = [](Agent& agent) { agent.live(10s); };  // before it
+  Seen prepare = [](Agent&) {};                        // before the start
   const char* base = kDatabase;
   Mode mode = Mode::run;
+};
+
+// The keys that some table has a row for; a test compares them with those that there are.
+inline std::set<std::string, std::less<>>& keys_with_row() {
+  static std::set<std::string, std::less<>> keys;
+  return keys;
+}
+inline bool note_keys(std::string_view row) {
+  for (const auto part : std::views::split(row, std::string_view(", ")))
+    keys_with_row().emplace(std::string_view(part));
+  return true;
+}
+
+class ReloadRows {
+ public:
+  ReloadRows(std::initializer_list<ReloadRow> rows) : rows_(rows) {
+    for (const ReloadRow& row : rows_) note_keys(row.key);
+  }
+  void check() const;
+
+ private:
+  std::vector<ReloadRow> rows_;
 };
 
 inline void check(const ReloadRow& row) {
@@ -31,7 +59,54 @@ inline void check(const ReloadRow& row) {
   agent.signal(SIGHUP);
   CHECK(agent.lines("config.reloaded") + agent.lines("read again") == 1);
   CHECK(agent.lines("a restart of keybearer is needed") == 0);
+  CHECK(agent.lines("changed=nothing") == 0);
   row.then(agent);
+}
+inline void ReloadRows::check() const {
+  for (const ReloadRow& row : rows_) keybearer::check(row);
+}
+
+// Another value, looked at now; the child hears of it, or not.
+inline void told(Agent& agent) {
+  agent.server->put("kv/app", R"({"key":"canary-2","other":"canary-o"})");
+  agent.signal(SIGHUP);
+  agent.io.advance(10s);
+}
+inline void restarted(Agent& agent) {
+  told(agent);
+  agent.child_obeys();
+  agent.io.advance(1s);
+}
+// What a real command does takes time of its own.
+template <class Done>
+void until(Agent& agent, Done done) {
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (!done() && std::chrono::steady_clock::now() < limit) {
+    agent.io.context.restart();
+    (void)agent.io.context.run_one_for(10ms);
+  }
+  CHECK_MESSAGE(done(), agent.log_text());
+}
+inline Seen spawned(const std::string& environment) {
+  return [environment](Agent& agent) {
+    agent.live(20s);
+    CHECK(agent.last_spawn() == "spawn " + environment);
+  };
+}
+inline Seen wrote(const std::string& name, const std::string& text) {
+  return [=](Agent& agent) {
+    agent.live(20s);
+    CHECK(agent.file(name) == text);
+  };
+}
+inline Seen said(const std::string& text) {
+  return [text](Agent& agent) {
+    agent.live(20s);
+    CHECK_MESSAGE(agent.lines(text) >= 1, agent.log_text());
+  };
+}
+inline Seen source(const std::string& text) {
+  return [text](Agent& agent) { std::ofstream(agent.path("source")) << text; };
 }
 
 inline void away(Agent& agent) {

@@ -173,6 +173,7 @@ struct Trial {
   }
   template <class Done>
   void run_until(Done done) {
+    context.restart();
     TaskGroup tasks(context.get_executor());
     tasks.spawn(verifier->run());
     const auto limit = std::chrono::steady_clock::now() + 20s;
@@ -215,6 +216,43 @@ TEST_CASE("a set that is never good is refused with the reason, and without leas
     CHECK(trial.refused[0].ends_with(leased ? ", 1 of 1 attempts" : ", 2 of 2 attempts"));
     CHECK(trial.refetched == (leased ? 0 : 1));
   }
+}
+
+TEST_CASE("another exec.verify: what the one before refused is tried again, by the new one") {
+  Trial trial("exit 3");
+  trial.exec.verify.attempts = 1;
+  trial.verifier->configure(trial.exec);
+  trial.offer(1, 1);
+  trial.run_until([&] { return !trial.refused.empty(); });
+  trial.verifier->configure(trial.exec);
+  trial.offer(2, 1);
+  CHECK(trial.refused.size() == 1);  // nothing is another
+  trial.exec.verify.command.argv.back() = "exit 0";
+  trial.verifier->configure(trial.exec);
+  trial.offer(3, 1);
+  trial.run_until([&] { return !trial.accepted.empty(); });
+  CHECK(trial.accepted == std::vector<std::uint64_t>{3});
+}
+
+TEST_CASE("no exec.verify any more: a trial that runs is over, and its answer nobody's") {
+  Trial trial("exit 3");
+  trial.exec.verify.attempts = 100;
+  trial.leased = false;  // it is tried again and again
+  trial.verifier->configure(trial.exec);
+  trial.offer(1, 1);
+  trial.run_until([&] { return trial.refetched > 0; });
+  trial.exec.verify = {};
+  trial.verifier->configure(trial.exec);
+  trial.offer(2, 1);
+  CHECK(trial.accepted == std::vector<std::uint64_t>{2});
+  const int refetched = trial.refetched;
+  bool over = false;
+  trial.run_until([&] {
+    if (!over) boost::asio::post(trial.context, [&over] { over = true; });
+    return over;
+  });
+  CHECK(trial.refetched == refetched);
+  CHECK(trial.refused.empty());
 }
 
 }  // namespace

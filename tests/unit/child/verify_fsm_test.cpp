@@ -81,5 +81,39 @@ TEST_CASE("what comes while the command runs is tried next; what it has tried is
   }
 }
 
+TEST_CASE("other rules: what is under way and what was refused is tried again by them") {
+  const config::Exec::Verify rules{.command = {{"try"}}, .attempts = 1, .backoff = 1s};
+  auto machine = made(2);
+  CHECK(machine.offered(1) == Do::run);
+  SUBCASE("while the command runs") {}
+  SUBCASE("while it waits") {
+    CHECK(machine.answered(false, t0) == Do::wait);
+  }
+  SUBCASE("while it is fetched again") {
+    CHECK(machine.answered(false, t0) == Do::wait);
+    CHECK(machine.due(t0 + 1s) == Do::refetch);
+  }
+  SUBCASE("once it was refused") {
+    CHECK(machine.answered(false, t0) == Do::wait);
+    CHECK(machine.due(t0 + 1s) == Do::refetch);
+    CHECK(machine.refetch_unavailable() == Do::run);
+    CHECK(machine.answered(false, t0 + 1s) == Do::refuse);
+  }
+  machine.configure(rules);
+  CHECK_FALSE(machine.deadline().has_value());
+  CHECK(machine.due(t0 + 1h) == Do::nothing);
+  CHECK(machine.offered(1) == Do::run);
+  CHECK(machine.answered(false, t0 + 1h) == Do::refuse);
+}
+
+TEST_CASE("other rules: what was accepted stays so") {
+  auto machine = made();
+  CHECK(machine.offered(1) == Do::run);
+  CHECK(machine.answered(true, t0) == Do::accept);
+  machine.configure({.command = {{"other"}}});
+  CHECK(machine.accepted());
+  CHECK(machine.offered(1) == Do::accept);
+}
+
 }  // namespace
 }  // namespace keybearer::child

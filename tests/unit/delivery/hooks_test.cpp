@@ -111,6 +111,38 @@ TEST_CASE("who waits for all commands waits for retries within a limit, too") {
   CHECK(directory.read("log") == "x\nx\nx\nx\n");
 }
 
+TEST_CASE("another command, at a reload, is tried instead of the one that fails; none is not") {
+  const TempDir directory;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  const auto fails = shell(directory, "echo old >>log; exit 1");
+  hooks.start(fails, environment(directory), {});
+  CHECK_FALSE(run_all(context, hooks));
+  hooks.configure({fails}, environment(directory));
+  CHECK(directory.read("log") == "old\n");
+  SUBCASE("another") {
+    hooks.configure({shell(directory, "echo \"new $MORE\" >>log")}, [&] {
+      EnvBlock now = environment(directory);
+      now.set("MORE", "x");
+      return now;
+    }());
+    CHECK(run_all(context, hooks));
+    CHECK(directory.read("log") == "old\nnew x\n");
+  }
+  SUBCASE("none") {
+    FileTarget without = fails;
+    without.command = {};
+    hooks.configure({without}, environment(directory));
+  }
+  SUBCASE("the file is no more") {
+    hooks.configure({}, environment(directory));
+  }
+  CHECK(run_all(context, hooks));
+  context.run();
+  CHECK(directory.read("log").find("old\nold") == std::string::npos);
+}
+
 namespace {
 
 // Gone, or a zombie that waits for init.

@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+#include <random>
+
+#include "config/scalars.hpp"
 #include "fixture.hpp"
 #include "secrets/watched_secret.hpp"
 
@@ -22,9 +26,9 @@ TEST_CASE("the table of just this version, data and namespace, else the first of
   Settings settings;
   config::SecretRule data = rule("kv/app", "", {}, "data");
   data.data = {{"k", "v"}};
-  settings.rules = {rule("other", "", {}, "other"), rule("kv/app", "3", {}, "three"),
-                    rule("kv/data/app", "", {}, "newest"), rule("kv/app", "", "team", "team"),
-                    data};
+  settings.rules =
+      Rules({rule("other", "", {}, "other"), rule("kv/app", "3", {}, "three"),
+             rule("kv/data/app", "", {}, "newest"), rule("kv/app", "", "team", "team"), data});
   settings.interval.every = 77s;
   settings.lease.drain = 5s;
   settings.stale.max_stale = 9min;
@@ -54,11 +58,78 @@ TEST_CASE("the table of just this version, data and namespace, else the first of
   CHECK(usual.start_grace == 3s);
   CHECK_FALSE(usual.exit_on_retry_failure);
 
-  config::Config config;
-  config.secrets = settings.rules;
-  CHECK(namespace_of(config, {.kind = Of::read, .path = "kv/app", .vault_namespace = "team"}) ==
-        "team");
-  CHECK_FALSE(namespace_of(config, {.kind = Of::read, .path = "kv/app"}));
+  const auto space = [&](tmpl::Dependency dependency) {
+    return settings.rules.namespace_of(dependency);
+  };
+  CHECK(space({.kind = Of::read, .path = "kv/app", .vault_namespace = "team"}) == "team");
+  CHECK(space({.kind = Of::read, .path = "none", .vault_namespace = "team"}) == "team");
+  CHECK_FALSE(space({.kind = Of::read, .path = "kv/app"}));
+}
+
+// What Rules::find stands for, table by table.
+const config::SecretRule* found_one_by_one(const std::vector<config::SecretRule>& tables,
+                                           const tmpl::Dependency& dependency) {
+  const config::SecretRule* found = nullptr;
+  if (dependency.kind == tmpl::Dependency::Kind::file) return nullptr;
+  const std::map<std::string, std::string> data(dependency.args.begin(), dependency.args.end());
+  for (const config::SecretRule& table : tables) {
+    if (config::plain_path(table.path) != config::plain_path(dependency.path)) continue;
+    if (dependency.vault_namespace && table.vault_namespace != dependency.vault_namespace) continue;
+    const bool exact = table.version == dependency.version && table.data == data &&
+                       table.vault_namespace == dependency.vault_namespace;
+    if (found == nullptr || exact) found = &table;
+    if (exact) break;
+  }
+  return found;
+}
+
+TEST_CASE("the table that is found is the one that a look at each of them finds") {
+  std::mt19937 random(20261129);
+  const auto one_of = [&](std::initializer_list<const char*> texts) {
+    return std::string(texts.begin()[random() % texts.size()]);
+  };
+  const auto some_data = [&] {
+    std::map<std::string, std::string> data;
+    for (auto n = random() % 3; n > 0; --n)
+      data[one_of({"a", "b", "1:a"})] = one_of({"", "b", "1:"});
+    return data;
+  };
+  const auto some_namespace = [&] {
+    return random() % 2 == 0 ? std::nullopt : std::optional(one_of({"", "team", "0:"}));
+  };
+  const auto some_path = [&] {
+    return one_of({"kv/app", "kv/data/app", "kv/data/data/app", "kv/data", "pki/issue/web", ""});
+  };
+  int exact = 0, none = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<config::SecretRule> tables;
+    for (auto n = random() % 12; n > 0; --n) {
+      tables.push_back(rule(some_path(), one_of({"", "1", "2"}), some_namespace(),
+                            std::to_string(tables.size() + 1)));
+      tables.back().data = some_data();
+    }
+    const Rules rules(tables);
+    for (int asked = 0; asked < 20; ++asked) {
+      using Of = tmpl::Dependency::Kind;
+      const auto data = some_data();
+      const tmpl::Dependency dependency{.kind = random() % 10 == 0  ? Of::file
+                                                : random() % 2 == 0 ? Of::read
+                                                                    : Of::write,
+                                        .path = some_path(),
+                                        .args = {data.rbegin(), data.rend()},
+                                        .version = one_of({"", "1", "2"}),
+                                        .vault_namespace = some_namespace()};
+      const auto* const expected = found_one_by_one(tables, dependency);
+      const auto* const found = rules.find(dependency);
+      REQUIRE((found == nullptr) == (expected == nullptr));
+      if (found == nullptr) ++none;
+      if (found == nullptr) continue;
+      REQUIRE(found->name == expected->name);
+      if (found->data == data && found->version == dependency.version) ++exact;
+    }
+  }
+  CHECK(exact > 500);
+  CHECK(none > 1000);
 }
 
 TEST_CASE("settings are those of the configuration") {
