@@ -4,8 +4,8 @@
 //
 // It knows every value in force and our own credentials. A value is found as it is, within JSON or
 // Go quotes (whatever was escaped, and how), percent-encoded, and in base64 of any alphabet and
-// offset, over several lines, too; one of several lines also line by line, a long one also by a part of 32 bytes from its
-// beginning (or from a line's). What stands for it is kMasked.
+// offset, over several lines, too; one of several lines also line by line, a long one also by a
+// part of 32 bytes from its beginning (or from a line's). What stands for it is kMasked.
 //
 // Two kinds of text: *foreign* (what a server or a program said) is cleaned where it enters, of
 // everything; *ours* (messages, paths, the user's own words around foreign parts) is cleaned before

@@ -38,10 +38,9 @@ std::string inside(const std::string& text) {
 
 TEST_CASE("a null key of a secret is named, where the template does not name it, too") {
   const auto said = [](const std::string& text) { return execute(text).error->text; };
-  CHECK(
-      said(inside(
-               "{{ range $k, $v := $d }}{{ if not (in \"hosts db\" $k) }}{{ $v }}{{ end }}{{ end }}"))
-          .contains("key \"void\" in kv/data/app is null"));
+  CHECK(said(inside("{{ range $k, $v := $d }}{{ if not (in \"hosts db\" $k) }}{{ $v }}{{ end }}{{ "
+                    "end }}"))
+            .contains("key \"void\" in kv/data/app is null"));
   CHECK(said("{{ range (secret \"kv1/app\").Data }}{{ . }}{{ end }}")
             .contains("key \"void\" in kv1/app is null"));
   CHECK_FALSE(
