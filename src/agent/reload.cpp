@@ -56,6 +56,12 @@ ReloadReport reload(const ReloadTargets& targets) {
     (section.effect == config::Effect::live ? report.changed : report.needs_restart)
         .emplace_back(section.name);
   }
+  // A template's own file may have changed where no key has.
+  const auto& known = targets.delivery.rendering().renderer.sources();
+  for (const auto& [path, text] : (*loaded)->renderer.sources()) {
+    const auto before = known.find(path);
+    if (before != known.end() && before->second != text) report.changed.push_back(path);
+  }
   const auto reject = [&](const config::SourceLocation& place, const std::string& why) {
     report.problems.push_back({place, why});
     log::error("config.reload_failed", why + "; the running one stays in force");

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/file.hpp"
+#include "base/fingerprint.hpp"
 #include "base/log.hpp"
 #include "config/scalars.hpp"
 #include "process/signals.hpp"
@@ -51,6 +52,7 @@ struct Renderer::Impl {
   std::vector<VariableTarget> variables;
   std::vector<EnvFromTarget> from;
   std::vector<Problem> problems;
+  std::map<std::string, std::uint64_t> sources;
 
   void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
                  const std::string& name, tmpl::Options options, bool null_allowed = false);
@@ -94,6 +96,7 @@ void Renderer::Impl::add_value(std::vector<RenderedValue>& out, const config::Va
     }
     text = std::move(*read);
     shown = source.source;
+    sources.emplace(source.source, fingerprint(text));
   }
   options.error_on_missing_key = source.error_on_missing_key.value_or(options.error_on_missing_key);
   if (!source.left_delimiter.empty()) options.left_delimiter = source.left_delimiter;
@@ -410,6 +413,10 @@ bool Renderer::says(std::string_view word) const {
          std::ranges::any_of(impl_->file_targets, [&in](const FileTarget& target) {
            return std::ranges::any_of(target.values, in);
          });
+}
+
+const std::map<std::string, std::uint64_t>& Renderer::sources() const {
+  return impl_->sources;
 }
 
 bool Renderer::empty() const {

@@ -221,6 +221,23 @@ TEST_CASE("log_level follows") {
   CHECK(agent.finish() == 0);
 }
 
+TEST_CASE("a template whose file has another text is named as changed, and nothing else is") {
+  AgentFixture agent;
+  const std::string path = agent.path("source");
+  std::ofstream(path) << "one";
+  agent.start(Mode::run, std::string(kEnv) + "[[template]]\ndestination = \"" + agent.path("o") +
+                             "\"\nsource = \"" + path + "\"\n");
+  agent.io.advance(1s);
+  agent.signal(SIGHUP);
+  agent.live(10s, 100ms);
+  CHECK(agent.lines("read again changed=nothing") == 1);
+  std::ofstream(path) << "two";
+  agent.signal(SIGHUP);
+  agent.live(10s, 100ms);
+  CHECK(agent.lines("read again changed=" + path) == 1);
+  CHECK(agent.finish() == 0);
+}
+
 TEST_CASE("a template that is wrong keeps the running ones") {
   AgentFixture agent;
   agent.start(Mode::run, kEnv);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/log_file.hpp"
 #include "unit/child/fsm_fixture.hpp"
 #include "unit/child/supervisor_fixture.hpp"
 
@@ -168,6 +169,7 @@ TEST_CASE("the middle process of a double fork is not taken for the daemon once 
 }
 
 TEST_CASE("a program that leaves others behind without exec.forking is no success") {
+  const test::LogFile log;
   Fixture f;
   f.spawner.leaves_tree = true;
   f.spawner.members = daemon_with_worker();
@@ -175,6 +177,7 @@ TEST_CASE("a program that leaves others behind without exec.forking is no succes
   f.spawner.exit({false, 0});
   f.io.advance(1s);
   CHECK(f.spawner.asked.back() == "stop rest 15");
+  CHECK(log.lines("2 processes of it went on (d 1500, w 1501): stopped. It went into") == 1);
   f.spawner.end_tree();
   f.io.advance(1s);
   CHECK(f.code == 78);

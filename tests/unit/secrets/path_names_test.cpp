@@ -44,6 +44,31 @@ std::vector<Row> rows() {
   };
 }
 
+TEST_CASE("a mount that nobody may tell of is looked for behind each of the first three parts") {
+  struct Deep {
+    std::string path;
+    std::vector<std::string> asked;
+  };
+  for (const Deep& row :
+       {Deep{"kv/app", {"kv/data/app"}}, Deep{"a/b/c", {"a/data/b/c", "a/b/data/c"}},
+        Deep{"a/b/c/d/e/f", {"a/data/b/c/d/e/f", "a/b/data/c/d/e/f", "a/b/c/data/d/e/f"}}}) {
+    CAPTURE(row.path);
+    Fixture f;
+    f.http->answer("GET /v1/sys/internal/ui/mounts/" + row.path, 403, kDenied);
+    f.http->answer("GET /v1/" + row.path, 404, kWrongVersion);
+    std::vector<std::string> wanted{"GET /v1/" + row.path};
+    for (const std::string& path : row.asked) {
+      f.http->answer("GET /v1/" + path, 403, kDenied);
+      wanted.push_back("GET /v1/" + path);
+    }
+    f.start({read(row.path)});
+    std::vector<std::string> seen;
+    for (const auto& asked : f.http->asked)
+      if (!asked.route.contains("/sys/")) seen.push_back(asked.route);
+    CHECK(seen == wanted);
+  }
+}
+
 TEST_CASE("each is found, with one look at its mount where the path does not tell") {
   for (const Row& row : rows()) {
     CAPTURE(row.written);
