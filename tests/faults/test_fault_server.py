@@ -124,7 +124,17 @@ def test_F05_retry_after_of_an_outage(s, path, status, form):
     assert 2.8 <= second - first <= 5.5, s.tap
 
 
-@pytest.mark.parametrize("value", ["-5", "soon", "", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "0"])
+@pytest.mark.parametrize("value", ["99999", "99999999999999999999", "9" * 40])
+def test_F05_retry_after_is_obeyed_up_to_max_backoff(s, value):
+    kv_base(s)
+    s.tap.fail(KV_DATA, 503, 1, headers={"Retry-After": value})
+    kv_run(s, vault='[vault.retry]\nmax_backoff = "2s"')
+    s.runlog.wait_starts(1, 8)
+    first, second = [e.time for e in s.tap.entries(KV_DATA)]
+    assert 1.8 <= second - first <= 4, s.tap
+
+
+@pytest.mark.parametrize("value", ["-5", "soon", "", "Thu, 01 Jan 1970 00:00:00 GMT", "0"])
 def test_F05_retry_after_that_is_nonsense(s, value):
     kv_base(s)
     s.tap.fail(KV_DATA, 503, 2, headers={"Retry-After": value})
