@@ -1,17 +1,9 @@
 // KV secrets and others without a lease, over virtual hours; every request is counted.
 
-#include "fixture.hpp"
+#include "kv_fixture.hpp"
 
 namespace keybearer::secrets {
 namespace {
-
-constexpr auto kData = "GET /v1/kv/data/app";
-constexpr auto kMetadata = "GET /v1/kv/metadata/app";
-const auto kApp = read("kv/data/app");
-
-struct KvFixture : Fixture {
-  KvFixture() { config.template_config.static_secret_render_interval.every = 10s; }
-};
 
 TEST_CASE_FIXTURE(KvFixture,
                   "a KV 2 secret is read with one request, and no question about its mount") {

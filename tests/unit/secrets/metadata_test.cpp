@@ -1,17 +1,9 @@
 // Metadata that say what they said before are not parsed again.
 
-#include "fixture.hpp"
+#include "kv_fixture.hpp"
 
 namespace keybearer::secrets {
 namespace {
-
-constexpr auto kData = "GET /v1/kv/data/app";
-constexpr auto kMetadata = "GET /v1/kv/metadata/app";
-const auto kApp = read("kv/data/app");
-
-struct KvFixture : Fixture {
-  KvFixture() { config.template_config.static_secret_render_interval.every = 10s; }
-};
 
 TEST_CASE_FIXTURE(KvFixture, "the same metadata say something new once another version is in use") {
   const auto told = [](const char* id, int version) {
