@@ -136,6 +136,7 @@ TEST_CASE(
       {"http://u:p:w@proxy/a@b", {"u:p:w", "u:p:w", "p:w", "p:w"}},
       {"http://u:p%40w%@proxy", {"u:p%40w%", "u:p@w%", "p%40w%", "p@w%"}},
       {"http://u:%41@proxy", {"u:%41", "u:A", "%41", "A"}},
+      {"http://u:%41bcd0@proxy", {"u:%41bcd0", "u:Abcd0", "%41bcd0", "Abcd0"}},
       {"http://u:x%4@proxy", {"u:x%4", "u:x%4", "x%4", "x%4"}},
       {"http://u:%4z%zz@proxy", {"u:%4z%zz", "u:%4z%zz", "%4z%zz", "%4z%zz"}},
       {"http://user@proxy:3128", {}},
