@@ -246,7 +246,7 @@ result<> open(const Options& options) {
       return fail(ErrorKind::config, "log_file " + options.file + ": " + good.error().text);
     file = open_for_appending(options.file);
     if (!file && errno == ENXIO)
-      return fail(ErrorKind::config, "log_file " + options.file + ": nobody reads this pipe");
+      return fail(ErrorKind::config, "log_file " + options.file + ": this pipe has no reader");
     if (!file) return fail_errno(ErrorKind::config, "log_file " + options.file, errno);
   }
   struct stat info{};

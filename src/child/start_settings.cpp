@@ -57,7 +57,7 @@ result<> open_output(const std::string& path, const char* key, std::vector<int> 
   };
   if (auto good = refuse_links_of_others(path); !good) return refused(good.error().text);
   UniqueFd file = open_for_appending(path);
-  if (!file) return refused(errno == ENXIO ? "nobody reads this pipe" : strerrordesc_np(errno));
+  if (!file) return refused(errno == ENXIO ? "this pipe has no reader" : strerrordesc_np(errno));
   for (const int target : targets) settings.options.descriptors.push_back({file.get(), target});
   settings.files.push_back(std::move(file));
   return {};

@@ -136,4 +136,4 @@ def test_a_programs_output_into_a_pipe_that_nobody_reads(s, key):
     kv_base(s)
     os.mkfifo(s.path("pipe"))
     agent = kv_run(s, exec=f'{key} = "pipe"')
-    assert agent.wait_exit(5) == EX_IO and f"exec.{key}: pipe: nobody reads this pipe" in agent.stderr
+    assert agent.wait_exit(5) == EX_IO and f"exec.{key}: pipe: this pipe has no reader" in agent.stderr

@@ -91,7 +91,7 @@ TEST_CASE("output files: each its own, or one for both") {
   }
 }
 
-TEST_CASE("an output that is a pipe which nobody reads, or behind a link of another user") {
+TEST_CASE("an output that is a pipe without a reader, or behind a link of another user") {
   const Directory directory;
   const std::string pipe = directory.path + "/pipe";
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
@@ -99,7 +99,7 @@ TEST_CASE("an output that is a pipe which nobody reads, or behind a link of anot
   exec.stdout_path = pipe;
   const auto settings = start_settings(exec);
   REQUIRE_FALSE(settings);
-  CHECK(settings.error().text == "exec.stdout: " + pipe + ": nobody reads this pipe");
+  CHECK(settings.error().text == "exec.stdout: " + pipe + ": this pipe has no reader");
   const UniqueFd reader(open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   const auto read = start_settings(exec);
   REQUIRE(read);
@@ -235,7 +235,7 @@ TEST_CASE("another exec.verify: what the one before refused is tried again, by t
   CHECK(trial.accepted == std::vector<std::uint64_t>{3});
 }
 
-TEST_CASE("no exec.verify any more: a trial that runs is over, and its answer nobody's") {
+TEST_CASE("no exec.verify any more: a trial that runs is over, and its answer is dropped") {
   Trial trial("exit 3");
   trial.exec.verify.attempts = 100;
   trial.leased = false;  // it is tried again and again

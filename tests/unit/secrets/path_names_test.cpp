@@ -44,7 +44,7 @@ std::vector<Row> rows() {
   };
 }
 
-TEST_CASE("a mount that nobody may tell of is looked for behind each of the first three parts") {
+TEST_CASE("a mount that may not be asked for is looked for behind each of the first three parts") {
   struct Deep {
     std::string path;
     std::vector<std::string> asked;
