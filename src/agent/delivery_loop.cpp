@@ -138,9 +138,12 @@ awaitable<void> DeliveryLoop::pass() {
 }
 
 awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {
+  auto snapshot = links_.secrets.snapshot();
+  if (rendering_->renderer.is_quick())
+    co_return rendering_->renderer.evaluate(snapshot, use_defaults);
   const StopOnExit stop;
-  co_return co_await offload([rendering = rendering_, snapshot = links_.secrets.snapshot(),
-                              use_defaults, flag = stop.flag()]() mutable {
+  co_return co_await offload([rendering = rendering_, snapshot = std::move(snapshot), use_defaults,
+                              flag = stop.flag()]() mutable {
     return rendering->renderer.evaluate(snapshot, use_defaults, flag.get());
   });
 }

@@ -53,6 +53,7 @@ struct Renderer::Impl {
   std::vector<EnvFromTarget> from;
   std::vector<Problem> problems;
   std::map<std::string, std::uint64_t> sources;
+  bool quick = false;
 
   void add_value(std::vector<RenderedValue>& out, const config::ValueSource& source,
                  const std::string& name, tmpl::Options options, bool null_allowed = false);
@@ -65,6 +66,7 @@ struct Renderer::Impl {
   void update_file(std::size_t i, tmpl::DataSource& source, bool use_defaults,
                    const std::atomic<bool>* stop, Evaluation& evaluation);
   static void compose(FileTarget& target, RenderedFile& file, Evaluation& evaluation);
+  [[nodiscard]] bool is_quick() const;
   void reject_duplicate_names(Evaluation& evaluation) const;
 };
 
@@ -195,6 +197,19 @@ void Renderer::Impl::add_file(const config::Template& spec) {
   files.push_back(std::move(file));
 }
 
+bool Renderer::Impl::is_quick() const {
+  constexpr std::size_t kMost = 32;
+  std::size_t actions = 0;
+  const auto few = [&actions](const RenderedValue& value) {
+    const auto own = value.quick_actions();
+    return own && (actions += *own) <= kMost;
+  };
+  return from.empty() && std::ranges::all_of(variables, few, &VariableTarget::value) &&
+         std::ranges::all_of(file_targets, [&few](const FileTarget& target) {
+           return std::ranges::all_of(target.values, few);
+         });
+}
+
 std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Config& config) {
   auto impl = std::make_unique<Impl>(config);
   for (const config::Template& spec : config.templates) {
@@ -218,6 +233,7 @@ std::expected<Renderer, std::vector<Problem>> Renderer::make(const config::Confi
     impl->from.emplace_back(spec, std::move(*dependency));
   }
   if (!impl->problems.empty()) return std::unexpected(std::move(impl->problems));
+  impl->quick = impl->is_quick();
   return Renderer(std::move(impl));
 }
 
@@ -417,6 +433,10 @@ bool Renderer::says(std::string_view word) const {
 
 const std::map<std::string, std::uint64_t>& Renderer::sources() const {
   return impl_->sources;
+}
+
+bool Renderer::is_quick() const {
+  return impl_->quick;
 }
 
 bool Renderer::empty() const {

@@ -76,6 +76,8 @@ class Renderer {
   // The oldest generation of each secret that a file's content or a variable's value is made of.
   [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> in_use() const;
   [[nodiscard]] bool empty() const;  // nothing to render
+  // A thread of its own would take longer than the evaluation: a few values that are printed.
+  [[nodiscard]] bool is_quick() const;
   // Files that templates were read from, by the fingerprint of their text.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& sources() const;
   // Is it a part of a template's text? Then its author knows it.

@@ -52,6 +52,12 @@ Secret text_of(const Value& member) {
   return Secret(json::write(member));
 }
 
+std::optional<std::size_t> RenderedValue::quick_actions() const {
+  if (check_) return std::nullopt;  // its pattern is matched
+  const auto* parsed = std::get_if<tmpl::Template>(&how_);
+  return parsed == nullptr ? 1 : parsed->quick_actions();
+}
+
 bool RenderedValue::update(tmpl::DataSource& source, bool use_fallbacks,
                            const std::atomic<bool>* stop) {
   bool same = evaluated_;

@@ -70,6 +70,8 @@ class RenderedValue {
     const auto* parsed = std::get_if<tmpl::Template>(&how_);
     return parsed != nullptr && parsed->text().find(word) != std::string::npos;
   }
+  // As of a template (Template::quick_actions).
+  [[nodiscard]] std::optional<std::size_t> quick_actions() const;
   [[nodiscard]] bool uses_default() const { return fell_back_; }
   // nullptr: there is none yet, it is a null of a key where that is allowed, or it is left out.
   [[nodiscard]] const std::shared_ptr<const Secret>& value() const { return value_; }

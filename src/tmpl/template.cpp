@@ -8,6 +8,7 @@
 #include "tmpl/hints.hpp"
 #include "tmpl/parse.hpp"
 #include "tmpl/place.hpp"
+#include "tmpl/quick.hpp"
 #include "tmpl/sandbox.hpp"
 
 namespace keybearer::tmpl {
@@ -88,6 +89,9 @@ const std::string& Template::name() const {
 }
 const std::string& Template::text() const {
   return impl_->text;
+}
+std::optional<std::size_t> Template::quick_actions() const {
+  return tmpl::quick_actions(impl_->trees);
 }
 
 std::expected<Template, TemplateError> Template::parse(std::string name, std::string text,

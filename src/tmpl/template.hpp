@@ -160,6 +160,9 @@ class Template {
 
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] const std::string& text() const;
+  // How many actions an execution carries out at most, each of which takes no longer than the values
+  // it prints are; nullopt: it may take long (tmpl/quick.hpp).
+  [[nodiscard]] std::optional<std::size_t> quick_actions() const;
 
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;

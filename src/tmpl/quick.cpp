@@ -1,0 +1,69 @@
+#include "tmpl/quick.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace keybearer::tmpl {
+namespace {
+
+// Sorted. Each takes no longer than its arguments are.
+constexpr auto kQuick = std::to_array<std::string_view>({
+    "and",    "b64dec", "base64Decode", "default", "env",   "envOrDefault", "eq",        "index",
+    "len",    "ne",     "not",          "or",      "print", "printf",       "println",   "quote",
+    "secret", "squote", "toLower",      "toUpper", "trim",  "trimPrefix",   "trimSpace",
+});
+
+class Counter {
+ public:
+  std::size_t actions = 0;
+
+  bool list(const ListNode* list) {
+    return list == nullptr ||
+           std::ranges::all_of(list->nodes, [this](const Node* node) { return statement(*node); });
+  }
+
+ private:
+  bool statement(const Node& node) {
+    ++actions;
+    switch (node.type) {
+      case NodeType::text:
+        --actions;
+        return true;
+      case NodeType::action:
+        return value(*as<ActionNode>(node).pipe);
+      case NodeType::if_:
+      case NodeType::with: {
+        const auto& branch = as<BranchNode>(node);
+        return value(*branch.pipe) && list(branch.list) && list(branch.else_list);
+      }
+      default:  // range, template
+        return false;
+    }
+  }
+  bool value(const Node& node) {
+    const auto each = [this](const Node* inner) { return value(*inner); };
+    switch (node.type) {
+      case NodeType::pipe:
+        return std::ranges::all_of(as<PipeNode>(node).cmds, each);
+      case NodeType::command:
+        return std::ranges::all_of(as<CommandNode>(node).args, each);
+      case NodeType::chain:
+        return value(*as<ChainNode>(node).node);
+      case NodeType::identifier:
+        return std::ranges::binary_search(kQuick, as<IdentifierNode>(node).name);
+      default:  // fields, variables, constants
+        return true;
+    }
+  }
+};
+
+}  // namespace
+
+std::optional<std::size_t> quick_actions(const TreeSet& trees) {
+  Counter counter;
+  for (const auto& [name, tree] : trees.trees)
+    if (!counter.list(tree)) return std::nullopt;
+  return counter.actions;
+}
+
+}  // namespace keybearer::tmpl
