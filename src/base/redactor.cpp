@@ -9,7 +9,6 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,19 +18,17 @@
 namespace keybearer {
 namespace {
 
-constexpr std::size_t kPart = 32;            // so much of a long value is found by itself
-constexpr std::size_t kOverlap = 256;        // values that overlap are looked for so far back
-constexpr std::size_t kMostEncoded = 16384;  // of a value in base64; the rest goes with its line
+constexpr std::size_t kPart = 32;             // so much of a long value is found by itself
+constexpr std::size_t kOverlap = 256;         // values that overlap are looked for so far back
+constexpr std::size_t kMostOfAValue = 16384;  // looked at where a text was cut off
 constexpr std::size_t kMostCredentials = 1000;
 constexpr std::size_t kMostRetired = 100;
 // A hostile answer of a million values must not cost a hundred times its size.
 constexpr std::size_t kMostPatterns = 20'000;  // of one source
-constexpr std::size_t kMostInBase64 = 8'000;   // patterns of it, after which only values are added
 
 struct Pattern {
   std::size_t users = 0;       // sources that have it
   std::size_t credential = 0;  // of them
-  bool base64 = false, cut = false;
 };
 using Patterns = std::map<std::string, Pattern, std::less<>>;
 
@@ -42,30 +39,30 @@ struct Span {
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
-bool is_base64(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '/' ||
-         c == '-' || c == '_';
+// Six bits of either alphabet; -1: none.
+int base64_digit(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (is_digit(c)) return c - '0' + 52;
+  return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
 }
 
 std::size_t common_prefix(std::string_view a, std::string_view b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
-// The characters of base64 that `value` alone decides when `offset` bytes stand before it.
-std::string base64_core(std::string_view value, std::size_t offset, bool url) {
-  constexpr std::string_view kStandard =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  const std::size_t bits = value.size() * 8;
-  for (std::size_t at = offset == 0 ? 0 : offset == 1 ? 4 : 2; at + 6 <= bits; at += 6) {
-    const auto byte = [&](std::size_t i) {
-      return i < value.size() ? static_cast<unsigned char>(value[i]) : 0U;
-    };
-    const unsigned pair = byte(at / 8) << 8 | byte(at / 8 + 1);
-    const char c = kStandard[pair >> (10 - at % 8) & 63];
-    out += url && c == '+' ? '-' : url && c == '/' ? '_' : c;
+// What the digits of base64 stand for, the bits at the end that make no byte left out.
+void decode_base64(std::string_view digits, std::string& out) {
+  out.clear();
+  unsigned bits = 0;
+  int count = 0;
+  for (const char c : digits) {
+    bits = bits << 6 | static_cast<unsigned>(base64_digit(c));
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out += static_cast<char>(bits >> count & 0xff);
   }
-  return out;
 }
 
 }  // namespace
@@ -84,7 +81,7 @@ struct Redactor::Impl {
   mutable std::atomic<std::uint64_t> redactions = 0;
 
   void know(std::string_view value, Kind kind, Source& source);
-  void add(std::string text, Kind kind, Source& source, bool base64 = false, bool cut = false);
+  void add(std::string_view text, Kind kind, Source& source);
   void forget(Source& source, Kind kind);
 
   static std::uint64_t hash_of_head(const char* text) {
@@ -100,11 +97,12 @@ struct Redactor::Impl {
 
   struct Match {
     std::size_t size = 0;  // 0: none
-    bool credential = false, base64 = false, cut = false;
+    bool credential = false;
   };
   [[nodiscard]] Match match(std::string_view text, std::size_t at) const;
   // What must not be masked, though it is a value: a part of the text.
   using Stays = std::function<bool(std::string_view text, Span part)>;
+  void find_plain(std::string_view text, const Stays& stays, std::vector<Span>& out) const;
   void find(std::string_view text, const Stays& stays, std::vector<Span>& out) const;
   void find_all(std::string_view text, const Stays& stays, std::vector<Span>& out) const;
   [[nodiscard]] std::string without(std::string_view text, const Stays& stays) const;
@@ -112,31 +110,22 @@ struct Redactor::Impl {
 
 // --- what is known ---
 
-void Redactor::Impl::add(std::string text, Kind kind, Source& source, bool base64, bool cut) {
+void Redactor::Impl::add(std::string_view text, Kind kind, Source& source) {
   if (text.size() < kShortest || source.size() >= kMostPatterns) return;
-  const auto [found, fresh] = patterns.try_emplace(std::move(text));
-  Pattern& pattern = found->second;
-  if (fresh) mark_head(found->first);
-  if (fresh) pattern.base64 = base64;
-  pattern.cut = pattern.cut || cut;
-  ++pattern.users;
-  pattern.credential += kind == Kind::credential ? 1 : 0;
+  auto found = patterns.lower_bound(text);
+  if (found == patterns.end() || found->first != text) {
+    found = patterns.try_emplace(found, std::string(text));
+    mark_head(found->first);
+  }
+  ++found->second.users;
+  found->second.credential += kind == Kind::credential ? 1 : 0;
   source.push_back(found);
 }
 
 void Redactor::Impl::know(std::string_view value, Kind kind, Source& source) {
-  if (value.size() < kShortest) return;
-  add(std::string(value), kind, source);
-  const std::string_view encoded = value.substr(0, kMostEncoded);
-  for (std::size_t offset = 0; offset < 3 && source.size() < kMostInBase64; ++offset) {
-    std::string standard = base64_core(encoded, offset, false);
-    std::string url = base64_core(encoded, offset, true);
-    const bool cut = encoded.size() < value.size();
-    if (url != standard) add(std::move(url), kind, source, true, cut);
-    add(std::move(standard), kind, source, true, cut);
-  }
+  add(value, kind, source);
   if (value.find('\n') == value.npos) return;
-  for (std::string_view line : split_lines(value)) add(std::string(trimmed(line)), kind, source);
+  for (const std::string_view line : split_lines(value)) add(trimmed(line), kind, source);
 }
 
 void Redactor::Impl::forget(Source& source, Kind kind) {
@@ -176,7 +165,7 @@ Redactor::Impl::Match Redactor::Impl::match(std::string_view text, std::size_t a
       return;
     if (size <= best.size) return;
     const Pattern& info = pattern.second;
-    best = {size, info.credential > 0, info.base64, info.cut && whole};
+    best = {size, info.credential > 0};
   };
   std::string_view key = rest;
   for (bool first = true;; first = false) {
@@ -195,23 +184,40 @@ Redactor::Impl::Match Redactor::Impl::match(std::string_view text, std::size_t a
   }
 }
 
-void Redactor::Impl::find(std::string_view text, const Stays& stays, std::vector<Span>& out) const {
+void Redactor::Impl::find_plain(std::string_view text, const Stays& stays,
+                                std::vector<Span>& out) const {
   std::size_t covered = 0;  // up to here it is masked by the last of `out`
   for (std::size_t at = 0; at + kShortest <= text.size(); ++at) {
     if (covered > at + kOverlap) at = covered - kOverlap;
     if (!may_begin(text.data() + at)) continue;
-    Match found = match(text, at);
-    if (found.size == 0 || at + found.size <= covered) continue;
-    if (!found.credential && stays && stays(text, {at, at + found.size})) continue;
-    std::size_t begin = at, end = at + found.size;
-    if (found.base64) {  // the characters at both ends are of its bits, too
-      if (begin > 0 && is_base64(text[begin - 1])) --begin;
-      if (end < text.size() && is_base64(text[end])) ++end;
-      while (end < text.size() && text[end] == '=') ++end;
+    const Match found = match(text, at);
+    const std::size_t end = at + found.size;
+    if (found.size == 0 || end <= covered) continue;
+    if (!found.credential && stays && stays(text, {at, end})) continue;
+    out.push_back({at, end});
+    covered = end;
+  }
+}
+
+// As it stands, and in base64: each run of its digits is read from each of the four places where a
+// group may begin. The digits at both ends of a value go with it: they hold bits of it, too.
+void Redactor::Impl::find(std::string_view text, const Stays& stays, std::vector<Span>& out) const {
+  find_plain(text, stays, out);
+  constexpr std::size_t kFewest = (kShortest * 8 + 5) / 6;
+  std::string plain;
+  std::vector<Span> spans;
+  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+    for (end = begin; end < text.size() && base64_digit(text[end]) >= 0;) ++end;
+    for (std::size_t from = begin; from < begin + 4 && from + kFewest <= end; ++from) {
+      decode_base64(text.substr(from, end - from), plain);
+      spans.clear();
+      find_plain(plain, stays, spans);
+      for (const Span& span : spans) {
+        std::size_t after = from + (span.end * 8 + 5) / 6;
+        while (after < text.size() && text[after] == '=') ++after;
+        out.push_back({from + span.begin * 8 / 6, after});
+      }
     }
-    if (found.cut) end = std::min(text.find('\n', end), text.size());
-    out.push_back({begin, end});
-    covered = std::max(covered, end);
   }
 }
 
@@ -342,7 +348,7 @@ std::string Redactor::redact_cut(std::string_view foreign) const {
     const std::size_t word = foreign.find_last_of(" \t\r\n");
     foreign = foreign.substr(0, word == foreign.npos ? 0 : word + 1);
     // What is left may end with the first words of a value.
-    for (std::size_t at = foreign.size() - std::min<std::size_t>(foreign.size(), kMostEncoded);
+    for (std::size_t at = foreign.size() - std::min<std::size_t>(foreign.size(), kMostOfAValue);
          at < foreign.size(); ++at) {
       const auto next = impl_->patterns.lower_bound(foreign.substr(at));
       if (next != impl_->patterns.end() && next->first.starts_with(foreign.substr(at)))

@@ -183,7 +183,8 @@ TEST_CASE("two hundred odd values are found in every form") {
     for (const std::string& before : {"u:", "ab:", "abc:"}) {
       const std::string together = base64(before + value + "\n", false, true);
       const std::string text = redactor.redact(together);
-      CHECK(text.size() <= Redactor::kMasked.size() + 8);
+      // The digits without a bit of it may stay: five before, and two and their padding after.
+      CHECK(text.size() <= Redactor::kMasked.size() + 9);
     }
   }
 }
@@ -207,6 +208,22 @@ TEST_CASE("of several lines each is one; of a long value a part") {
   const std::string key(300, 'k');
   CHECK(redacted("got " + key.substr(0, 100), {key}) == "got [masked]");
   CHECK(redacted("got " + key.substr(0, 20), {key}) == "got " + key.substr(0, 20));
+}
+
+TEST_CASE("in base64 within a longer word, of either alphabet, whatever its size") {
+  std::string value = "begins?>";
+  while (value.size() < 100'000) value += std::to_string(value.size() * 7919) + "~\xff?";
+  for (const bool url : {false, true}) {
+    const std::string whole = base64(value, url, true);
+    for (const std::string& before : {"", "/", "-_", "dG9", "token", "a/b/c/d"}) {
+      const std::string text = redacted("at " + before + whole + ", x", {value});
+      CHECK_MESSAGE(text == "at " + before + "[masked], x", text.substr(0, 60));
+    }
+    // Its beginning is enough.
+    const std::string cut = redacted("at " + whole.substr(0, 60) + " x", {value});
+    CHECK(cut == "at [masked] x");
+  }
+  CHECK(redacted("at ZHVt and YWRtaW4=", {"admin"}) == "at ZHVt and [masked]");
 }
 
 TEST_CASE("base64 over several lines") {
