@@ -422,3 +422,27 @@ TEST_CASE("nothing to render is known") {
   config.env.push_back(variable("A", "1"));
   CHECK_FALSE(Renderer::make(config).value().empty());
 }
+
+TEST_CASE("a few values that are printed are quick; many, or what is matched, are not") {
+  config::Config config;
+  const auto is_quick = [&config] { return Renderer::make(config).value().is_quick(); };
+  CHECK(is_quick());
+  config.templates.push_back(file("app.ini", "pw=" + kPassword + "\n"));  // two actions
+  for (int i = 0; i < 29; ++i)
+    config.env.push_back(key_of("K" + std::to_string(i), "kv/data/app", "password"));
+  config.env.push_back(variable("LAST", "{{ env \"A\" }}"));
+  CHECK(is_quick());
+  config.env.push_back(variable("TEXT", "no action"));
+  CHECK(is_quick());
+  config.env.back().rule.pattern = "a+";
+  CHECK(!is_quick());
+  config.env.back() = variable("ONE_MORE", "{{ env \"A\" }}");
+  CHECK(!is_quick());
+  config.env.clear();
+  CHECK(is_quick());
+  config.env_from.emplace_back().secret = "kv/data/app";
+  CHECK(!is_quick());
+  config.env_from.clear();
+  config.templates.push_back(file("loop.ini", "{{ range $i, $x := .x }}{{ end }}"));
+  CHECK(!is_quick());
+}
