@@ -84,6 +84,7 @@ class TlsContext {
   [[nodiscard]] result<> set_up();  // now, and not at the first use
 
  private:
+  friend result<> check_tls_files(const ClientOptions& options);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

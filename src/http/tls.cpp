@@ -223,12 +223,38 @@ result<> confirm_pin(SSL* ssl, const std::vector<std::string>& pins) {
 
 }  // namespace
 
+namespace {
+
+using Stamps = std::array<FileStamp, 4>;
+
+// The context that check_tls_files made last, for the client that is set up next: reading the files
+// and OpenSSL's tables a second time would take as long as the handshake. Of the loop's thread.
+struct Checked {
+  std::string ca_cert, ca_path, client_cert, client_key, ca_cert_pem;
+  bool tls13_only = false, tls_skip_verify = false;
+  Stamps stamps = {};
+  std::shared_ptr<asio::ssl::context> context = nullptr;
+
+  [[nodiscard]] bool is_of(const ClientOptions& options, const Stamps& now) const {
+    return context && ca_cert == options.ca_cert && ca_path == options.ca_path &&
+           client_cert == options.client_cert && client_key == options.client_key &&
+           ca_cert_pem == options.ca_cert_pem && tls13_only == options.tls13_only &&
+           tls_skip_verify == options.tls_skip_verify && stamps == now;
+  }
+};
+Checked& last_checked() {
+  static Checked checked;
+  return checked;
+}
+
+}  // namespace
+
 struct TlsContext::Impl {
   const ClientOptions& options;
   std::shared_ptr<asio::ssl::context> context;
-  std::array<FileStamp, 4> stamps;
+  Stamps stamps;
 
-  [[nodiscard]] std::array<FileStamp, 4> stamps_now() const {
+  [[nodiscard]] Stamps stamps_now() const {
     return {stamp_of(options.ca_cert), stamp_of(options.ca_path), stamp_of(options.client_cert),
             stamp_of(options.client_key)};
   }
@@ -253,6 +279,10 @@ result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::make() const {
 result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::current() {
   const auto now = stamps_now();
   if (context && now == stamps) return context;
+  if (!context && last_checked().is_of(options, now)) {
+    stamps = now;
+    return context = std::move(last_checked().context);
+  }
   auto made = make();
   if (made) {
     context = *made;
@@ -272,7 +302,18 @@ result<> check_tls_files(const ClientOptions& options) {
     if (const auto peer = peer_name(url.host, options.tls_server_name); !peer)
       return std::unexpected(peer.error());
   }
-  return TlsContext(options).set_up();
+  TlsContext tls(options);
+  if (auto made = tls.set_up(); !made) return made;
+  last_checked() = {.ca_cert = options.ca_cert,
+                    .ca_path = options.ca_path,
+                    .client_cert = options.client_cert,
+                    .client_key = options.client_key,
+                    .ca_cert_pem = options.ca_cert_pem,
+                    .tls13_only = options.tls13_only,
+                    .tls_skip_verify = options.tls_skip_verify,
+                    .stamps = tls.impl_->stamps,
+                    .context = std::move(tls.impl_->context)};
+  return {};
 }
 
 result<> TlsContext::set_up() {

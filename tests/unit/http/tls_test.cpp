@@ -199,6 +199,34 @@ TEST_CASE("a changed file is used for the next connection, a broken one is not")
   CHECK(fixture.told().find("not trusted") != std::string::npos);
 }
 
+TEST_CASE("what was checked is what is used, unless a file or a setting is another by then") {
+  Fixture fixture("DNS:localhost");
+  const Certificates others;
+  const http::ClientOptions good = fixture.options;
+  const auto check = [&fixture](const http::ClientOptions& options) {
+    http::ClientOptions whole = options;
+    whole.addresses = {*http::parse_url("https://localhost:" + fixture.server->port())};
+    CHECK(http::check_tls_files(whole));
+  };
+  for (int i = 0; i < 2; ++i) {  // the second client makes its own
+    if (i == 0) check(good);
+    CHECK(fixture.told("localhost") == "200");
+  }
+  http::ClientOptions other = good;
+  other.tls_skip_verify = true;
+  check(other);
+  fixture.options.ca_cert = others.path("ca.pem");
+  CHECK(fixture.told("localhost").find("not trusted") != std::string::npos);
+  check(good);
+  CHECK(fixture.told("localhost").find("not trusted") != std::string::npos);
+  fixture.options = good;
+  CHECK(fixture.told("localhost") == "200");
+  check(good);
+  std::filesystem::copy_file(others.path("ca.pem"), fixture.certificates.path("ca.pem"),
+                             std::filesystem::copy_options::overwrite_existing);
+  CHECK(fixture.told("localhost").find("not trusted") != std::string::npos);
+}
+
 TEST_CASE("files that can't be read are named") {
   Fixture fixture("DNS:localhost");
   fixture.options.ca_cert = "/nonexistent/ca.pem";
