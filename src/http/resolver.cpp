@@ -157,8 +157,11 @@ asio::awaitable<result<Addresses>> Resolver::look_up(std::string host, Limit lim
   error_code error;
   done.assign(own, error);
   const Deadline guard(executor, limit.at, done);
-  co_await done.async_wait(asio::posix::stream_descriptor::wait_read,
-                           asio::redirect_error(asio::use_awaitable, error));
+  // Who is woken by what epoll(7) tells of another that was here before, waits again.
+  do {
+    co_await done.async_wait(asio::posix::stream_descriptor::wait_read,
+                             asio::redirect_error(asio::use_awaitable, error));
+  } while (!error && !shared->finished.load(std::memory_order_acquire));
   if (!shared->finished.load(std::memory_order_acquire)) {
     if (guard.passed()) co_return std::unexpected(limit.passed("looking up the name"));
     co_return fail(ErrorKind::network, "looking up the name: " + error.message());

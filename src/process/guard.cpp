@@ -1,7 +1,6 @@
 #include "process/guard.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "process/clone.hpp"
 #include "process/mark.hpp"
 #include "process/spawn.hpp"
 
@@ -44,7 +44,7 @@ struct Start {
 
 // In the guard, in our memory until it execs: system calls only. All signals stay blocked, also in
 // the guard.
-int exec_guard(void* argument) {
+KEYBEARER_CLONED int exec_guard(void* argument) {
   auto& start = *static_cast<Start*>(argument);
   setsid();
   // It says nothing, and whoever reads our output must not wait for it: the pipe is all it has.
@@ -59,9 +59,9 @@ int exec_guard(void* argument) {
 }
 
 // Between us and the guard, so that it becomes init's, or whoever's is our own subreaper.
-int leave_guard(void* argument) {
+KEYBEARER_CLONED int leave_guard(void* argument) {
   auto& start = *static_cast<Start*>(argument);
-  start.pid = clone(exec_guard, start.stack + kStack, CLONE_VM | CLONE_VFORK, argument);
+  start.pid = clone_sharing_memory(exec_guard, start.stack + kStack, 0, argument);
   if (start.pid < 0) start.error = errno;
   return 0;
 }
@@ -103,7 +103,7 @@ int start_guard(Start& start) {
   {
     const NoSubreaper meanwhile;
     const pid_t between =
-        clone(leave_guard, start.stack + 2 * kStack, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+        clone_sharing_memory(leave_guard, start.stack + 2 * kStack, SIGCHLD, &start);
     if (between < 0) error = errno;
     while (between > 0 && waitpid(between, nullptr, 0) < 0 && errno == EINTR) {
     }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "process/clone.hpp"
 #include "process/hardening.hpp"
 #include "process/reaper.hpp"
 
@@ -108,7 +108,7 @@ bool set_user(const StartOptions& options) {
 // In the child, on a stack of its own, in our memory, with all signals blocked: async-signal-safe
 // calls only, and nothing of ours is changed but `start`. Our handlers are gone before signals are
 // let in. It returns, as its exit code, only when the program can't be started.
-int start_program(void* argument) {
+KEYBEARER_CLONED int start_program(void* argument) {
   auto& start = *static_cast<Start*>(argument);
   const StartOptions& options = start.spec->options;
 
@@ -208,8 +208,8 @@ Cloned clone_and_start(Start& start) {
   sigfillset(&every);
   pthread_sigmask(SIG_BLOCK, &every, &before);
   int pidfd = -1;
-  const pid_t pid = clone(start_program, static_cast<char*>(stack) + kStack,
-                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &pidfd);
+  const pid_t pid = clone_sharing_memory(start_program, static_cast<char*>(stack) + kStack,
+                                         CLONE_PIDFD | SIGCHLD, &start, &pidfd);
   const int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   munmap(stack, kStack);
@@ -279,11 +279,23 @@ result<Process> spawn(const SpawnSpec& spec) {
   return process;
 }
 
+namespace {
+
+bool has_ended(const Process& process) {
+  pollfd ended{process.pidfd.get(), POLLIN, 0};
+  return poll(&ended, 1, 0) == 1;
+}
+
+}  // namespace
+
 boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
   namespace asio = boost::asio;
   asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor,
                                             fcntl(process.pidfd.get(), F_DUPFD_CLOEXEC, 0));
-  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  // Who is woken by what epoll(7) tells of another that was here before, waits again.
+  do {
+    co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  } while (!has_ended(process));
   const ExitStatus status = reaper().reap(process.pid, process.pidfd.get());
   reaper().reap_orphans();  // those that came after it in line
   co_return status;

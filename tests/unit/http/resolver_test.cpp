@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "script_server.hpp"
+#include "support/stale_event.hpp"
 
 using namespace keybearer;
 using namespace std::chrono_literals;
@@ -62,4 +63,22 @@ TEST_CASE("the time for a look-up is kept, whatever becomes of it") {
   REQUIRE_FALSE(found);
   if (found.error().kind == ErrorKind::timeout)
     CHECK(found.error().text == "no answer within 0 s (looking up the name)");
+}
+
+TEST_CASE("who is woken by another's descriptor waits on for the look-up") {
+  Fixture fixture;
+  std::optional<result<Addresses>> found;
+  const test::StaleEvent stale(fixture.loop.context, [&] {
+    asio::co_spawn(fixture.loop.context,
+                   fixture.resolver.addresses("no-such-host.invalid", Limit::in(4s)),
+                   [&](const std::exception_ptr& failure, auto answer) {
+                     REQUIRE(!failure);
+                     found = std::move(answer);
+                   });
+  });
+  while (!found && fixture.loop.context.run_one_for(5s) != 0) {
+  }
+  REQUIRE(found);
+  REQUIRE_FALSE(*found);
+  CHECK(found->error().text == "name not found");
 }
