@@ -91,7 +91,7 @@ struct Files::Job {
   std::vector<Placed> placed;  // as many as results
   std::vector<Note> notes;
   std::atomic<bool> cancelled = false;
-  std::timed_mutex placing;  // held while a file comes to its place and into `placed`
+  std::timed_mutex placing;  // held while a file comes to its place and while `placed` changes
 
   void run();
 
@@ -116,6 +116,10 @@ std::optional<Prepared> Files::Job::begin(std::size_t index) {
     outcome = std::unexpected(error);
     return std::nullopt;
   };
+  const auto found = [&](const Place& place, mode_t mode, bool written) {
+    const std::scoped_lock lock(placing);
+    done(index, place, mode, written);
+  };
   if (target.destination == kStandardOutput) {
     const auto printed = print(content);
     if (!printed) return failed(printed.error());
@@ -133,7 +137,7 @@ std::optional<Prepared> Files::Job::begin(std::size_t index) {
   const Attributes attributes = attributes_of(target, *owner, **place);
   const OnDisk on_disk = compare(**place, target, content, attributes);
   if (on_disk != OnDisk::other) {
-    done(index, **place, attributes.mode, false);
+    found(**place, attributes.mode, false);
     results[index].action_due = on_disk == OnDisk::same_but_pending;
     return std::nullopt;
   }
@@ -141,7 +145,7 @@ std::optional<Prepared> Files::Job::begin(std::size_t index) {
   if (target.in_place) {
     if (auto written = write_in_place(**place, target, content, attributes); !written)
       return failed(written.error());
-    done(index, **place, attributes.mode, true);
+    found(**place, attributes.mode, true);
     return std::nullopt;
   }
   Prepared prepared(index, std::move(**place), &target);
@@ -164,6 +168,7 @@ void Files::Job::note_attributes(const FileTarget& target, const Place& place,
                      target.destination, std::to_string(*attributes.kept.user)});
 }
 
+// With `placing` held.
 void Files::Job::done(std::size_t index, const Place& place, mode_t mode, bool written) {
   FileResult& result = results[index];
   result.written = written;

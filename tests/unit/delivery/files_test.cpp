@@ -300,6 +300,26 @@ TEST_CASE("files that go at the end are removed where they were written, others 
   CHECK(fs::is_empty(directory.path / "real"));
 }
 
+TEST_CASE("files that go at the end go while the thread that writes them is in the middle") {
+  const TestDirectory directory;
+  std::vector<FileWrite> writes;
+  for (int i = 0; i < 200; ++i) {
+    FileTarget spec = directory.spec("file" + std::to_string(i));
+    spec.remove_on_exit = spec.in_place = true;
+    directory.put("file" + std::to_string(i), "old");
+    writes.push_back(write_of(spec, "new"));
+  }
+  asio::io_context context;
+  Files files;
+  bool ended = false;
+  asio::co_spawn(context, files.apply(writes), [&](auto, auto) { ended = true; });
+  context.poll();
+  while (directory.read("file1") != "new") std::this_thread::yield();
+  files.remove_on_exit();
+  CHECK(!fs::exists(writes.front().target.destination));
+  while (!ended) context.run_one();
+}
+
 TEST_CASE("what this run has written is not looked at again, but for another target or content") {
   const TestDirectory directory;
   const auto spec = directory.spec("app.env");
