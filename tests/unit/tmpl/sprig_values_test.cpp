@@ -42,6 +42,18 @@ TEST_CASE("an answer of the server is the same after a template that changes it"
   CHECK(render(text, source) == "eve map[a:2]");
   CHECK(render(text, source) == "eve map[a:2]");
   CHECK(source.answer == before);
+  for (const char* change :
+       {"{{ scratch.Set \"m\" $d }}{{ scratch.MapSet \"m\" \"user\" \"eve\" }}{{ $d.user }}",
+        "{{ scratch.SetX \"m\" $d }}{{ scratch.MapSetX \"m\" \"new\" \"eve\" }}{{ $d.new }}",
+        "{{ with scratch }}{{ .Set \"m\" $d }}{{ .MapSet \"m\" \"user\" \"eve\" }}{{ end }}{{ "
+        "$d.user }}",
+        "{{ $_ := explodeMap (sprig_dict \"m\" $d.map \"m/b\" \"eve\") }}{{ $d.map.b }}",
+        "{{ $_ := mergeMap $d (sprig_dict \"new\" \"eve\") }}{{ $d.new }}"}) {
+    CAPTURE(change);
+    const std::string with = "{{ $d := (secret \"kv/data/app\").Data.data }}";
+    CHECK(render(with + change, source) == "eve");
+    CHECK(source.answer == before);
+  }
 }
 
 TEST_CASE("a map can't hold itself, and nothing is nested without end") {
