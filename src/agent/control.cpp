@@ -39,7 +39,8 @@ std::vector<std::string> ids_of_template(const DeliveryLoop& delivery, std::stri
   for (const render::RenderedFile& file : delivery.rendering().renderer.files()) {
     if (!is_template(*file.spec, name)) continue;
     known = true;
-    ids.insert(ids.end(), file.used.begin(), file.used.end());
+    const std::vector<std::string>& asked = delivery.asked_by(file.spec->destination);
+    ids.insert(ids.end(), asked.begin(), asked.end());
   }
   return ids;
 }

@@ -61,16 +61,14 @@ void DeliveryLoop::replace(std::shared_ptr<Rendering> rendering) {
   for (const render::RenderedFile& file : rendering_->renderer.files())
     targets.push_back(delivery::target_of(*file.spec));
   links_.hooks.configure(targets, without_credentials(links_.environment));
-  std::erase_if(written_, [this](const auto& entry) {
+  const auto is_gone = [this](const auto& entry) {
     return std::ranges::none_of(rendering_->renderer.files(), [&](const auto& file) {
       return file.spec->destination == entry.first;
     });
-  });
-  std::erase_if(file_status_, [this](const auto& entry) {
-    return std::ranges::none_of(rendering_->renderer.files(), [&](const auto& file) {
-      return file.spec->destination == entry.first;
-    });
-  });
+  };
+  std::erase_if(written_, is_gone);
+  std::erase_if(file_status_, is_gone);
+  std::erase_if(asked_, is_gone);
   for (auto& [destination, generation] : written_) generation = 0;  // compared with the disk again
   links_.secrets.changed().set();
   replaced_.set();
@@ -138,14 +136,29 @@ awaitable<void> DeliveryLoop::pass() {
 }
 
 awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {
-  auto snapshot = links_.secrets.snapshot();
-  if (rendering_->renderer.is_quick())
-    co_return rendering_->renderer.evaluate(snapshot, use_defaults);
   const StopOnExit stop;
-  co_return co_await offload([rendering = rendering_, snapshot = std::move(snapshot), use_defaults,
-                              flag = stop.flag()]() mutable {
+  const auto rendering = rendering_;
+  auto job = [rendering, snapshot = links_.secrets.snapshot(), use_defaults,
+              flag = stop.flag()]() mutable {
     return rendering->renderer.evaluate(snapshot, use_defaults, flag.get());
-  });
+  };
+  render::Evaluation evaluation;
+  if (rendering->renderer.is_quick()) {
+    evaluation = job();
+  } else {
+    evaluation = co_await offload(std::move(job));
+  }
+  if (rendering == rendering_) {
+    for (const render::RenderedFile& file : rendering->renderer.files())
+      if (file.generation > 0) asked_[file.spec->destination] = file.used;
+  }
+  co_return evaluation;
+}
+
+const std::vector<std::string>& DeliveryLoop::asked_by(const std::string& destination) const {
+  static const std::vector<std::string> kNone;
+  const auto at = asked_.find(destination);
+  return at == asked_.end() ? kNone : at->second;
 }
 
 StartFacts DeliveryLoop::start_facts() const {

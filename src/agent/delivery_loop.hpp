@@ -77,6 +77,9 @@ class DeliveryLoop {
   [[nodiscard]] const std::map<std::string, FileStatus>& file_status() const {
     return file_status_;
   }
+  // Ids of what the file's template asked for when it was last rendered. (While it is evaluated, the
+  // renderer's own are its thread's.)
+  [[nodiscard]] const std::vector<std::string>& asked_by(const std::string& destination) const;
   // Nothing more is begun: what is under way is given up.
   void stop() { stopping_ = true; }
 
@@ -126,6 +129,7 @@ class DeliveryLoop {
   std::map<std::string, std::uint64_t> written_;       // destination -> generation of its content
   std::map<std::string, std::string> write_failures_;  // destination -> why, as logged
   std::map<std::string, FileStatus> file_status_;
+  std::map<std::string, std::vector<std::string>> asked_;  // destination -> ids
   std::optional<Instant> write_again_;
   Backoff write_backoff_{{.min = std::chrono::seconds(1), .max = std::chrono::minutes(1)}};
 

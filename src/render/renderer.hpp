@@ -65,7 +65,9 @@ class Renderer {
       const config::Config& config);
 
   // `use_defaults`: what is not there yet counts as absent (outage.on_start = "default").
-  // `stop`, set by another thread, breaks it off. It may run in any thread, but only one at a time.
+  // `stop`, set by another thread, breaks it off. It may run in any thread, but only one at a time;
+  // until it has ended, others may only ask for what it does not change: each file's spec, sources(),
+  // says() and empty().
   [[nodiscard]] Evaluation evaluate(tmpl::DataSource& source, bool use_defaults,
                                     const std::atomic<bool>* stop = nullptr);
 

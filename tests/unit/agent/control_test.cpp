@@ -142,6 +142,46 @@ TEST_CASE("rotate: one secret by path or name, a template's, all; with overlap")
   }
 }
 
+std::string slow_template() {
+  std::string text = kControlled;
+  constexpr std::string_view kBegin = "contents = '";
+  return text.insert(text.find(kBegin) + kBegin.size(), "{{ range loop 300000 }}{{ end }}");
+}
+
+// As in a run: templates are evaluated in a thread of their own, which goes on.
+void reload_beside_the_loop(AgentFixture& agent) {
+  const Instant now = Clock::now();
+  Clock::thaw();
+  agent.signal(SIGHUP);
+  Clock::freeze(now);
+  agent.io.run();
+}
+
+TEST_CASE("rotate: a template's, while it is evaluated (R8)") {
+  AgentFixture agent;
+  agent.use_control();
+  agent.start(Mode::run, slow_template());
+  agent.live(200ms, 10ms);
+  reload_beside_the_loop(agent);
+  const Answer answer = ask(agent, "POST", "/rotate", R"({"template":"app.env"})");
+  CHECK(answer.status == 200);
+  const Value parsed = answer.json();
+  REQUIRE(value_at(parsed, "secrets").size() == 1);
+  CHECK(text_at(value_at(parsed, "secrets").items()[0], "path") == "kv/data/app");
+  CHECK(agent.finish() == 0);
+}
+
+TEST_CASE("reload, status and stop, while templates are evaluated (R8)") {
+  AgentFixture agent;
+  agent.use_control();
+  agent.start(Mode::run, slow_template());
+  agent.live(200ms, 10ms);
+  for (int i = 0; i < 3; ++i) reload_beside_the_loop(agent);
+  CHECK(ask(agent, "GET", "/status").status == 200);
+  CHECK(agent.lines("read again") == 3);
+  CHECK(agent.finish() == 0);
+}
+
 TEST_CASE("rotate: what nobody uses is unknown; nothing is asked for") {
   AgentFixture agent;
   agent.use_control();
