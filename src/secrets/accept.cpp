@@ -81,24 +81,13 @@ lease::Step discard(WatchContext& context, const WatchedSecret& secret, const va
   return {};
 }
 
-// Maps merge what was put into them when they are first read (json/value.hpp): once it is
-// published, threads only read it.
-void settle(const Value& value) {
-  if (value.is_list()) {
-    for (const Value& item : value.items()) settle(item);
-  } else if (value.is_map()) {
-    for (const auto& [key, member] : value.entries()) settle(member);
-  }
-}
-
 void serve_new(WatchContext& context, WatchedSecret& secret, Value value, bool leased) {
   if (auto* before = std::get_if<Current>(&secret.served);
       before != nullptr && !leased && !secret.previous)
     secret.previous = *before;
   secret.status.fetched = true;
   secret.withheld.reset();
-  settle(value);
-  serve(context, secret, Current{{.value = std::make_shared<const Value>(std::move(value))}});
+  serve(context, secret, Current{{.value = published(std::move(value))}});
 }
 
 }  // namespace

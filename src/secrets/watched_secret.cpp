@@ -54,7 +54,21 @@ void tell_redactor(const std::string& id, const Value& value) {
   redactor().set(id, values);
 }
 
+// Maps merge what was put into them when they are first read (json/value_map.cpp).
+void settle(const Value& value) {
+  if (value.is_list()) {
+    for (const Value& item : value.items()) settle(item);
+  } else if (value.is_map()) {
+    for (const auto& [key, member] : value.entries()) settle(member);
+  }
+}
+
 }  // namespace
+
+std::shared_ptr<const Value> published(Value value) {
+  settle(value);
+  return std::make_shared<const Value>(std::move(value));
+}
 
 Settings settings_of(const config::Config& config, bool once) {
   return {.rules = Rules(config.secrets),
@@ -215,8 +229,7 @@ void apply_defaults(WatchContext& context, WatchedSecret& secret) {
   if (!secret.data_path.empty()) kv2 = secret.data_path.find("/data/") != std::string::npos;
   secret.status.why = secret.status.fetched ? "not there any more: defaults" : "defaults";
   secret.status.kv_version = 0;
-  auto value = std::make_shared<const Value>(default_value(secret.rule.defaults, kv2));
-  serve(context, secret, Default{{.value = std::move(value)}});
+  serve(context, secret, Default{{.value = published(default_value(secret.rule.defaults, kv2))}});
 }
 
 void withhold(WatchContext& context, WatchedSecret& secret) {

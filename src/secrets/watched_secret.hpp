@@ -134,6 +134,8 @@ void announce(WatchContext& context);
 // The one way into another state: one log line and one event per change.
 void set_state(WatchContext& context, WatchedSecret& secret, Status::State state,
                std::optional<Error> error);
+// As threads may look at it at once: reading changes nothing in it.
+[[nodiscard]] std::shared_ptr<const Value> published(Value value);
 // Another value for templates. The one before stays at hand until it is known to be good.
 void serve(WatchContext& context, WatchedSecret& secret, Served served);
 // An optional secret that is not there, or not any more: its defaults, as if the server had
