@@ -114,6 +114,8 @@ class Scenario:
     def environment(self, extra=None):
         env = {"PATH": os.environ["PATH"], "HOME": self.home, "TMPDIR": self.temp, "XDG_RUNTIME_DIR": self.temp,
                "RUNTIME_DIRECTORY": self.runtime, "LANG": "C.UTF-8"}
+        if options := os.environ.get("TSAN_OPTIONS"):
+            env["TSAN_OPTIONS"] = options
         env.update(extra or {})
         return {key: value for key, value in env.items() if value is not None}
 
