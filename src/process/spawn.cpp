@@ -286,6 +286,12 @@ bool has_ended(const Process& process) {
   return poll(&ended, 1, 0) == 1;
 }
 
+ExitStatus taken_status(const Process& process) {
+  const ExitStatus status = reaper().reap(process.pid, process.pidfd.get());
+  reaper().reap_orphans();  // those that came after it in line
+  return status;
+}
+
 }  // namespace
 
 boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
@@ -296,16 +302,14 @@ boost::asio::awaitable<ExitStatus> wait_for_exit(Process& process) {
   do {
     co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
   } while (!has_ended(process));
-  const ExitStatus status = reaper().reap(process.pid, process.pidfd.get());
-  reaper().reap_orphans();  // those that came after it in line
-  co_return status;
+  co_return taken_status(process);
 }
 
 ExitStatus wait_blocking(Process& process) {
   pollfd ended{process.pidfd.get(), POLLIN, 0};
   while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
   }
-  return reaper().reap(process.pid, process.pidfd.get());
+  return taken_status(process);
 }
 
 void signal_process(const Process& process, int signal) noexcept {

@@ -19,7 +19,6 @@
 #include "process/mark.hpp"
 #include "process/reaper.hpp"
 #include "process/tree.hpp"
-#include "support/stale_event.hpp"
 
 // Rules: P2, P5, P8 (src/RULES.md).
 // With the real kernel: each program is /bin/sh and ends by itself or is ended here.
@@ -70,34 +69,6 @@ Output run(std::vector<std::string> argv, const EnvBlock& environment = {}) {
   out.text = read_all(ends[0]);
   out.status = wait(*process);
   return out;
-}
-
-TEST_CASE("who is woken by another's descriptor does not wait for the program in the loop") {
-  int ends[2];
-  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  const EnvBlock environment;
-  auto process = spawn({.argv = {"/bin/sh", "-c", "read line; exit 7"},
-                        .environment = &environment,
-                        .options = {.descriptors = {{ends[0], STDIN_FILENO}}}});
-  close(ends[0]);
-  REQUIRE(process.has_value());
-  boost::asio::io_context context;
-  std::optional<ExitStatus> status;
-  const auto wait = [](Process& one,
-                       std::optional<ExitStatus>& out) -> boost::asio::awaitable<void> {
-    out = co_await wait_for_exit(one);
-  };
-  const test::StaleEvent stale(context, [&] {
-    boost::asio::co_spawn(context, wait(*process, status), [](const std::exception_ptr& e) {
-      if (e) std::rethrow_exception(e);
-    });
-  });
-  while (context.poll_one() != 0) CHECK(!status);
-  close(ends[1]);  // it ends
-  context.restart();
-  context.run();
-  REQUIRE(status);
-  CHECK(status->shell_code() == 7);
 }
 
 TEST_CASE("codes and signals come back") {
