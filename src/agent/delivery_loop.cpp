@@ -137,6 +137,7 @@ awaitable<void> DeliveryLoop::pass() {
 
 awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {
   const StopOnExit stop;
+  break_off_ = stop.flag();
   const auto rendering = rendering_;
   auto job = [rendering, snapshot = links_.secrets.snapshot(), use_defaults,
               flag = stop.flag()]() mutable {
@@ -153,6 +154,11 @@ awaitable<render::Evaluation> DeliveryLoop::evaluate(bool use_defaults) {
       if (file.generation > 0) asked_[file.spec->destination] = file.used;
   }
   co_return evaluation;
+}
+
+void DeliveryLoop::stop() {
+  stopping_ = true;
+  if (break_off_) break_off_->store(true);
 }
 
 const std::vector<std::string>& DeliveryLoop::asked_by(const std::string& destination) const {

@@ -9,9 +9,11 @@
 // Decides nothing about the start (agent/start_policy) or the end (agent/lifecycle). One executor,
 // one thread; everything in Links must outlive run(). Rules: R1 to R3, R7 to R9, S2, P3.
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -81,7 +83,7 @@ class DeliveryLoop {
   // renderer's own are its thread's.)
   [[nodiscard]] const std::vector<std::string>& asked_by(const std::string& destination) const;
   // Nothing more is begun: what is under way is given up.
-  void stop() { stopping_ = true; }
+  void stop();
 
  private:
   [[nodiscard]] bool once() const {
@@ -119,7 +121,8 @@ class DeliveryLoop {
   Instant begun_ = Clock::now();
   bool ready_ = false;
   bool stopping_ = false;
-  Event replaced_;  // the templates and the rules, by a reload
+  std::shared_ptr<std::atomic<bool>> break_off_;  // of the last evaluation
+  Event replaced_;                                // the templates and the rules, by a reload
 
   std::uint64_t evaluated_ = 0;  // generation of secrets.changed() at the last evaluation
   render::Evaluation evaluation_;

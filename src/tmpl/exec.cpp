@@ -154,7 +154,8 @@ void Evaluation::step() {
 
 void Evaluation::spend(std::size_t units) {
   if (!work_.tick(units)) fail(work_.why());
-  if (options_.interrupted == nullptr || work_.done() < look_at_) return;
+  const bool by_flag = work_.stop_flag() != nullptr;  // it says so in time
+  if (by_flag || options_.interrupted == nullptr || work_.done() < look_at_) return;
   look_at_ = work_.done() + kLook;
   if (options_.interrupted()) fail("broken off");
 }

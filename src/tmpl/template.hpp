@@ -79,8 +79,8 @@ struct Options {
   // Rounds of range and calls of templates in one evaluation: more are an error.
   std::size_t max_steps = 10'000'000;
   std::chrono::seconds max_time{5};  // of one execution, what plugins take apart
-  // Asked about once in a millisecond, in the executing thread: true breaks the execution off, with
-  // an error.
+  // Where no `stop` is given, asked about once in a millisecond, in the executing thread: true
+  // breaks the execution off, with an error.
   bool (*interrupted)() noexcept = nullptr;
   bool allow_plugin = false;  // may `plugin` start programs
   // The reference in every detail, for the golden vectors: with error_on_missing_key too nil prints

@@ -72,7 +72,7 @@ Value plugin(Evaluation& e, Arguments a) {
   if (!e.may_start_plugin()) return "";
   const auto begun = std::chrono::steady_clock::now();
   const auto stopped = [stop = e.work().stop_flag(), interrupted = e.options().interrupted] {
-    return (stop != nullptr && stop->load()) || (interrupted != nullptr && interrupted());
+    return stop != nullptr ? stop->load() : interrupted != nullptr && interrupted();
   };
   const auto output = run_plugin(argv, kLimit, stopped);
   e.work().pause(std::chrono::steady_clock::now() - begun);

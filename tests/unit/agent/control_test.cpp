@@ -171,6 +171,22 @@ TEST_CASE("rotate: a template's, while it is evaluated (R8)") {
   CHECK(agent.finish() == 0);
 }
 
+TEST_CASE("a stop that the loop has not heard of yet is no error of a template (R8)") {
+  AgentFixture agent;
+  sigset_t term, before;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  sigprocmask(SIG_BLOCK, &term, &before);
+  raise(SIGTERM);  // pending from now on
+  agent.start(Mode::run, std::string(kEnv));
+  agent.io.advance(1s);
+  CHECK(agent.spawns() == 1);
+  CHECK(agent.lines("broken off") == 0);
+  CHECK(sigwaitinfo(&term, nullptr) == SIGTERM);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  CHECK(agent.finish() == 0);
+}
+
 TEST_CASE("reload, status and stop, while templates are evaluated (R8)") {
   AgentFixture agent;
   agent.use_control();

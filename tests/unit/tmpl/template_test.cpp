@@ -75,6 +75,16 @@ TEST_CASE("another thread's stop breaks an execution off, in the middle of its r
   CHECK(done.error->text.find("broken off") != std::string::npos);
 }
 
+TEST_CASE("with a stop flag nothing else breaks an execution off: whoever has it, knows why") {
+  auto parsed = Template::parse("t", "{{ range 100000 }}{{ end }}done",
+                                {.interrupted = []() noexcept { return true; }});
+  REQUIRE(parsed);
+  OneSecret source;
+  const std::atomic<bool> stop = false;
+  CHECK(parsed->execute(source, &stop).text.reveal() == "done");
+  CHECK(parsed->execute(source).error);
+}
+
 TEST_CASE("endless recursion is an error") {
   CHECK(render("{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}")
             .find("maximum template depth") != std::string::npos);
