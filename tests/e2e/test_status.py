@@ -179,6 +179,9 @@ def test_what_is_printed_fits_the_schema(s):
 
 
 def test_ready_is_zero_or_one_and_quick(s):
+    with open(PROGRAM, "rb") as file:
+        program = file.read()
+    sanitized = b"__asan_init" in program or b"__tsan_init" in program
     agent = started(s)
     times = []
     for _ in range(10):
@@ -186,7 +189,7 @@ def test_ready_is_zero_or_one_and_quick(s):
         assert keybearer(s, "status", "--ready") == (0, "", "")
         times.append(time.monotonic() - begin)
     print("status --ready, milliseconds:", [round(each * 1000, 1) for each in sorted(times)])
-    assert min(times) < 0.2, times
+    assert min(times) < (1 if sanitized else 0.2), times
     # By itself, as a container's probe runs it, without arguments: 20 ms, unless it is a build that is made to look for faults.
     alone = []
     for _ in range(20):
@@ -194,9 +197,6 @@ def test_ready_is_zero_or_one_and_quick(s):
         assert subprocess.run([PROGRAM, "status", "--ready", "-c", "agent.toml"], cwd=s.work, env=s.environment({}), timeout=20, check=False).returncode == 0
         alone.append(time.monotonic() - begin)
     print("by itself:", [round(each * 1000, 1) for each in sorted(alone)])
-    with open(PROGRAM, "rb") as file:
-        program = file.read()
-    sanitized = b"__asan_init" in program or b"__tsan_init" in program
     assert min(alone) < (0.5 if sanitized else 0.02), alone
     agent.stop()
     code, out, err = keybearer(s, "status", "--ready")
