@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 #include <new>
@@ -15,6 +16,50 @@ using boost::system::error_code;
 
 constexpr std::uint32_t kHeaderLimit = 16 * 1024;
 constexpr std::chrono::hours kLongestRetryAfter{24};
+constexpr std::string_view kVersion = "HTTP/1.";
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// "HTTP/1.1 200 OK", without its line end, as Beast wants it. Nobody reads the reason. Empty: it is
+// something else.
+std::string status_line(std::string_view line) {
+  const auto is_control = [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 127; };
+  if (!line.starts_with(kVersion) || std::ranges::any_of(line, is_control)) return {};
+  line.remove_prefix(kVersion.size());
+  if (line.size() < 2 || !is_digit(line[0]) || line[1] != ' ') return {};
+  const char minor = line[0] == '0' ? '0' : '1';  // a later one is read as the last that we know
+  line.remove_prefix(std::min(line.find_first_not_of(' ', 1), line.size()));
+  const auto code = line.substr(0, line.find(' '));
+  if (code.size() != 3 || code[0] == '0' || !std::ranges::all_of(code, is_digit)) return {};
+  return std::string(kVersion) + minor + " " + std::string(code) + " \r\n";
+}
+
+// Behind the empty line that ends the fields; npos: it has not come yet.
+std::size_t end_of_fields(std::string_view bytes) {
+  for (std::size_t line = 0;;) {
+    const auto end = bytes.find('\n', line);
+    if (end == std::string_view::npos) return end;
+    if (end == line || (end == line + 1 && bytes[line] == '\r')) return end + 1;
+    line = end + 1;
+  }
+}
+
+bool has_bare_line_feed(std::string_view text) {
+  for (auto at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+    if (at == 0 || text[at - 1] != '\r') return true;
+  return false;
+}
+
+std::string with_carriage_returns(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) out += '\r';
+    out += text[i];
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -24,9 +69,15 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
   Reader(std::size_t max_body, bool head_only, const std::string& wanted_header)
       : max_body_(max_body), wanted_header_(wanted_header) {
     eager(true);
-    header_limit(kHeaderLimit);
-    body_limit(boost::none);  // ours gives a better message
+    header_limit(2 * kHeaderLimit);  // with carriage returns that were not sent
+    body_limit(boost::none);         // ours gives a better message
     skip(head_only);
+  }
+  // As put(). What it has not taken comes again.
+  std::size_t take(std::string_view bytes, error_code& error) {
+    if (!has_status_line_) return take_status_line(bytes, error);
+    if (!is_header_done()) return take_fields(bytes, error);
+    return put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
   }
   Response response;
   std::string location;
@@ -36,6 +87,34 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
 
  private:
   using View = boost::beast::string_view;
+  std::size_t take_status_line(std::string_view bytes, error_code& error) {
+    const auto end = bytes.find('\n');
+    auto line = bytes.substr(0, end);
+    if (!line.starts_with(kVersion.substr(0, line.size()))) error = beast_http::error::bad_version;
+    if (!error && line.size() > kHeaderLimit) error = beast_http::error::header_limit;
+    if (!error && end == std::string_view::npos) error = beast_http::error::need_more;
+    if (error) return 0;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string good = status_line(line);
+    if (good.empty()) error = beast_http::error::bad_status;
+    if (error) return 0;
+    put(boost::asio::buffer(good), error);
+    if (error == beast_http::error::need_more) error = {};
+    has_status_line_ = true;
+    return end + 1;
+  }
+  // Only a head with line feeds alone is copied.
+  std::size_t take_fields(std::string_view bytes, error_code& error) {
+    const auto end = end_of_fields(bytes);
+    const auto fields = bytes.substr(0, end);
+    if (fields.size() > kHeaderLimit) error = beast_http::error::header_limit;
+    if (error) return 0;
+    if (!has_bare_line_feed(fields))
+      return put(boost::asio::const_buffer(fields.data(), fields.size()), error);
+    if (end == std::string_view::npos) return error = beast_http::error::need_more, 0;
+    put(boost::asio::buffer(with_carriage_returns(fields)), error);
+    return end;
+  }
   void on_request_impl(beast_http::verb, View, View, int, error_code&) override {}
   void on_response_impl(int code, View, int, error_code&) override { response.status = code; }
   void on_field_impl(beast_http::field name, View as_sent, View value, error_code&) override {
@@ -75,6 +154,7 @@ class ResponseParser::Reader final : public beast_http::basic_parser<false> {
 
   std::size_t max_body_;
   const std::string& wanted_header_;  // the parser's
+  bool has_status_line_ = false;
 };
 
 ResponseParser::ResponseParser(std::size_t max_body, bool head_only, std::string wanted_header)
@@ -96,8 +176,7 @@ result<std::size_t> ResponseParser::take_in(std::string_view bytes) {
   std::size_t used = 0;
   while (used < bytes.size() && !done()) {
     error_code error;
-    const std::size_t n =
-        reader_->put(boost::asio::const_buffer(bytes.data() + used, bytes.size() - used), error);
+    const std::size_t n = reader_->take(bytes.substr(used), error);
     used += n;
     if (reader_->too_large) {
       return fail(ErrorKind::bad_reply, "response larger than " + std::to_string(max_body_) +

@@ -2,8 +2,9 @@
 // The bytes of an HTTP/1.1 answer to a Response. Pure: no socket. Beast's parser stays behind
 // response_parser.cpp.
 //
-// RFC 9112; interim answers (1xx) are passed over; a body without a length ends with the
-// connection.
+// RFC 9112, with what Go's client takes, too: a status line without a reason, and line feeds alone
+// in a head. What has two ends (two lengths, a length and chunks) is refused. Interim answers
+// (1xx) are passed over; a body without a length ends with the connection.
 
 #include <cstddef>
 #include <cstdint>

@@ -98,6 +98,92 @@ TEST_CASE("what is no HTTP answer is a bad reply") {
   }
 }
 
+TEST_CASE("a status line is what Go's client takes for one") {
+  for (const char* line :
+       {"HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 200 OK", "HTTP/1.1  200 OK", "HTTP/1.0 200 OK",
+        "HTTP/1.0 200", "HTTP/1.2 200 OK", "HTTP/1.1 200 Sch\xf6n \t gut"}) {
+    CAPTURE(line);
+    for (const std::size_t step : {1u, 3u, 1000u})
+      for (const std::string end : {"\r\n", "\n"})
+        CHECK(told(line + end + "content-LENGTH: 2\r\n\r\n{}", step) == "200 {}");
+  }
+  for (const std::string line : {"HTTP/1.1 20",
+                                 "HTTP/1.1 2000",
+                                 "HTTP/1.1 20x",
+                                 "HTTP/1.1200 OK",
+                                 "HTTP/1.1\t200 OK",
+                                 "HTTP/1.1 200\tOK",
+                                 "HTTP/1.1 -20 OK",
+                                 "HTTP/1.1 000 OK",
+                                 "HTTP/1.1 099",
+                                 "HTTP/1.1",
+                                 "HTTP/1.1 ",
+                                 "HTTP/1. 200",
+                                 "HTTP/1.x 200",
+                                 "HTTP/1.11 200",
+                                 "HTTP/2.0 200 OK",
+                                 "HTTP/0.9 200 OK",
+                                 "HTTP 200 OK",
+                                 "http/1.1 200 OK",
+                                 " HTTP/1.1 200 OK",
+                                 "",
+                                 "HTTP/1.1 200 OK\rX: y",
+                                 "HTTP/1.1 200 OK\r",
+                                 "HTTP/1.1 200 O\x01K",
+                                 "HTTP/1.1 200 O\x7fK",
+                                 "ICY 200 OK"}) {
+    CAPTURE(line);
+    for (const std::size_t step : {1u, 1000u})
+      CHECK(told(line + "\r\nContent-Length: 2\r\n\r\n{}", step).starts_with("not an HTTP answer"));
+  }
+  // What it is not is told before its end, and an endless one has an end.
+  CHECK(told("HTTQ", 1).starts_with("not an HTTP answer"));
+  CHECK(told("HTTP/1.1 200 " + std::string(20000, 'x'), 1) == "the answer's header is too large");
+}
+
+TEST_CASE("lines of a head may end with a line feed alone, in the middle of others, too") {
+  for (const std::size_t step : {1u, 2u, 7u, 1000u}) {
+    CAPTURE(step);
+    CHECK(told("HTTP/1.1 200 OK\nContent-Length: 5\n\nh\nl\r\n", step) == "200 h\nl\r\n");
+    CHECK(told("HTTP/1.1 200\n\nuntil\nthe end\n\n", step) == "200 until\nthe end\n\n");
+    CHECK(told("HTTP/1.1 200 OK\r\nA: b\nContent-Length: 2\r\nC: d\n\r\n{}", step) == "200 {}");
+    CHECK(told("HTTP/1.1 204\nA: b\r\n\n", step) == "204 ");
+    CHECK(told("HTTP/1.1 100\n\nHTTP/1.1 404\nTransfer-Encoding: chunked\n\n2\r\n{}\r\n0\r\n\r\n",
+               step) == "404 {}");
+    // Folded lines are one.
+    const auto folded = parse(
+        "HTTP/1.1 200\nContent-Type: application/json;\n  charset=utf-8\nContent-Length: 0\n\n",
+        step);
+    REQUIRE(folded);
+    CHECK(folded->content_type == "application/json; charset=utf-8");
+  }
+  // The bounds are the same.
+  std::string many = "HTTP/1.1 200 OK\n";
+  while (many.size() < 20000) many += "A: b\n";
+  for (const std::size_t step : {1u, 100u, 30000u})
+    CHECK(told(many + "\n", step) == "the answer's header is too large");
+}
+
+TEST_CASE("an answer with two ends is refused") {
+  for (const std::string_view fields :
+       {"Content-Length: 2\r\nContent-Length: 3", "Content-Length: 2\nContent-Length: 3",
+        "Content-Length: 2, 3", "Content-Length: +2",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\nContent-Length: 2",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Content-Length : 2",
+        "A: b\rContent-Length: 2", " Content-Length: 2", ": 2", "no colon"}) {
+    CAPTURE(fields);
+    for (const std::string end : {"\r\n", "\n"})
+      for (const std::size_t step : {1u, 1000u})
+        CHECK(
+            told("HTTP/1.1 200 OK" + end + std::string(fields) + end + end + "{}\n0\r\n\r\n", step)
+                .starts_with("not an HTTP answer"));
+  }
+  CHECK(told("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\n\n{}") == "200 {}");
+  // The lines of chunks end as they should: what lies between may read them otherwise.
+  CHECK(told("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\n{}\n0\n\n") == "cut off");
+}
+
 TEST_CASE("the header's fields that matter are kept") {
   const auto response = parse(
       "HTTP/1.1 429 Too Many\r\nRetry-After: 4\r\ncontent-type: "
