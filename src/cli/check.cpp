@@ -11,6 +11,7 @@
 #include "config/scalars.hpp"
 #include "delivery/files.hpp"
 #include "http/client.hpp"
+#include "process/pid_file.hpp"
 
 namespace keybearer::cli {
 namespace {
@@ -78,6 +79,12 @@ int check(const CheckOptions& options) {
       if (possible) continue;
       problems.push_back({sink.place, "auto_auth.sink.path: " + possible.error().text});
       code = kCantWrite;
+    }
+    if (const std::string& path = loaded->config.pid_file; !path.empty()) {
+      if (const auto good = PidFile::check(path, program_user(loaded->config)); !good) {
+        problems.push_back({{}, "pid_file: " + good.error().text});
+        code = kConfig;
+      }
     }
   }
   print_problems(problems);

@@ -15,7 +15,7 @@ int run_job(const config::Input& input, config::Config loaded, Mode mode) {
   const config::Config& config = *(*rendering)->config;
   PidFile pid_file;
   if (!config.pid_file.empty()) {
-    auto written = PidFile::write(config.pid_file);
+    auto written = PidFile::write(config.pid_file, program_user(config));
     if (!written) {
       print_problem("pid_file", written.error().text);
       return kConfig;

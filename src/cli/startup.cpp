@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "agent/settings.hpp"
 #include "agent/state_keeper.hpp"
@@ -49,13 +50,16 @@ std::vector<config::Problem> server_problems(const config::Config& config) {
          "vault.address: " + (shown ? config::escaped(address) + ": " : "") + url.error().text});
   }
   const auto there = [](const std::string& path) {  // else it is complained of already
-    return path.empty() || access(path.c_str(), R_OK) == 0;
+    std::error_code none;
+    return path.empty() ||
+           (access(path.c_str(), R_OK) == 0 && std::filesystem::is_regular_file(path, none));
   };
+  std::error_code none;
   const bool files = !(vault.ca_cert + vault.ca_cert_bytes + vault.ca_path + vault.client_cert +
                        vault.tls_server_name)
                           .empty() &&
-                     there(vault.ca_cert) && there(vault.ca_path) && there(vault.client_cert) &&
-                     there(vault.client_key);
+                     there(vault.ca_cert) && there(vault.client_cert) && there(vault.client_key) &&
+                     (vault.ca_path.empty() || std::filesystem::is_directory(vault.ca_path, none));
   if (problems.empty() && https && files) {
     if (const auto good = http::check_tls_files(client_options(config)); !good) {
       const std::string& text = good.error().text;  // "vault.ca_cert PATH: ..."
@@ -189,6 +193,10 @@ std::vector<config::Problem> child_problems(const config::Config& config) {
                         "name a file"});
   }
   return problems;
+}
+
+Recipient program_user(const config::Config& config) {
+  return owner_of(config.exec.user, config.exec.group).value_or(Recipient{});
 }
 
 int open_log(const config::Config& config, log::Level default_level, Lifetime lifetime) {

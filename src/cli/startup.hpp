@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "agent/agent.hpp"
+#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "config/load.hpp"
 #include "render/renderer.hpp"
@@ -36,6 +37,8 @@ void print_problem(const std::string& key, const std::string& text);
 [[nodiscard]] Reloaded load_again(const config::Input& input, bool with_child);
 // What only a run with a child minds.
 [[nodiscard]] std::vector<config::Problem> child_problems(const config::Config& config);
+// Of `exec`: may own the pid file's directory, too.
+[[nodiscard]] Recipient program_user(const config::Config& config);
 
 // A daemon, or a command that ends by itself: its log is text, unless the configuration or
 // --log-format says otherwise.

@@ -1,12 +1,14 @@
 #pragma once
 // A pid file that tells whether its process lives: it stays locked, so a stale one is replaced and
-// a live one refused.
+// a live one refused. Written where no other user could replace it, and over nothing of theirs (rule
+// R10).
 
 #include <sys/types.h>
 
 #include <optional>
 #include <string>
 
+#include "base/directory.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
 
@@ -19,11 +21,16 @@ class PidFile {
   PidFile& operator=(PidFile&&) noexcept = default;
   ~PidFile();  // removes the file
 
-  // Error kind config: held by a live process, or can't be written.
-  [[nodiscard]] static result<PidFile> write(const std::string& path);
+  // `trusted` may own it and its directory, beside us and root. Error kind config: held by a live
+  // process, or can't be written.
+  [[nodiscard]] static result<PidFile> write(const std::string& path,
+                                             const Recipient& trusted = {});
+  // Could it be written there? Nothing is made.
+  [[nodiscard]] static result<> check(const std::string& path, const Recipient& trusted);
 
  private:
-  std::string path_;
+  UniqueFd directory_;
+  std::string name_;
   UniqueFd fd_;
 };
 
