@@ -32,19 +32,24 @@ void require_at_most(const LocationOf& location, const std::string& low, Duratio
        low + ": " + shown(of_low, least) + " is more than " + high + ", " + shown(of_high, most)});
 }
 
-void readable(const std::string& path, const std::string& key, const SourceLocation& place,
-              Problems& problems) {
-  if (path.empty() || access(path.c_str(), R_OK) == 0) return;
-  problems.push_back({place, key + ": " + escaped(path) + ": " + strerrordesc_np(errno)});
+enum class Expected { directory, file, file_or_pipe };
+
+// Why it can't be read; "" when it can be.
+std::string why_unreadable(const std::string& path, Expected expected) {
+  if (path.empty()) return "";
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0 || access(path.c_str(), R_OK) != 0)
+    return strerrordesc_np(errno);
+  const bool directory = S_ISDIR(info.st_mode);
+  if (expected == Expected::directory) return directory ? "" : "not a directory";
+  if (directory) return "is a directory; expected a file";
+  return expected == Expected::file && !S_ISREG(info.st_mode) ? "not a regular file" : "";
 }
 
-void readable_file(const std::string& path, const std::string& key, const SourceLocation& place,
-                   Problems& problems) {
-  std::error_code none;
-  if (!path.empty() && std::filesystem::is_directory(path, none))
-    problems.push_back({place, key + ": " + escaped(path) + ": is a directory; expected a file"});
-  else
-    readable(path, key, place, problems);
+void readable(const std::string& path, Expected expected, const std::string& key,
+              const SourceLocation& place, Problems& problems) {
+  if (const auto why = why_unreadable(path, expected); !why.empty())
+    problems.push_back({place, key + ": " + escaped(path) + ": " + why});
 }
 
 void no_control(const std::string& text, const std::string& key, const LocationOf& place,
@@ -124,10 +129,11 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
       check_choice(key, name, m.text(key.name), place_of, problems);
     if (key.type != MethodKey::Type::file) continue;
     const std::string& path = m.text(key.name);
-    if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
-    const int why = errno;
-    problems.push_back({place_of(name), name + ": " + escaped(path) + ": " + strerrordesc_np(why) +
-                                            (why == ENOENT ? removal_hint(m, key.name) : "")});
+    const auto why = why_unreadable(path, Expected::file);
+    if (why.empty()) continue;
+    const bool gone = access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+    problems.push_back({place_of(name), name + ": " + escaped(path) + ": " + why +
+                                            (gone ? removal_hint(m, key.name) : "")});
   }
 }
 
@@ -140,10 +146,10 @@ void check_vault(const Vault& vault, const LocationOf& place_of, Problems& probl
   }
   const std::pair<const char*, const std::string&> files[] = {
       {"vault.ca_cert", vault.ca_cert},
-      {"vault.ca_path", vault.ca_path},
       {"vault.client_cert", vault.client_cert},
       {"vault.client_key", vault.client_key}};
-  for (const auto& [key, path] : files) readable(path, key, place(key), problems);
+  for (const auto& [key, path] : files) readable(path, Expected::file, key, place(key), problems);
+  readable(vault.ca_path, Expected::directory, "vault.ca_path", place("vault.ca_path"), problems);
   no_control(vault.vault_namespace, "vault.namespace", place, problems);
   require_at_most(place_of, "vault.retry.min_backoff", vault.retry.min_backoff,
                   "vault.retry.max_backoff", vault.retry.max_backoff, problems);
@@ -163,7 +169,7 @@ void check_environment(const Config& config, Problems& problems) {
           {place, key + ": a reserved name; set exec.allow_reserved_env = true if you mean it"});
     }
     if (!names.insert(variable.name).second) problems.push_back({place, key + ": set twice"});
-    readable_file(variable.value.source, key + ".source", place, problems);
+    readable(variable.value.source, Expected::file_or_pipe, key + ".source", place, problems);
   }
 }
 
@@ -171,7 +177,7 @@ void check_templates(const Config& config, Scope scope, Problems& problems) {
   for (const Template& t : config.templates) {
     if (!t.enabled) continue;
     const SourceLocation& place = t.place;
-    readable_file(t.source, "template.source", place, problems);
+    readable(t.source, Expected::file_or_pipe, "template.source", place, problems);
     if (t.destination == "-" && !scope.files_only && !config.exec.command.argv.empty()) {
       problems.push_back({place,
                           "template.destination: \"-\" is standard output, which is the "

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <filesystem>
 
 #include "http/openssl.hpp"
 
@@ -29,8 +30,10 @@ struct Freed {
 using Bio = std::unique_ptr<BIO, Freed<BIO, BIO_free_all>>;
 using Certificate = std::unique_ptr<X509, Freed<X509, X509_free>>;
 
-result<> for_key(bool done, std::string_view key, const std::string& value) {
-  return checked(done, std::string(key) + " " + value, Reason::tls_files);
+result<> refused(std::string_view key, const std::string& path, const char* why) {
+  return std::unexpected(Error{.kind = ErrorKind::tls,
+                               .text = std::string(key) + " " + path + ": " + why,
+                               .reason = Reason::tls_files});
 }
 
 bool exists(const std::string& path) {
@@ -88,14 +91,40 @@ result<> obey_revocations(X509_STORE* store, bool directory) {
       "revocation lists");
 }
 
+// "5ed36f99.0", "5ed36f99.r0": what X509_LOOKUP_hash_dir(3) opens.
+bool is_hashed(std::string_view name) {
+  constexpr std::size_t kDigits = 8;
+  const auto digits = name.substr(0, kDigits);
+  if (digits.size() != kDigits || digits.find_first_not_of("0123456789abcdef") != digits.npos)
+    return false;
+  auto rest = name.substr(kDigits);
+  if (!rest.starts_with('.')) return false;
+  rest.remove_prefix(rest.starts_with(".r") ? 2 : 1);
+  return !rest.empty() && rest.find_first_not_of("0123456789") == rest.npos;
+}
+
+// Its files are read when a certificate is verified.
+result<> check_authority_directory(const std::string& directory) {
+  std::error_code none;
+  if (!std::filesystem::is_directory(directory, none) && exists(directory))
+    return refused("vault.ca_path", directory, "not a directory");
+  for (const auto& entry : std::filesystem::directory_iterator(directory, none)) {
+    if (!is_hashed(entry.path().filename().string()) || entry.is_directory(none)) continue;
+    if (auto good = refuse_irregular("vault.ca_path", entry.path().string()); !good) return good;
+  }
+  return {};
+}
+
 result<> load_authorities(SSL_CTX* context, const ClientOptions& options) {
   const std::string &file = options.ca_cert, &directory = options.ca_path;
   if (!file.empty()) {
+    if (auto good = refuse_irregular("vault.ca_cert", file); !good) return good;
     const bool done = SSL_CTX_load_verify_file(context, file.c_str()) == 1;
     if (auto good = for_key(done, "vault.ca_cert", file); !good) return good;
   }
   if (!directory.empty()) {
     if (auto good = for_key(exists(directory), "vault.ca_path", directory); !good) return good;
+    if (auto good = check_authority_directory(directory); !good) return good;
     const bool done = SSL_CTX_load_verify_dir(context, directory.c_str()) == 1;
     if (auto good = for_key(done, "vault.ca_path", directory); !good) return good;
   }
@@ -118,6 +147,8 @@ int no_pass_phrase(char*, int, int, void* asked) {
 result<> load_client_certificate(SSL_CTX* context, const ClientOptions& options) {
   const std::string &file = options.client_cert, &key = options.client_key;
   if (file.empty()) return {};
+  if (auto good = refuse_irregular("vault.client_cert", file); !good) return good;
+  if (auto good = refuse_irregular("vault.client_key", key); !good) return good;
   bool has_pass_phrase = false;
   SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
   SSL_CTX_set_default_passwd_cb_userdata(context, &has_pass_phrase);
@@ -140,6 +171,17 @@ result<> load_client_certificate(SSL_CTX* context, const ClientOptions& options)
 }
 
 }  // namespace
+
+result<> for_key(bool done, std::string_view key, const std::string& value) {
+  return checked(done, std::string(key) + " " + value, Reason::tls_files);
+}
+
+result<> refuse_irregular(std::string_view key, const std::string& path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return {};
+  return refused(key, path,
+                 S_ISDIR(info.st_mode) ? "is a directory; expected a file" : "not a regular file");
+}
 
 result<SslContext> make_ssl_context(const ClientOptions& options) {
   SslContext made(SSL_CTX_new(TLS_client_method()));

@@ -22,10 +22,6 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-result<> for_key(bool done, std::string_view key, const std::string& value) {
-  return checked(done, std::string(key) + " " + value, Reason::tls_files);
-}
-
 // Asked when a key has a pass phrase: nobody is.
 int no_pass_phrase(char*, int, int, void*) {
   return -1;
@@ -77,6 +73,13 @@ result<SslContext> make_context(const TlsServerOptions& options) {
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
   const std::string &cert = options.cert_file, &key = options.key_file;
+  const std::pair<const char*, const std::string&> files[] = {
+      {"tls_cert_file", cert},
+      {"tls_key_file", key},
+      {"tls_client_ca_file", options.client_ca_file},
+      {"tls_crl_file", options.crl_file}};
+  for (const auto& [name, path] : files)
+    if (auto good = refuse_irregular(name, path); !good) return failed(good);
   const bool has_cert = SSL_CTX_use_certificate_chain_file(context, cert.c_str()) == 1;
   if (auto good = for_key(has_cert, "tls_cert_file", cert); !good) return failed(good);
   const bool has_key = SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) == 1;

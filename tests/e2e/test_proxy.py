@@ -600,6 +600,7 @@ def test_46_no_cors(front, stub):
     ('address = "8200"', "bad address"), ('address = "example.com:8200"', "bad address"), ('type = "unix"', "required"),
     ('tls_require_and_verify_client_cert = true\ntls_cert_file = "a"\ntls_key_file = "b"', "needs tls_client_ca_file"),
     ('tls_cert_file = "/no/c"\ntls_key_file = "/no/k"', "listener.tls_cert_file /no/c: No such file or directory"),
+    ('tls_cert_file = "/dev/zero"\ntls_key_file = "/no/k"', "listener.tls_cert_file /dev/zero: not a regular file"),
     ('tls_cert_file = "/etc/hostname"\ntls_key_file = "/no/k"', "listener.tls_cert_file /etc/hostname: no start line"),
     ('tls_cert_file = "a"', "go together"), ('allow = ["kv/x"]', "expected a method and a path"), ('allow_uids = [1]', "is for a unix socket"),
     ('role = "other"', "expected one of"), ('max_conections = 3', "did you mean"), ('allow = ["get kv/x"]', "no such method"),

@@ -112,6 +112,26 @@ def test_pins_of_the_server(s):
     assert code == EX_UNAVAILABLE and "vault.tls_pin_sha256" in said and right in said
 
 
+PIPES = {"ca_cert": ('ca_cert = "pipe"', ""), "client_cert": ('client_cert = "pipe"\nclient_key = "pipe"', ""), "ca_path": ('ca_path = "dir"', ""),
+         "secret_id_file_path": ("", ""), "tls_cert_file": ("", '[[listener]]\naddress = "127.0.0.1:0"\ntls_cert_file = "pipe"\ntls_key_file = "pipe"\n'),
+         "key_file": ("", '[state]\npath = "state/x"\nkey_file = "pipe"\n'), "pid_file": ("", "")}
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("key", PIPES)
+def test_a_pipe_in_the_place_of_a_file_is_an_error_at_once(s, key, command):
+    os.mkfifo(s.path("pipe"))
+    s.write("dir/5ed36f99.0", "x")
+    os.unlink(s.path("dir/5ed36f99.0"))
+    os.mkfifo(s.path("dir/5ed36f99.0"))
+    vault, more = PIPES[key]
+    text = toml(LOGIN).replace("@addr@", "https://127.0.0.1:1").replace('role_id_file_path = "boot/role-id"', 'role_id = "r"')
+    text = text.replace("boot/secret-id", "pipe" if key == "secret_id_file_path" else "agent.toml").replace("[vault]", f"[vault]\n{vault}")
+    top = 'pid_file = "pipe"\n' if key == "pid_file" else ""
+    agent = s.start(command, "-c", s.config(top + text + more + "[exec]\ncommand = [\"true\"]\n"))
+    assert agent.wait_exit(5) == EX_CONFIG and f"{key}" in agent.stderr and "not a regular file" in agent.stderr, agent.stderr
+
+
 @pytest.mark.parametrize("key", ["template", "log_file", "configuration"])
 def test_a_pipe_without_a_writer_holds_up_no_reload(s, key):
     """What is a pipe by then is told of at once, and SIGTERM is obeyed as ever."""

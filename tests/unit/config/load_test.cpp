@@ -147,6 +147,15 @@ TEST_CASE("a rule over several keys is broken at the key that breaks it") {
   const std::string said = fixture.problems(kToken);
   CHECK(said.contains("environment VAULT_CACERT: vault.ca_cert: /nope: No such file"));
   CHECK(said.contains("environment VAULT_CLIENT_TIMEOUT: vault.timeout: must be"));
+  fixture.env = {{"VAULT_CACERT", "/dev/null"},
+                 {"VAULT_CLIENT_CERT", "/"},
+                 {"VAULT_CLIENT_KEY", "/dev/zero"},
+                 {"VAULT_CAPATH", "/etc/passwd"}};
+  const std::string kinds = fixture.problems(kToken);
+  CHECK(kinds.contains("vault.ca_cert: /dev/null: not a regular file"));
+  CHECK(kinds.contains("vault.client_cert: /: is a directory; expected a file"));
+  CHECK(kinds.contains("vault.client_key: /dev/zero: not a regular file"));
+  CHECK(kinds.contains("vault.ca_path: /etc/passwd: not a directory"));
 }
 
 TEST_CASE("a secret has one table for each version and each way to write it") {

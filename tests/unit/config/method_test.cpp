@@ -147,6 +147,8 @@ TEST_CASE("how to log in is chosen by flags, then by the file, then by the envir
        ""},
       {"", {}, {{"token-file", "F"}, {"role-id-file", "F"}}, "", "--token-file excludes"},
       {"", {}, {{"token-file", "F.missing"}}, "", "No such file"},
+      {"", {}, {{"token-file", "/dev/null"}}, "", "not a regular file"},
+      {"", {}, {{"token-file", "/"}}, "", "is a directory"},
       {"type = 'approle'\nrole_id = 'r'\nsecret_id = 's'",
        {{"VAULT_TOKEN", "t"}},
        {},

@@ -3,6 +3,7 @@
 #include "http/tls_server.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <boost/asio/ssl.hpp>
 #include <filesystem>
@@ -166,6 +167,7 @@ TEST_CASE("each file that can't be used is named by its key") {
   all.make("other", "DNS:localhost");
   all.lock("server");
   std::ofstream(all.path("garbage")) << "no PEM";
+  REQUIRE(mkfifo(all.path("pipe").c_str(), 0600) == 0);
   const struct {
     std::string cert, key, ca, crl, said;
   } rows[] = {
@@ -180,6 +182,13 @@ TEST_CASE("each file that can't be used is named by its key") {
       {"server.pem", "server.key", "garbage", "", "tls_client_ca_file " + all.path("garbage")},
       {"server.pem", "server.key", "ca.pem", "none", "tls_crl_file " + all.path("none")},
       {"server.pem", "server.key", "ca.pem", "garbage", "tls_crl_file " + all.path("garbage")},
+      // Nobody writes into it: to open it would be to wait.
+      {"pipe", "server.key", "", "", "tls_cert_file " + all.path("pipe") + ": not a regular file"},
+      {"server.pem", "pipe", "", "", "tls_key_file " + all.path("pipe") + ": not a regular file"},
+      {"server.pem", "server.key", "pipe", "",
+       "tls_client_ca_file " + all.path("pipe") + ": not a"},
+      {"server.pem", "server.key", "ca.pem", "pipe",
+       "tls_crl_file " + all.path("pipe") + ": not a"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.said);

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <boost/asio/ssl.hpp>
 #include <fstream>
@@ -235,6 +236,37 @@ TEST_CASE("files that can't be read are named") {
   fixture.options.client_cert = fixture.certificates.path("server.pem");
   fixture.options.client_key = fixture.certificates.path("ca.pem");
   CHECK(fixture.told("localhost").find("vault.client_key") != std::string::npos);
+}
+
+TEST_CASE("what is no file is not opened: a pipe would hold all of us") {
+  const Certificates all;
+  const std::string pipe = all.path("pipe"), directory = all.path("directory");
+  const std::string hashed = directory + "/5ed36f99.r0";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  REQUIRE(std::filesystem::create_directory(directory));
+  REQUIRE(mkfifo((directory + "/README").c_str(), 0600) == 0);  // nobody opens that
+  const std::string good = all.path("ca.pem"), key = all.path("ca.key");
+  const auto told = [](const std::string& ca_cert, const std::string& ca_path,
+                       const std::string& cert = {}, const std::string& cert_key = {}) {
+    http::ClientOptions options;
+    options.ca_cert = ca_cert;
+    options.ca_path = ca_path;
+    options.client_cert = cert;
+    options.client_key = cert_key;
+    const auto ready = http::check_tls_files(options);
+    CHECK((ready || ready.error().reason == Reason::tls_files));
+    return ready ? "" : ready.error().text;
+  };
+  CHECK(told(good, "", good, key) == "");
+  CHECK(told(pipe, "") == "vault.ca_cert " + pipe + ": not a regular file");
+  CHECK(told("/dev/zero", "") == "vault.ca_cert /dev/zero: not a regular file");
+  CHECK(told(directory, "") == "vault.ca_cert " + directory + ": is a directory; expected a file");
+  CHECK(told(good, "", pipe, key) == "vault.client_cert " + pipe + ": not a regular file");
+  CHECK(told(good, "", good, pipe) == "vault.client_key " + pipe + ": not a regular file");
+  CHECK(told("", good) == "vault.ca_path " + good + ": not a directory");
+  CHECK(told("", directory) == "");
+  REQUIRE(mkfifo(hashed.c_str(), 0600) == 0);
+  CHECK(told("", directory) == "vault.ca_path " + hashed + ": not a regular file");
 }
 
 TEST_CASE("old TLS versions are refused") {
