@@ -1,7 +1,10 @@
 #include "config/files_in_use.hpp"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,13 +24,25 @@ class Files {
 
   // Any number may read one file.
   void read(const std::string& path, const std::string& role) {
-    if (is_file(path)) users_.try_emplace(identity_of(path), role);
+    if (is_file(path)) note(path, role);
   }
+  // `in_place`: what is there gets another content, and with it what has other names for it.
   void written(const std::string& path, const std::string& role, const std::string& key,
-               const SourceLocation& place) {
+               const SourceLocation& place, bool in_place = false) {
     if (!is_file(path)) return;
-    const auto [at, fresh] = users_.try_emplace(identity_of(path), role);
-    if (!fresh) problems_.push_back({place, key + ": " + escaped(path) + " " + at->second});
+    const auto inode = in_place ? inode_of(path) : std::nullopt;
+    const auto same = inode ? by_inode_.find(*inode) : by_inode_.end();
+    const auto there = users_.find(identity_of(path));
+    const auto* const user = there != users_.end()     ? &there->second
+                             : same != by_inode_.end() ? &same->second
+                                                       : nullptr;
+    if (user != nullptr) problems_.push_back({place, key + ": " + escaped(path) + " " + *user});
+    note(path, role);
+  }
+  // A file that is kept beside that one, named like it.
+  void written_beside(const std::string& path, const char* suffix, const std::string& role,
+                      const std::string& key, const SourceLocation& place) {
+    if (is_file(path)) written(identity_of(path) + suffix, role, key, place);
   }
 
  private:
@@ -44,8 +59,21 @@ class Files {
     return directory + '/' + whole.filename().string();
   }
 
+  using Inode = std::pair<dev_t, ino_t>;
+  static std::optional<Inode> inode_of(const std::string& path) {
+    struct stat info{};
+    if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    return Inode{info.st_dev, info.st_ino};
+  }
+  // The first is the one that is told of.
+  void note(const std::string& path, const std::string& role) {
+    users_.try_emplace(identity_of(path), role);
+    if (const auto inode = inode_of(path)) by_inode_.try_emplace(*inode, role);
+  }
+
   std::vector<Problem>& problems_;
   std::map<std::string, std::string> users_;        // by identity: who it is
+  std::map<Inode, std::string> by_inode_;           // of those that are there
   std::map<std::string, std::string> directories_;  // as it is written: without links
 };
 
@@ -72,15 +100,24 @@ void check_files_in_use(const Config& config, std::vector<Problem>& problems) {
   read_by_login(config, false, files);
   files.read(config.state.key_file, "is state.key_file");
 
-  files.written(config.state.path, "is state.path", "state.path", config.state.place);
-  files.written(config.log_file, "is the log_file", "log_file", {});
+  const SourceLocation& state = config.state.place;
+  files.written(config.state.path, "is state.path", "state.path", state);
+  for (const char* suffix : {".counter", ".lock", ".refused"})
+    files.written_beside(config.state.path, suffix, "is kept beside state.path", "state.path",
+                         state);
+  files.written(config.log_file, "is the log_file", "log_file", {}, true);
   files.written(config.pid_file, "is the pid_file", "pid_file", {});
   files.read(config.exec.stdout_path, "is exec.stdout");  // one may be both, and the log
   files.read(config.exec.stderr_path, "is exec.stderr");
   for (const Template& t : config.templates)
     if (t.enabled)
       files.written(t.destination, "is a template's destination, at " + t.place.text(),
-                    "template.destination", t.place);
+                    "template.destination", t.place, t.in_place);
+  // The same whichever comes first: after all destinations.
+  for (const Template& t : config.templates)
+    if (t.enabled && t.backup)
+      files.written_beside(t.destination, ".bak", "is a template's backup, at " + t.place.text(),
+                           "template.backup", t.place);
   read_by_login(config, true, files);
   for (const Sink& sink : config.auto_auth.sinks)
     files.written(sink.path, "has a sink already, at " + sink.place.text(), "auto_auth.sink.path",
