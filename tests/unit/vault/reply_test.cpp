@@ -322,6 +322,46 @@ TEST_CASE("what a look-up tells of a token") {
   CHECK(auth->token->reveal() == "hvs.T");
 }
 
+TEST_CASE("half of a look-up's answer is none: a token without a time would be taken for endless") {
+  const auto told = [](std::string_view body) -> std::string {
+    const auto reply = parse(200, body);
+    if (!reply) return "no reply: " + reply.error().text;
+    const auto auth = parse_lookup(*reply, std::make_shared<const Secret>("hvs.T"));
+    if (auth)
+      return std::to_string(duration_cast<std::chrono::seconds>(auth->ttl).count()) +
+             (auth->renewable ? " renewable" : "");
+    CHECK(auth.error().kind == ErrorKind::bad_reply);
+    return auth.error().text;
+  };
+  constexpr const char* kNoTtl = "an answer without the token's ttl";
+  constexpr const char* kWrong = "an answer in which ttl has a wrong type";
+  for (const std::string_view body :
+       {R"({"data":{"renewable":true,"policies":["app"]}})", R"({"data":{"ttl":null}})",
+        R"({"data":{}})", R"({"data":null})", R"({})", R"({"data":[]})", R"({"data":"x"})",
+        R"({"ttl":3600})", R"({"auth":{"ttl":3600}})", R"({"data":{"data":{"ttl":3600}}})"}) {
+    CAPTURE(body);
+    CHECK(told(body) == kNoTtl);
+  }
+  for (const std::string_view ttl :
+       {R"("768h")", R"("3600")", R"("")", "1.5", "1e3", "true", "[]", "{}", "[3600]"}) {
+    CAPTURE(ttl);
+    CHECK(told(R"({"data":{"renewable":true,"ttl":)" + std::string(ttl) + "}}") == kWrong);
+  }
+  const std::pair<const char*, const char*> times[] = {
+      {"0", "0 renewable"},  // root: it has no end
+      {"-1", "1 renewable"},
+      {"-99999999999999999999", "1 renewable"},
+      {"9223372036854775807", "3162240000 renewable"},
+      {"99999999999999999999999", "3162240000 renewable"},
+  };
+  for (const auto& [ttl, says] : times)
+    CHECK(told(R"({"data":{"renewable":true,"ttl":)" + std::string(ttl) + "}}") == says);
+  CHECK(told(R"({"data":{"ttl":60}})") == "60");  // never said to be renewable
+  CHECK(told(R"({"data":{"ttl":60,"renewable":null}})") == "60");
+  CHECK(told(R"({"data":{"ttl":60,"renewable":"true"}})") ==
+        "an answer in which renewable has a wrong type");
+}
+
 TEST_CASE("what a mount is") {
   const auto mount = [](std::string_view body) { return parse_mount(*parse(200, body)); };
   CHECK(mount(R"({"data":{"path":"secret/","type":"kv","options":{"version":"2"}}})")->kv_version ==
