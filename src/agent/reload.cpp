@@ -50,17 +50,22 @@ ReloadReport reload(const ReloadTargets& targets) {
   (*loaded)->config = in_force(old, read);
   const config::Config& now = *(*loaded)->config;
   bool other_server = false;
+  std::vector<std::string> told;  // what changed, each table of a list by its name
   for (const config::SectionDiff& section : config::diff(old, *read)) {
     if (section.effect == config::Effect::same) continue;
     other_server = other_server || section.name == "vault";
     (section.effect == config::Effect::live ? report.changed : report.needs_restart)
         .emplace_back(section.name);
+    if (section.effect != config::Effect::live) continue;
+    told.push_back(std::string(section.name) +
+                   (section.entries.empty() ? "" : " (" + joined(section.entries) + ")"));
   }
   // A template's own file may have changed where no key has.
   const auto& known = targets.delivery.rendering().renderer.sources();
   for (const auto& [path, text] : (*loaded)->renderer.sources()) {
     const auto before = known.find(path);
-    if (before != known.end() && before->second != text) report.changed.push_back(path);
+    if (before != known.end() && before->second != text)
+      report.changed.push_back(path), told.push_back(path);
   }
   const auto reject = [&](const config::SourceLocation& place, const std::string& why) {
     report.problems.push_back({place, why});
@@ -97,7 +102,7 @@ ReloadReport reload(const ReloadTargets& targets) {
   targets.delivery.replace(std::move(*loaded));
   report.applied = true;
   log::info("config.reloaded", "configuration and templates read again",
-            {{"changed", report.changed.empty() ? "nothing" : joined(report.changed)}});
+            {{"changed", told.empty() ? "nothing" : joined(told)}});
   if (!report.needs_restart.empty()) {
     log::warn("config.needs_restart", "changed, but a restart of keybearer is needed for it",
               {{"keys", joined(report.needs_restart)}});

@@ -1,6 +1,7 @@
 #include "child/items.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/fingerprint.hpp"
 
@@ -13,6 +14,26 @@ void list(std::string& text, const std::string& entry, const char* separator) {
   if (!text.empty()) text += separator;
   text += entry;
 }
+
+struct Names {
+  std::string changed, added, removed;
+
+  void add(const Item* was, const Item* is) {
+    list(was == nullptr  ? added
+         : is == nullptr ? removed
+                         : changed,
+         (is != nullptr ? is : was)->name, ", ");
+  }
+  [[nodiscard]] std::string text() const {
+    std::string all;
+    for (const auto& [names, became] :
+         {std::pair<const std::string&, const char*>{changed, " changed"},
+          {added, " added"},
+          {removed, " removed"}})
+      if (!names.empty()) list(all, names + became, "; ");
+    return all;
+  }
+};
 
 // Calls f(was, is) for each item that differs; one of them is null for what came or went.
 template <class F>
@@ -40,6 +61,7 @@ std::uint64_t fingerprint_of(const Items& items) {
 
 Change difference(const Items& known, const Items& desired, int reload_signal) {
   Change change;
+  Names told, stale;
   for_each_difference(known, desired, [&](const Item* was, const Item* is) {
     const Item& item = is != nullptr ? *is : *was;
     const bool tells = item.action != Act::none;
@@ -49,10 +71,13 @@ Change difference(const Items& known, const Items& desired, int reload_signal) {
       if (std::ranges::find(change.signals, signal) == change.signals.end())
         change.signals.push_back(signal);
     }
-    list(tells ? change.names : change.stale_names, item.name, ", ");
+    (tells ? told : stale).add(was, is);
     std::string& why = tells ? change.why : change.stale_why;
-    if (why.find(item.why) == std::string::npos) list(why, item.why, "; ");
+    // What its secrets last did is no reason for what was taken out.
+    if (is != nullptr && why.find(item.why) == std::string::npos) list(why, item.why, "; ");
   });
+  change.names = told.text();
+  change.stale_names = stale.text();
   return change;
 }
 
@@ -68,7 +93,7 @@ Items known_after_signal(const Items& known, const Items& desired) {
 }
 
 std::string changed_text(const std::string& names, const std::string& why) {
-  return names + " changed" + (why.empty() ? "" : " (" + why + ")");
+  return names + (why.empty() ? "" : " (" + why + ")");
 }
 
 bool equal(const Items& one, const Items& other) {

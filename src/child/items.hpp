@@ -31,14 +31,15 @@ using Items = std::vector<Item>;  // each name once
 struct Change {
   config::OnChange::Action action = config::OnChange::Action::none;  // the strongest
   std::vector<int> signals;                                          // each once
-  std::string names, why;                                            // of what asks for an action
-  std::string stale_names, stale_why;                                // of the rest
+  // "DB_PASSWORD, DB_USER changed; config.ini removed" of what asks for an action; of the rest.
+  std::string names, why;
+  std::string stale_names, stale_why;
 };
 // Both sorted by name.
 [[nodiscard]] Change difference(const Items& known, const Items& desired, int reload_signal);
 // What the program knows after a signal: all but what it is not told of.
 [[nodiscard]] Items known_after_signal(const Items& known, const Items& desired);
-// "DB_PASSWORD, DB_USER changed (database/creds/app: lease ended)"
+// "DB_PASSWORD, DB_USER changed; config.ini removed (database/creds/app: lease ended)"
 [[nodiscard]] std::string changed_text(const std::string& names, const std::string& why);
 // The same items with the same values.
 [[nodiscard]] bool equal(const Items& one, const Items& other);

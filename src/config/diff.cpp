@@ -1,5 +1,7 @@
 #include "config/diff.hpp"
 
+#include <map>
+
 namespace keybearer::config {
 
 namespace {
@@ -7,6 +9,22 @@ namespace {
 bool same_but_namespace(Vault a, const Vault& b) {
   a.vault_namespace = b.vault_namespace;
   return a == b;
+}
+
+// What each table of a list became. Several of one name are one.
+template <class T>
+std::vector<std::string> entries(const std::vector<T>& before, const std::vector<T>& after,
+                                 std::string T::* name) {
+  std::map<std::string, std::pair<std::vector<T>, std::vector<T>>> all;
+  for (const T& each : before) all[each.*name].first.push_back(each);
+  for (const T& each : after) all[each.*name].second.push_back(each);
+  std::vector<std::string> out;
+  for (const auto& [of, both] : all) {
+    const auto& [was, is] = both;
+    if (was != is)
+      out.push_back(of + (was.empty() ? " added" : is.empty() ? " removed" : " changed"));
+  }
+  return out;
 }
 
 }  // namespace
@@ -17,6 +35,9 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
   };
   const auto live = [](std::string_view name, bool same) {
     return SectionDiff{name, same ? Effect::same : Effect::live};
+  };
+  const auto list = [](std::string_view name, const auto& was, const auto& is, auto named) {
+    return SectionDiff{name, was == is ? Effect::same : Effect::live, entries(was, is, named)};
   };
   return {
       // Taken once: the process's own identity and protection, and what decides how a run ends.
@@ -32,18 +53,19 @@ std::vector<SectionDiff> diff(const Config& a, const Config& b) {
       // Token, leases, mounts and state are all of it.
       once("vault.namespace", a.vault.vault_namespace == b.vault.vault_namespace),
       live("vault", same_but_namespace(a.vault, b.vault)),
-      live("auto_auth", a.auto_auth == b.auto_auth),
+      SectionDiff{"auto_auth", a.auto_auth == b.auto_auth ? Effect::same : Effect::live,
+                  entries(a.auto_auth.sinks, b.auto_auth.sinks, &Sink::path)},
       live("template_config", a.template_config == b.template_config),
       live("lease", a.lease == b.lease),
-      live("secret", a.secrets == b.secrets),
-      live("template", a.templates == b.templates),
-      live("env", a.env == b.env),
-      live("env_from", a.env_from == b.env_from),
+      list("secret", a.secrets, b.secrets, &SecretRule::path),
+      list("template", a.templates, b.templates, &Template::destination),
+      list("env", a.env, b.env, &EnvVar::name),
+      list("env_from", a.env_from, b.env_from, &EnvFrom::secret),
       live("exec", a.exec == b.exec && a.credential_variables == b.credential_variables),
       live("outage", a.outage == b.outage),
       live("metrics", a.metrics == b.metrics),
       once("control", a.control == b.control),
-      live("listener", a.listeners == b.listeners),
+      list("listener", a.listeners, b.listeners, &Listener::address),
       live("api_proxy", a.api_proxy == b.api_proxy),
       live("cache", a.cache == b.cache),
       once("state", a.state == b.state),

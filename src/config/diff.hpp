@@ -20,6 +20,8 @@ enum class Effect : std::uint8_t {
 struct SectionDiff {
   std::string_view name;  // of a table: "vault", "template"; of a key of the top level: "pid_file"
   Effect effect = Effect::same;
+  // "out/app.ini removed", of a list of tables.
+  std::vector<std::string> entries = {};
 };
 
 // All sections, always in the same order; "vault.namespace" is one of its own.

@@ -221,6 +221,25 @@ TEST_CASE("log_level follows") {
   CHECK(agent.finish() == 0);
 }
 
+TEST_CASE("what a reload adds and removes is not told of as changed") {
+  AgentFixture agent;
+  const auto with = [&](const char* file, const char* variable) {
+    return "[env]\n" + std::string(variable) +
+           " = \"x\"\n[exec]\ncommand = [\"app\"]\n[[template]]\ndestination = \"" +
+           agent.path(file) + "\"\ncontents = \"x\"\n";
+  };
+  agent.start(Mode::run, with("gone", "GONE"));
+  agent.io.advance(1s);
+  agent.configure(with("new", "NEW"));
+  agent.signal(SIGHUP);
+  agent.live(1min, 100ms);
+  CHECK(agent.lines("read again changed=\"template (" + agent.path("gone") + " removed, " +
+                    agent.path("new") + " added), env (GONE removed, NEW added)\"") == 1);
+  CHECK(agent.lines("restart: " + agent.path("new") + ", NEW added; " + agent.path("gone") +
+                    ", GONE removed") == 1);
+  CHECK(agent.finish() == 0);
+}
+
 TEST_CASE("a template whose file has another text is named as changed, and nothing else is") {
   AgentFixture agent;
   const std::string path = agent.path("source");

@@ -133,12 +133,27 @@ TEST_CASE("what came and what went are changes") {
   Items one = set(1);
   SUBCASE("came") {
     one.push_back({.name = "NEW", .fingerprint = 7});
-    CHECK(text(machine.desired(std::move(one), t0)) == "[restart: NEW changed] stop 15");
+    CHECK(text(machine.desired(std::move(one), t0)) == "[restart: NEW added] stop 15");
   }
   SUBCASE("went") {
     one.pop_back();
-    CHECK(text(machine.desired(std::move(one), t0)) == "[restart: config.ini changed] stop 15");
+    one.back().why = "kv/app: first read";
+    CHECK(text(machine.desired(std::move(one), t0)) == "[restart: config.ini removed] stop 15");
   }
+}
+
+TEST_CASE("each is told of as what it is") {
+  const Items before = {{.name = "A", .fingerprint = 1, .why = "old"},
+                        {.name = "B", .fingerprint = 1, .why = "old"},
+                        {.name = "C", .fingerprint = 1, .why = "old"},
+                        {.name = "D", .fingerprint = 1, .action = Act::none, .why = "old"}};
+  const Items after = {{.name = "A", .fingerprint = 2, .why = "kv/a: changed"},
+                       {.name = "B", .fingerprint = 2, .why = "kv/a: changed"},
+                       {.name = "N", .fingerprint = 1, .why = "kv/n: first read"}};
+  const Change change = difference(before, after, 1);
+  CHECK(changed_text(change.names, change.why) ==
+        "A, B changed; N added; C removed (kv/a: changed; kv/n: first read)");
+  CHECK(changed_text(change.stale_names, change.stale_why) == "D removed");
 }
 
 TEST_CASE("the strongest action of what changed is done, once") {
@@ -186,7 +201,7 @@ TEST_CASE("what the program is not told, by configuration, makes it stale and no
     Items items = set(1, 2, Act::none);
     items.push_back({.name = "z.conf", .fingerprint = 1, .action = Act::signal});
     (void)machine.desired(std::move(items), t0 + 1s);
-    CHECK(text(machine.due(t0 + 3s)) == "[reload: z.conf changed] signal 1");
+    CHECK(text(machine.due(t0 + 3s)) == "[reload: z.conf added] signal 1");
     CHECK(machine.stale());
     CHECK_FALSE(machine.current());
     CHECK_FALSE(machine.deadline().has_value());

@@ -85,6 +85,47 @@ TEST_CASE("each section tells by itself whether it changed, and what a change as
   }
 }
 
+TEST_CASE("each table of a list is told of as changed, added or removed") {
+  const auto text = [](const std::string& format, const char* one, const char* other) {
+    std::string out = kOld;
+    for (const char* name : {one, other}) {
+      std::string table = format;
+      for (std::size_t at = 0; (at = table.find('%')) != std::string::npos;)
+        table.replace(at, 1, name);
+      out.insert(out.find("[env]"), table);
+    }
+    return out;
+  };
+  const std::pair<const char*, std::string> rows[] = {
+      {"template", "[[template]]\ncontents = \"x\"\ndestination = \"/%\"\n"},
+      {"env_from", "[[env_from]]\nsecret = \"%\"\n"},
+      {"secret", "[[secret]]\npath = \"%\"\n"},
+      {"listener", "[[listener]]\ntype = \"unix\"\naddress = \"/%\"\n"},
+      {"auto_auth", "[[auto_auth.sink]]\npath = \"/%\"\n"},
+  };
+  const auto entries = [](const Config& before, const Config& after, std::string_view name) {
+    std::string all;
+    for (const SectionDiff& section : diff(before, after)) {
+      if (section.name != name) continue;
+      for (const std::string& entry : section.entries) all += entry + "; ";
+    }
+    return all;
+  };
+  for (const auto& [name, table] : rows) {
+    CAPTURE(name);
+    const std::string root = table.contains("/%") ? "/" : "";
+    const Config before = parsed(text(table, "t/gone", "t/same"));
+    CHECK(entries(before, parsed(text(table, "t/same", "t/new")), name) ==
+          root + "t/gone removed; " + root + "t/new added; ");
+    CHECK(entries(before, before, name).empty());
+  }
+  const auto env = [](const std::string& lines) {
+    return parsed("[vault]\n[env]\n" + lines + "[exec]\ncommand = [\"a\"]\n");
+  };
+  CHECK(entries(env("A = \"x\"\nB = \"x\"\nC = \"x\"\n"), env("A = \"y\"\nC = \"x\"\nD = \"x\"\n"),
+                "env") == "A changed; B removed; D added; ");
+}
+
 TEST_CASE("comments, blank lines and the order of tables change nothing") {
   const Config before = parsed(kOld);
   for (const std::string& text :
