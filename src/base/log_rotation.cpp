@@ -97,7 +97,8 @@ WallTime begun(int fd, WallTime now) {
   if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME | STATX_SIZE, &info) != 0 ||
       (info.stx_mask & STATX_BTIME) == 0 || info.stx_size == 0)
     return now;
-  return WallTime(std::chrono::seconds(info.stx_btime.tv_sec));
+  // By a clock that has been set back since, nothing was begun later than now.
+  return std::min(WallTime(std::chrono::seconds(info.stx_btime.tv_sec)), now);
 }
 
 }  // namespace keybearer::log

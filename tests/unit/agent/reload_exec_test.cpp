@@ -1,3 +1,7 @@
+#include <sys/resource.h>
+
+#include <map>
+
 #include "reload_row.hpp"
 
 // What a reload says is applied rules from then on: how the program is started, its end, and what
@@ -22,6 +26,23 @@ TreeMember member(pid_t pid) {
 }
 const std::string kAlways = "restart_on_exit = \"always\"\n";
 const std::string kVerify = "[exec.verify]\n";
+
+// Each its own: as the row for them has it.
+bool has_limits(const StartOptions& options) {
+  std::map<int, rlim_t> left = {
+      {RLIMIT_AS, 9000000001},   {RLIMIT_CORE, 2},        {RLIMIT_CPU, 3},
+      {RLIMIT_DATA, 9000000004}, {RLIMIT_FSIZE, 5},       {RLIMIT_MEMLOCK, 6},
+      {RLIMIT_MSGQUEUE, 7},      {RLIMIT_NICE, 8},        {RLIMIT_NOFILE, 9},
+      {RLIMIT_NPROC, 10},        {RLIMIT_RSS, 11},        {RLIMIT_RTPRIO, 12},
+      {RLIMIT_RTTIME, 13},       {RLIMIT_SIGPENDING, 14}, {RLIMIT_STACK, 9000015}};
+  for (const auto& [resource, value] : options.limits) {
+    const auto at = left.find(resource);
+    if (at == left.end() || value.rlim_cur != at->second || value.rlim_max != at->second)
+      return false;
+    left.erase(at);
+  }
+  return left.empty();
+}
 
 const ReloadRows kStartRows = {
     {.key = "exec.command",
@@ -83,7 +104,7 @@ const ReloadRows kStartRows = {
      .after = "[exec.rlimits]\nas = 9000000001\ncore = 2\ncpu = 3\ndata = 9000000004\nfsize = 5\n"
               "memlock = 6\nmsgqueue = 7\nnice = 8\nnofile = 9\nnproc = 10\nrss = 11\nrtprio = 12\n"
               "rttime = 13\nsigpending = 14\nstack = 9000015\n",
-     .then = starts_with([](const Agent& a) { return a.spawner->options.limits.size() == 15; }),
+     .then = starts_with([](const Agent& a) { return has_limits(a.spawner->options); }),
      .base = kEnv},
     {.key = "exec.allow_reserved_env",
      .before = "",
@@ -376,10 +397,17 @@ TEST_CASE("what rules the log") {
          kTalks(agent);
          CHECK(log_files(agent) > 3);
        }},
-      {"log_rotate_duration", "log_rotate_duration = \"1s\"\n",
+      {"log_rotate_duration",
+       "log_rotate_duration = \"10s\"\n"
+       "template_config.static_secret_render_interval = \"2s\"\n",
        [](Agent& agent) {
-         kTalks(agent);
-         CHECK(log_files(agent) >= 1);
+         for (int i = 0; i < 100; ++i) {  // without a signal: that opens the file again
+           agent.server->put("kv/app", R"({"key":"canary-)" + std::to_string(i) + "\"}");
+           agent.live(2s, 1s);
+         }
+         const long files = log_files(agent);
+         CHECK(files >= 15);  // of 200 s, with a line each two
+         CHECK(files <= 21);
        }},
       {"log_rotate_max_files", std::string(kRotated) + "log_rotate_max_files = 1\n",
        [](Agent& agent) {
