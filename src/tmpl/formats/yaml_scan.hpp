@@ -16,6 +16,14 @@ struct Mark {
   std::size_t index = 0, line = 0, column = 0;  // in characters, from 0
 };
 
+// -1: it is none.
+inline int hex_digit(unsigned char c) {
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
+}
+
 struct Token {
   enum class Kind : std::uint8_t {
     stream_start,

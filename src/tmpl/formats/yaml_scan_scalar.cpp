@@ -9,13 +9,6 @@
 namespace keybearer::tmpl::yaml {
 namespace {
 
-int hex_digit(unsigned char c) {
-  return c >= '0' && c <= '9'   ? c - '0'
-         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-         : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                : -1;
-}
-
 // Line ends between two lines of one text: the first is folded into a blank when no more follow.
 void fold(std::string& text, std::string& first, std::string& more) {
   if (first.starts_with('\n')) {

@@ -4,16 +4,6 @@
 #include "tmpl/funcs/funcs.hpp"
 
 namespace keybearer::tmpl::yaml {
-namespace {
-
-int hex_digit(unsigned char c) {
-  return c >= '0' && c <= '9'   ? c - '0'
-         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-         : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                : -1;
-}
-
-}  // namespace
 
 Token Scanner::directive() {
   const Mark begin = mark_;

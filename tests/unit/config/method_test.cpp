@@ -1,38 +1,16 @@
 #include "config/method.hpp"
 
-#include <doctest/doctest.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
-#include "config/load.hpp"
+#include "fixture.hpp"
 
 namespace keybearer::config {
 namespace {
 
-// A directory with a file for each credential, and an environment.
-struct Fixture {
-  std::string directory = "/tmp/keybearer-method-XXXXXX";
-  std::map<std::string, std::string> env;
-  Input input;
-  Fixture() {
-    REQUIRE(mkdtemp(directory.data()) != nullptr);
-    input.origins = true;
-    input.env = [this](const std::string& name) -> std::optional<std::string> {
-      const auto at = env.find(name);
-      return at == env.end() ? std::nullopt : std::optional(at->second);
-    };
-  }
-  ~Fixture() { std::filesystem::remove_all(directory); }
-
-  std::string write(const std::string& name, const std::string& text) const {
-    const std::string path = directory + "/" + name;
-    std::ofstream(path) << text;
-    return path;
-  }
+// A file for each credential in its directory.
+struct MethodFixture : Fixture {
   std::string said(const std::vector<Problem>& problems) const {
     std::string out;
     for (const Problem& problem : problems) out += problem_text(problem) + "\n";
@@ -68,7 +46,7 @@ TEST_CASE("each value of each method, by file, environment, flag and every mixtu
         CAPTURE(spec->type());
         CAPTURE(key.name);
         CAPTURE(mask);
-        Fixture fixture;
+        MethodFixture fixture;
         fixture.env = {{"VAULT_TOKEN", "other-token"},
                        {"VAULT_ROLE_ID", "other-role"},
                        {"VAULT_SECRET_ID", "other-secret"}};
@@ -196,7 +174,7 @@ TEST_CASE("how to log in is chosen by flags, then by the file, then by the envir
   };
   for (const auto& row : rows) {
     CAPTURE(row.toml);
-    Fixture fixture;
+    MethodFixture fixture;
     const std::string file = fixture.write("credential", "c");
     const auto named = [&](std::string value) {
       if (value.starts_with('F')) value.replace(0, 1, file);
@@ -225,7 +203,7 @@ TEST_CASE("no secret of any method is shown") {
   for (const MethodSpec* spec : MethodSpec::all()) {
     for (const MethodKey& key : spec->keys()) {
       if (key.type != MethodKey::Type::secret) continue;
-      Fixture fixture;
+      MethodFixture fixture;
       std::string text = "[auto_auth.method]\ntype = \"" + std::string(spec->type()) + "\"\n" +
                          std::string(key.name) + " = \"canary\"\n";
       for (const MethodKey& other : spec->keys())
@@ -285,7 +263,7 @@ TEST_CASE("a method can be copied and compared; its secrets are shared") {
 }
 
 // What a configuration of `type` with these keys says, as one text; "" when it is good.
-std::string problems_of(Fixture& fixture, const std::string& type, const std::string& keys) {
+std::string problems_of(MethodFixture& fixture, const std::string& type, const std::string& keys) {
   fixture.input.paths = {
       fixture.write("agent.toml", "[auto_auth.method]\ntype = \"" + type + "\"\n" + keys)};
   const auto loaded = load(fixture.input);
@@ -294,7 +272,7 @@ std::string problems_of(Fixture& fixture, const std::string& type, const std::st
 
 TEST_CASE(
     "a JWT from a variable of any name: taken, kept from the program, and nothing beside it") {
-  Fixture fixture;
+  MethodFixture fixture;
   fixture.env = {{"CI_ID_TOKEN", " a.b.c\n"}, {"EMPTY", " "}};
   fixture.input.paths = {fixture.write(
       "agent.toml", "[auto_auth.method]\ntype = \"jwt\"\njwt_env = \"CI_ID_TOKEN\"\n")};
@@ -321,7 +299,7 @@ TEST_CASE(
 }
 
 TEST_CASE("VAULT_JWT comes before the variable that the configuration names") {
-  Fixture fixture;
+  MethodFixture fixture;
   fixture.env = {{"CI_ID_TOKEN", "a.b.c"}, {"VAULT_JWT", "d.e.f"}};
   fixture.input.paths = {fixture.write(
       "agent.toml", "[auto_auth.method]\ntype = \"jwt\"\njwt_env = \"CI_ID_TOKEN\"\n")};
@@ -332,7 +310,7 @@ TEST_CASE("VAULT_JWT comes before the variable that the configuration names") {
 }
 
 TEST_CASE("methods of clouds and certificates: what must be there, and what can't be") {
-  Fixture fixture;
+  MethodFixture fixture;
   struct {
     const char* type;
     const char* keys;

@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "cache_sample.hpp"
 #include "serve/cache_core.hpp"
 #include "serve/cache_key.hpp"
 
@@ -18,22 +19,9 @@ using serve::CacheState;
 
 namespace {
 
-constexpr Instant kStart{1000h};
+using test::kStart;
+using test::lease_entry;
 
-CacheEntry lease_entry(const std::string& id, Instant asked, Duration ttl,
-                       std::uint64_t maker = 1) {
-  CacheEntry entry;
-  entry.path = "database/creds/" + id;
-  entry.token = "t";
-  entry.maker = maker;
-  entry.what.kind = Cached::lease;
-  entry.what.lease_id = "database/creds/" + id + "/1";
-  entry.what.ttl = ttl;
-  entry.asked = entry.checked = asked;
-  entry.granted = entry.end = asked + ttl;
-  entry.body = std::make_shared<const Secret>("{}");
-  return entry;
-}
 CacheEntry kv_entry(const std::string& path, Instant asked, std::size_t size = 10) {
   CacheEntry entry;
   entry.path = path;

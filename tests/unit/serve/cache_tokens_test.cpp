@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "cache_sample.hpp"
 #include "serve/cache_core.hpp"
 #include "serve/cache_key.hpp"
 
@@ -11,21 +12,9 @@ using serve::CacheEntry;
 
 namespace {
 
-constexpr Instant kStart{1000h};
+using test::kStart;
+using test::lease_entry;
 
-CacheEntry lease_entry(const std::string& id, Instant asked, Duration ttl, std::uint64_t maker) {
-  CacheEntry entry;
-  entry.path = "database/creds/" + id;
-  entry.token = "t";
-  entry.maker = maker;
-  entry.what.kind = Cached::lease;
-  entry.what.lease_id = "database/creds/" + id + "/1";
-  entry.what.ttl = ttl;
-  entry.asked = entry.checked = asked;
-  entry.granted = entry.end = asked + ttl;
-  entry.body = std::make_shared<const Secret>("{}");
-  return entry;
-}
 }  // namespace
 
 // Point 34: what is taken with a client's token dies with it, whoever renews what.
