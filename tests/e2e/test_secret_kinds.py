@@ -79,6 +79,18 @@ def test_certificates_are_known_by_all_their_arguments(s):
     assert crt != first[1] and s.tap.count(ISSUE) == 4, "a pair that is not whole is issued as a pair"
 
 
+def test_two_of_one_name_in_one_file_are_known_by_their_time(s):
+    pki(s)
+    two = BUNDLE.replace("@ttl@", "90m") + BUNDLE.replace("@ttl@", "15m")
+
+    def once():
+        assert s.render(toml(PKI, template=template("two.pem", two), app='["true"]'), "--once").wait_exit(10) == 0
+        return s.read("out/two.pem")
+    first = once()
+    assert s.tap.count(ISSUE) == 2 and len(set(blocks(first))) == 3
+    assert once() == first and s.tap.count(ISSUE) == 2, "a start is no reason for new ones"
+
+
 @pytest.mark.parametrize("what", ["issuer", "names"])
 def test_a_kept_certificate_fits_what_is_asked_for_now(s, what):
     pki(s, ("pki", "pki2"))

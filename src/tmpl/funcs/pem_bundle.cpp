@@ -6,8 +6,12 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <memory>
+#include <optional>
+
+#include "tmpl/go/go_time.hpp"
 
 namespace keybearer::tmpl {
 namespace {
@@ -193,6 +197,14 @@ std::vector<std::string> list_of(std::string_view text) {
   return out;
 }
 
+// As servers take it: Go's text, or seconds.
+std::optional<Duration> duration_of(const std::string& text) {
+  const bool seconds = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+  const auto parsed = go_time::parse_duration(seconds ? text + "s" : text);
+  if (!parsed) return std::nullopt;
+  return std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(*parsed));
+}
+
 }  // namespace
 
 CertificateRequest certificate_request(
@@ -206,6 +218,7 @@ CertificateRequest certificate_request(
       request.common_name_is_alternative = false;
     if (name == "csr" && !value.empty()) request.needs_key = false;
     if (name == "private_key_format") request.key_format = value;
+    if (name == "ttl") request.ttl = duration_of(value);
     if (name != "alt_names") continue;
     for (std::string& each : list_of(value))
       (each.contains('@') ? request.emails : request.dns_names).push_back(std::move(each));
@@ -231,6 +244,7 @@ std::optional<PemBundle> pem_bundle(std::string_view text, const CertificateRequ
       bundle.chain.push_back(std::move(pem));
     }
   }
+  std::optional<Duration> nearest;  // how far the one that was found is from what is asked for
   for (auto& [leaf, pem] : leaves) {
     if (!has_names(leaf.get(), request)) continue;
     const auto fits = [&leaf, &request](const std::string& key_pem) {
@@ -239,18 +253,24 @@ std::optional<PemBundle> pem_bundle(std::string_view text, const CertificateRequ
       const Key key = key_of(key_pem);
       return key && X509_check_private_key(leaf.get(), key.get()) == 1;
     };
+    const WallTime begin = time_of(X509_get0_notBefore(leaf.get()));
+    const WallTime end = time_of(X509_get0_notAfter(leaf.get()));
+    const auto life = std::chrono::duration_cast<Duration>(end - begin);
+    const Duration away = std::chrono::abs(life - request.ttl.value_or(life));
+    if (nearest && away >= *nearest) continue;
     const auto key = std::ranges::find_if(keys, fits);
-    if (key != keys.end()) bundle.key = *key;
     if (key == keys.end() && request.needs_key) continue;
+    nearest = away;
+    bundle.key = key != keys.end() ? *key : std::string();
     bundle.cert = std::move(pem);
-    const auto issuer = std::ranges::find_if(
-        bundle.chain, [&bundle](const std::string& ca) { return is_issued_by(bundle.cert, ca); });
-    if (issuer != bundle.chain.end()) bundle.ca = *issuer;
-    bundle.not_before = time_of(X509_get0_notBefore(leaf.get()));
-    bundle.not_after = time_of(X509_get0_notAfter(leaf.get()));
-    return bundle;
+    bundle.not_before = begin;
+    bundle.not_after = end;
   }
-  return std::nullopt;
+  if (!nearest) return std::nullopt;
+  const auto issuer = std::ranges::find_if(
+      bundle.chain, [&bundle](const std::string& ca) { return is_issued_by(bundle.cert, ca); });
+  if (issuer != bundle.chain.end()) bundle.ca = *issuer;
+  return bundle;
 }
 
 bool is_issued_by(std::string_view cert, std::string_view ca) {

@@ -30,13 +30,15 @@ struct CertificateRequest {
   bool common_name_is_alternative = true;  // not with exclude_cn_from_sans=true
   bool needs_key = true;                   // not where a CSR is signed
   std::string key_format;                  // "pkcs8": only such a key fits
+  std::optional<Duration> ttl = {};        // of several that fit, the nearest to it
 };
 // Of pkiCert's arguments.
 [[nodiscard]] CertificateRequest certificate_request(
     const std::vector<std::pair<std::string, std::string>>& args);
 
-// The first certificate in `text` that has exactly the names of `request`, with its key, and the CA
-// certificates beside it. nullopt: there is none, or its key is not there.
+// The certificate in `text` that has exactly the names of `request`, with its key, and the CA
+// certificates beside it: of several the one whose whole life is nearest to what is asked for, else
+// the first. nullopt: there is none, or its key is not there.
 [[nodiscard]] std::optional<PemBundle> pem_bundle(std::string_view text,
                                                   const CertificateRequest& request);
 

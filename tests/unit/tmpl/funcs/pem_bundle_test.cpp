@@ -124,6 +124,28 @@ TEST_CASE("of several in one file each is found by its names, with its own key a
   }
 }
 
+TEST_CASE("of several of one name each is found by its time") {
+  const Pair month = made("web.test"), week = made("web.test", "", "", "7");
+  const Pair keyless = made("web.test", "", "", "1");
+  const std::string all =
+      month.cert + month.ca + week.cert + keyless.cert + week.ca + week.key + month.key;
+  for (const auto& [ttl, pair] : {std::pair{"720h", &month},
+                                  {"168h", &week},
+                                  {"604800", &week},
+                                  {"24h", &week},
+                                  {"10000h", &month},
+                                  {"", &month},
+                                  {"30d", &month},
+                                  {"soon", &month}}) {
+    CAPTURE(ttl);
+    const auto found = pem_bundle(all, asked({{"common_name", "web.test"}, {"ttl", ttl}}));
+    REQUIRE(found);
+    CHECK(found->cert == pair->cert);
+    CHECK(found->key == pair->key);
+    CHECK(found->ca == pair->ca);
+  }
+}
+
 TEST_CASE("what does not belong together is none") {
   const Pair web = made("web.test"), other = made("other.test");
   const auto request = asked({{"common_name", "web.test"}});
