@@ -20,8 +20,10 @@ constexpr Duration kOutageAtRotation = 10s;  // so long a failed look at a rotat
 
 }  // namespace
 
+// A lease of a second has ended when anything is due by the common rule: renewed at its half.
 Duration SecretSchedule::due_after(Duration ttl, double part) const {
-  return due(ttl, part, rules_.lease.min_remaining, {kLeaseJitter, jitter_});
+  const Duration at = due(ttl, part, rules_.lease.min_remaining, {kLeaseJitter, jitter_});
+  return ttl < 2 * kLeastDue ? std::min(at, std::max(ttl / 2, kLeastDue / 2)) : at;
 }
 
 Step SecretSchedule::at_interval(Instant now) const {

@@ -43,6 +43,27 @@ TEST_CASE_FIXTURE(LeaseFixture, "a lease is renewed at two thirds; the value sta
   CHECK(body.find("1800") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(LeaseFixture, "leases of a few seconds are renewed before they end, in silence") {
+  for (const int ttl : {1, 2, 3}) {
+    CAPTURE(ttl);
+    LeaseFixture each;
+    each.http->answer(kCreds, 200, lease("database/creds/app/1", ttl, "u1"));
+    each.http->answer(kRenewLease, 200, renewed("database/creds/app/1", ttl));
+    each.start({kDynamic});
+    each.io.advance(60s, 10ms);
+    CHECK(each.http->count(kCreds) == 1);
+    Duration before{};
+    for (const Duration at : each.times(kRenewLease)) {
+      CHECK(at - before < std::chrono::seconds(ttl) - 400ms);
+      CHECK(at - before >= 500ms);
+      before = at;
+    }
+    CHECK(before > 57s);
+    CHECK(each.alarms.empty());
+    CHECK(each.lines("ERROR") + each.lines("WARN") == 0);
+  }
+}
+
 TEST_CASE_FIXTURE(
     LeaseFixture,
     "at the wall of max_ttl: new credentials once, the old revoked only after the drain") {
