@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "written.hpp"
+
 // Rules: R4 (src/RULES.md).
 using namespace keybearer;
 using namespace keybearer::render;
@@ -58,20 +60,7 @@ const std::vector<std::string> kManyLines = {"one\ntwo\n",
 
 struct Written {
   result<Secret> bytes;
-  explicit Written(Format format,
-                   std::vector<std::pair<std::vector<std::string>, std::string>> values)
-      : bytes(write(format, values)) {}
-  static result<Secret> write(
-      Format format, const std::vector<std::pair<std::vector<std::string>, std::string>>& values) {
-    std::vector<Secret> secrets;
-    std::vector<FormatEntry> entries;
-    secrets.reserve(values.size());
-    for (const auto& [path, value] : values) {
-      secrets.emplace_back(value);
-      entries.push_back({path, &secrets.back()});
-    }
-    return write_format(format, entries);
-  }
+  Written(Format format, const test::FormatValues& values) : bytes(test::written(format, values)) {}
   std::string text() const {
     return bytes ? std::string(bytes->reveal()) : "error: " + bytes.error().text;
   }

@@ -8,6 +8,7 @@
 #include "render/format.hpp"
 #include "render/line_diff.hpp"
 #include "render/preview.hpp"
+#include "written.hpp"
 
 using namespace keybearer;
 using namespace keybearer::render;
@@ -15,18 +16,8 @@ using config::Format;
 
 namespace {
 
-using Values = std::vector<std::pair<std::vector<std::string>, std::string>>;
+using test::written;
 
-result<Secret> written(Format format, const Values& values) {
-  std::vector<Secret> secrets;
-  std::vector<FormatEntry> entries;
-  secrets.reserve(values.size());
-  for (const auto& [path, value] : values) {
-    secrets.emplace_back(value);
-    entries.push_back({path, &secrets.back()});
-  }
-  return write_format(format, entries);
-}
 bool fits(Format format, std::vector<std::string> path, const std::string& value = "x") {
   return written(format, {{std::move(path), value}}).has_value();
 }

@@ -3,10 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "http/stream_client.hpp"
-#include "support/fake_http.hpp"
-#include "support/io.hpp"
+#include "session_fixture.hpp"
 #include "vault/client.hpp"
-#include "vault/session.hpp"
 
 namespace keybearer::vault {
 namespace {
@@ -14,16 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
 
-struct Fixture {
-  test::Io io;
-  test::FakeHttp* http = nullptr;
-  std::optional<Session> session;
-
-  Fixture() {
-    auto fake = std::make_unique<test::FakeHttp>();
-    http = fake.get();
-    session.emplace(std::move(fake), SessionOptions{});
-  }
+struct Fixture : SessionFixture {
   static asio::awaitable<void> send_one(Fixture& f, std::string path) {
     (void)co_await f.session->send({.method = "GET", .target = std::move(path)}, Traffic::secrets,
                                    Instant::max(), Instant::max());

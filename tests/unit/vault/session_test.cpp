@@ -3,8 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "base/task_group.hpp"
-#include "support/fake_http.hpp"
-#include "support/io.hpp"
+#include "session_fixture.hpp"
 #include "support/log_file.hpp"
 #include "vault/client.hpp"
 
@@ -17,19 +16,13 @@ namespace asio = boost::asio;
 constexpr auto kFine = R"({"data":{}})";
 constexpr auto kRenewLease = "PUT /v1/sys/leases/renew";
 
-struct Fixture {
-  test::Io io;
+struct Fixture : SessionFixture {
   test::LogFile log;
-  test::FakeHttp* http = nullptr;
-  std::optional<Session> session;
   std::optional<Client> client;
   TaskGroup group{io.context.get_executor()};
   std::vector<std::optional<Error>> ended;  // in the order in which they did
 
-  explicit Fixture(SessionOptions options = {}) {
-    auto fake = std::make_unique<test::FakeHttp>();
-    http = fake.get();
-    session.emplace(std::move(fake), std::move(options));
+  explicit Fixture(SessionOptions options = {}) : SessionFixture(std::move(options)) {
     client.emplace(*session);
   }
   ~Fixture() {
