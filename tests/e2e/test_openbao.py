@@ -16,7 +16,7 @@ from test_s0_client import (test_S0_01_read_at_start_once, test_S0_08_static_cre
 from test_s0_settings import test_S0_14_expired_secret_id  # noqa: F401
 from test_s1_secrets import test_S1_15_any_leased_path  # noqa: F401
 from test_s1_token import test_S1_06_relogin_replaces_leases  # noqa: F401
-from test_s2_dynamic import (test_S2_05_a_lease_revoked_by_somebody_else, test_S2_11_renew_at_two_thirds,  # noqa: F401
+from test_s2_dynamic import (test_S2_05_a_lease_revoked_by_somebody_else, test_S2_10_max_ttl_is_a_wall, test_S2_11_renew_at_two_thirds,  # noqa: F401
                              test_S2_16_revoke_at_the_end)
 from test_s2_engines import test_S2_27_ssh, test_S2_28_pki  # noqa: F401
 from test_s3_keys import test_S3_13_periodic_tokens, test_S3_17_orphans_outlive_us  # noqa: F401
