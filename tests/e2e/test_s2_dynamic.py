@@ -70,6 +70,19 @@ def test_S2_10_max_ttl_is_a_wall(s):
     assert len(starts) == 2 and starts[1]["env"]["PGUSER"] != first["env"]["PGUSER"]
 
 
+@pytest.mark.parametrize("ttl", [1, 2, 3])
+def test_leases_of_a_few_seconds_are_renewed_in_silence(s, ttl):
+    """They are used up at once when they are not; the server counts in whole seconds."""
+    s.budget = ttl > 1  # twice a second
+    s2_base(s, ttl=f"{ttl}s", max_ttl="10m")
+    agent = s2_run(s)
+    s.runlog.wait_starts(1, 5)
+    works = observe(10, lambda: s.pg.works(*app_user(s)), 0.5)
+    assert all(ok for _, ok in works), works
+    assert len(s.tap.data_reads(S2_READONLY)) == 1 and all(e.status == 200 for e in s.tap.entries(RENEW)), s.tap
+    assert "ERROR" not in agent.stderr and "WARN" not in agent.stderr and '"error"' not in agent.stderr, agent.stderr
+
+
 def test_S2_11_renew_at_two_thirds(s):
     s2_base(s, max_ttl="10m")
     s2_run(s, lease='min_remaining = "0s"\nincrement = "9s"')
