@@ -82,10 +82,11 @@ void add_preview(CLI::App& command, RenderOptions& options) {
 
 // Which of the running instances is meant.
 void add_instance(CLI::App& command, InstanceOptions& options) {
-  command.add_option("-c,--config", options.config, "the one that has read this file")
-      ->allow_extra_args(false);
-  command.add_option("--name", options.name, "the one of this name");
-  command.add_option("--socket", options.socket, "the one of this control socket");
+  auto* config =
+      command.add_option("-c,--config", options.config, "the one that has read this file");
+  refuse_empty(config->allow_extra_args(false));
+  refuse_empty(command.add_option("--name", options.name, "the one of this name"));
+  refuse_empty(command.add_option("--socket", options.socket, "the one of this control socket"));
 }
 
 void add_env(CLI::App& command, config::Input& input, const Named& named) {
@@ -224,10 +225,10 @@ void add_rotate(CLI::App& app, CommandLine& line) {
   line.rotate_command =
       app.add_subcommand("rotate", "let a running instance fetch secrets again, now");
   add_instance(*line.rotate_command, line.rotate.instance);
-  line.rotate_command->add_option("SECRET", line.rotate.secret,
-                                  "path, or name of a [[secret]]; default: all");
-  line.rotate_command->add_option("--template", line.rotate.target,
-                                  "the secrets of this template: its destination or source");
+  refuse_empty(line.rotate_command->add_option("SECRET", line.rotate.secret,
+                                               "path, or name of a [[secret]]; default: all"));
+  refuse_empty(line.rotate_command->add_option(
+      "--template", line.rotate.target, "the secrets of this template: its destination or source"));
   line.rotate_command->add_flag("--json", line.rotate.json, "as JSON");
   line.rotate_command->footer(kRotateFooter);
 }
@@ -267,7 +268,7 @@ void add_helpers(CLI::App& app, CommandLine& line) {
   if (line.wants("copy-to")) {
     line.copy_command = app.add_subcommand(
         "copy-to", "copy this program into a directory, for an init container's shared volume");
-    line.copy_command->add_option("DIR", line.directory, "the directory")->required();
+    refuse_empty(line.copy_command->add_option("DIR", line.directory, "the directory")->required());
   }
   if (line.wants("self-test")) {
     line.test_command =
@@ -323,6 +324,7 @@ std::optional<int> refuse(CLI::App& app, const std::vector<std::string>& words) 
   if (words.front() != "run") return std::nullopt;
   for (std::size_t i = 1; i < words.size(); ++i) {
     if (words[i].starts_with('-')) {
+      if (!knows(app, words[i])) return std::nullopt;  // what follows may be its value
       i += !words[i].contains('=') && takes_value(app, words[i]) ? 1 : 0;
       continue;
     }
@@ -402,7 +404,6 @@ int dispatch(CLI::App& app, CommandLine& line, std::vector<std::string> command,
 }  // namespace
 
 int main(int argc, char** argv) {
-  open_standard_descriptors();
   reset_signal_state();
   hide_process();
   // What follows "--" is the program's command line and none of our business.

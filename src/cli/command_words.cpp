@@ -1,6 +1,7 @@
 #include "cli/command_words.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 namespace keybearer::cli {
 
@@ -23,6 +24,17 @@ bool takes_value(CLI::App& app, std::string_view name) {
     if (option != nullptr) return option->get_expected_min() > 0;
   }
   return false;
+}
+
+bool knows(CLI::App& app, const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  return std::ranges::any_of(app.get_subcommands({}), [&name](const CLI::App* command) {
+    return command->get_option_no_throw(name) != nullptr;
+  });
+}
+
+void refuse_empty(CLI::Option* option) {
+  option->check([](const std::string& text) { return std::string(text.empty() ? "empty" : ""); });
 }
 
 }  // namespace keybearer::cli

@@ -35,8 +35,13 @@ int no_answer(const Error& error) {
 void complain_of_errors(const Value& answer) {
   const Value& errors = value_at(answer, "errors");
   if (!errors.is_list()) return;
-  for (const Value& error : errors.items())
-    if (error.is_text()) complain(error.as_text());
+  constexpr std::string_view kOurs = "keybearer: ";  // of a listener that turns away
+  for (const Value& error : errors.items()) {
+    if (!error.is_text()) continue;
+    std::string_view text = error.as_text();
+    if (text.starts_with(kOurs)) text.remove_prefix(kOurs.size());
+    complain(text);
+  }
 }
 
 std::string joined_texts(const Value& list) {
@@ -100,6 +105,7 @@ int reload(const ControlOptions& options) {
   if (!parsed) return no_answer(parsed.error());
   if (!bool_at(*parsed, "applied")) {
     complain_of_errors(*parsed);
+    if (answer->status != 400) return kUnavailable;  // it has not read anything
     complain("the configuration has errors; the running one stays in force");
     return static_cast<int>(int_at(*parsed, "code", kConfig));
   }

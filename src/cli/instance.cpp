@@ -106,8 +106,10 @@ result<ControlAnswer> exchange(int fd, const std::string& method, const std::str
                               " HTTP/1.1\r\nHost: keybearer\r\nConnection: close\r\n"
                               "Content-Length: " +
                               std::to_string(body.size()) + "\r\n\r\n" + body;
-  if (auto sent = send_all(fd, request, end); !sent) return std::unexpected(sent.error());
-  return receive(fd, end);
+  const auto sent = send_all(fd, request, end);
+  auto answer = receive(fd, end);  // who turns us away does not read what we ask
+  if (!sent && !answer) return std::unexpected(sent.error());
+  return answer;
 }
 
 // Below /run there are sockets of others, whom we do not bother.

@@ -14,7 +14,6 @@
 #include "cli/terminal.hpp"
 #include "cli/values_file.hpp"
 #include "delivery/files.hpp"
-#include "process/hardening.hpp"
 #include "render/effects.hpp"
 #include "render/preview.hpp"
 
@@ -112,7 +111,7 @@ class PreviewPrinter {
         print(file.content->reveal());
       }
     }
-    if (standard_output_was_closed() || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       complain("standard output can't be written");
       return kCantWrite;
     }

@@ -51,12 +51,8 @@ int render_files(const RenderOptions& options) {
   input.files_only = true;
   auto loaded = start(input, options.once ? Lifetime::one_shot : Lifetime::daemon);
   if (!loaded) return loaded.error();
-  const bool serves = !options.once && !loaded->config.listeners.empty();
-  if (loaded->config.templates.empty() && loaded->config.auto_auth.sinks.empty() && !serves) {
-    print_problem("template",
-                  "nothing to render: write a [[template]], an [[auto_auth.sink]] or a "
-                  "[[listener]], or give --template SOURCE:DESTINATION (TEMPLATE alone goes to "
-                  "standard output)");
+  if (const auto problems = file_problems(loaded->config, !options.once); !problems.empty()) {
+    print_problems(problems);
     return kConfig;
   }
   const bool once = options.once || loaded->config.exit_after_auth;

@@ -169,9 +169,8 @@ std::expected<std::shared_ptr<Rendering>, int> make_rendering(config::Config con
 Reloaded load_again(const config::Input& input, bool with_child) {
   auto loaded = load_configuration(input, Templates::parsed_later);
   if (!loaded) return std::unexpected(std::move(loaded).error());
-  if (auto problems = with_child ? child_problems(loaded->config) : std::vector<config::Problem>{};
-      !problems.empty())
-    return std::unexpected(std::move(problems));
+  auto problems = with_child ? child_problems(loaded->config) : file_problems(loaded->config, true);
+  if (!problems.empty()) return std::unexpected(std::move(problems));
   auto shared = std::make_shared<const config::Config>(std::move(loaded->config));
   auto renderer = render::Renderer::make(*shared);
   if (!renderer) return std::unexpected(std::move(renderer).error());
@@ -197,6 +196,15 @@ std::vector<config::Problem> child_problems(const config::Config& config) {
 
 Recipient program_user(const config::Config& config) {
   return owner_of(config.exec.user, config.exec.group).value_or(Recipient{});
+}
+
+std::vector<config::Problem> file_problems(const config::Config& config, bool serves) {
+  if (!config.templates.empty() || !config.auto_auth.sinks.empty()) return {};
+  if (serves && !config.listeners.empty()) return {};
+  return {{{},
+           "template: nothing to render: write a [[template]], an [[auto_auth.sink]] or a "
+           "[[listener]], or give --template SOURCE:DESTINATION (TEMPLATE alone goes to standard "
+           "output)"}};
 }
 
 int open_log(const config::Config& config, log::Level default_level, Lifetime lifetime) {

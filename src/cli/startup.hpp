@@ -35,6 +35,8 @@ void print_problem(const std::string& key, const std::string& text);
 [[nodiscard]] std::expected<std::shared_ptr<Rendering>, int> make_rendering(config::Config config);
 // The configuration and the templates of `input`, read again: for a reload.
 [[nodiscard]] Reloaded load_again(const config::Input& input, bool with_child);
+// What only a run without a child minds. `serves`: it may have listeners alone.
+[[nodiscard]] std::vector<config::Problem> file_problems(const config::Config& config, bool serves);
 // What only a run with a child minds.
 [[nodiscard]] std::vector<config::Problem> child_problems(const config::Config& config);
 // Of `exec`: may own the pid file's directory, too.

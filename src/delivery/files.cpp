@@ -20,7 +20,6 @@
 #include "delivery/pending.hpp"
 #include "delivery/place.hpp"
 #include "delivery/sync.hpp"
-#include "process/hardening.hpp"
 
 namespace keybearer::delivery {
 namespace {
@@ -45,7 +44,6 @@ int sync_directory(const Directory& directory) {
 
 result<> print(std::string_view content) {
   const auto failed = [](int error) { return refuse_errno("standard output", "writing", error); };
-  if (standard_output_was_closed()) return failed(EBADF);
   while (!content.empty()) {
     const ssize_t n = write(STDOUT_FILENO, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
@@ -97,13 +95,14 @@ struct Files::Job {
 
  private:
   std::optional<Prepared> begin(std::size_t index);
-  void note_attributes(const FileTarget& target, const Place& place, const Attributes& attributes);
+  void note_attributes(std::size_t index, const Place& place, const Attributes& attributes);
   void done(std::size_t index, const Place& place, mode_t mode, bool written);
   void finish(std::vector<Prepared>& prepared, const std::vector<Sync>& synced);
   void sync_directories();
 
   Directories directories_;
   std::map<std::shared_ptr<const Directory>, std::vector<std::size_t>> changed_;
+  std::map<std::size_t, std::vector<Note>> once_written_;
 };
 
 // nullopt: there is nothing left to do for this file, and its result says what was done.
@@ -141,7 +140,7 @@ std::optional<Prepared> Files::Job::begin(std::size_t index) {
     results[index].action_due = on_disk == OnDisk::same_but_pending;
     return std::nullopt;
   }
-  note_attributes(target, **place, attributes);
+  note_attributes(index, **place, attributes);
   if (target.in_place) {
     if (auto written = write_in_place(**place, target, content, attributes); !written)
       return failed(written.error());
@@ -154,18 +153,22 @@ std::optional<Prepared> Files::Job::begin(std::size_t index) {
   return prepared;
 }
 
-void Files::Job::note_attributes(const FileTarget& target, const Place& place,
+// Said once it is so: a file that can't be written keeps what it has.
+void Files::Job::note_attributes(std::size_t index, const Place& place,
                                  const Attributes& attributes) {
   if (!place.existing) return;
+  const FileTarget& target = files[index].target;
+  std::vector<Note> found;
   const mode_t wider = place.existing->st_mode & 07777 & ~attributes.mode;
   if (wider != 0)
-    notes.push_back({"file.mode_narrowed", "the file's mode is narrowed", target.destination,
+    found.push_back({"file.mode_narrowed", "the file's mode is narrowed", target.destination,
                      config::mode_text(attributes.mode)});
   const bool given_away = attributes.kept.user && *attributes.kept.user != geteuid() &&
                           geteuid() != 0 && !target.in_place;
   if (given_away)
-    notes.push_back({"file.owner_changed", "the file's owner can't be kept: it is ours from now on",
+    found.push_back({"file.owner_changed", "the file's owner can't be kept: it is ours from now on",
                      target.destination, std::to_string(*attributes.kept.user)});
+  if (!found.empty()) once_written_[index] = std::move(found);
 }
 
 // With `placing` held.
@@ -174,6 +177,8 @@ void Files::Job::done(std::size_t index, const Place& place, mode_t mode, bool w
   result.written = written;
   result.mode = mode;
   result.action_due = written;
+  if (const auto found = once_written_.find(index); written && found != once_written_.end())
+    std::ranges::move(found->second, std::back_inserter(notes));
   Placed& here = placed[index];
   here.directory = place.directory->path;
   here.name = place.name;
@@ -343,6 +348,12 @@ void Files::remove(const std::string& destination) {
   placed_.erase(at);
 }
 
+// A file that is mounted by itself stays where it is.
+bool emptied(int directory, const std::string& name) {
+  constexpr int kFlags = O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  return UniqueFd(openat(directory, name.c_str(), kFlags)).get() >= 0;
+}
+
 void Files::remove_placed(const std::string& destination, const Placed& here) {
   if (!here.target.remove_on_exit || here.name.empty()) return;
   const auto owner = owner_of(here.target);
@@ -355,10 +366,14 @@ void Files::remove_placed(const std::string& destination, const Placed& here) {
   if (!ours) return;  // somebody else's by now
   if (here.target.backup) unlinkat(in, (here.name + std::string(kBackup)).c_str(), 0);
   if (unlinkat(in, here.name.c_str(), 0) == 0)
-    log::info("file.removed", "file removed", {{"path", here.directory + "/" + here.name}});
+    return log::info("file.removed", "file removed", {{"path", here.directory + "/" + here.name}});
+  const std::string reason = strerrordesc_np(errno);
+  if (here.target.in_place && emptied(in, here.name))
+    log::info("file.removed", "file emptied: it can't be removed",
+              {{"path", destination}, {"reason", reason}});
   else
     log::warn("file.remove_failed", "the file can't be removed",
-              {{"path", destination}, {"reason", strerrordesc_np(errno)}});
+              {{"path", destination}, {"reason", reason}});
 }
 
 result<> check_destination(const FileTarget& target) {

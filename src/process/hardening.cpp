@@ -1,6 +1,5 @@
 #include "process/hardening.hpp"
 
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -19,7 +18,6 @@ rlim_t current_core_limit() noexcept {
   return limit.rlim_cur;
 }
 
-bool output_was_closed = false;
 const rlim_t kOriginalCoreLimit = current_core_limit();
 const auto kHeapBegin = reinterpret_cast<std::uintptr_t>(sbrk(0));  // nearly: before main()
 
@@ -33,17 +31,6 @@ bool may_lock_all_memory() noexcept {
 }
 
 }  // namespace
-
-void open_standard_descriptors() noexcept {
-  output_was_closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
-  for (int fd = 0; fd <= 2; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
-  }
-}
-
-bool standard_output_was_closed() noexcept {
-  return output_was_closed;
-}
 
 rlim_t original_core_limit() noexcept {
   return kOriginalCoreLimit;

@@ -6,12 +6,6 @@
 
 namespace keybearer {
 
-// The first thing that main() does: descriptors 0 to 2 that are closed are opened on /dev/null, so
-// that no file or socket of ours is taken for the program's standard output.
-void open_standard_descriptors() noexcept;
-// Then what is printed is lost, and whoever prints must say so.
-[[nodiscard]] bool standard_output_was_closed() noexcept;
-
 // Before anything secret is read: no core files, not dumpable (which also keeps ptrace,
 // /proc/PID/mem and /proc/PID/environ away from the same user). `show_process` takes it back, for
 // hardening = false.

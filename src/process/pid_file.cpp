@@ -79,6 +79,7 @@ result<PidFile> PidFile::write(const std::string& path, const Recipient& trusted
   return file;
 }
 
+// What somebody else has put in its place stays.
 PidFile::~PidFile() {
   struct stat ours{}, there{};
   if (fd_ && fstat(fd_.get(), &ours) == 0 &&

@@ -22,6 +22,7 @@
 #include "process/clone.hpp"
 #include "process/hardening.hpp"
 #include "process/reaper.hpp"
+#include "process/standard_streams.hpp"
 
 namespace keybearer {
 namespace {
@@ -46,6 +47,16 @@ struct Start {
 int give_up(Start& start) {
   start.error = errno;
   return 127;
+}
+
+// Ours are opened so that they fail (process/standard_streams); no program counts on that.
+bool open_closed_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (!standard_stream_was_closed(fd)) continue;
+    const int null = open("/dev/null", O_RDWR);
+    if (null < 0 || dup2(null, fd) < 0) return false;
+  }
+  return true;
 }
 
 // Descriptors are moved out of each other's way first; then all but the standard and the mapped
@@ -113,6 +124,7 @@ KEYBEARER_CLONED int start_program(void* argument) {
   const StartOptions& options = start.spec->options;
 
   if (setpgid(0, 0) != 0) return give_up(start);
+  if (!open_closed_streams()) return give_up(start);
   if (options.foreground) tcsetpgrp(STDIN_FILENO, getpid());
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction standard{};

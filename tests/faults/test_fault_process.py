@@ -514,6 +514,15 @@ def test_F40_closed_standard_descriptors(s, job, closed):
     assert all(e.method in ("GET", "POST", "PUT", "LIST", "DELETE") for e in s.tap.entries()), s.tap
 
 
+def test_F40_the_program_may_use_what_is_closed_here(s):
+    """Where we have no input and no outputs it reads nothing and writes to nobody, without an error; so do the commands of files."""
+    kv_base(s)
+    s.write("program", '#!/bin/sh\ncat >got && echo out && echo error >&2 && echo good >done\nexec sleep 100\n', 0o755)
+    s.start("run", "-c", s.config(toml(KV, interval="1s", app='["./program"]', exec=QUICK)), preexec=lambda: [os.close(fd) for fd in (0, 1, 2)])
+    wait_for(lambda: s.read("done") == "good\n", 4, "the program's writes")
+    assert s.read("got") == ""
+
+
 def broken_output(writer, *numbers):
     for number in numbers:
         os.dup2(writer, number)

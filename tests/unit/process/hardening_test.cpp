@@ -9,6 +9,7 @@
 #include <string>
 
 #include "process/spawn.hpp"
+#include "process/standard_streams.hpp"
 
 // Each in a process of its own, for there is no way back.
 namespace keybearer {
@@ -44,14 +45,21 @@ TEST_CASE("a hardened process still starts programs") {
         }) == 7);
 }
 
-TEST_CASE("closed standard descriptors are opened, so that nothing of ours takes their place") {
+TEST_CASE(
+    "closed standard descriptors are taken; a program gets nothing to read, and writes to nobody") {
   CHECK(exit_code_of([] {
           close(0);
+          close(1);
           close(2);
-          open_standard_descriptors();
+          hold_standard_streams();
           const int next = open("/dev/null", O_RDONLY);
-          return next > 2 ? 0 : 1;
-        }) == 0);
+          if (next <= 2 || write(1, "x", 1) == 1 || write(2, "x", 1) == 1) return 1;
+          const EnvBlock none;
+          auto process = spawn({.argv = {"sh", "-c", "cat && echo out && echo error >&2 && exit 7"},
+                                .environment = &none});
+          int status = 0;
+          return process && waitpid(process->pid, &status, 0) > 0 ? WEXITSTATUS(status) : 1;
+        }) == 7);
 }
 
 }  // namespace
