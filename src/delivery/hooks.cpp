@@ -46,17 +46,37 @@ void Hooks::configure(const std::vector<FileTarget>& targets, const EnvBlock& en
   }
 }
 
+bool Hooks::is_under_way(const std::string& destination) const {
+  const auto newest = newest_.find(destination);
+  return newest != newest_.end() && !newest->second->finished;
+}
+
 void Hooks::finish(Run& run) {
   if (!std::exchange(run.finished, true)) --unfinished_;
   changed_.set();
+}
+
+// One after the other: a command need not bear another of its file beside itself. False: there is
+// a newer one by now.
+asio::awaitable<bool> Hooks::has_turn(const Run& run) {
+  while (!run.finished && executing_.contains(run.target.destination))
+    co_await changed_.wait(changed_.generation());
+  co_return !run.finished;
 }
 
 asio::awaitable<void> Hooks::carry_out(std::shared_ptr<Run> run) {
   Backoff backoff({std::chrono::seconds(1), std::chrono::minutes(1)});
   const std::string& path = run->target.destination;
   for (bool first = true; !run->finished; first = false) {
+    if (!co_await has_turn(*run)) {
+      if (first) --first_runs_;
+      changed_.set();
+      co_return;
+    }
+    executing_.insert(path);
     const auto done = co_await run_command(run->target.command.argv, run->environment,
                                            run->target.command_timeout);
+    executing_.erase(path);
     const auto failure = failure_of(done);
     if (first) --first_runs_;
     changed_.set();

@@ -1,6 +1,6 @@
 #pragma once
-// Commands that run after a file changed: in the order of the changes per file, tried again with
-// back-off until they succeed or the file changes again. Their output reaches the log without
+// Commands that run after a file changed: per file one after the other, in the order of the changes,
+// tried again with back-off until they succeed or the file changes again. Their output reaches the log without
 // values.
 
 #include <boost/asio/any_io_executor.hpp>
@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ class Hooks {
   // the new command, and no more where there is none.
   void configure(const std::vector<FileTarget>& targets, const EnvBlock& environment);
 
+  // It runs, or waits for another try.
+  [[nodiscard]] bool is_under_way(const std::string& destination) const;
+
   [[nodiscard]] boost::asio::awaitable<void> run();  // until cancelled
   // Until every command has succeeded, or has been tried once and again until `limit`; false: one
   // has not succeeded.
@@ -40,6 +44,7 @@ class Hooks {
 
  private:
   struct Run;
+  boost::asio::awaitable<bool> has_turn(const Run& run);
   boost::asio::awaitable<void> carry_out(std::shared_ptr<Run> run);
   void finish(Run& run);
 
@@ -47,6 +52,7 @@ class Hooks {
   std::function<void(const std::string&)> succeeded_;
   TaskGroup tasks_;
   std::map<std::string, std::shared_ptr<Run>> newest_;  // by destination
+  std::set<std::string> executing_;                     // destinations
   int first_runs_ = 0;                                  // that have not ended
   int unfinished_ = 0;  // runs that have neither succeeded nor been replaced
   Event changed_;

@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "fixture.hpp"
+#include "support/log_file.hpp"
 
 // Rules: R2, R3, R9, R10 (src/RULES.md).
 using namespace keybearer;
@@ -169,6 +170,29 @@ TEST_CASE("a disk that is full leaves the old file and nothing else") {
   CHECK(status == 0);
   CHECK(directory.read("app.env") == "old");
   CHECK(directory.names() == std::vector<std::string>{"app.env"});
+}
+
+TEST_CASE("what is said of a file is said once it is written") {
+  const TestDirectory directory;
+  const test::LogFile log;
+  const auto spec = directory.spec("app.env");
+  directory.put("app.env", "old");
+  REQUIRE(chmod(spec.destination.c_str(), 0644) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    rlimit limit{};
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = 100'000;  // the log is a file, too
+    setrlimit(RLIMIT_FSIZE, &limit);
+    _exit(write_one(spec, std::string(200'000, 'x')) ? 1 : 0);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+  CHECK(log.lines("narrowed") == 0);
+  CHECK(write_one(spec, "new") == true);
+  CHECK(log.lines("narrowed") == 1);
 }
 
 TEST_CASE("one file that can't be written stops no other") {

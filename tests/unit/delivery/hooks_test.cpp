@@ -95,6 +95,27 @@ TEST_CASE("a command that fails is tried again until it succeeds") {
   CHECK(succeeded == std::vector<std::string>{spec.destination});
 }
 
+TEST_CASE("commands of one file run one after the other, and only the newest of those that wait") {
+  const TempDir directory;
+  asio::io_context context{1};
+  Random random(1);
+  Hooks hooks(context.get_executor(), random);
+  const auto spec = shell(directory,
+                          "echo \"$N begins\" >>log; until test -e go; do sleep 0.01; done; "
+                          "echo \"$N ends\" >>log");
+  for (const char* number : {"1", "2", "3"}) {
+    EnvBlock with = environment(directory);
+    with.set("N", number);
+    hooks.start(spec, std::move(with), {});
+    CHECK(hooks.is_under_way(spec.destination));
+    context.poll();  // it has its turn, or waits for it
+  }
+  std::ofstream(directory.path / "go") << "";
+  CHECK(run_all(context, hooks));
+  CHECK(directory.read("log") == "1 begins\n1 ends\n3 begins\n3 ends\n");
+  CHECK_FALSE(hooks.is_under_way(spec.destination));
+}
+
 TEST_CASE("who waits for all commands waits for retries within a limit, too") {
   const TempDir directory;
   asio::io_context context{1};
