@@ -46,6 +46,8 @@ std::string hint(const Error& error) {
       return ": correct the path or its parameters";
     case ErrorKind::network:
       if (error.reason == Reason::proxy) return "";  // its text says what to do
+      if (error.text.ends_with("too many open files"))
+        return ": raise the limit of descriptors (ulimit -n, LimitNOFILE)";
       if (error.text.find(": https://127.0.0.1:8200: ") != std::string::npos)
         return ": is the server up, and that its address? It is the default: set vault.address "
                "(VAULT_ADDR)";

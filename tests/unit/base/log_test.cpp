@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/escapes.hpp"
 #include "base/fd.hpp"
 #include "support/temp_directory.hpp"
@@ -69,6 +71,32 @@ TEST_CASE("a log into a pipe without a reader is an error, and no wait") {
   char text[200] = "";
   CHECK(read(reader.get(), text, sizeof text - 1) > 0);
   CHECK(std::string_view(text).contains("hello"));
+  REQUIRE(open({}));
+}
+
+TEST_CASE("a log file that was removed and can't be made again is written to by nobody") {
+  const test::TempDirectory directory;
+  Options options;
+  options.file = directory / "log";
+  REQUIRE(open(options));
+  std::filesystem::rename(options.file, directory / "log.1");
+  std::filesystem::create_directory(options.file);
+  CHECK_FALSE(reopen());
+  warn("some.event", "to the file that is still there");
+  CHECK(directory.read("log.1").contains("still there"));
+  std::filesystem::remove(directory / "log.1");
+  CHECK_FALSE(reopen());
+  const UniqueFd kept(dup(STDERR_FILENO));
+  const std::string caught = directory.write("stderr", "");
+  const UniqueFd into(::open(caught.c_str(), O_WRONLY | O_CLOEXEC));
+  REQUIRE(dup2(into.get(), STDERR_FILENO) >= 0);
+  warn("some.event", "to standard error");
+  dup2(kept.get(), STDERR_FILENO);
+  CHECK(directory.read("stderr").contains("to standard error"));
+  std::filesystem::remove(options.file);
+  REQUIRE(reopen());
+  warn("some.event", "to the new file");
+  CHECK(directory.read("log").contains("to the new file"));
   REQUIRE(open({}));
 }
 

@@ -51,6 +51,8 @@ TEST_CASE("what to do about an error") {
        ": is the server up, and that its address? It is the default"},
       {of(network, "GET x: https://127.0.0.1:82001: connection refused"),
        ": is the server up, and vault.address"},
+      {of(network, "GET x: http://vault:8200: too many open files"),
+       ": raise the limit of descriptors"},
       {of(network, "x", 0, Reason::proxy), ""},
       {of(tls), ": see vault.ca_cert"},
       {of(tls, "x", 0, Reason::tls_files), ""},
