@@ -107,6 +107,10 @@ void check_files_in_use(const Config& config, std::vector<Problem>& problems) {
                          state);
   files.written(config.log_file, "is the log_file", "log_file", {}, true);
   files.written(config.pid_file, "is the pid_file", "pid_file", {});
+  files.read(config.control.socket, "is the control socket");
+  for (const Listener& listener : config.listeners)  // two of one address: read_listener
+    if (listener.type == Listener::Type::unix_socket)
+      files.read(listener.address, "is a listener's socket");
   files.read(config.exec.stdout_path, "is exec.stdout");  // one may be both, and the log
   files.read(config.exec.stderr_path, "is exec.stderr");
   for (const Template& t : config.templates)

@@ -75,6 +75,15 @@ TEST_CASE("a file has one writer, and is nothing that is read, whatever leads to
       {kTemplate + "source\"\n" + kTemplate + "hard\"\nin_place = true\n",
        "is a template's destination"},
       {"log_file = \"%D/hard\"\n[env]\nA = { source = \"%D/source\" }\n", "log_file: "},
+      {"[[listener]]\ntype = \"unix\"\naddress = \"%D/a\"\n" + kTemplate + "link/a\"\n",
+       "is a listener's socket"},
+      {"[control]\nsocket = \"%D/a\"\n" + kTemplate + "a\"\n", "is the control socket"},
+      {"[control]\nsocket = \"%D/a\"\n[[auto_auth.sink]]\npath = \"%D/a\"\n",
+       "is the control socket"},
+      {kTemplate + "a\"\nbackup = true\n" + kTemplate + "a.bak\"\n", "is a template's destination"},
+      {kTemplate + "a\"\nbackup = true\n[[auto_auth.sink]]\npath = \"%D/link/a.bak\"\n",
+       "is a template's backup"},
+      {"log_file = \"%D/a.bak\"\n" + kTemplate + "a\"\nbackup = true\n", "is the log_file"},
   };
   for (const auto& [text, says] : rows) {
     CAPTURE(text);
