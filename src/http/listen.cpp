@@ -48,11 +48,14 @@ result<> make_way(const std::string& path) {
 
 }  // namespace
 
-void SocketFile::remove() noexcept {
+bool SocketFile::is_there() const noexcept {
   struct stat info{};
-  if (!path.empty() && lstat(path.c_str(), &info) == 0 && info.st_dev == device &&
-      info.st_ino == inode)
-    unlink(path.c_str());
+  return !path.empty() && lstat(path.c_str(), &info) == 0 && info.st_dev == device &&
+         info.st_ino == inode;
+}
+
+void SocketFile::remove() noexcept {
+  if (is_there()) unlink(path.c_str());
   path.clear();
 }
 

@@ -18,7 +18,8 @@ struct SocketFile {
   std::string path;
   dev_t device = 0;
   ino_t inode = 0;
-  void remove() noexcept;  // once
+  [[nodiscard]] bool is_there() const noexcept;  // and not somebody else's by now
+  void remove() noexcept;                        // once
 };
 
 // `url.port` gets the port that the system gave. Errors: config (neither loopback nor allowed,

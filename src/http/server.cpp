@@ -241,8 +241,14 @@ void Server::configure(ServerLimits limits, std::shared_ptr<TlsServerContext> tl
       Impl::Settings{limits, std::move(tls), std::move(handler)});
 }
 
+bool Server::can_be_reached() const {
+  return !impl_->local() || impl_->file.is_there();
+}
+
 result<> Server::set_socket_owner(const SocketOwner& owner) {
   if (!impl_->local() || owner == impl_->owner) return {};
+  if (!impl_->file.is_there())
+    return fail(ErrorKind::io, impl_->address.socket_path + ": is not our socket any more");
   if (auto set = set_owner(impl_->address.socket_path, owner, impl_->file); !set) return set;
   impl_->owner = owner;
   return {};

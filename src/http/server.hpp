@@ -160,6 +160,8 @@ class Server {
   [[nodiscard]] boost::asio::awaitable<void> run();
   // For connections and requests from now on.
   void configure(ServerLimits limits, std::shared_ptr<TlsServerContext> tls, Handler handler);
+  // False: the socket's file was removed, or is somebody else's by now.
+  [[nodiscard]] bool can_be_reached() const;
   // Mode and owner of the socket's file, from now on.
   [[nodiscard]] result<> set_socket_owner(const SocketOwner& owner);
   // No new connections and requests; requests in progress are still answered.

@@ -208,8 +208,8 @@ http::Handler Listeners::Impl::handler_of(const std::shared_ptr<One>& one) {
 
 Listeners::Impl::One* Listeners::Impl::same_place(const config::Listener& listener) const {
   for (const auto& one : all) {
-    if (one->config.type == listener.type && one->config.address == listener.address)
-      return one.get();
+    const bool same = one->config.type == listener.type && one->config.address == listener.address;
+    if (same && one->server->can_be_reached()) return one.get();  // else another is opened
   }
   return nullptr;
 }
