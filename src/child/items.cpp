@@ -1,6 +1,7 @@
 #include "child/items.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "base/fingerprint.hpp"
@@ -37,7 +38,10 @@ struct Names {
 
 // Calls f(was, is) for each item that differs; one of them is null for what came or went.
 template <class F>
-void for_each_difference(const Items& before, const Items& after, F f) {
+void for_each_difference(const Items& before, const Items& after, F on_difference) {
+  const auto f = [&on_difference](const Item* was, const Item* is) {
+    if ((is != nullptr ? is : was)->asks) on_difference(was, is);
+  };
   auto old = before.begin();
   for (const Item& item : after) {
     while (old != before.end() && old->name < item.name) f(&*old++, nullptr);
@@ -55,7 +59,8 @@ void for_each_difference(const Items& before, const Items& after, F f) {
 
 std::uint64_t fingerprint_of(const Items& items) {
   std::string all;
-  for (const Item& item : items) all += item.name + '=' + std::to_string(item.fingerprint) + '\n';
+  for (const Item& item : items)
+    if (item.asks) all += item.name + '=' + std::to_string(item.fingerprint) + '\n';
   return fingerprint(all);
 }
 
@@ -92,16 +97,30 @@ Items known_after_signal(const Items& known, const Items& desired) {
   return items;
 }
 
+void take_what_asks_nothing(Items& known, const Items& desired) {
+  for (const Item& item : desired) {
+    if (item.asks) continue;
+    const auto at = std::ranges::lower_bound(known, item.name, {}, &Item::name);
+    if (at != known.end() && at->name == item.name)
+      *at = item;
+    else
+      known.insert(at, item);
+  }
+}
+
 std::string changed_text(const std::string& names, const std::string& why) {
   return names + (why.empty() ? "" : " (" + why + ")");
 }
 
 bool equal(const Items& one, const Items& other) {
-  return std::ranges::equal(one, other, &Item::same);
+  bool same = true;
+  for_each_difference(one, other, [&same](const Item*, const Item*) { same = false; });
+  return same;
 }
 
 bool equal_in_all(const Items& one, const Items& other) {
-  return std::ranges::equal(one, other, [](const Item& a, const Item& b) {
+  const auto asking = std::views::filter(&Item::asks);
+  return std::ranges::equal(one | asking, other | asking, [](const Item& a, const Item& b) {
     return a.same(b) && a.action == b.action && a.signal == b.signal;
   });
 }

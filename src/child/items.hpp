@@ -9,8 +9,7 @@
 
 namespace keybearer::child {
 
-// One thing that the program is started with: a variable, or a file. A file whose change asks for
-// nothing is no item: once it is written the program has it.
+// One thing that the program is started with: a variable, or a file.
 struct Item {
   std::string name;               // "DB_PASSWORD", "config.ini"
   std::uint64_t fingerprint = 0;  // keyed hash of its value
@@ -18,6 +17,9 @@ struct Item {
   config::OnChange::Action action = config::OnChange::Action::restart;
   int signal = 0;        // of Action::signal; 0: reload_signal
   std::string why = {};  // "database/creds/app: lease ended"
+  // A file whose change asks for nothing: once it is written the program has it. It is here so that
+  // a reload that gives it another rule is no change of it.
+  bool asks = true;
 
   [[nodiscard]] bool same(const Item& other) const {
     return name == other.name && fingerprint == other.fingerprint;
@@ -39,6 +41,8 @@ struct Change {
 [[nodiscard]] Change difference(const Items& known, const Items& desired, int reload_signal);
 // What the program knows after a signal: all but what it is not told of.
 [[nodiscard]] Items known_after_signal(const Items& known, const Items& desired);
+// The program has of `desired` what asks for nothing.
+void take_what_asks_nothing(Items& known, const Items& desired);
 // "DB_PASSWORD, DB_USER changed; config.ini removed (database/creds/app: lease ended)"
 [[nodiscard]] std::string changed_text(const std::string& names, const std::string& why);
 // The same items with the same values.

@@ -151,6 +151,7 @@ void SupervisorFsm::store(const SetDesired& set) {
       item.why = before->why;
   }
   desired_ = {set.id, std::move(items), set.apply_before};
+  take_what_asks_nothing(known_, desired_.items);
 }
 
 void SupervisorFsm::note_applied() {
@@ -395,8 +396,11 @@ bool SupervisorFsm::ends_for_good(ExitStatus status) const {
 bool SupervisorFsm::may_start_again(Actions& actions, Instant now) {
   std::erase_if(restarts_, [&](Instant at) { return at + rules_.restart_window <= now; });
   if (static_cast<int>(restarts_.size()) >= rules_.max_restarts) {
-    const std::string text = "the program ended " + std::to_string(restarts_.size() + 1) +
-                             " times within " + seconds(rules_.restart_window) + ": giving up";
+    const std::string how = state_ == State::starting
+                                ? "the program ended, or could not be started, "
+                                : "the program ended ";
+    const std::string text = how + std::to_string(restarts_.size() + 1) + " times within " +
+                             seconds(rules_.restart_window) + ": giving up";
     actions.push_back(Log{log::Level::error, "child.crash_loop", text});
     actions.push_back(Notify{"child.crash_loop", text});
     return false;

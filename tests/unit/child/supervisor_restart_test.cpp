@@ -113,5 +113,19 @@ TEST_CASE("a start that fails for a passing reason is tried again") {
   CHECK(machine.current());
 }
 
+TEST_CASE("a program that could not be started does not count as one that ended") {
+  Machine machine;
+  (void)machine.desired(set(1), t0);
+  std::string last;
+  Instant now = t0;
+  for (int tries = 0; tries < 6; ++tries) {
+    last = text(machine.start_failed(kNoProcesses, now));
+    now += std::chrono::seconds(1 << tries);
+    (void)machine.due(now);
+  }
+  CHECK(last.find("ended, or could not be started, 6 times") != std::string::npos);
+  CHECK(last.ends_with("finish 126"));
+}
+
 }  // namespace
 }  // namespace keybearer::child
