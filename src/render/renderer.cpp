@@ -252,7 +252,11 @@ bool collect(const RenderedValue& value, Evaluation& evaluation) {
   if (value.error()) {
     evaluation.errors.push_back(*value.error());
     if (value.error()->kind == ErrorKind::not_found) {
-      for (const tmpl::Use& use : value.used()) evaluation.used.push_back(use.dependency.id);
+      const bool had_it = value.has_value() && !value.uses_default();
+      for (const tmpl::Use& use : value.used()) {
+        evaluation.used.push_back(use.dependency.id);
+        if (had_it) evaluation.lost.push_back(use.dependency.id);
+      }
     }
   }
   return value.has_value();

@@ -54,6 +54,7 @@ struct Evaluation {
   std::vector<Error> errors;      // render: the template is wrong; not_found: a key is not there
   std::vector<Note> notes;        // of what is new in this evaluation
   std::vector<std::string> used;  // ids of all dependencies of what failed for a missing key
+  std::vector<std::string> lost;  // of these, those of what had its key before
   std::map<std::string, std::string> required_by;  // id of what is missing -> "config.ini"
   bool complete = false;                           // every file and variable has a value
 };

@@ -151,6 +151,7 @@ awaitable<Step> Watcher::renew() {
   else
     take(co_await client_of(context_, s_)
              .renew_lease(s_.status.lease_id, increment, last_moment(s_)));
+  if (s_.dropped) co_return Step{};  // meanwhile: it is revoked, or has been
   if (granted) {
     const Step step = s_.schedule.renewed(granted->ttl, Clock::now(), granted->asked);
     s_.status.lease_end = s_.schedule.end();

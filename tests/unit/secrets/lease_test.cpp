@@ -21,6 +21,18 @@ struct LeaseFixture : Fixture {
   }
 };
 
+TEST_CASE_FIXTURE(LeaseFixture, "a lease that is let go while it is renewed fetches no successor") {
+  http->answer(kCreds, 200, lease("database/creds/app/1", 3600, "u1"));
+  http->answer(kRenewLease, 400, R"({"errors":["lease not found"]})");  // it was revoked meanwhile
+  http->delay(kRenewLease, 20s);
+  start({kDynamic});
+  while (http->count(kRenewLease) == 0) io.advance(1s, 1s);
+  secrets->retain({});
+  io.advance(1h, 1s);
+  CHECK(http->count(kCreds) == 1);
+  CHECK(lines("fetching new credentials") == 0);
+}
+
 TEST_CASE_FIXTURE(LeaseFixture, "a lease is renewed at two thirds; the value stays the same") {
   config.lease.increment = 30min;
   http->answer(kCreds, 200, lease("database/creds/app/1", 3600, "u1"));
