@@ -85,6 +85,7 @@ class Agent {
   [[nodiscard]] secrets::Callbacks secret_callbacks();
   [[nodiscard]] TokenSinks::Callbacks sink_callbacks();
   [[nodiscard]] serve::ControlActions make_control_actions();
+  awaitable<result<std::vector<serve::Rotated>>> rotate_now(serve::RotateRequest wanted);
   void notify(std::string_view event, std::string_view reason) { notifier_.notify(event, reason); }
   [[nodiscard]] std::unique_ptr<child::Supervisor> make_supervisor();
   // Another after a reload.
@@ -174,7 +175,8 @@ Agent::Agent(const asio::any_io_executor& executor, Parts parts,
                                         facts_.config = files_of(config_now());
                                         if (keeper_) keeper_->configure(config_now());
                                         service_.reloaded();
-                                      }}) {}
+                                      },
+                                  .is_ending = [this] { return facts_.stopping; }}) {}
 
 auth::AuthLoop Agent::make_auth() {
   return auth::AuthLoop(client_, auth_settings(*config_, mode_), parts_.random, notify_,
@@ -212,12 +214,15 @@ TokenSinks::Callbacks Agent::sink_callbacks() {
           .notify = notify_};
 }
 
+awaitable<result<std::vector<serve::Rotated>>> Agent::rotate_now(serve::RotateRequest wanted) {
+  if (facts_.stopping)
+    co_return fail(ErrorKind::cancelled, "keybearer is stopping: nothing is fetched any more");
+  co_return co_await rotate(secrets_, delivery_, std::move(wanted), kRotateLimit);
+}
+
 serve::ControlActions Agent::make_control_actions() {
   return {.inspected = inspected_,
-          .rotate =
-              [this](serve::RotateRequest wanted) {
-                return rotate(secrets_, delivery_, std::move(wanted), kRotateLimit);
-              },
+          .rotate = [this](serve::RotateRequest wanted) { return rotate_now(std::move(wanted)); },
           .reload = [this] { return reload_now(reloader_); },
           .stop =
               [this] {

@@ -178,6 +178,11 @@ awaitable<result<std::vector<serve::Rotated>>> rotate(secrets::SecretStore& secr
 serve::ReloadOutcome outcome_of(const ReloadReport& report) {
   serve::ReloadOutcome out{
       .applied = report.applied, .changed = report.changed, .needs_restart = report.needs_restart};
+  if (!report.refused.empty()) {
+    out.errors.push_back(report.refused);
+    out.code = kUnavailable;
+    return out;
+  }
   bool templates = !report.problems.empty();
   for (const config::Problem& problem : report.problems) {
     out.errors.push_back(config::problem_text(problem));

@@ -114,11 +114,14 @@ awaitable<void> DeliveryLoop::pass() {
   if (use_state) links_.secrets.use_state();
   evaluation_ = co_await evaluate(use_defaults);
   if (outdated()) co_return;
-  if (ready_ && links_.secrets.reject(evaluation_.used)) {
+  if (ready_ && links_.secrets.reject(evaluation_.lost)) {
     report(evaluation_.errors);
     evaluation_ = co_await evaluate(false);
   }
   if (outdated()) co_return;
+  // The next version is compared with this one, whether or not the child has its set.
+  if (ready_ && evaluation_.lost.empty() && evaluated_ == links_.secrets.changed().generation())
+    links_.secrets.commit();
   render::log_notes(evaluation_.notes);
   for (const tmpl::Dependency& dependency : evaluation_.missing) links_.secrets.require(dependency);
   if (!ready_) links_.session.grow_budget(links_.secrets.all().size());
@@ -276,7 +279,7 @@ bool DeliveryLoop::on_file(const render::RenderedFile& file, const delivery::Fil
                {"secrets", reasons(file.used)}});
   }
   written_[destination] = file.generation;
-  if (changed || result.action_due) run_command(file);
+  if (changed || (result.action_due && !links_.hooks.is_under_way(destination))) run_command(file);
   return true;
 }
 
@@ -333,12 +336,13 @@ child::Items DeliveryLoop::items() const {
   }
   for (const render::RenderedFile& file : rendering_->renderer.files()) {
     const config::OnChange change = file.spec->on_change.value_or(rule);
-    if (file.spec->on_change && change.action == config::OnChange::Action::none) continue;
+    const bool asks = !file.spec->on_change || change.action != config::OnChange::Action::none;
     items.push_back({.name = file.spec->destination,
                      .fingerprint = render::fingerprint_of(*file.content, file.effects),
                      .action = change.action,
                      .signal = change.signal,
-                     .why = reasons(file.used)});
+                     .why = reasons(file.used),
+                     .asks = asks});
   }
   std::ranges::sort(items, {}, &child::Item::name);
   return items;

@@ -121,13 +121,19 @@ boost::asio::awaitable<void> Reloader::run() {
   for (std::uint64_t seen = asked_.generation();;) {
     (void)co_await asked_.wait(seen);
     seen = asked_.generation();
-    if (callbacks_.begin) callbacks_.begin();
+    const bool ending = callbacks_.is_ending && callbacks_.is_ending();
+    if (!ending && callbacks_.begin) callbacks_.begin();
     if (const auto reopened = log::reopen(); !reopened)
       log::warn("log.reopen_failed", reopened.error().text);
-    last_ = reload(targets_);
-    targets_.session.reopen();
-    targets_.secrets.refresh_all();
-    if (callbacks_.ended) callbacks_.ended(last_);
+    if (ending) {
+      last_ = {.refused = "keybearer is stopping: nothing is read again"};
+      log::warn("config.reload_failed", last_.refused);
+    } else {
+      last_ = reload(targets_);
+      targets_.session.reopen();
+      targets_.secrets.refresh_all();
+      if (callbacks_.ended) callbacks_.ended(last_);
+    }
     done_.set();
     co_await sleep_for(kReloadPause);
   }

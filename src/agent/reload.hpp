@@ -41,6 +41,7 @@ struct ReloadTargets {
 // What came of it, for the log and for who asked.
 struct ReloadReport {
   bool applied = false;
+  std::string refused = {};                     // why nothing was read
   std::vector<config::Problem> problems = {};   // why not
   std::vector<std::string> changed = {};        // sections, applied
   std::vector<std::string> needs_restart = {};  // keys whose change a restart of keybearer needs
@@ -48,12 +49,14 @@ struct ReloadReport {
 ReloadReport reload(const ReloadTargets& targets);
 
 // Reloads when asked, by SIGHUP or by `keybearer reload`: opens the log file again, reloads, looks
-// at what has no lease. However often it is asked: once in a second.
+// at what has no lease. However often it is asked: once in a second. In an ending run nothing new is
+// begun: then only the log file is opened again.
 class Reloader {
  public:
   struct Callbacks {
     std::function<void()> begin;                     // before each
     std::function<void(const ReloadReport&)> ended;  // and after it
+    std::function<bool()> is_ending;
   };
   explicit Reloader(ReloadTargets targets, Callbacks callbacks = {})
       : targets_(targets), callbacks_(std::move(callbacks)) {}

@@ -105,7 +105,14 @@ void TokenSinks::configure(std::vector<config::Sink> specs) {
       const bool same_text =
           old->spec.format == sink.spec.format && old->spec.wrap_ttl == sink.spec.wrap_ttl;
       if (same_text) sink.content = old->content, sink.made_of = old->made_of;
-      if (old->spec == sink.spec) sink.written = old->written, sink.failure = old->failure;
+      if (old->spec == sink.spec) {
+        sink.failure = old->failure;
+        // A token is compared with the disk again; a wrapping token may be taken, file and all.
+        if (sink.spec.wrap_ttl)
+          sink.written = old->written;
+        else if (old->content != nullptr)
+          sink.content = std::make_shared<const Secret>(old->content->clone());
+      }
     }
     next.push_back(std::move(sink));
   }

@@ -1,5 +1,6 @@
 #include "serve/control.hpp"
 
+#include "base/exit_code.hpp"
 #include "json/json.hpp"
 #include "serve/health.hpp"
 #include "serve/status_json.hpp"
@@ -33,7 +34,10 @@ awaitable<http::ServerResponse> rotate(const ControlActions& actions,
     wanted = {.secret = member(*body, "secret"), .target = member(*body, "template")};
   }
   const auto rotated = co_await actions.rotate(std::move(wanted));
-  if (!rotated) co_return errors_response(404, rotated.error().text);
+  if (!rotated) {
+    const bool unknown = rotated.error().kind == ErrorKind::not_found;
+    co_return errors_response(unknown ? 404 : 503, rotated.error().text);
+  }
   List list;
   for (const Rotated& each : *rotated) {
     Value map = Value::map();
@@ -55,7 +59,8 @@ awaitable<http::ServerResponse> reload(const ControlActions& actions) {
   answer.set("changed", texts(outcome.changed));
   answer.set("needs_restart", texts(outcome.needs_restart));
   if (!outcome.errors.empty()) answer.set("errors", texts(outcome.errors));
-  co_return json_response(outcome.applied ? 200 : 400, json::write(answer) + "\n");
+  const int refused = outcome.code == kUnavailable ? 503 : 400;
+  co_return json_response(outcome.applied ? 200 : refused, json::write(answer) + "\n");
 }
 
 }  // namespace
