@@ -435,6 +435,76 @@ def test_reload_says_what_changed_or_every_error(s):
     assert code == 0 and re.search(r"changed, but needs a restart of keybearer: .*control", out), out
 
 
+def test_nothing_is_begun_while_it_stops(s):
+    kv_base(s)
+    s.write("program", '#!/bin/sh\ntrap "" TERM\necho >>began\nwhile :; do sleep 0.05; done\n', 0o755)
+    text = toml(TEXT, app='["./program"]') + 'stop_timeout = "5s"\n'
+    agent = s.start("run", "-c", s.config(text))
+    wait_for(lambda: s.read("began") and control.sockets(s.runtime), 5, "the program and a control socket")
+    agent.send(signal.SIGTERM)
+    agent.wait_line("stopping", "SIGTERM")
+    s.config(text.replace("out/config.ini", "out/other.ini"))
+    since = time.monotonic()
+    code, out, err = keybearer(s, "reload")
+    assert (code, out, err) == (EX_UNAVAILABLE, "", "keybearer: keybearer is stopping: nothing is read again\n")
+    code, out, err = keybearer(s, "rotate")
+    assert (code, out, err) == (EX_UNAVAILABLE, "", "keybearer: keybearer is stopping: nothing is fetched any more\n")
+    agent.send(signal.SIGHUP)
+    wait_for(lambda: len(agent.lines_about("nothing is read again")) == 2, 3, "what SIGHUP is answered")
+    assert not agent.lines_about("configuration and templates read again") and s.read("out/other.ini") is None
+    assert not s.tap.entries(since=since), s.tap
+    agent.send(signal.SIGTERM)
+    assert agent.wait_exit(4) == 137
+
+
+def test_who_is_turned_away_is_not_told_of_the_configuration(s):
+    agent = started(s)
+    for _ in range(5):  # until all places were taken while it asked
+        waiting = [UnixConnection(control.sockets(s.runtime)[0], timeout=10) for _ in range(17)]
+        for connection in waiting:
+            connection.request("POST", "/reload")
+        code, out, err = keybearer(s, "reload")
+        for connection in waiting:
+            assert connection.getresponse().status in (200, 503)
+            connection.close()
+        if code:
+            break
+    assert (code, out, err) == (EX_UNAVAILABLE, "", "keybearer: too many connections to this listener\n")
+    assert agent.alive and len(s.runlog.starts()) == 1
+
+
+@pytest.mark.parametrize("words", [("rotate", ""), ("rotate", "--template", ""), ("stop", "--name", ""), ("stop", "--socket", ""), ("stop", "-c", ""),
+                                   ("reload", "--name="), ("status", "--socket="), ("copy-to", "")], ids=" ".join)
+def test_an_empty_word_is_not_the_default(s, words):
+    """"$NAME" that is not set must not rotate everything, stop another instance or write into the root."""
+    agent = started(s)
+    agent.wait_line("server.connected")  # what is asked in passing
+    since = time.monotonic()
+    code, out, err = keybearer(s, *words)
+    assert code == EX_USAGE and not out and ("empty" in err or "missing" in err), (out, err)
+    assert agent.alive and not s.tap.entries(since=since)
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_a_reload_runs_no_command_beside_itself(s, ends):
+    """A command of a file that is under way, or waits for another try, is not run a second time because the file is looked at again."""
+    kv_base(s)
+    script = "echo begun >>commands; sleep 1.5; echo ended >>commands" if ends == "well" else "echo begun >>commands; exit 1"
+    command = f'command = ["/bin/sh", "-c", "{script}"]\n[exec]'
+    agent = s.start("run", "-c", s.config(toml(TEXT, app=s.app_toml()).replace("[exec]", command)))
+    wait_for(lambda: s.read("commands") and control.sockets(s.runtime), 5, "the command and a control socket")
+    if ends == "badly":
+        wait_for(lambda: len(agent.lines_about("the command failed")) == 3, 8, "three tries, and a pause of two seconds at least")
+    begun = s.read("commands").count("begun")
+    assert keybearer(s, "reload")[0] == 0
+    assert keybearer(s, "status")[0] == 0
+    if ends == "well":
+        agent.wait_line("command done")
+        assert s.read("commands") == "begun\nended\n"
+    else:
+        assert s.read("commands").count("begun") == begun
+
+
 def test_stop_is_in_order_and_waits(s):
     agent = started(s)
     assert keybearer(s, "stop") == (0, "", "")
