@@ -121,6 +121,7 @@ class Agent {
       parts_.random, sink_callbacks()};
   const std::unique_ptr<child::Supervisor> supervisor_ = make_supervisor();  // null: no child
   Event ready_;
+  Event reloaded_;
   DeliveryLoop delivery_;
   const OwnWordsOf own_words_{delivery_};
 
@@ -175,6 +176,7 @@ Agent::Agent(const asio::any_io_executor& executor, Parts parts,
                                         facts_.config = files_of(config_now());
                                         if (keeper_) keeper_->configure(config_now());
                                         service_.reloaded();
+                                        reloaded_.set();
                                       },
                                   .is_ending = [this] { return facts_.stopping; }}) {}
 
@@ -305,8 +307,8 @@ void Agent::spawn_service() {
     lifecycle_.spawn_signals(service_.feed_watchdog());
   }
   if (parts_.control && !is_once_render(mode_)) {
-    lifecycle_.spawn(
-        serve_control(config_->control, config_->name, *parts_.control, control_actions_, ready_));
+    lifecycle_.spawn(serve_control(config_->control, config_->name, *parts_.control,
+                                   control_actions_, ready_, reloaded_));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "base/directory.hpp"
 #include "base/exit_code.hpp"
 #include "base/log.hpp"
+#include "base/task_group.hpp"
 #include "base/timer.hpp"
 #include "config/scalars.hpp"
 #include "http/server.hpp"
@@ -127,7 +128,7 @@ awaitable<void> for_owner(http::Exchange& exchange, const http::Handler& answer)
       http::error_response(403, "only for the user that runs keybearer, and root"));
 }
 
-using Listening = std::unique_ptr<http::Server>;
+using Listening = std::shared_ptr<http::Server>;
 
 result<Listening> listen_at(const asio::any_io_executor& executor, const std::string& socket,
                             const http::Handler& handler) {
@@ -138,13 +139,73 @@ result<Listening> listen_at(const asio::any_io_executor& executor, const std::st
   auto url = http::parse_url("unix://" + (*directory)->path + "/" +
                              socket.substr(slash == socket.npos ? 0 : slash + 1));
   if (!url) return std::unexpected(std::move(url).error());
-  auto server = std::make_unique<http::Server>(
+  auto server = std::make_shared<http::Server>(
       executor, http::ServerOptions{.address = std::move(*url), .limits = {.max_connections = 16}},
       handler);
   if (auto listening = server->listen(); !listening)
     return std::unexpected(std::move(listening).error());
   return server;
 }
+
+// The socket of this name, or one with our pid in its name where another instance has that.
+result<Listening> open_socket(const asio::any_io_executor& executor, const config::Control& control,
+                              const std::string& name, const config::Surroundings& around,
+                              const http::Handler& handler) {
+  std::optional<Error> first;
+  for (const std::string& socket : config::control_sockets(control, name, around)) {
+    remove_stale(socket);
+    const bool taken = is_live(socket);
+    const std::string path = taken ? config::with_pid(socket, getpid()) : socket;
+    auto listening = listen_at(executor, path, handler);
+    if (listening) {
+      if (taken) {
+        log::info(
+            "control.socket_taken",
+            "another instance of this name has the control socket; this one has its pid in it",
+            {{"taken", socket}, {"socket", path}});
+      } else {
+        log::debug("control.listening", "control socket", {{"socket", path}});
+      }
+      return listening;
+    }
+    if (!first) first = std::move(listening).error();
+  }
+  return std::unexpected(first.value_or(Error{ErrorKind::io, "no place for it"}));
+}
+
+awaitable<void> run_server(Listening server) {
+  co_await server->run();
+}
+
+struct ControlSocket {
+  config::Control control;
+  std::string name;
+  config::Surroundings around;
+  http::Handler handler;
+  Event& reloaded;
+  TaskGroup& tasks;
+
+  // A reload opens one that was removed, or could not be made before.
+  awaitable<void> keep_open() {
+    const auto executor = co_await asio::this_coro::executor;
+    Listening server;
+    for (std::uint64_t seen = reloaded.generation();; seen = reloaded.generation()) {
+      if (!server || !server->can_be_reached()) {
+        auto opened = open_socket(executor, control, name, around, handler);
+        if (opened) {
+          if (server) server->stop();
+          server = *std::move(opened);
+          tasks.spawn(run_server(server));
+        } else {
+          log::warn("control.unavailable",
+                    "no control socket: status, rotate, reload and stop can't work",
+                    {{"reason", opened.error().text}});
+        }
+      }
+      (void)co_await reloaded.wait(seen);
+    }
+  }
+};
 
 }  // namespace
 
@@ -194,46 +255,24 @@ serve::ReloadOutcome outcome_of(const ReloadReport& report) {
 
 awaitable<void> serve_control(config::Control control, std::string name,
                               config::Surroundings around, const serve::ControlActions& actions,
-                              Event& ready) {
+                              Event& ready, Event& reloaded) {
   if (!control.enabled) co_return;
   (void)co_await ready.wait(0, Clock::now() + kStartFirst);
-  const auto executor = co_await asio::this_coro::executor;
   const http::Handler answer = http::whole_bodies(
       [&actions](http::ServerRequest request) {
         return serve::control(actions, std::move(request));
       },
       kMostAsked);
-  const http::Handler handler = [&answer](http::Exchange& exchange) {
-    return for_owner(exchange, answer);
-  };
-  Listening server;
-  std::string reason;
-  for (const std::string& socket : config::control_sockets(control, name, around)) {
-    remove_stale(socket);
-    const bool taken = is_live(socket);
-    const std::string path = taken ? config::with_pid(socket, getpid()) : socket;
-    auto listening = listen_at(executor, path, handler);
-    if (listening) {
-      server = std::move(*listening);
-      if (taken) {
-        log::info(
-            "control.socket_taken",
-            "another instance of this name has the control socket; this one has its pid in it",
-            {{"taken", socket}, {"socket", path}});
-      } else {
-        log::debug("control.listening", "control socket", {{"socket", path}});
-      }
-      break;
-    }
-    if (reason.empty()) reason = listening.error().text;
-  }
-  if (!server) {
-    log::warn("control.unavailable",
-              "no control socket: status, rotate, reload and stop can't work",
-              {{"reason", reason}});
-    co_return;
-  }
-  co_await server->run();
+  TaskGroup tasks(co_await asio::this_coro::executor);
+  ControlSocket socket{
+      .control = std::move(control),
+      .name = std::move(name),
+      .around = std::move(around),
+      .handler = [&answer](http::Exchange& exchange) { return for_owner(exchange, answer); },
+      .reloaded = reloaded,
+      .tasks = tasks};
+  tasks.spawn(socket.keep_open());
+  co_await tasks.join();
 }
 
 }  // namespace keybearer

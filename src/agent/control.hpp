@@ -23,10 +23,11 @@ namespace keybearer {
 // For the answer to `reload`.
 [[nodiscard]] serve::ReloadOutcome outcome_of(const ReloadReport& report);
 
-// Until cancelled. `ready`: waits for that, shortly. `actions` must outlive it.
+// Until cancelled. `ready`: waits for that, shortly. `reloaded`: looks whether the socket is still
+// there. `actions` must outlive it.
 [[nodiscard]] boost::asio::awaitable<void> serve_control(config::Control control, std::string name,
                                                          config::Surroundings around,
                                                          const serve::ControlActions& actions,
-                                                         Event& ready);
+                                                         Event& ready, Event& reloaded);
 
 }  // namespace keybearer

@@ -115,7 +115,10 @@ awaitable<int> describe_secrets(const config::Config& config, vault::Client& cli
   co_return kOk;
 }
 
+// "-" is standard output.
 int write_file(const std::string& path, const std::string& text, bool force) {
+  if (path == "-")
+    return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() ? kOk : kCantWrite;
   const int mode = O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL);
   const UniqueFd fd(open(path.c_str(), mode, 0644));
   if (!fd && errno == EEXIST) {
@@ -154,7 +157,7 @@ int init(const InitOptions& options) {
   for (std::size_t i = 0; i < command.size(); ++i) text += (i > 0 ? ", " : "") + quoted(command[i]);
   text += command.empty() ? "\"./app\"]\n" : "]\n";
   if (const int code = write_file(options.output, text, options.force); code != kOk) return code;
-  std::printf("%s\n", config::escaped(options.output).c_str());
+  if (options.output != "-") std::printf("%s\n", config::escaped(options.output).c_str());
   return kOk;
 }
 

@@ -42,8 +42,9 @@ struct MethodKey {
   std::string Vault::* stands_for = nullptr;  // vault's own key, where this one is set
   bool on = false;                            // a boolean's default
   std::string_view removes = {};  // a boolean: the file of that key is removed when it has served
-  std::span<const MethodChoice> choices = {};                   // of a text; none: any value
-  std::string_view (*wrong)(std::string_view value) = nullptr;  // why a text can't be; "": it can
+  std::span<const MethodChoice> choices = {};  // of a text; none: any value
+  std::string_view (*wrong)(std::string_view value) =
+      nullptr;                    // why a text or secret can't be; "": it can
   bool used_up_by_login = false;  // where it is set (a boolean: on), a login uses the credential up
   std::string_view supplies = {};  // a boolean: on, that key's value comes from somewhere else
   std::string_view excludes = {};  // not both of them

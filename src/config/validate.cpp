@@ -122,8 +122,8 @@ void check_method(const AutoAuth& auth, const LocationOf& place_of, Problems& pr
           {place, name + ": required" + ways_to_set(*spec, key) + std::string(key.missing)});
     }
     if (key.wrong != nullptr && m.has(key.name)) {
-      if (const std::string_view why = key.wrong(m.text(key.name)); !why.empty())
-        problems.push_back({place_of(name), name + ": " + std::string(why)});
+      const std::string_view why = key.wrong(secret ? secret->reveal() : m.text(key.name));
+      if (!why.empty()) problems.push_back({place_of(name), name + ": " + std::string(why)});
     }
     if (!key.choices.empty() && m.has(key.name))
       check_choice(key, name, m.text(key.name), place_of, problems);

@@ -255,6 +255,7 @@ def test_init_writes_what_check_takes(s):
     assert keybearer(s, "env", "-c", "agent.toml")[1] == "APP_HOME=y\nA_B=z\nMORE_VALUE=w\nVALUE=x\n"
     assert keybearer(s, "init", *login)[0] == 73 and keybearer(s, "init", "--force", *login)[0] == 0
     assert keybearer(s, "check")[0] == 0
+    assert keybearer(s, "init", "-o", "-", *login)[:2] == (0, s.read("agent.toml")) and s.read("-") is None
 
 
 def test_every_command_with_a_login_takes_it_from_the_environment(s):

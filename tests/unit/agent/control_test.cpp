@@ -338,6 +338,26 @@ TEST_CASE("sockets of instances that were killed are replaced, and removed") {
   CHECK_FALSE(agent.has_file("c-" + std::to_string(getpid()) + ".sock"));
 }
 
+TEST_CASE("a socket that was removed is opened again by a reload") {
+  AgentFixture agent;
+  agent.use_control();
+  agent.start(Mode::run, kControlled);
+  agent.live(200ms, 10ms);
+  CHECK(ask(agent, "GET", "/livez").status == 200);
+  for (int i = 0; i < 2; ++i) {
+    std::filesystem::remove(agent.path("c.sock"));
+    agent.signal(SIGHUP);
+    agent.live(2s, 10ms);
+    CHECK(ask(agent, "GET", "/livez").status == 200);
+  }
+  agent.signal(SIGHUP);  // it is there: nothing is to be done
+  agent.live(2s, 10ms);
+  CHECK(ask(agent, "GET", "/livez").status == 200);
+  CHECK(agent.lines("another instance") == 0);
+  agent.finish();
+  CHECK_FALSE(agent.has_file("c.sock"));
+}
+
 TEST_CASE("a socket that can't be made is a warning, and the job goes on; enabled = false: none") {
   AgentFixture agent;
   agent.use_control();

@@ -100,6 +100,8 @@ TEST_CASE("a mistake is named with its place, key and what was expected") {
        "vault.headers.x-vault-token: a header that we set ourselves"},
       {"[vault]\nnamespace = \"a\\r\\nb\"",
        "vault.namespace: has a line break or another control character"},
+      {"[auto_auth.method]\ntype = \"token\"\ntoken = \"hvs.a\\n\"",
+       "auto_auth.method.token: has a line break or another control character"},
       {"[exec]\ndebounce = \"1m\"",
        "exec.debounce: 1m is more than exec.debounce_max, the default of 30s"},
       {"[exec]\ndebounce_max = \"1s\"",
