@@ -154,17 +154,21 @@ result<Listening> open_socket(const asio::any_io_executor& executor, const confi
   std::optional<Error> first;
   for (const std::string& socket : config::control_sockets(control, name, around)) {
     remove_stale(socket);
-    const bool taken = is_live(socket);
-    const std::string path = taken ? config::with_pid(socket, getpid()) : socket;
-    auto listening = listen_at(executor, path, handler);
+    const std::string beside = config::with_pid(socket, getpid());
+    bool taken = is_live(socket);
+    auto listening = listen_at(executor, taken ? beside : socket, handler);
+    if (!listening && !taken && is_live(socket)) {  // by now
+      taken = true;
+      listening = listen_at(executor, beside, handler);
+    }
     if (listening) {
       if (taken) {
         log::info(
             "control.socket_taken",
             "another instance of this name has the control socket; this one has its pid in it",
-            {{"taken", socket}, {"socket", path}});
+            {{"taken", socket}, {"socket", beside}});
       } else {
-        log::debug("control.listening", "control socket", {{"socket", path}});
+        log::debug("control.listening", "control socket", {{"socket", socket}});
       }
       return listening;
     }

@@ -1,13 +1,17 @@
 #include "http/listen.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cstring>
+
+#include "base/fd.hpp"
 
 namespace keybearer::http {
 namespace {
@@ -27,6 +31,18 @@ result<Endpoint> tcp_endpoint(const Url& url, bool loopback_only) {
                 url.text() + ": listens on loopback addresses only, such as 127.0.0.1:8200");
   }
   return asio::ip::tcp::endpoint(address, static_cast<std::uint16_t>(std::stoul(url.port)));
+}
+
+// Who begins to listen looks, binds and listens alone in its directory: between bind(2) and listen(2)
+// a socket looks like one that was left behind. Somebody else's lock is waited for only shortly.
+UniqueFd lock_directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string above = slash == path.npos ? "." : path.substr(0, std::max(slash, 1UL));
+  UniqueFd directory(open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int tries = 50; directory && flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && tries > 0;
+       --tries)
+    usleep(1000);
+  return directory;
 }
 
 // A socket that nobody listens on any more goes out of the way; anything else stays.
@@ -76,12 +92,14 @@ result<> listen_on(Acceptor& acceptor, Url& url, bool loopback_only, const Socke
                    SocketFile& file) {
   const bool local = url.scheme == Url::Scheme::unix_socket;
   Endpoint endpoint;
+  UniqueFd lock;
   if (local) {
     try {
       endpoint = asio::local::stream_protocol::endpoint(url.socket_path);
     } catch (const std::exception&) {  // sun_path has 108 bytes
       return fail(ErrorKind::config, url.socket_path + ": too long for a socket's path");
     }
+    lock = lock_directory_of(url.socket_path);
     if (auto free = make_way(url.socket_path); !free) return free;
   } else {
     auto tcp = tcp_endpoint(url, loopback_only);

@@ -34,19 +34,6 @@ TEST_CASE("a pid file names us, refuses a second, replaces a stale one and goes 
   CHECK(access(path.c_str(), F_OK) != 0);
 }
 
-TEST_CASE("a pid file of somebody else in its place stays") {
-  const TempDir directory;
-  const std::string path = directory.path + "/pid";
-  {
-    const auto file = PidFile::write(path);
-    REQUIRE(file.has_value());
-    REQUIRE(unlink(path.c_str()) == 0);
-    std::ofstream(path) << "4711\n";
-  }
-  CHECK(read_pid_file(path) == 4711);
-  CHECK(unlink(path.c_str()) == 0);
-}
-
 TEST_CASE("a directory that is not there is named") {
   const auto file = PidFile::write("/nonexistent/pid");
   REQUIRE_FALSE(file.has_value());
