@@ -185,7 +185,6 @@ TEST_CASE("an id is given once; the environment's replaces the file's") {
   CHECK(said.contains("4: auto_auth.method.role_id_file_path: excludes role_id"));
   CHECK(said.contains("6: auto_auth.method.secret_id_file_path: excludes secret_id"));
   fixture.env = {{"VAULT_ROLE_ID", "r"}, {"VAULT_SECRET_ID", "s"}};
-  Fixture fixture;
   CHECK(fixture.problems("[auto_auth.method]\ntype = \"approle\"\nrole_id_file_path = \"" +
                          fixture.directory + "/id\"\n") == "");
 }
@@ -270,7 +269,6 @@ TEST_CASE("a login method that is not built is not called unknown") {
       {"kerberos", "auto_auth.method.type: auth method \"kerberos\": not supported\n"},
       {"magic", "auth method \"magic\": unknown; expected"}};
   for (const auto& [type, problem] : rows) {
-    Fixture fixture;
     Fixture fixture;
   CHECK(fixture.problems("[auto_auth.method]\ntype = \"" + type + "\"\nrole = \"x\"\n")
               .find(problem) != std::string::npos);
