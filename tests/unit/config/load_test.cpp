@@ -270,7 +270,7 @@ TEST_CASE("a login method that is not built is not called unknown") {
       {"magic", "auth method \"magic\": unknown; expected"}};
   for (const auto& [type, problem] : rows) {
     Fixture fixture;
-  CHECK(fixture.problems("[auto_auth.method]\ntype = \"" + type + "\"\nrole = \"x\"\n")
+    CHECK(fixture.problems("[auto_auth.method]\ntype = \"" + type + "\"\nrole = \"x\"\n")
               .find(problem) != std::string::npos);
   }
 }
