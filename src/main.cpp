@@ -27,7 +27,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   keybearer::hold_standard_streams();
   const int code = run(argc, argv);
-  // A thread that nobody waits for may still use what exit(3) would destroy.
+  // A thread that is not joined may still use what exit(3) would destroy.
   if (keybearer::offloads_running() > 0) _exit(code);
   return code;
 }

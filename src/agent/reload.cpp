@@ -31,6 +31,21 @@ std::shared_ptr<const config::Config> in_force(const config::Config& running,
   return {both, &both->now};
 }
 
+// What the log says of it: each table of a list by its name.
+std::vector<std::string> note_changes(const std::vector<config::SectionDiff>& sections,
+                                      ReloadReport& report) {
+  std::vector<std::string> told;
+  for (const config::SectionDiff& section : sections) {
+    if (section.effect == config::Effect::same) continue;
+    const bool live = section.effect == config::Effect::live;
+    (live ? report.changed : report.needs_restart).emplace_back(section.name);
+    if (live)
+      told.push_back(std::string(section.name) +
+                     (section.entries.empty() ? "" : " (" + joined(section.entries) + ")"));
+  }
+  return told;
+}
+
 }  // namespace
 
 ReloadReport reload(const ReloadTargets& targets) {
@@ -49,23 +64,15 @@ ReloadReport reload(const ReloadTargets& targets) {
   const auto read = (*loaded)->config;
   (*loaded)->config = in_force(old, read);
   const config::Config& now = *(*loaded)->config;
-  bool other_server = false;
-  std::vector<std::string> told;  // what changed, each table of a list by its name
-  for (const config::SectionDiff& section : config::diff(old, *read)) {
-    if (section.effect == config::Effect::same) continue;
-    other_server = other_server || section.name == "vault";
-    (section.effect == config::Effect::live ? report.changed : report.needs_restart)
-        .emplace_back(section.name);
-    if (section.effect != config::Effect::live) continue;
-    told.push_back(std::string(section.name) +
-                   (section.entries.empty() ? "" : " (" + joined(section.entries) + ")"));
-  }
+  std::vector<std::string> told = note_changes(config::diff(old, *read), report);
+  const bool other_server = std::ranges::find(report.changed, "vault") != report.changed.end();
   // A template's own file may have changed where no key has.
   const auto& known = targets.delivery.rendering().renderer.sources();
   for (const auto& [path, text] : (*loaded)->renderer.sources()) {
     const auto before = known.find(path);
-    if (before != known.end() && before->second != text)
-      report.changed.push_back(path), told.push_back(path);
+    if (before == known.end() || before->second == text) continue;
+    report.changed.push_back(path);
+    told.push_back(path);
   }
   const auto reject = [&](const config::SourceLocation& place, const std::string& why) {
     report.problems.push_back({place, why});

@@ -264,7 +264,7 @@ result<> reopen() {
   const Options options = log.options;
   auto opened = open(options);
   struct stat info{};
-  // Nobody reads a file that was removed: standard error is the log until it can be made again.
+  // A file that was removed has no reader: standard error is the log until it can be made again.
   if (!opened && log.file && fstat(log.file.get(), &info) == 0 && info.st_nlink == 0) {
     log.file.reset();
     log.rotates = false;

@@ -259,7 +259,8 @@ void add_init(CLI::App& app, CommandLine& line) {
       app.add_subcommand("init", "write a commented agent.toml for secrets (-- CMD ARG...)");
   add_input(*line.init_command, line.init.input, line.named);
   line.init_command->add_option("PATH", line.init.paths, "path of a secret; may be repeated");
-  line.init_command->add_option("-o,--output", line.init.output, "the file; default: agent.toml; - is standard output");
+  line.init_command->add_option("-o,--output", line.init.output,
+                                "the file; default: agent.toml; - is standard output");
   line.init_command->add_flag("--force", line.init.force, "replace a file that is there");
   line.init_command->footer(kInitFooter);
 }

@@ -1,7 +1,7 @@
 #pragma once
 // Commands that run after a file changed: per file one after the other, in the order of the changes,
-// tried again with back-off until they succeed or the file changes again. Their output reaches the log without
-// values.
+// tried again with back-off until they succeed or the file changes again. Their output reaches the
+// log without values.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>

@@ -1,6 +1,7 @@
 #include "http/listen.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,14 +35,15 @@ result<Endpoint> tcp_endpoint(const Url& url, bool loopback_only) {
 }
 
 // Who begins to listen looks, binds and listens alone in its directory: between bind(2) and listen(2)
-// a socket looks like one that was left behind. Somebody else's lock is waited for only shortly.
+// a socket looks like one that was left behind. It takes microseconds: a lock that is held
+// longer is somebody else's, and not waited for.
 UniqueFd lock_directory_of(const std::string& path) {
   const auto slash = path.rfind('/');
   const std::string above = slash == path.npos ? "." : path.substr(0, std::max(slash, 1UL));
   UniqueFd directory(open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  for (int tries = 50; directory && flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && tries > 0;
+  for (int tries = 20'000; directory && flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && tries > 0;
        --tries)
-    usleep(1000);
+    sched_yield();
   return directory;
 }
 

@@ -22,7 +22,7 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// "HTTP/1.1 200 OK", without its line end, as Beast wants it. Nobody reads the reason. Empty: it is
+// "HTTP/1.1 200 OK", without its line end, as Beast wants it. The reason is not used. Empty: it is
 // something else.
 std::string status_line(std::string_view line) {
   const auto is_control = [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 127; };

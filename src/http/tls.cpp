@@ -17,6 +17,8 @@
 #include <boost/asio/write.hpp>
 #include <cstring>
 #include <functional>
+#include <tuple>
+#include <utility>
 
 #include "base/log.hpp"
 #include "crypto/library.hpp"
@@ -230,18 +232,17 @@ using Stamps = std::array<FileStamp, 4>;
 // The context that check_tls_files made last, for the client that is set up next: reading the files
 // and OpenSSL's tables a second time would take as long as the handshake. Of the loop's thread.
 struct Checked {
-  std::string ca_cert, ca_path, client_cert, client_key, ca_cert_pem;
-  bool tls13_only = false, tls_skip_verify = false;
-  Stamps stamps = {};
-  std::shared_ptr<asio::ssl::context> context = nullptr;
-
-  [[nodiscard]] bool is_of(const ClientOptions& options, const Stamps& now) const {
-    return context && ca_cert == options.ca_cert && ca_path == options.ca_path &&
-           client_cert == options.client_cert && client_key == options.client_key &&
-           ca_cert_pem == options.ca_cert_pem && tls13_only == options.tls13_only &&
-           tls_skip_verify == options.tls_skip_verify && stamps == now;
-  }
+  // All that make_ssl_context and make() look at.
+  using Settings =
+      std::tuple<std::string, std::string, std::string, std::string, std::string, bool, bool>;
+  Settings settings;
+  Stamps stamps;
+  std::shared_ptr<asio::ssl::context> context;
 };
+Checked::Settings settings_of(const ClientOptions& options) {
+  return {options.ca_cert,     options.ca_path,    options.client_cert,    options.client_key,
+          options.ca_cert_pem, options.tls13_only, options.tls_skip_verify};
+}
 Checked& last_checked() {
   static Checked checked;
   return checked;
@@ -279,9 +280,10 @@ result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::make() const {
 result<std::shared_ptr<asio::ssl::context>> TlsContext::Impl::current() {
   const auto now = stamps_now();
   if (context && now == stamps) return context;
-  if (!context && last_checked().is_of(options, now)) {
+  if (Checked& last = last_checked();
+      !context && last.context && last.stamps == now && last.settings == settings_of(options)) {
     stamps = now;
-    return context = std::move(last_checked().context);
+    return context = std::exchange(last.context, nullptr);
   }
   auto made = make();
   if (made) {
@@ -304,15 +306,7 @@ result<> check_tls_files(const ClientOptions& options) {
   }
   TlsContext tls(options);
   if (auto made = tls.set_up(); !made) return made;
-  last_checked() = {.ca_cert = options.ca_cert,
-                    .ca_path = options.ca_path,
-                    .client_cert = options.client_cert,
-                    .client_key = options.client_key,
-                    .ca_cert_pem = options.ca_cert_pem,
-                    .tls13_only = options.tls13_only,
-                    .tls_skip_verify = options.tls_skip_verify,
-                    .stamps = tls.impl_->stamps,
-                    .context = std::move(tls.impl_->context)};
+  last_checked() = {settings_of(options), tls.impl_->stamps, tls.impl_->context};
   return {};
 }
 

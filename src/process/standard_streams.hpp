@@ -6,7 +6,7 @@ namespace keybearer {
 // of standard output: what is written there fails, as it would on the closed one. First thing in
 // main.
 void hold_standard_streams() noexcept;
-// A program of ours gets nothing to read, or writes to nobody, where it would get one of these.
+// A program of ours gets nothing to read, or writes to /dev/null, where it would get one of these.
 [[nodiscard]] bool standard_stream_was_closed(int fd) noexcept;
 
 }  // namespace keybearer

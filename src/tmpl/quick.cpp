@@ -28,32 +28,35 @@ class Counter {
         --actions;
         return true;
       case NodeType::action:
-        return value(*as<ActionNode>(node).pipe);
+        return value(*as<ActionNode>(node).pipe, as<ActionNode>(node).pipe->decl.empty());
       case NodeType::if_:
       case NodeType::with: {
         const auto& branch = as<BranchNode>(node);
-        return value(*branch.pipe) && list(branch.list) && list(branch.else_list);
+        return value(*branch.pipe, false) && list(branch.list) && list(branch.else_list);
       }
       default:  // range, template
         return false;
     }
   }
-  // A server's format may ask for a width of a million, again and again.
-  static bool prints_as_told(std::span<const Node* const> args) {
-    return args.front()->type == NodeType::identifier &&
-           as<IdentifierNode>(*args.front()).name == "printf" &&
-           (args.size() < 2 || args[1]->type != NodeType::string);
+  // Text is only put together where it is printed at once: what is kept could be doubled again and
+  // again. And a server's format may ask for a width of a million.
+  static bool is_quick(std::span<const Node* const> args, bool printed) {
+    if (args.front()->type != NodeType::identifier) return true;
+    const std::string_view name = as<IdentifierNode>(*args.front()).name;
+    if (name.starts_with("print") && !printed) return false;
+    return name != "printf" || (args.size() > 1 && args[1]->type == NodeType::string);
   }
-  bool value(const Node& node) {
-    const auto each = [this](const Node* inner) { return value(*inner); };
+  // `printed`: what it makes is not kept.
+  bool value(const Node& node, bool printed) {
+    const auto each = [this, printed](const Node* inner) { return value(*inner, printed); };
     switch (node.type) {
       case NodeType::pipe:
         return std::ranges::all_of(as<PipeNode>(node).cmds, each);
       case NodeType::command:
-        return !prints_as_told(as<CommandNode>(node).args) &&
+        return is_quick(as<CommandNode>(node).args, printed) &&
                std::ranges::all_of(as<CommandNode>(node).args, each);
       case NodeType::chain:
-        return value(*as<ChainNode>(node).node);
+        return value(*as<ChainNode>(node).node, printed);
       case NodeType::identifier:
         return std::ranges::binary_search(kQuick, as<IdentifierNode>(node).name);
       default:  // fields, variables, constants

@@ -515,7 +515,7 @@ def test_F40_closed_standard_descriptors(s, job, closed):
 
 
 def test_F40_the_program_may_use_what_is_closed_here(s):
-    """Where we have no input and no outputs it reads nothing and writes to nobody, without an error; so do the commands of files."""
+    """Where we have no input and no outputs it reads nothing and writes to the null device, without an error; so do the commands of files."""
     kv_base(s)
     s.write("program", '#!/bin/sh\ncat >got && echo out && echo error >&2 && echo good >done\nexec sleep 100\n', 0o755)
     s.start("run", "-c", s.config(toml(KV, interval="1s", app='["./program"]', exec=QUICK)), preexec=lambda: [os.close(fd) for fd in (0, 1, 2)])

@@ -74,7 +74,7 @@ TEST_CASE("a log into a pipe without a reader is an error, and no wait") {
   REQUIRE(open({}));
 }
 
-TEST_CASE("a log file that was removed and can't be made again is written to by nobody") {
+TEST_CASE("a log file that was removed and can't be made again is not written to") {
   const test::TempDirectory directory;
   Options options;
   options.file = directory / "log";

@@ -182,7 +182,7 @@ TEST_CASE("each file that can't be used is named by its key") {
       {"server.pem", "server.key", "garbage", "", "tls_client_ca_file " + all.path("garbage")},
       {"server.pem", "server.key", "ca.pem", "none", "tls_crl_file " + all.path("none")},
       {"server.pem", "server.key", "ca.pem", "garbage", "tls_crl_file " + all.path("garbage")},
-      // Nobody writes into it: to open it would be to wait.
+      // It has no writer: to open it would be to wait.
       {"pipe", "server.key", "", "", "tls_cert_file " + all.path("pipe") + ": not a regular file"},
       {"server.pem", "pipe", "", "", "tls_key_file " + all.path("pipe") + ": not a regular file"},
       {"server.pem", "server.key", "pipe", "",

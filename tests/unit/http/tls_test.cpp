@@ -244,7 +244,7 @@ TEST_CASE("what is no file is not opened: a pipe would hold all of us") {
   const std::string hashed = directory + "/5ed36f99.r0";
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   REQUIRE(std::filesystem::create_directory(directory));
-  REQUIRE(mkfifo((directory + "/README").c_str(), 0600) == 0);  // nobody opens that
+  REQUIRE(mkfifo((directory + "/README").c_str(), 0600) == 0);  // no name that is opened
   const std::string good = all.path("ca.pem"), key = all.path("ca.key");
   const auto told = [](const std::string& ca_cert, const std::string& ca_path,
                        const std::string& cert = {}, const std::string& cert_key = {}) {

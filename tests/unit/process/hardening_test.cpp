@@ -46,7 +46,8 @@ TEST_CASE("a hardened process still starts programs") {
 }
 
 TEST_CASE(
-    "closed standard descriptors are taken; a program gets nothing to read, and writes to nobody") {
+    "closed standard descriptors are taken; a program gets nothing to read, and writes to the null "
+    "device") {
   CHECK(exit_code_of([] {
           close(0);
           close(1);
