@@ -224,6 +224,14 @@ bool Supervisor::find_daemon() {
   return exec_.pid_file.empty();
 }
 
+// When all of it has ended: the one that the pid file names, though it was never seen alive. What was
+// taken for it until then may be the middle one of a double fork.
+pid_t Supervisor::ended_daemon() {
+  if (exec_.pid_file.empty() || main_process_ != MainProcess::unknown) return daemon_pid_;
+  const pid_t named = pid_in_file();
+  return spawner_.orphan_ended(named) ? named : daemon_pid_;
+}
+
 // It may move to another process, as long as its pid file says so (nginx: a new binary).
 void Supervisor::look_at_main_process() {
   if (exec_.pid_file.empty()) {
@@ -274,7 +282,8 @@ void Supervisor::poll_tree() {
   if (!fsm_.awaiting_tree_exit()) return;
   if (tree_exited()) {
     const bool known = in_background_ && main_process_ != MainProcess::ended;
-    const auto daemon = known ? spawner_.orphan_status(daemon_pid_) : std::optional<ExitStatus>{};
+    const auto daemon =
+        known ? spawner_.orphan_status(ended_daemon()) : std::optional<ExitStatus>{};
     daemon_pid_ = -1;
     return run_fsm(SupervisorFsm::TreeExited{daemon});
   }

@@ -84,6 +84,7 @@ class Supervisor {
   void stop_daemon(int signal);
   bool find_daemon();
   [[nodiscard]] pid_t pid_in_file() const;
+  [[nodiscard]] pid_t ended_daemon();
   void look_at_main_process();
   [[nodiscard]] bool must_poll_main_process() const;
 

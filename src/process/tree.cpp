@@ -27,6 +27,7 @@ struct Stat {
   pid_t parent = 0;
   pid_t group = 0;
   char state = '?';
+  int threads = 0;
   unsigned long long start_time = 0;
 };
 using Processes = std::map<pid_t, Stat>;
@@ -45,15 +46,19 @@ std::optional<Stat> read_stat(int proc, pid_t pid) {
   if (name == nullptr || name_end == nullptr) return std::nullopt;
   Stat stat;
   stat.name.assign(name + 1, name_end);
-  // state, ppid, pgrp, and as the 22nd field starttime
-  const int fields = std::sscanf(name_end + 1,
-                                 " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                                 "%*d %*d %*d %llu",
-                                 &stat.state, &stat.parent, &stat.group, &stat.start_time);
-  return fields == 4 ? std::optional(std::move(stat)) : std::nullopt;
+  // state, ppid, pgrp, and as the 20th and 22nd field num_threads and starttime
+  const int fields =
+      std::sscanf(name_end + 1,
+                  " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                  "%*d %d %*d %llu",
+                  &stat.state, &stat.parent, &stat.group, &stat.threads, &stat.start_time);
+  return fields == 5 ? std::optional(std::move(stat)) : std::nullopt;
 }
 
+// One whose first thread has ended looks like a zombie while others of it run, or are still ending:
+// until then nothing tells how it ended.
 bool lives(const Stat& stat) {
+  if (stat.threads > 1) return true;
   return stat.state != 'Z' && stat.state != 'X';
 }
 

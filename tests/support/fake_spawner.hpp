@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -25,7 +26,8 @@ class FakeSpawner final : public child::Spawner {
   int reaped = 0, looked = 0;       // at the tree, whether it is there
   std::vector<TreeMember> members;  // of the tree, while it is there
   std::optional<ExitStatus> daemon_status;
-  std::vector<pid_t> ended;  // orphans that were reaped
+  std::vector<pid_t> ended;                     // orphans that were reaped
+  std::map<pid_t, ExitStatus> orphan_statuses;  // of these; of others daemon_status
   bool dies_when_killed = false;
   bool guarded = false;
   std::string broken;  // the function that throws: "spawn", "wait", "tree_exited", "child_changed"
@@ -95,7 +97,10 @@ class FakeSpawner final : public child::Spawner {
   void watch_orphans() override {}
   void guard() override { guarded = true; }
   void dismiss_guard() override { guarded = false; }
-  std::optional<ExitStatus> orphan_status(pid_t) override { return daemon_status; }
+  std::optional<ExitStatus> orphan_status(pid_t pid) override {
+    const auto known = orphan_statuses.find(pid);
+    return known == orphan_statuses.end() ? daemon_status : std::optional(known->second);
+  }
   bool orphan_ended(pid_t pid) override { return std::ranges::find(ended, pid) != ended.end(); }
   bool suspended(const Process&) override { return false; }
 

@@ -306,6 +306,20 @@ TEST_CASE("a main process that ends as soon as it has named itself is the end, t
   CHECK(f.code == 137);
 }
 
+TEST_CASE("a double fork whose daemon and all of its tree are killed at once was killed") {
+  for (const bool named : {true, false}) {
+    DaemonFixture f(config::RestartOnExit::never);
+    f.start();  // its first process is taken for the daemon: the middle one
+    if (named) f.name_main(1501);
+    f.spawner.ended = {1500, 1501};
+    f.spawner.orphan_statuses = {{1500, {false, 0}}, {1501, {true, 9}}};
+    f.spawner.members.clear();
+    f.spawner.end_tree();
+    f.io.advance(1s);
+    CHECK(f.code == (named ? 137 : 0));
+  }
+}
+
 TEST_CASE("its pid file may go before its end") {
   DaemonFixture f;
   f.name_main(1500);
